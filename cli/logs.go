@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// handler writes records as Sidekiq does (sidekiq-wire 15.1): pretty is
+//
+//	2026-11-22T11:08:30.668Z pid=1 tid=default3 class=A jid=b INFO: done
+//
+// plain the same without colour, json one object a line with ts, pid, tid, lvl,
+// msg and ctx.
+type handler struct {
+	out    io.Writer
+	mu     *sync.Mutex
+	format string
+	level  slog.Level
+	stamp  bool // Heroku's and systemd's logs have their own
+	colour bool
+	pid    string
+	attrs  []slog.Attr
+}
+
+func newHandler(out io.Writer, format string, level slog.Level, getenv func(string) string) *handler {
+	h := &handler{out: out, mu: new(sync.Mutex), format: format, level: level,
+		stamp: getenv("DYNO") == "" && getenv("JOURNAL_STREAM") == "", pid: strconv.Itoa(os.Getpid())}
+	if f, ok := out.(*os.File); ok && format == "pretty" && getenv("NO_COLOR") == "" {
+		info, err := f.Stat()
+		h.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return h
+}
+
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	c.attrs = append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)
+	return &c
+}
+
+// WithGroup ignores groups: Sidekiq's format has none.
+func (h *handler) WithGroup(string) slog.Handler { return h }
+
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	attrs := h.attrs[:len(h.attrs):len(h.attrs)]
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	var b bytes.Buffer
+	if h.format == "json" {
+		h.json(&b, r, attrs)
+	} else {
+		h.text(&b, r, attrs)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.out.Write(b.Bytes())
+	return err
+}
+
+const stampLayout = "2006-01-02T15:04:05.000Z"
+
+func (h *handler) text(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
+	if h.stamp {
+		b.WriteString(r.Time.UTC().Format(stampLayout))
+		b.WriteByte(' ')
+	}
+	b.WriteString("pid=" + h.pid)
+	var tail string
+	for _, a := range attrs {
+		text := value(a)
+		if strings.Contains(text, "\n") && strings.HasPrefix(a.Key, "stack") {
+			tail += "\n" + strings.TrimRight(text, "\n")
+			continue
+		}
+		if text == "" || strings.ContainsAny(text, " \"\n\t\x1b") {
+			text = strconv.Quote(text)
+		}
+		b.WriteString(" " + a.Key + "=" + text)
+	}
+	level := r.Level.String()
+	if h.colour {
+		level = colours[r.Level] + level + "\x1b[0m"
+	}
+	fmt.Fprintf(b, " %s: %s%s\n", level, r.Message, tail)
+}
+
+var colours = map[slog.Level]string{slog.LevelDebug: "\x1b[1;32m", slog.LevelInfo: "\x1b[1;34m", slog.LevelWarn: "\x1b[1;33m", slog.LevelError: "\x1b[1;31m"}
+
+func (h *handler) json(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
+	tid := ""
+	ctx := new(bytes.Buffer)
+	for _, a := range attrs {
+		if a.Key == "tid" {
+			tid = value(a)
+			continue
+		}
+		if ctx.Len() > 0 {
+			ctx.WriteByte(',')
+		}
+		ctx.Write(quote(a.Key))
+		ctx.WriteByte(':')
+		ctx.Write(jsonValue(a))
+	}
+	fmt.Fprintf(b, `{"ts":"%s","pid":%s,"tid":%s,"lvl":"%s","msg":%s`, r.Time.UTC().Format(stampLayout), h.pid, quote(tid), r.Level, quote(r.Message))
+	if ctx.Len() > 0 {
+		fmt.Fprintf(b, `,"ctx":{%s}`, ctx)
+	}
+	b.WriteString("}\n")
+}
+
+func quote(s string) []byte {
+	b, err := jsontext.AppendQuote(nil, strings.ToValidUTF8(s, "\ufffd"))
+	if err != nil {
+		return []byte(`""`) // only invalid UTF-8 is refused
+	}
+	return b
+}
+
+// jsonValue keeps numbers numbers; the elapsed time is in seconds, and tags are
+// a list.
+func jsonValue(a slog.Attr) []byte {
+	v := a.Value.Resolve()
+	switch {
+	case a.Key == "tags":
+		list := [][]byte{}
+		for _, tag := range strings.Split(v.String(), ",") {
+			list = append(list, quote(tag))
+		}
+		return append(append([]byte{'['}, bytes.Join(list, []byte{','})...), ']')
+	case v.Kind() == slog.KindInt64, v.Kind() == slog.KindUint64, v.Kind() == slog.KindBool, v.Kind() == slog.KindDuration:
+		return []byte(value(a))
+	default:
+		return quote(value(a))
+	}
+}
+
+// value is an attribute's text: durations in seconds to the millisecond, times
+// in UTC.
+func value(a slog.Attr) string {
+	v := a.Value.Resolve()
+	switch v.Kind() {
+	case slog.KindDuration:
+		text := strconv.FormatFloat(v.Duration().Round(time.Millisecond).Seconds(), 'f', 3, 64)
+		return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	case slog.KindTime:
+		return v.Time().UTC().Format(stampLayout)
+	default:
+		return v.String()
+	}
+}

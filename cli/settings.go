@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/worker"
+)
+
+const defaultConcurrency = 5
+
+// defaultQueues are served without any -q, in strict order.
+var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Name: "mailers"}, {Name: "pull"}}
+
+// settings are the resolved configuration: flag over file over environment over
+// default.
+type settings struct {
+	redis       queue.Config
+	worker      worker.Config
+	environment string
+	logFormat   string
+	logLevel    slog.Level
+	deadMax     int
+	deadAge     time.Duration
+	dev, check  bool
+	warnings    []string
+	problems    error
+	env         *env.Reader
+
+	o *options
+	f *file
+}
+
+func (a *App) resolve(o *options) *settings {
+	s := &settings{o: o, f: &file{}, dev: o.devRun, check: o.check,
+		env: &env.Reader{Lookup: func(key string) (string, bool) { v := a.Getenv(key); return v, v != "" }}}
+	s.environment = s.pick("environment", "environment", "", "development", "APP_ENV", "RAILS_ENV", "RACK_ENV")
+	if f, err := readFile(o.config, s.environment); err != nil {
+		s.env.Problem("%w", err)
+	} else {
+		s.f = f
+	}
+	s.resolveWorker()
+	s.resolveLog()
+	if s.dev {
+		s.env.Note("redis", "embedded, in memory only", "--dev")
+	} else {
+		s.redis = queue.ConfigFromEnv(s.env)
+	}
+	s.redis.Timestamps = queue.Mirror
+	if a.Configure != nil {
+		a.Configure(s.env, s.worker.Threads())
+	}
+	check := s.worker
+	check.Mux = a.Mux
+	s.problems = errors.Join(s.env.Err(), check.Validate())
+	return s
+}
+
+// pick resolves a text: flag, file key, environment variables, default.
+func (s *settings) pick(name, flag, key, fallback string, vars ...string) string {
+	if flag != "" && s.o.set(flag) {
+		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag, "log-format": s.o.logFormat, "log-level": s.o.logLevel}[flag]
+		s.env.Note(name, v, "--"+flag)
+		return v
+	}
+	if v, ok := s.f.text(key); ok && key != "" {
+		s.env.Note(name, v, s.f.source(key))
+		return v
+	}
+	return s.env.String(name, fallback, vars...)
+}
+
+// count resolves a number of at least low in the same order.
+func (s *settings) count(name, flag, key string, given, fallback int, low float64, vars ...string) float64 {
+	if flag != "" && s.o.set(flag) {
+		if float64(given) < low {
+			s.env.Problem("--%s %d: want at least %v", flag, given, low)
+		}
+		s.env.Note(name, strconv.Itoa(given), "--"+flag)
+		return float64(given)
+	}
+	n, ok, err := s.f.number(key, low)
+	switch {
+	case err != nil:
+		s.env.Problem("%w", err)
+		return float64(fallback)
+	case ok:
+		s.env.Note(name, strconv.FormatFloat(n, 'f', -1, 64), s.f.source(key))
+		return n
+	}
+	return float64(s.env.Int(name, fallback, int(low), 1<<30, vars...))
+}
+
+func (s *settings) resolveWorker() {
+	w := &s.worker
+	concurrency := int(s.count("concurrency", "concurrency", "concurrency", s.o.concurrency, defaultConcurrency, 1, "RAILS_MAX_THREADS"))
+	w.Timeout = seconds(s.count("timeout", "timeout", "timeout", s.o.timeout, 25, 1))
+	w.Tag = s.pick("tag", "tag", "tag", "")
+	w.MaxRetries = int(s.count("max_retries", "", "max_retries", 0, 25, 1))
+	w.PollInterval = seconds(s.count("average_scheduled_poll_interval", "", "average_scheduled_poll_interval", 0, 5, 0.1))
+	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0, 0))
+	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000, 1))
+	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0, 180*24*3600, 1))
+	w.MaxStuck = int(s.count("max_stuck", "max-stuck", "", s.o.maxStuck, 0, 0))
+	if v, ok := s.f.values["labels"]; ok {
+		if err := v.Decode(&w.Labels); err != nil {
+			s.env.Problem("%s: want a list of texts", s.f.source("labels"))
+		}
+	}
+	w.Capsules = []worker.Capsule{{Name: "default", Concurrency: concurrency, Queues: s.queues()}}
+	more, err := s.f.capsules()
+	if err != nil {
+		s.env.Problem("%w", err)
+	}
+	w.Capsules = append(w.Capsules, more...)
+	for _, c := range more {
+		s.env.Note("capsule "+c.Name, fmt.Sprintf("%d threads, %s, %s", c.Concurrency, c.Mode(), queueList(c.Queues)), s.f.source("capsules"))
+	}
+	s.warn()
+}
+
+// queues is the one place that decides the list, and so the mode.
+func (s *settings) queues() []worker.QueueWeight {
+	queues, source := defaultQueues, "default"
+	if v, ok := s.f.values["queues"]; ok {
+		list, err := readQueues(s.f.source("queues"), v)
+		if err != nil {
+			s.env.Problem("%w", err)
+		}
+		queues, source = list, s.f.source("queues")
+	}
+	if len(s.o.queues) > 0 {
+		queues, source = nil, "--queue"
+		for _, text := range s.o.queues {
+			q, err := parseQueue(text)
+			if err != nil {
+				s.env.Problem("%w", err)
+			}
+			queues = append(queues, q)
+		}
+	}
+	c := worker.Capsule{Queues: queues}
+	s.env.Note("queues", queueList(queues), source)
+	s.env.Note("mode", string(c.Mode()), "derived from the queues")
+	return queues
+}
+
+func (s *settings) warn() {
+	if _, inFile := s.f.text("require"); inFile || s.o.set("require") {
+		s.warnings = append(s.warnings, "--require does nothing: a Go program has its handlers built in")
+	}
+	keys := s.f.unknown()
+	slices.Sort(keys)
+	for _, key := range keys {
+		s.warnings = append(s.warnings, fmt.Sprintf("%s: nothing reads the key %q: is it spelled right?", s.f.path, key))
+	}
+	for _, key := range []string{"max_iteration_runtime", "redis_idle_timeout", "scheduler", "health_check"} {
+		if _, ok := s.f.values[key]; ok {
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: the key %q has no effect here", s.f.path, key))
+		}
+	}
+}
+
+func (s *settings) resolveLog() {
+	s.logFormat = s.pick("log_format", "log-format", "", "pretty")
+	if !slices.Contains([]string{"pretty", "plain", "json"}, s.logFormat) {
+		s.env.Problem("--log-format %q: want pretty, plain or json", s.logFormat)
+	}
+	level := s.pick("log_level", "log-level", "", "info")
+	if verbose, _ := s.f.text("verbose"); (s.o.verbose || verbose == "true") && !s.o.set("log-level") {
+		level = "debug"
+	}
+	if err := s.logLevel.UnmarshalText([]byte(level)); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
+		s.env.Problem("--log-level %q: want debug, info, warn or error", level)
+	}
+	skip, _ := s.f.text("skip_default_job_logging")
+	s.worker.NoJobLog = s.logLevel > slog.LevelInfo || skip == "true"
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// print writes every setting with its value and source.
+func (s *settings) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tSOURCE")
+	for _, x := range s.env.Settings {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", x.Name, strings.ReplaceAll(x.Value, "\n", " "), x.Source)
+	}
+	w.Flush()
+	for _, warning := range s.warnings {
+		fmt.Fprintln(out, "warning:", warning)
+	}
+}

@@ -1,0 +1,51 @@
+// Package sdnotify tells systemd how a service is, by sd_notify(3)'s protocol.
+package sdnotify
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Notifier sends states to the service manager. Its zero value, and nil, send
+// nothing.
+type Notifier struct{ addr string }
+
+// New reads NOTIFY_SOCKET; without it the process was not started by systemd,
+// and nothing is sent.
+func New(lookup func(string) string) *Notifier {
+	addr := lookup("NOTIFY_SOCKET")
+	if strings.HasPrefix(addr, "@") {
+		addr = "\x00" + addr[1:] // an abstract socket
+	}
+	return &Notifier{addr}
+}
+
+// Send sends states, such as "READY=1" and "STATUS=…", in one datagram.
+func (n *Notifier) Send(states ...string) error {
+	if n == nil || n.addr == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.addr, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(strings.Join(states, "\n")))
+	return err
+}
+
+// Watchdog is the interval within which systemd wants "WATCHDOG=1", or zero if
+// it does not watch this process.
+func Watchdog(lookup func(string) string) time.Duration {
+	us, err := strconv.ParseInt(lookup("WATCHDOG_USEC"), 10, 64)
+	if err != nil || us <= 0 {
+		return 0
+	}
+	if pid := lookup("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond
+}

@@ -1,0 +1,208 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	bulkSlice          = 1000 // jobs in one script
+	bulkSliceScheduled = 100  // ZADD costs more than LPUSH
+)
+
+// Client pushes jobs. It is safe for concurrent use.
+type Client struct {
+	backend    Backend
+	middleware []ClientMiddleware
+	timestamps Timestamps
+	maxPayload int
+}
+
+// ClientMiddleware runs around every push, for each job of a bulk push too. It
+// may change the job, add fields to Extra, or leave out next: then the job is
+// not pushed, and its JID is returned as "". It may run more than once for a job
+// that is pushed again.
+type ClientMiddleware func(ctx context.Context, j *NewJob, next func(context.Context, *NewJob) error) error
+
+// Backend is where pushed jobs go: a Store, or a test's collector.
+type Backend interface {
+	// PushBatch stores jobs that go to one place, all or none.
+	PushBatch(ctx context.Context, b Batch) error
+}
+
+// Batch is jobs for one queue, or, if Queue is empty, for the schedule set.
+type Batch struct {
+	Queue      string
+	Jobs       []Pushed
+	Idempotent bool
+}
+
+// Pushed is a job as it is stored.
+type Pushed struct {
+	JID     string
+	Payload string
+	At      time.Time // zero in a queue
+}
+
+// NewClient makes a client. The first middleware is the outermost.
+func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
+	c := &Client{backend: b, middleware: middleware, timestamps: Float, maxPayload: DefaultMaxPayload}
+	if s, ok := b.(*Store); ok {
+		c.maxPayload = s.maxPayload
+		if s.timestamps == Millis {
+			c.timestamps = Millis
+		}
+	}
+	return c
+}
+
+// Push stores a job and returns its JID. When it returns without an error the
+// job is in Redis. An *InvalidError or *TooLargeError, or an error that says so,
+// means that nothing was pushed. ErrUnknown means that the reply was lost: the
+// job may be in Redis. It is never pushed twice behind your back; with Idempotent
+// set you can repeat the push with the JID that was returned.
+func (c *Client) Push(ctx context.Context, class string, args []any, o Options) (jid string, err error) {
+	jids, err := c.push(ctx, class, [][]any{args}, o)
+	if len(jids) == 1 {
+		jid = jids[0]
+	}
+	return jid, err
+}
+
+// PushIn pushes a job that is due in d. A d of zero or less is now.
+func (c *Client) PushIn(ctx context.Context, d time.Duration, class string, args []any, o Options) (string, error) {
+	o.At = time.Now().Add(d)
+	return c.Push(ctx, class, args, o)
+}
+
+// PushAt pushes a job that is due at t. A past t is now.
+func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []any, o Options) (string, error) {
+	o.At = t
+	return c.Push(ctx, class, args, o)
+}
+
+// PushBulk pushes a job for each element of args, 1,000 at a time (100 when
+// scheduled), and keeps their order. It returns the JIDs, "" for a job that
+// middleware held back. After an error, those of the jobs that Redis confirmed:
+// the slice that failed was pushed not at all or, with ErrUnknown, perhaps. A JID
+// in o is refused for more than one job.
+func (c *Client) PushBulk(ctx context.Context, class string, args [][]any, o Options) (jids []string, err error) {
+	if o.JID != "" && len(args) > 1 {
+		return nil, &InvalidError{"jid", "one JID was given for several jobs"}
+	}
+	size := bulkSlice
+	if o.At.After(time.Now()) {
+		size = bulkSliceScheduled
+	}
+	for start := 0; start < len(args); start += size {
+		got, err := c.push(ctx, class, args[start:min(start+size, len(args))], o)
+		if err != nil {
+			return jids, err
+		}
+		jids = append(jids, got...)
+	}
+	return jids, nil
+}
+
+// push stores one slice. After an error jids still names the jobs, so that a
+// push whose outcome is unknown can be repeated.
+func (c *Client) push(ctx context.Context, class string, slice [][]any, o Options) (jids []string, err error) {
+	now := time.Now()
+	if !o.At.After(now) {
+		o.At = time.Time{}
+	}
+	var batches []Batch
+	collect := func(_ context.Context, j *NewJob) error {
+		payload, err := c.payload(j, now)
+		if err != nil {
+			return err
+		}
+		batches = addTo(batches, j, Pushed{j.JID, payload, j.At})
+		jids[len(jids)-1] = j.JID
+		return nil
+	}
+	for _, args := range slice {
+		j := &NewJob{Class: class, Args: args, Options: o}
+		if j.JID == "" {
+			j.JID = NewJID()
+		}
+		if j.Queue == "" {
+			j.Queue = "default"
+		}
+		jids = append(jids, "")
+		if err := c.chain(collect)(ctx, j); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range batches {
+		if err := c.backend.PushBatch(ctx, b); err != nil {
+			return jids, err
+		}
+	}
+	return jids, nil
+}
+
+// addTo puts a job with the others that go to the same place: middleware may
+// have sent jobs of one bulk push to several queues.
+func addTo(batches []Batch, j *NewJob, p Pushed) []Batch {
+	name := j.Queue
+	if !p.At.IsZero() {
+		name = ""
+	}
+	for i := range batches {
+		if batches[i].Queue == name && batches[i].Idempotent == j.Idempotent {
+			batches[i].Jobs = append(batches[i].Jobs, p)
+			return batches
+		}
+	}
+	return append(batches, Batch{Queue: name, Jobs: []Pushed{p}, Idempotent: j.Idempotent})
+}
+
+func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.Context, *NewJob) error {
+	next := last
+	for i := len(c.middleware) - 1; i >= 0; i-- {
+		mw, inner := c.middleware[i], next
+		next = func(ctx context.Context, j *NewJob) error { return mw(ctx, j, inner) }
+	}
+	return next
+}
+
+func (c *Client) payload(j *NewJob, now time.Time) (string, error) {
+	if err := j.check(); err != nil {
+		return "", err
+	}
+	payload, err := j.payload(now, c.timestamps)
+	if err != nil {
+		return "", err
+	}
+	if len(payload) > c.maxPayload {
+		return "", &TooLargeError{j.Class, len(payload), c.maxPayload}
+	}
+	return payload, nil
+}
+
+// PushBatch stores the jobs of a batch, all or none. Of an idempotent batch,
+// jobs that were pushed before are left out.
+func (s *Store) PushBatch(ctx context.Context, b Batch) error {
+	dest, ttl := queueKey(b.Queue), 0
+	if b.Queue == "" {
+		dest = keySchedule
+	}
+	if b.Idempotent {
+		ttl = int(markerLife.Seconds())
+	}
+	keys := []string{dest, keyQueues}
+	args := make([]any, 0, 2+2*len(b.Jobs))
+	args = append(args, b.Queue, ttl)
+	for _, j := range b.Jobs {
+		due := ""
+		if !j.At.IsZero() {
+			due = score(j.At)
+		}
+		if b.Idempotent {
+			keys = append(keys, pushedKey(j.JID))
+		}
+		args = append(args, due, j.Payload)
+	}
+	return pushError(s.run(ctx, pushScript, keys, args...).Err())
+}

@@ -1,0 +1,136 @@
+package queue
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/kyujobs/kyu/internal/env"
+	"github.com/redis/go-redis/v9"
+)
+
+// DefaultMaxPayload is the largest payload that a push accepts, in bytes.
+const DefaultMaxPayload = 1 << 20
+
+// Config says which Redis to use and how to write to it. The zero value is
+// redis://localhost:6379/0.
+type Config struct {
+	URL        string      // redis://, rediss:// or unix://; overridden field by field by what follows
+	Network    string      // "tcp" or "unix"
+	Addr       string      // host:port, or the path of a socket
+	DB         int         // -1 or the zero value: as in URL
+	Username   string      //
+	Password   string      //
+	TLS        *tls.Config // as in URL if nil
+	Timestamps Timestamps  // of new payloads and of rewrites; Mirror if empty
+	MaxPayload int         // bytes; DefaultMaxPayload if 0
+	PoolSize   int         // connections for everything but doorbells; 10 if 0
+}
+
+// ConfigFromEnv reads the variables that Sidekiq and Mastodon use. The first of
+// SIDEKIQ_REDIS_URL, the variable that REDIS_PROVIDER names, and REDIS_URL is
+// the address; each of HOST, PORT, DB, USER and PASSWORD is then taken from
+// SIDEKIQ_REDIS_x, else, without a URL, from REDIS_x. Problems go to r.
+func ConfigFromEnv(r *env.Reader) Config {
+	c := Config{URL: redisURL(r)}
+	part := func(name string) string {
+		keys := []string{"SIDEKIQ_REDIS_" + name}
+		if c.URL == "" {
+			keys = append(keys, "REDIS_"+name)
+		}
+		v, source := r.Get(keys...)
+		if source != "" {
+			shown := v
+			if name == "PASSWORD" {
+				shown = env.Mask(v)
+			}
+			r.Note("redis "+name, shown, source)
+		}
+		return v
+	}
+	host, port := part("HOST"), part("PORT")
+	if host != "" || port != "" {
+		c.setAddr(r, host, port)
+	}
+	if db := part("DB"); db != "" {
+		n, err := strconv.Atoi(db)
+		if err != nil || n < 0 {
+			r.Problem("REDIS_DB=%q: want a database number from 0", db)
+		}
+		c.DB = n
+	}
+	c.Username, c.Password = part("USER"), part("PASSWORD")
+	if _, err := c.options(); err != nil {
+		r.Problem("%w", err)
+	}
+	return c
+}
+
+func redisURL(r *env.Reader) string {
+	keys := []string{"SIDEKIQ_REDIS_URL"}
+	if name, _ := r.Get("REDIS_PROVIDER"); name != "" {
+		if v, _ := r.Get(name); v == "" {
+			r.Problem("REDIS_PROVIDER=%q names a variable that is not set: it must be the name of the variable that holds the URL", env.MaskURL(name))
+		}
+		keys = append(keys, name)
+	}
+	url, source := r.Get(append(keys, "REDIS_URL")...)
+	switch {
+	case url != "":
+		r.Note("redis", env.MaskURL(url), source)
+	default:
+		r.Note("redis", "redis://localhost:6379/0", "default")
+	}
+	return url
+}
+
+func (c *Config) setAddr(r *env.Reader, host, port string) {
+	base, err := (&Config{URL: c.URL}).options()
+	if err != nil {
+		return // reported with the URL
+	}
+	if host != "" && host[0] == '/' {
+		c.Network, c.Addr = "unix", host
+		return
+	}
+	h, p, _ := net.SplitHostPort(base.Addr)
+	if host != "" {
+		h = host
+	}
+	if port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			r.Problem("REDIS_PORT=%q: want a port from 1 to 65535", port)
+		}
+		p = port
+	}
+	c.Network, c.Addr = "tcp", net.JoinHostPort(h, p)
+}
+
+// options are go-redis's options for c.
+func (c *Config) options() (*redis.Options, error) {
+	o := &redis.Options{Addr: "localhost:6379"}
+	if c.URL != "" {
+		parsed, err := redis.ParseURL(c.URL)
+		if err != nil {
+			return nil, fmt.Errorf("the Redis URL %s is not understood: want redis://[user:password@]host[:port][/db], rediss://… or unix:///path", env.MaskURL(c.URL))
+		}
+		o = parsed
+	}
+	if c.Addr != "" {
+		o.Network, o.Addr = c.Network, c.Addr
+	}
+	if c.DB > 0 {
+		o.DB = c.DB
+	}
+	if c.Username != "" {
+		o.Username = c.Username
+	}
+	if c.Password != "" {
+		o.Password = c.Password
+	}
+	if c.TLS != nil {
+		o.TLSConfig = c.TLS
+	}
+	return o, nil
+}

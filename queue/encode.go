@@ -1,0 +1,143 @@
+package queue
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Ruby refuses to generate or parse JSON that is nested deeper
+// (sidekiq-wire 2.2); the depth counts the whole job.
+const maxDepth = 100
+
+// encodeOptions make encoding/json/v2 write what Ruby's JSON.generate writes:
+// nothing escaped that need not be, invalid UTF-8 refused, map keys in one
+// order, floats with a fraction. Byte identity matters: Ruby finds members of
+// sorted sets by generating their JSON again (sidekiq-wire 2.1).
+var encodeOptions = json.JoinOptions(
+	json.Deterministic(true),
+	json.FormatNilSliceAsNull(true),
+	json.FormatNilMapAsNull(true),
+	jsontext.AllowDuplicateNames(true),
+	json.WithMarshalers(json.JoinMarshalers(
+		json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error { return writeFloat(e, f, 64) }),
+		json.MarshalToFunc(func(e *jsontext.Encoder, f float32) error { return writeFloat(e, float64(f), 32) }),
+		json.MarshalToFunc(func(e *jsontext.Encoder, n stdjson.Number) error { return e.WriteValue(jsontext.Value(n)) }),
+	)),
+)
+
+// encode writes v as Ruby would. It refuses NaN, infinities, invalid UTF-8,
+// and nesting beyond maxDepth less depth levels.
+func encode(v any, depth int) ([]byte, error) {
+	raw, err := json.Marshal(v, encodeOptions)
+	if err != nil {
+		return nil, err
+	}
+	return canonicalFloats(raw, depth)
+}
+
+func writeFloat(e *jsontext.Encoder, f float64, bits int) error {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return fmt.Errorf("%v is not a JSON number", f)
+	}
+	return e.WriteValue(appendFloat(nil, f, bits))
+}
+
+// appendFloat writes f in the shortest form that reads back the same, always
+// with a fraction: plain from 1e-4 to below 1e15, else as 1.0e+15
+// (sidekiq-wire 2.2).
+func appendFloat(b []byte, f float64, bits int) []byte {
+	abs := math.Abs(f)
+	if abs == 0 || (abs >= 1e-4 && abs < 1e15) {
+		start := len(b)
+		b = strconv.AppendFloat(b, f, 'f', -1, bits)
+		if bytes.IndexByte(b[start:], '.') < 0 {
+			b = append(b, ".0"...)
+		}
+		return b
+	}
+	s := strconv.FormatFloat(f, 'e', -1, bits)
+	mantissa, exponent, _ := strings.Cut(s, "e")
+	b = append(b, mantissa...)
+	if !strings.Contains(mantissa, ".") {
+		b = append(b, ".0"...)
+	}
+	return append(append(b, 'e'), exponent...)
+}
+
+// canonicalFloats rewrites the float tokens that came in as raw JSON, and
+// checks the depth. raw is compact and valid.
+func canonicalFloats(raw []byte, depth int) ([]byte, error) {
+	var out []byte
+	last := 0
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; {
+		case c == '"':
+			s := scanner{s: string(raw[i:])}
+			s.str()
+			i += s.i
+		case c == '{' || c == '[':
+			depth++
+			if depth > maxDepth {
+				return nil, fmt.Errorf("nested deeper than %d levels, which Ruby cannot read", maxDepth)
+			}
+			i++
+		case c == '}' || c == ']':
+			depth--
+			i++
+		case c == '-' || (c >= '0' && c <= '9'):
+			end := i + 1
+			for end < len(raw) && strings.IndexByte("0123456789.eE+-", raw[end]) >= 0 {
+				end++
+			}
+			if bytes.ContainsAny(raw[i:end], ".eE") {
+				f, err := strconv.ParseFloat(string(raw[i:end]), 64)
+				if err != nil && errors.Is(err, strconv.ErrRange) && math.IsInf(f, 0) {
+					return nil, fmt.Errorf("number %s is out of range", raw[i:end])
+				}
+				out = append(out, raw[last:i]...)
+				out = appendFloat(out, f, 64)
+				last = end
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	if last == 0 {
+		return raw, nil
+	}
+	return append(out, raw[last:]...), nil
+}
+
+// appendString writes s as a JSON string in the same profile; invalid UTF-8
+// becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b, err := jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\ufffd"))
+	if err != nil {
+		panic(err) // only invalid UTF-8 is refused, and there is none left
+	}
+	return b
+}
+
+// unquote gives the text of a JSON string token, or false if tok is not one.
+func unquote(tok string) (string, bool) {
+	if len(tok) < 2 || tok[0] != '"' {
+		return "", false
+	}
+	if strings.IndexByte(tok, '\\') < 0 {
+		return tok[1 : len(tok)-1], true
+	}
+	b, err := jsontext.AppendUnquote(nil, tok)
+	if err != nil && b == nil {
+		return "", false
+	}
+	return string(b), true // a lone surrogate reads as U+FFFD
+}

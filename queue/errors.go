@@ -1,0 +1,111 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	// ErrLeaseLost says that this identity was declared dead: what it held was
+	// given back to the queues, and it can take and settle nothing any more.
+	ErrLeaseLost = errors.New("the lease of this identity is lost")
+	// ErrUnknown says that Redis may or may not have done what it was asked:
+	// the command was sent and no reply came.
+	ErrUnknown = errors.New("the outcome is unknown: no reply from Redis")
+	// ErrNotFound says that a job, set entry or process is not (or no longer) there.
+	ErrNotFound = errors.New("not found")
+)
+
+// InvalidError says which part of a push is wrong and why. Nothing was pushed.
+type InvalidError struct {
+	Field  string
+	Reason string
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("push: %s: %s", e.Field, e.Reason) }
+
+// TooLargeError refuses a payload over the limit. Nothing was pushed.
+type TooLargeError struct {
+	Class       string
+	Size, Limit int // bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("push: the payload of a %s job is %d bytes, over the limit of %d: pass a reference instead of the data, or raise MaxPayload", e.Class, e.Size, e.Limit)
+}
+
+// VersionError refuses a server that is too old.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then drain a full Redis"
+}
+
+// isReply reports whether err is an error that Redis sent, not one of the way
+// to it.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
+}
+
+// unsent reports whether err means that the command never left this process.
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, redis.ErrClosed) || errors.Is(err, redis.ErrPoolTimeout) ||
+		errors.Is(err, redis.ErrPoolExhausted) || (errors.As(err, &op) && op.Op == "dial")
+}
+
+// pushError gives a failed push its meaning: refused, not sent, or unknown.
+func pushError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isReply(err):
+		return fmt.Errorf("push: Redis refused it, nothing was pushed: %w", err)
+	case unsent(err):
+		return fmt.Errorf("push: Redis is not reachable, nothing was pushed: %w", err)
+	default:
+		return fmt.Errorf("push: %w (%w); repeat it with the same JID and Idempotent to be safe", ErrUnknown, err)
+	}
+}
+
+// Denied reports whether err is one that waiting does not cure: a wrong
+// password, a missing permission, a server that is too old.
+func Denied(err error) bool {
+	if !isReply(err) {
+		return false
+	}
+	for _, prefix := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR DB index", "ERR invalid DB"} {
+		if strings.Contains(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain adds to an error of the first contact what to do about it.
+func explain(err error, addr string) error {
+	text := err.Error()
+	var old *VersionError
+	switch {
+	case errors.As(err, &old):
+		return fmt.Errorf("Redis at %s: %w", addr, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("Redis at %s does not answer: %w", addr, err)
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
+		return fmt.Errorf("Redis at %s refuses the user or password: check REDIS_URL, REDIS_USER and REDIS_PASSWORD: %w", addr, err)
+	case strings.Contains(text, "NOAUTH"):
+		return fmt.Errorf("Redis at %s wants a password: set it in REDIS_URL or REDIS_PASSWORD: %w", addr, err)
+	case strings.Contains(text, "NOPERM"):
+		return fmt.Errorf("Redis at %s: the user lacks a permission: see the ACL rule in docs/redis.md: %w", addr, err)
+	case strings.Contains(text, "DB index"):
+		return fmt.Errorf("Redis at %s has no such database number: check REDIS_DB or the path in REDIS_URL: %w", addr, err)
+	default:
+		return fmt.Errorf("cannot reach Redis at %s: is it running, and is REDIS_URL right? %w", addr, err)
+	}
+}

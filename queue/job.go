@@ -1,0 +1,178 @@
+package queue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrInvalid is wrapped by the error for bytes that are not a job.
+var ErrInvalid = errors.New("not a valid job")
+
+// Job is a job's envelope over the exact bytes that are in Redis. It reads the
+// fields that the runtime needs and leaves every other byte alone: a change
+// (see Patch) splices, so unknown fields, big integers, 1.0 and the order of
+// keys survive. A Job is immutable.
+type Job struct {
+	raw     string
+	members []member
+	open    int // index just after the opening brace
+
+	Class string // the Ruby constant name, or the handler's name
+	JID   string // opaque; empty if the payload has none
+	Queue string // the name in the payload, without "queue:"
+	Args  json.RawMessage
+}
+
+type member struct{ name, value span }
+
+// ParseJob reads a payload. The error wraps ErrInvalid and says what is wrong:
+// broken JSON, no object, no class, or args that are not an array. Missing
+// args read as [] (sidekiq-wire 3.4).
+func ParseJob(raw string) (*Job, error) {
+	j := &Job{raw: raw, members: make([]member, 0, 12)}
+	c := scanner{s: raw}
+	c.space()
+	j.open = c.i + 1
+	if c.i >= len(raw) || raw[c.i] != '{' {
+		return nil, fmt.Errorf("%w: no JSON object", ErrInvalid)
+	}
+	if !c.object(1, func(n, v span) { j.members = append(j.members, member{n, v}) }) || !c.end() {
+		return nil, fmt.Errorf("%w: broken JSON near byte %d", ErrInvalid, c.i)
+	}
+	var ok bool
+	if j.Class, ok = unquote(j.Field("class")); !ok || j.Class == "" {
+		return nil, fmt.Errorf("%w: class is missing or not a string", ErrInvalid)
+	}
+	j.JID = j.String("jid")
+	j.Queue = j.String("queue")
+	switch args := j.Field("args"); {
+	case args == "" || args == "null":
+		j.Args = json.RawMessage("[]")
+	case args[0] == '[':
+		j.Args = json.RawMessage(args)
+	default:
+		return nil, fmt.Errorf("%w: args is not an array", ErrInvalid)
+	}
+	return j, nil
+}
+
+// Raw is the payload, byte for byte.
+func (j *Job) Raw() string { return j.raw }
+
+// Field is the raw JSON token of a top-level key, or "" if there is none. Of
+// duplicate keys the last counts, as in Ruby.
+func (j *Job) Field(key string) string {
+	if m := j.find(key); m != nil {
+		return j.raw[m.value.start:m.value.end]
+	}
+	return ""
+}
+
+func (j *Job) find(key string) *member {
+	for i := len(j.members) - 1; i >= 0; i-- {
+		name := j.raw[j.members[i].name.start+1 : j.members[i].name.end-1]
+		if name == key {
+			return &j.members[i]
+		}
+		if strings.IndexByte(name, '\\') >= 0 {
+			if text, ok := unquote(`"` + name + `"`); ok && text == key {
+				return &j.members[i]
+			}
+		}
+	}
+	return nil
+}
+
+// String is the text of a top-level string, or "" if it is absent or not a
+// string.
+func (j *Job) String(key string) string {
+	s, _ := unquote(j.Field(key))
+	return s
+}
+
+// Int is the value of a top-level integer; ok is false if it is absent, not an
+// integer, or beyond 64 bits.
+func (j *Job) Int(key string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(j.Field(key), 10, 64)
+	return n, err == nil
+}
+
+// Time is a top-level timestamp in any of Sidekiq's forms, or the zero time if
+// it is absent or unreadable.
+func (j *Job) Time(key string) time.Time {
+	t, _ := parseTime(j.Field(key))
+	return t
+}
+
+// RetryCount is how often the job has failed before, less one; ok is false if
+// it never failed. After a retry by hand it can be -1 (sidekiq-wire 7).
+func (j *Job) RetryCount() (n int, ok bool) {
+	n64, ok := j.Int("retry_count")
+	return int(n64), ok
+}
+
+// Tags are the job's tags, nil if there are none.
+func (j *Job) Tags() []string {
+	tok := j.Field("tags")
+	if tok == "" || tok[0] != '[' {
+		return nil
+	}
+	var tags []string
+	if json.Unmarshal([]byte(tok), &tags) != nil {
+		return nil
+	}
+	return tags
+}
+
+// activeJobWrappers are the classes under which Rails' ActiveJob arrives
+// (sidekiq-wire 3.5).
+var activeJobWrappers = map[string]bool{
+	"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper": true,
+	"Sidekiq::ActiveJob::Wrapper":                          true,
+}
+
+// Unwrapped gives the class that the job is really about and its arguments:
+// for an ActiveJob wrapper the wrapped class and its still encoded arguments,
+// for every other job Class and Args.
+func (j *Job) Unwrapped() (class string, args json.RawMessage) {
+	if !activeJobWrappers[j.Class] {
+		return j.Class, j.Args
+	}
+	var inner []struct {
+		JobClass  string          `json:"job_class"`
+		Arguments json.RawMessage `json:"arguments"`
+	}
+	if json.Unmarshal(j.Args, &inner) != nil || len(inner) != 1 || inner[0].Arguments == nil {
+		return j.Class, j.Args
+	}
+	class = j.String("wrapped")
+	if class == "" {
+		class = inner[0].JobClass
+	}
+	return class, inner[0].Arguments
+}
+
+// DisplayClass is the class as the web page shows it.
+func (j *Job) DisplayClass() string {
+	for _, key := range []string{"display_class", "wrapped"} {
+		if s := j.String(key); s != "" {
+			return s
+		}
+	}
+	return j.Class
+}
+
+// millis reports whether the payload's own timestamps are Sidekiq 8's integer
+// milliseconds.
+func (j *Job) millis() bool {
+	for _, key := range []string{"created_at", "enqueued_at"} {
+		if n, ok := j.Int(key); ok && n >= millisFrom {
+			return true
+		}
+	}
+	return false
+}

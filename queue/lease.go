@@ -1,0 +1,253 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Host is where an owner lives: enough for a process beside it to see that it
+// is dead without waiting for its lease.
+type Host struct {
+	Name         string
+	BootID       string // of the running kernel
+	PIDNamespace string
+	PID          int
+	Started      string // of the process, in the kernel's ticks since boot
+}
+
+// Register writes down whose the owner is and which queues it serves, so that
+// a reclaimer finds its deliveries, and takes its lease.
+func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease time.Duration) error {
+	if err := o.sign(ctx, h, queues); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	if _, err := o.beat(ctx, lease, "new"); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	return nil
+}
+
+func (o *Owner) sign(ctx context.Context, h Host, queues []string) error {
+	return o.store.rdb.HSet(ctx, ownerKey(o.Identity), "queues", strings.Join(queues, "\n"), "host", h.Name,
+		"boot", h.BootID, "pidns", h.PIDNamespace, "pid", h.PID, "started", h.Started).Err()
+}
+
+// Orders is what a process learns when it beats.
+type Orders struct {
+	Signals []string // TSTP, TERM, TTIN…, oldest first; each is told once
+	Paused  []string // queues
+}
+
+// Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a
+// reclaimer has declared this owner dead.
+func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
+	return o.beat(ctx, lease, "")
+}
+
+func (o *Owner) beat(ctx context.Context, lease time.Duration, mode string) (Orders, error) {
+	reply, err := o.store.run(ctx, beatScript, []string{keyLeases, signalsKey(o.Identity), keyPaused},
+		o.Identity, lease.Milliseconds(), mode).Slice()
+	if err != nil {
+		return Orders{}, fmt.Errorf("beat: %w", err)
+	}
+	if len(reply) < 3 {
+		return Orders{}, ErrLeaseLost
+	}
+	return Orders{Signals: texts(reply[1]), Paused: texts(reply[2])}, nil
+}
+
+func texts(v any) []string {
+	list, _ := v.([]any)
+	out := make([]string, 0, len(list))
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Leave gives the lease up, if it is not lost already. Whatever the owner still
+// holds, or what a late reply may yet bring it, is for any reclaimer to take.
+func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
+	if err := o.sign(ctx, h, queues); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	if err := o.store.run(ctx, fenceScript, []string{keyLeases}, o.Identity, "").Err(); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}
+
+// Lease is an entry of the register of owners.
+type Lease struct {
+	Identity string
+	Ended    bool // by Redis's clock
+	Fenced   bool // declared dead: its jobs are being taken
+	score    string
+}
+
+// Leases lists all owners.
+func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
+	pipe := s.rdb.Pipeline()
+	clock := pipe.Time(ctx)
+	all := pipe.Do(ctx, "ZRANGE", keyLeases, 0, -1, "WITHSCORES")
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	flat, err := all.StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	now := clock.Val().UnixMilli()
+	leases := make([]Lease, 0, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		end, _ := strconv.ParseFloat(flat[i+1], 64)
+		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), score: flat[i+1]})
+	}
+	return leases, nil
+}
+
+// OwnerHost tells where an owner lives and which queues it serves. A missing
+// record reads as the zero Host without queues.
+func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string, error) {
+	h, err := s.rdb.HGetAll(ctx, ownerKey(identity)).Result()
+	if err != nil {
+		return Host{}, nil, fmt.Errorf("owner: %w", err)
+	}
+	pid, _ := strconv.Atoi(h["pid"])
+	host := Host{Name: h["host"], BootID: h["boot"], PIDNamespace: h["pidns"], PID: pid, Started: h["started"]}
+	if h["queues"] == "" {
+		return host, nil, nil
+	}
+	return host, strings.Split(h["queues"], "\n"), nil
+}
+
+// Fence declares the owner of a lease dead. It does nothing, and returns false,
+// if the owner has beaten since the lease was listed.
+func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
+	n, err := s.run(ctx, fenceScript, []string{keyLeases}, l.Identity, l.score).Int()
+	if err != nil {
+		return false, fmt.Errorf("fence: %w", err)
+	}
+	return n == 1, nil
+}
+
+// Poison says when a job that keeps coming back from dead owners is dead itself.
+type Poison struct {
+	Times  int           // it dies when it came back so often; 0: never
+	Within time.Duration // counted from the first time
+}
+
+// Reclaimed counts what became of a dead owner's jobs.
+type Reclaimed struct {
+	Requeued int
+	Poisoned []string // the payloads that went to the dead set
+}
+
+// Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands.
+// more tells that there may be others.
+func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
+	inflight, landing := inflightKey(queue, identity), landingKey(queue, identity)
+	tokens, err := s.rdb.HKeys(ctx, inflight).Result()
+	if err != nil {
+		return r, false, fmt.Errorf("reclaim: %w", err)
+	}
+	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
+	if len(tokens) > page {
+		tokens, more = tokens[:page], true
+	}
+	var raws []any
+	if len(tokens) > 0 {
+		if raws, err = s.rdb.HMGet(ctx, inflight, tokens...).Result(); err != nil {
+			return r, false, fmt.Errorf("reclaim: %w", err)
+		}
+	}
+	landed, err := s.rdb.LRange(ctx, landing, 0, int64(page-1)).Result()
+	if err != nil {
+		return r, false, fmt.Errorf("reclaim: %w", err)
+	}
+	more = more || len(landed) == page
+	for _, raw := range landed {
+		tokens, raws = append(tokens, ""), append(raws, raw)
+	}
+	if len(tokens) == 0 {
+		return r, false, nil
+	}
+	r, err = s.reclaim(ctx, queue, inflight, landing, p, tokens, raws)
+	return r, more, err
+}
+
+func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, tokens []string, raws []any) (r Reclaimed, err error) {
+	now := time.Now()
+	keys := []string{queueKey(queue), inflight, landing, keyQueues, keyDead}
+	args := []any{queue, p.Times, int(p.Within.Seconds()), score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
+	epitaphs := make([]string, len(tokens))
+	for i, token := range tokens {
+		raw, _ := raws[i].(string)
+		jid := ""
+		if j, err := ParseJob(raw); err == nil && j.JID != "" && p.Times > 0 {
+			jid, epitaphs[i] = j.JID, s.epitaph(j, queue, p, now)
+		}
+		landed := ""
+		if token == "" {
+			landed = raw
+		}
+		keys = append(keys, recoveredKey(jid))
+		args = append(args, token, landed, epitaphs[i])
+	}
+	reply, err := s.run(ctx, reclaimScript, keys, args...).Int64Slice()
+	if err != nil {
+		return r, fmt.Errorf("reclaim: %w", err)
+	}
+	for i, what := range reply {
+		switch what {
+		case 1:
+			r.Requeued++
+		case 2:
+			r.Poisoned = append(r.Poisoned, epitaphs[i])
+		}
+	}
+	return r, nil
+}
+
+// epitaph is the payload of a job that is poison: it says why it is dead.
+func (s *Store) epitaph(j *Job, queue string, p Poison, now time.Time) string {
+	var patch Patch
+	patch.SetString("queue", queue)
+	patch.SetString("error_class", "kyu.Poison")
+	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in their hands within %v: it was not run again", p.Times, p.Within))
+	key := "failed_at"
+	if j.Field(key) != "" {
+		key = "retried_at"
+	}
+	patch.SetTime(key, now, s.timestamps, j)
+	return patch.Apply(j)
+}
+
+func newestFirst(tokens []string) {
+	n := func(s string) uint64 { v, _ := strconv.ParseUint(s, 10, 64); return v }
+	slices.SortFunc(tokens, func(a, b string) int { return cmp.Compare(n(b), n(a)) })
+}
+
+// Bury forgets a fenced identity that has held nothing for grace, so long that
+// none of its commands can still be under way. It returns false if it is too
+// early.
+func (s *Store) Bury(ctx context.Context, identity string, queues []string, grace time.Duration) (bool, error) {
+	keys := []string{keyLeases, ownerKey(identity)}
+	for _, q := range queues {
+		keys = append(keys, inflightKey(q, identity), landingKey(q, identity))
+	}
+	n, err := s.run(ctx, buryScript, keys, identity, grace.Milliseconds()).Int()
+	if err != nil && err != redis.Nil {
+		return false, fmt.Errorf("bury: %w", err)
+	}
+	return n == 1, nil
+}

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Forget a fenced identity that has nothing left.
+-- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, then its in-flight hashes and landing lists
+-- ARGV   1 identity, 2 milliseconds that it stays fenced, longer than any of its
+--        commands can still be on the way
+-- Result 1 if it is gone, 0 if not yet
+-- Atomic so that a job that lands late is never left without an owner to find it by.
+local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0)
+local now = redis.call('TIME')
+if lease >= 0 or now[1] * 1000 + lease < tonumber(ARGV[2]) then return 0 end
+for key = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[key]) == 1 then return 0 end
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+return 1

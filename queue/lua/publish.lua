@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- Publish a process for Sidekiq's API and web page, and count what it did.
+-- KEYS   1 processes, 2 IDENTITY, 3 IDENTITY:work, 4 IDENTITY:workers, 5 kyu:owner:IDENTITY,
+--        6 stat:processed, 7 stat:failed, 8 and 9 the same of the day
+-- ARGV   1 identity, 2 number of this flush, 3 processed, 4 failed, 5 seconds that
+--        a day's counters live, 6 number of arguments of the record, the record,
+--        then the work: field, JSON, ...
+-- Result 1 if the process was known, 0 if this is its first beat, or its record had expired
+-- Atomic so that no reader sees half a process. The number of the flush makes a
+-- repeated flush count once, when the reply of the first was lost.
+local n = tonumber(ARGV[6])
+if redis.call('HGET', KEYS[5], 'flush') ~= ARGV[2] then
+  redis.call('HSET', KEYS[5], 'flush', ARGV[2])
+  for i = 0, 1 do
+    if ARGV[3 + i] ~= '0' then
+      redis.call('INCRBY', KEYS[6 + i], ARGV[3 + i])
+      redis.call('INCRBY', KEYS[8 + i], ARGV[3 + i])
+      redis.call('EXPIRE', KEYS[8 + i], ARGV[5])
+    end
+  end
+end
+redis.call('SADD', KEYS[1], ARGV[1])
+local known = redis.call('EXISTS', KEYS[2])
+redis.call('HSET', KEYS[2], unpack(ARGV, 7, 6 + n))
+redis.call('EXPIRE', KEYS[2], 60)
+for key = 3, 4 do -- readers up to 6.4.1 look under :workers, later ones under :work
+  redis.call('UNLINK', KEYS[key])
+  if #ARGV > 6 + n then
+    redis.call('HSET', KEYS[key], unpack(ARGV, 7 + n, #ARGV))
+    redis.call('EXPIRE', KEYS[key], 60)
+  end
+end
+return known

@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Patch is a set of changes to a job's top-level fields. Apply splices them in
+// and keeps every other byte. The zero Patch changes nothing.
+type Patch struct {
+	changes []change
+}
+
+type change struct {
+	key   string
+	token string // raw JSON; "" removes the field
+}
+
+// Set puts a raw JSON token under key: in place if the key is there, else at
+// the end. A later Set or Remove of the same key wins.
+func (p *Patch) Set(key, token string) {
+	for i := range p.changes {
+		if p.changes[i].key == key {
+			p.changes[i].token = token
+			return
+		}
+	}
+	p.changes = append(p.changes, change{key, token})
+}
+
+// Remove takes the field away, every duplicate of it too.
+func (p *Patch) Remove(key string) { p.Set(key, "") }
+
+// SetString puts a string under key; invalid UTF-8 becomes U+FFFD.
+func (p *Patch) SetString(key, text string) { p.Set(key, string(appendString(nil, text))) }
+
+// SetInt puts an integer under key.
+func (p *Patch) SetInt(key string, n int64) { p.Set(key, strconv.FormatInt(n, 10)) }
+
+// SetTime puts a timestamp under key, in the form f gives it for j.
+func (p *Patch) SetTime(key string, t time.Time, f Timestamps, j *Job) {
+	p.Set(key, string(f.appendTime(nil, t, j)))
+}
+
+// Apply returns j's payload with the changes spliced in.
+func (p *Patch) Apply(j *Job) string {
+	edits, left := p.cuts(j)
+	var added []byte
+	for _, c := range p.changes {
+		if c.token == "" {
+			continue
+		}
+		if m := j.find(c.key); m != nil {
+			edits = append(edits, edit{m.value, c.token})
+			continue
+		}
+		added = append(added, ',')
+		added = appendString(added, c.key)
+		added = append(added, ':')
+		added = append(added, c.token...)
+	}
+	if len(added) > 0 {
+		at := j.open
+		if n := len(j.members); n > 0 {
+			at = j.members[n-1].value.end
+		}
+		if left == 0 {
+			added = added[1:] // nothing is left to put a comma after
+		}
+		edits = append(edits, edit{span{at, at}, string(added)})
+	}
+	return splice(j.raw, edits)
+}
+
+// cuts gives the edits that take removed members out, each with one comma, and
+// the number of members that stay.
+func (p *Patch) cuts(j *Job) (edits []edit, left int) {
+	for i, m := range j.members {
+		switch {
+		case !p.removes(j, m):
+			left++
+		case left > 0: // the comma before it
+			edits = append(edits, edit{span{j.members[i-1].value.end, m.value.end}, ""})
+		case i+1 < len(j.members): // the comma after it
+			edits = append(edits, edit{span{m.name.start, j.members[i+1].name.start}, ""})
+		default:
+			edits = append(edits, edit{span{m.name.start, m.value.end}, ""})
+		}
+	}
+	return edits, left
+}
+
+func (p *Patch) removes(j *Job, m member) bool {
+	for _, c := range p.changes {
+		if c.token != "" {
+			continue
+		}
+		if name, _ := unquote(j.raw[m.name.start:m.name.end]); name == c.key {
+			return true
+		}
+	}
+	return false
+}
+
+type edit struct {
+	at   span
+	text string
+}
+
+// splice replaces the ranges, which do not overlap but may touch.
+func splice(raw string, edits []edit) string {
+	sort.SliceStable(edits, func(a, b int) bool { return edits[a].at.start < edits[b].at.start })
+	var out strings.Builder
+	out.Grow(len(raw) + 64)
+	last := 0
+	for _, e := range edits {
+		out.WriteString(raw[last:e.at.start])
+		out.WriteString(e.text)
+		last = e.at.end
+	}
+	out.WriteString(raw[last:])
+	return out.String()
+}

@@ -1,0 +1,317 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ProcessRecord is what a process publishes of itself: the union of what the
+// web pages of Sidekiq 6.4 to 8.1 read (sidekiq-wire 9.3). One wrong field
+// takes the Busy page down for the whole fleet, so it is built from Go types
+// only.
+type ProcessRecord struct {
+	Identity    string
+	Hostname    string
+	PID         int
+	Tag         string
+	Labels      []string
+	Version     string
+	StartedAt   time.Time
+	Concurrency int
+	Capsules    []CapsuleRecord
+	Quiet       bool
+	RTT         time.Duration
+	RSS         int // KiB
+	Work        []WorkRecord
+}
+
+// CapsuleRecord describes a capsule.
+type CapsuleRecord struct {
+	Name        string         `json:"-"`
+	Concurrency int            `json:"concurrency"`
+	Mode        string         `json:"mode"` // strict, weighted, random
+	Weights     map[string]int `json:"weights"`
+	Queues      []string       `json:"-"` // in order
+}
+
+// WorkRecord is a job that is running.
+type WorkRecord struct {
+	TID     string
+	Queue   string
+	Payload string
+	RunAt   time.Time
+}
+
+// Counts are what a process has done since its last flush.
+type Counts struct {
+	Flush     uint64 // number of the flush: the same flush repeated counts once
+	Processed int64
+	Failed    int64
+}
+
+// statLife is how long the counters of a day are kept, as Sidekiq keeps them.
+const statLife = 5 * 365 * 24 * time.Hour
+
+// Publish writes the process's record, its work and its counts. known is false
+// on the first beat, and when the record had expired.
+func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time.Time) (known bool, err error) {
+	info, err := r.info()
+	if err != nil {
+		return false, fmt.Errorf("publish: %w", err)
+	}
+	day := now.UTC().Format(time.DateOnly)
+	keys := []string{keyProcesses, o.Identity, o.Identity + ":work", o.Identity + ":workers", ownerKey(o.Identity),
+		keyProcessed, keyFailed, keyProcessed + ":" + day, keyFailed + ":" + day}
+	record := []any{"info", info, "busy", len(r.Work), "beat", score(now), "rtt_us", r.RTT.Microseconds(),
+		"quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS, "concurrency", r.Concurrency}
+	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()), len(record)}, record...)
+	for _, w := range r.Work {
+		job, err := encode(workJSON{w.Queue, w.Payload, w.RunAt.Unix()}, 0)
+		if err != nil {
+			continue // a payload that is no UTF-8 would break the page
+		}
+		args = append(args, w.TID, job)
+	}
+	n, err := o.store.run(ctx, publishScript, keys, args...).Int()
+	if err != nil {
+		return false, fmt.Errorf("publish: %w", err)
+	}
+	return n == 1, nil
+}
+
+// workJSON has exactly the fields that every reader wants (sidekiq-wire 9.4).
+type workJSON struct {
+	Queue   string `json:"queue"`
+	Payload string `json:"payload"`
+	RunAt   int64  `json:"run_at"`
+}
+
+type infoJSON struct {
+	Hostname    string                   `json:"hostname"`
+	StartedAt   float64                  `json:"started_at"`
+	PID         int                      `json:"pid"`
+	Tag         string                   `json:"tag"`
+	Concurrency int                      `json:"concurrency"`
+	Queues      []string                 `json:"queues"`
+	Weights     []map[string]int         `json:"weights"`
+	Capsules    map[string]CapsuleRecord `json:"capsules"`
+	Labels      []string                 `json:"labels"`
+	Identity    string                   `json:"identity"`
+	Version     string                   `json:"version"`
+	Embedded    bool                     `json:"embedded"`
+}
+
+func (r *ProcessRecord) info() (string, error) {
+	i := infoJSON{Hostname: r.Hostname, StartedAt: floatUnix(r.StartedAt), PID: r.PID, Tag: r.Tag,
+		Concurrency: r.Concurrency, Queues: []string{}, Weights: []map[string]int{},
+		Capsules: map[string]CapsuleRecord{}, Labels: append([]string{}, r.Labels...), Identity: r.Identity, Version: r.Version}
+	for _, c := range r.Capsules {
+		for _, q := range c.Queues {
+			if !slices.Contains(i.Queues, q) {
+				i.Queues = append(i.Queues, q)
+			}
+		}
+		i.Weights = append(i.Weights, c.Weights)
+		i.Capsules[c.Name] = c
+	}
+	b, err := encode(i, 0)
+	return string(b), err
+}
+
+// Retire takes the process off the web page.
+func (o *Owner) Retire(ctx context.Context) error {
+	pipe := o.store.rdb.Pipeline()
+	pipe.SRem(ctx, keyProcesses, o.Identity)
+	pipe.Unlink(ctx, o.Identity, o.Identity+":work", o.Identity+":workers")
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("retire: %w", err)
+	}
+	return nil
+}
+
+// ProcessCount is how many processes serve this Redis, Ruby's too.
+func (s *Store) ProcessCount(ctx context.Context) (int, error) {
+	n, err := s.rdb.SCard(ctx, keyProcesses).Result()
+	return int(n), err
+}
+
+// Process is a process as its last beat described it.
+type Process struct {
+	Identity    string    `json:"identity"`
+	Hostname    string    `json:"hostname"`
+	PID         int       `json:"pid"`
+	Tag         string    `json:"tag"`
+	Version     string    `json:"version"`
+	StartedAt   time.Time `json:"started_at"`
+	Queues      []string  `json:"queues"`
+	Labels      []string  `json:"labels"`
+	Concurrency int       `json:"concurrency"`
+	Busy        int       `json:"busy"`
+	Beat        time.Time `json:"beat"`
+	Quiet       bool      `json:"quiet"`
+	RSS         int       `json:"rss_kib"`
+	RTT         int       `json:"rtt_us"`
+	Embedded    bool      `json:"embedded"`
+}
+
+// Processes lists the live processes, Ruby's too, sorted by identity.
+func (s *Store) Processes(ctx context.Context) ([]Process, error) {
+	ids, err := s.rdb.SMembers(ctx, keyProcesses).Result()
+	if err != nil {
+		return nil, fmt.Errorf("processes: %w", err)
+	}
+	slices.Sort(ids)
+	pipe := s.rdb.Pipeline()
+	rows := make([]*redis.SliceCmd, len(ids))
+	for i, id := range ids {
+		rows[i] = pipe.HMGet(ctx, id, "info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency")
+	}
+	if len(ids) > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("processes: %w", err)
+		}
+	}
+	var list []Process
+	for i, row := range rows {
+		if p, ok := readProcess(ids[i], row.Val()); ok {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// readProcess reads a record of any Sidekiq; a process without info is dead.
+func readProcess(id string, row []any) (p Process, ok bool) {
+	at := func(i int) string { s, _ := row[i].(string); return s }
+	number := func(i int) int { n, _ := strconv.Atoi(at(i)); return n }
+	var info struct {
+		Hostname, Tag, Version string
+		StartedAt              float64 `json:"started_at"`
+		PID, Concurrency       int
+		Queues, Labels         []string
+		Embedded               bool
+	}
+	if at(0) == "" || json.Unmarshal([]byte(at(0)), &info) != nil {
+		return p, false
+	}
+	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag, Version: info.Version,
+		StartedAt: unixFloat(info.StartedAt), Queues: info.Queues, Labels: info.Labels, Concurrency: info.Concurrency,
+		Busy: number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5), Embedded: info.Embedded}
+	p.Beat, _ = parseTime(at(2))
+	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
+		p.Concurrency = n
+	}
+	return p, true
+}
+
+// Work is a job that some process runs.
+type Work struct {
+	Process string    `json:"process"`
+	TID     string    `json:"tid"`
+	Queue   string    `json:"queue"`
+	RunAt   time.Time `json:"run_at"`
+	Payload string    `json:"-"`
+	Job     *Job      `json:"-"` // nil if the payload is not a job
+}
+
+// WorkInProgress lists the jobs that live processes run, the longest running
+// first.
+func (s *Store) WorkInProgress(ctx context.Context) ([]Work, error) {
+	processes, err := s.Processes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Work
+	for _, p := range processes {
+		rows, err := s.rdb.HGetAll(ctx, p.Identity+":work").Result()
+		if err == nil && len(rows) == 0 {
+			rows, err = s.rdb.HGetAll(ctx, p.Identity+":workers").Result()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("work: %w", err)
+		}
+		for tid, text := range rows {
+			if w, ok := readWork(text); ok {
+				w.Process, w.TID = p.Identity, tid
+				list = append(list, w)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Work) int {
+		if c := a.RunAt.Compare(b.RunAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.TID, b.TID)
+	})
+	return list, nil
+}
+
+func readWork(text string) (w Work, ok bool) {
+	var row struct {
+		Queue   string
+		Payload json.RawMessage // a string, or in foreign processes the object itself
+		RunAt   json.RawMessage `json:"run_at"`
+	}
+	if json.Unmarshal([]byte(text), &row) != nil {
+		return w, false
+	}
+	w.Queue, w.Payload = row.Queue, string(row.Payload)
+	if s, ok := unquote(w.Payload); ok {
+		w.Payload = s
+	}
+	w.RunAt, _ = parseTime(string(row.RunAt))
+	w.Job, _ = ParseJob(w.Payload)
+	return w, true
+}
+
+// Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
+// its log (TTIN). The error is ErrNotFound if no such process is alive.
+func (s *Store) Signal(ctx context.Context, identity, signal string) error {
+	alive, err := s.rdb.HExists(ctx, identity, "info").Result()
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	if !alive {
+		return fmt.Errorf("signal: process %q: %w", identity, ErrNotFound)
+	}
+	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.LPush(ctx, signalsKey(identity), signal)
+		p.Expire(ctx, signalsKey(identity), time.Minute)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
+}
+
+// CleanProcesses takes members without a record out of the set of processes,
+// at most once a minute in the whole fleet.
+func (s *Store) CleanProcesses(ctx context.Context) (removed int, err error) {
+	won, err := s.rdb.SetNX(ctx, "process_cleanup", "1", time.Minute).Result()
+	if err != nil || !won {
+		return 0, err
+	}
+	ids, err := s.rdb.SMembers(ctx, keyProcesses).Result()
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		alive, err := s.rdb.HExists(ctx, id, "info").Result()
+		if err != nil {
+			return removed, err
+		}
+		if !alive {
+			s.rdb.SRem(ctx, keyProcesses, id)
+			removed++
+		}
+	}
+	return removed, nil
+}

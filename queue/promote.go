@@ -1,0 +1,111 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// DueSets are the sets whose jobs become due, in the order in which Sidekiq
+// looks at them.
+var DueSets = []string{keyRetry, keySchedule}
+
+// Promote moves up to page due jobs of a set ("retry" or "schedule") to the
+// heads of their queues. moved counts those that this call moved, due those that
+// were due: a full page means that there may be more. Members that are not jobs
+// go to the dead set as they are. Several pollers, Ruby's too, share the work
+// without loss or double.
+func (s *Store) Promote(ctx context.Context, set string, now time.Time, page int) (moved, due int, err error) {
+	members, err := s.due(ctx, set, now, page)
+	if err != nil {
+		return 0, 0, fmt.Errorf("promote: %w", err)
+	}
+	if len(members) == 0 {
+		return 0, 0, nil
+	}
+	moved, err = s.promote(ctx, set, members, now, func(j *Job) string { return s.requeued(j, now) })
+	return moved, len(members), err
+}
+
+// promote moves members out of a sorted set to their queues, rewritten.
+func (s *Store) promote(ctx context.Context, set string, members []string, now time.Time, rewrite func(*Job) string) (int, error) {
+	keys := []string{set, keyQueues, keyDead}
+	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, queuePrefixLen}
+	lists := map[string]int{}
+	for _, raw := range members {
+		j, err := ParseJob(raw)
+		if err != nil {
+			args = append(args, raw, raw, -1) // to the dead set, byte for byte
+			continue
+		}
+		name := j.Queue
+		if name == "" {
+			name = "default"
+		}
+		i, seen := lists[name]
+		if !seen {
+			i = len(lists)
+			lists[name] = i
+			keys = append(keys, queueKey(name))
+		}
+		args = append(args, raw, rewrite(j), i)
+	}
+	moved, err := s.run(ctx, promoteScript, keys, args...).Int()
+	if err != nil {
+		return 0, fmt.Errorf("promote: %w", err)
+	}
+	return moved, nil
+}
+
+// requeued is a job's payload as it goes into a queue again: with a new
+// enqueued_at, without at, and with the defaults that a push would give it.
+func (s *Store) requeued(j *Job, now time.Time) string {
+	var p Patch
+	p.Remove("at")
+	if j.Field("queue") == "" {
+		p.SetString("queue", "default")
+	}
+	if j.Field("retry") == "" {
+		p.Set("retry", "true")
+	}
+	p.SetTime("enqueued_at", now, s.timestamps, j)
+	return p.Apply(j)
+}
+
+// retriedByHand is requeued with one attempt given back, as Sidekiq's API does:
+// 0 becomes -1 (sidekiq-wire 7).
+func (s *Store) retriedByHand(j *Job, now time.Time) string {
+	raw := s.requeued(j, now)
+	n, ok := j.RetryCount()
+	if !ok {
+		return raw
+	}
+	again, err := ParseJob(raw)
+	if err != nil {
+		return raw // it was parsed before: it is one
+	}
+	var p Patch
+	p.Set("retry_count", strconv.Itoa(n-1))
+	return p.Apply(again)
+}
+
+// FailurePatch is what a failure at time at changes in j's payload; the caller
+// sets the fields of the error.
+func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
+	p := new(Patch)
+	if n, ok := j.RetryCount(); ok {
+		p.SetInt("retry_count", int64(n)+1)
+		p.SetTime("retried_at", at, s.timestamps, j)
+		return p
+	}
+	p.SetInt("retry_count", 0)
+	p.SetTime("failed_at", at, s.timestamps, j)
+	return p
+}
+
+func (s *Store) due(ctx context.Context, set string, now time.Time, page int) ([]string, error) {
+	return s.rdb.ZRangeByScore(ctx, set, &redis.ZRangeBy{Min: "-inf", Max: score(now), Count: int64(page)}).Result()
+}

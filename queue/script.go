@@ -1,0 +1,85 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// script is one state change. Its header in lua/ says what it does.
+type script struct {
+	full, plain luaBody // plain: without the #! line, for servers that refuse it
+}
+
+type luaBody struct{ text, sha string }
+
+var (
+	fetchScript   = mustScript("fetch")
+	settleScript  = mustScript("settle")
+	pushScript    = mustScript("push")
+	promoteScript = mustScript("promote")
+	beatScript    = mustScript("beat")
+	fenceScript   = mustScript("fence")
+	reclaimScript = mustScript("reclaim")
+	buryScript    = mustScript("bury")
+	publishScript = mustScript("publish")
+
+	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, beatScript,
+		fenceScript, reclaimScript, buryScript, publishScript}
+)
+
+func mustScript(name string) *script {
+	b, err := luaFiles.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // the file is embedded
+	}
+	text := string(b)
+	_, plain, _ := strings.Cut(text, "\n")
+	return &script{full: newLuaBody(text), plain: newLuaBody(plain)}
+}
+
+func newLuaBody(text string) luaBody {
+	sum := sha1.Sum([]byte(text)) // Redis names scripts by SHA-1
+	return luaBody{text, hex.EncodeToString(sum[:])}
+}
+
+// body is the form of sc that this server takes.
+func (s *Store) body(sc *script) *luaBody {
+	if s.plainLua {
+		return &sc.plain
+	}
+	return &sc.full
+}
+
+// run executes a script once. A server that does not know it has not run it,
+// so then, and only then, it is sent again in full.
+func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...any) *redis.Cmd {
+	body := s.body(sc)
+	cmd := s.rdb.EvalSha(ctx, body.sha, keys, args...)
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = s.rdb.Eval(ctx, body.text, keys, args...)
+	}
+	return cmd
+}
+
+// loadScripts finds out which form of Lua the server takes, and loads all
+// scripts, so that the first jobs need not carry them.
+func (s *Store) loadScripts(ctx context.Context) error {
+	err := s.rdb.ScriptLoad(ctx, fetchScript.full.text).Err()
+	if err != nil && isReply(err) {
+		s.plainLua = true // Redis before 7.0 and its stand-ins know no flags
+	}
+	pipe := s.rdb.Pipeline()
+	for _, sc := range allScripts {
+		pipe.ScriptLoad(ctx, s.body(sc).text)
+	}
+	_, err = pipe.Exec(ctx)
+	return err
+}

@@ -1,0 +1,161 @@
+// Package queue is what is in Redis: the job envelope, the keys, pushes, one Lua
+// script per state change, and the inspection API. It speaks Sidekiq's wire
+// format and starts no goroutines.
+//
+// It guarantees that a job is in exactly one place from the moment a push
+// returns until it is done, dead or discarded. It does not run jobs: that is
+// package worker.
+package queue
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// bellTimeout is how long a doorbell hangs in Redis before it is hung anew.
+// Shorter than a lease, so that a stopped process's bells are down before its
+// jobs are taken over.
+const bellTimeout = 5 * time.Second
+
+// Store is the Redis that holds the queues. It is safe for concurrent use.
+type Store struct {
+	rdb        *redis.Client // never repeats a command by itself: it could run twice
+	bells      *redis.Client // its reads wait as long as a doorbell hangs
+	addr       string
+	timestamps Timestamps
+	maxPayload int
+	server     Server
+
+	plainLua   bool // no script flags
+	noUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells time out by themselves
+	noBitfield bool
+	deadLimits
+}
+
+// deadLimits bound the dead set as Sidekiq does: at most max-1 entries, none
+// older than age (sidekiq-wire 7.5).
+type deadLimits struct {
+	max int
+	age time.Duration
+}
+
+// Server is what the Redis server said of itself.
+type Server struct {
+	Version         string // "7.0.15"
+	MaxmemoryPolicy string // empty if it does not say
+	Addr            string
+}
+
+// Open connects, finds out what the server can do, and loads the scripts. The
+// error says what to do about a wrong address, password or version.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	o.MaxRetries = -1
+	o.DialerRetries = 1
+	o.DialTimeout = 2 * time.Second
+	o.ReadTimeout, o.WriteTimeout = 3*time.Second, 3*time.Second
+	o.ContextTimeoutEnabled = true
+	o.Protocol = 2
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.PoolSize = 10
+	if c.PoolSize > 0 {
+		o.PoolSize = c.PoolSize
+	}
+	b := *o
+	b.ReadTimeout = bellTimeout + 3*time.Second
+	b.PoolSize = 1024 // a connection per bell, made when it is hung
+
+	s := &Store{rdb: redis.NewClient(o), bells: redis.NewClient(&b), addr: o.Addr,
+		timestamps: c.Timestamps, maxPayload: c.MaxPayload, deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
+	if s.timestamps == "" {
+		s.timestamps = Mirror
+	}
+	if s.maxPayload == 0 {
+		s.maxPayload = DefaultMaxPayload
+	}
+	if err := s.meet(ctx); err != nil {
+		s.Close()
+		return nil, explain(err, s.addr)
+	}
+	return s, nil
+}
+
+// Close gives all connections back.
+func (s *Store) Close() error {
+	err := s.bells.Close()
+	if e := s.rdb.Close(); e != nil {
+		err = e
+	}
+	return err
+}
+
+// Server is what the server said of itself when the Store was opened.
+func (s *Store) Server() Server { return s.server }
+
+// SetDeadLimits bounds the dead set: it keeps fewer than max entries, and none
+// older than age. The defaults are Sidekiq's, 10,000 and 180 days.
+func (s *Store) SetDeadLimits(max int, age time.Duration) { s.deadLimits = deadLimits{max, age} }
+
+// Ping asks Redis for a sign of life, and gives the time that it took.
+func (s *Store) Ping(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	err := s.rdb.Ping(ctx).Err()
+	return time.Since(start), err
+}
+
+// Redis is the client itself, for what a program wants from the same Redis
+// beside its jobs. It never repeats a failed command.
+func (s *Store) Redis() *redis.Client { return s.rdb }
+
+// meet learns the server's version and what it lacks: an embedded stand-in or
+// a managed server may forbid INFO, CONFIG or CLIENT.
+func (s *Store) meet(ctx context.Context) error {
+	if err := s.rdb.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	s.server = Server{Addr: s.addr}
+	if info, err := s.rdb.Info(ctx).Result(); err == nil {
+		s.server.Version = infoField(info, "redis_version")
+		s.server.MaxmemoryPolicy = infoField(info, "maxmemory_policy")
+	} else if !isReply(err) {
+		return err
+	}
+	if v := s.server.Version; v != "" && majorVersion(v) < 7 {
+		return &VersionError{v}
+	}
+	if err := s.loadScripts(ctx); err != nil {
+		return err
+	}
+	conn := s.rdb.Conn()
+	defer conn.Close()
+	id, err := conn.ClientID(ctx).Result()
+	s.noUnblock = err != nil || id == 0
+	s.noBitfield = isReply(s.rdb.BitField(ctx, "kyu:probe", "GET", "u16", "#0").Err())
+	return nil
+}
+
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func majorVersion(v string) int {
+	major, _, _ := strings.Cut(v, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 7 // a version that is no number is not an old Redis
+	}
+	return n
+}

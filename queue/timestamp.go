@@ -1,0 +1,70 @@
+package queue
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Timestamps says how times are written into payloads (sidekiq-wire 3.3).
+type Timestamps string
+
+const (
+	// Float writes float seconds with a fraction: every Sidekiq reads it.
+	Float Timestamps = "float"
+	// Millis writes integer milliseconds: only Sidekiq 8 and later reads it.
+	Millis Timestamps = "millis"
+	// Mirror rewrites a payload in the form that its own created_at or
+	// enqueued_at has, and writes new payloads as Float.
+	Mirror Timestamps = "mirror"
+)
+
+// millisFrom is the least integer that is read as milliseconds. As seconds it
+// would be the year 5138.
+const millisFrom = 100_000_000_000
+
+// parseTime reads a timestamp token: a number with a fraction or exponent is
+// seconds; an integer is milliseconds from millisFrom on, else seconds; a
+// string is RFC 3339 or Ruby's Time#to_s. Anything else is absent.
+func parseTime(tok string) (time.Time, bool) {
+	if text, ok := unquote(tok); ok {
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700", "2006-01-02 15:04:05.999999999 MST"} {
+			if t, err := time.Parse(layout, text); err == nil {
+				return t, true
+			}
+		}
+		return time.Time{}, false
+	}
+	if !strings.ContainsAny(tok, ".eE") {
+		if n, err := strconv.ParseInt(tok, 10, 64); err == nil {
+			if n >= millisFrom {
+				return time.UnixMilli(n), true
+			}
+			return time.Unix(n, 0), true
+		}
+	}
+	f, err := strconv.ParseFloat(tok, 64)
+	if err != nil || math.IsNaN(f) || math.Abs(f) > 1e15 {
+		return time.Time{}, false
+	}
+	return unixFloat(f), true
+}
+
+// unixFloat is the time that is f seconds after the epoch, to the microsecond.
+func unixFloat(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }
+
+// floatUnix is t in seconds since the epoch, to the microsecond: a float64
+// carries no more, and more digits would not round-trip.
+func floatUnix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
+// appendTime writes t for a payload that is new (raw "") or being rewritten.
+func (f Timestamps) appendTime(b []byte, t time.Time, j *Job) []byte {
+	if f == Millis || (f == Mirror && j != nil && j.millis()) {
+		return strconv.AppendInt(b, t.UnixMilli(), 10)
+	}
+	return appendFloat(b, floatUnix(t), 64)
+}
+
+// score writes t as the score of a sorted set: float seconds as text.
+func score(t time.Time) string { return string(appendFloat(nil, floatUnix(t), 64)) }

@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// decoder turns a job's positional arguments into an A.
+//
+// For a struct each exported field takes one argument, in order. A tag
+// `job:"optional"` lets trailing arguments be missing, `job:"rest"` on a last
+// slice field takes all that are left, and `job:"-"` leaves a field out.
+type decoder struct {
+	fields   []int // indexes of the struct's fields; nil: not a struct
+	required int
+	rest     bool // the last field takes all that are left
+	whole    bool // A takes the array as it is
+	name     string
+}
+
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+
+func newDecoder[A any]() *decoder {
+	t := reflect.TypeFor[A]()
+	d := &decoder{name: t.String()}
+	switch {
+	case reflect.PointerTo(t).Implements(unmarshaler), t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
+		d.whole = true
+	case t.Kind() == reflect.Struct:
+		d.structFields(t)
+	case t.Kind() == reflect.Chan, t.Kind() == reflect.Func:
+		panic(fmt.Sprintf("worker: arguments cannot be decoded into %s", t))
+	}
+	return d
+}
+
+func (d *decoder) structFields(t reflect.Type) {
+	d.fields = []int{}
+	optional := false
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("job")
+		switch {
+		case !f.IsExported() || tag == "-":
+			continue
+		case d.rest:
+			panic(fmt.Sprintf("worker: %s.%s comes after a field that takes the rest", t, f.Name))
+		case tag == "rest":
+			if f.Type.Kind() != reflect.Slice {
+				panic(fmt.Sprintf("worker: %s.%s takes the rest but is no slice", t, f.Name))
+			}
+			d.rest = true
+		case tag == "optional":
+			optional = true
+		case tag != "":
+			panic(fmt.Sprintf("worker: %s.%s: unknown tag job:%q", t, f.Name, tag))
+		case optional:
+			panic(fmt.Sprintf("worker: %s.%s is required but comes after an optional one", t, f.Name))
+		default:
+			d.required++
+		}
+		d.fields = append(d.fields, i)
+	}
+}
+
+// decode reads args, a JSON array, into the A that out points to.
+func (d *decoder) decode(args json.RawMessage, out any) error {
+	if raw, ok := out.(*[]json.RawMessage); ok || d.whole {
+		if ok && bytes.Equal(args, []byte("[]")) {
+			*raw = []json.RawMessage{}
+			return nil
+		}
+		return json.Unmarshal(args, out)
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(args, &list); err != nil {
+		return err
+	}
+	if d.fields == nil {
+		if len(list) != 1 {
+			return fmt.Errorf("wrong number of arguments (given %d, expected 1)", len(list))
+		}
+		return json.Unmarshal(list[0], out)
+	}
+	if err := d.arity(len(list)); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(out).Elem()
+	for n, i := range d.fields {
+		raw := json.RawMessage("null")
+		switch {
+		case d.rest && n == len(d.fields)-1:
+			raw = append(append([]byte{'['}, bytes.Join(rawBytes(list[min(n, len(list)):]), []byte{','})...), ']')
+		case n < len(list):
+			raw = list[n]
+		}
+		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
+			return fmt.Errorf("argument %d (%s): %w", n+1, v.Type().Field(i).Name, err)
+		}
+	}
+	return nil
+}
+
+// arity speaks as Ruby does.
+func (d *decoder) arity(given int) error {
+	most := len(d.fields)
+	switch {
+	case given >= d.required && (d.rest || given <= most):
+		return nil
+	case d.rest:
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d+)", given, d.required)
+	case d.required == most:
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d)", given, most)
+	default:
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d..%d)", given, d.required, most)
+	}
+}
+
+func rawBytes(list []json.RawMessage) [][]byte {
+	out := make([][]byte, len(list))
+	for i, r := range list {
+		out[i] = r
+	}
+	return out
+}

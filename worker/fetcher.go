@@ -1,0 +1,412 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// lanes is how many fetches may be under way at once: while one is at Redis,
+	// the jobs that another brought run.
+	lanes = 2
+	// auditEvery is how often Redis is asked whether it holds jobs for us that
+	// we do not know of, beside after every lost reply.
+	auditEvery = 30 * time.Second
+	// backlog: a bell that rings so soon after it was hung rang for a job that
+	// was waiting already. More may wait: fetching takes them in batches.
+	backlog = time.Millisecond
+	// unhangAfter is how long all threads are busy before bells are taken down:
+	// shorter, and short jobs would have them hung and unhung for nothing.
+	unhangAfter = 20 * time.Millisecond
+	// turnEvery is how often the loop turns over when nothing happens, to show
+	// that it lives.
+	turnEvery = 2 * time.Second
+)
+
+// fetcher takes jobs for a capsule: as many as it has free threads, never more.
+// Awake it fetches in batches; when a fetch came back short, all queues are
+// empty, and it sleeps behind a doorbell on each. One goroutine (Run) owns all
+// of its fields; lanes and bells talk to it through channels.
+type fetcher struct {
+	capsule *Capsule
+	pool    *pool
+	settler *settler
+	owners  *ownership
+	outage  *outage
+	log     *slog.Logger
+
+	names  []string
+	pauses chan []string // the paused queues, whenever they change
+	paused []string
+
+	trips   chan trip // to the lanes
+	results chan trip // from the lanes
+	out     int       // trips under way
+
+	bells  []*bell
+	rings  chan *bell // bells that came down
+	asleep bool
+	fullAt time.Time // since when no thread is free
+
+	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
+	fetched atomic.Bool  // a fetch has worked
+
+	owner   *queue.Owner
+	renewed <-chan struct{}
+	putBack []*queue.Delivery // rang, but may not start before a fetch has looked at the queues above
+	audit   bool              // a reply was lost
+	auditAt time.Time
+	wait    backoff
+	notTill time.Time // of the backoff
+}
+
+// trip is one fetch: what it carries, then what it brought.
+type trip struct {
+	owner   *queue.Owner
+	slots   []*slot
+	acks    []*queue.Delivery
+	putBack []*queue.Delivery
+	draws   []string
+
+	jobs  []*queue.Delivery
+	stale int
+	err   error
+}
+
+// bell is a doorbell and its goroutine.
+type bell struct {
+	name string
+	hang chan *queue.Bell
+	ring *queue.Bell // nil before it is first hung
+	old  bool        // of an identity that is gone: not to be hung again
+	up   bool
+	at   time.Time // when it was hung
+	job  *queue.Delivery
+	err  error
+}
+
+func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log *slog.Logger) *fetcher {
+	f := &fetcher{capsule: c, pool: p, settler: s, owners: own, outage: o, log: log, names: c.names(),
+		pauses: make(chan []string, 1), renewed: own.subscribe(), trips: make(chan trip, lanes), results: make(chan trip, lanes)}
+	f.rings = make(chan *bell, len(f.names))
+	for _, name := range f.names {
+		f.bells = append(f.bells, &bell{name: name, hang: make(chan *queue.Bell, 1)})
+	}
+	return f
+}
+
+// Run fetches until ctx ends. Then it takes the bells down and returns, with
+// every job it was given handed to a thread or put back. It closes the threads'
+// channels.
+func (f *fetcher) Run(ctx context.Context) error {
+	g := new(errgroup.Group)
+	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
+	for range lanes {
+		g.Go(func() error {
+			for t := range f.trips {
+				f.results <- t.travel(calls, f.names, f.settler.store)
+			}
+			return nil
+		})
+	}
+	for _, b := range f.bells {
+		g.Go(func() error {
+			for r := range b.hang {
+				b.job, b.err = r.Ring(calls)
+				f.rings <- b
+			}
+			return nil
+		})
+	}
+	f.auditAt = time.Now().Add(jittered(auditEvery))
+	for ctx.Err() == nil {
+		f.turned.Store(time.Now().UnixMilli())
+		f.act(calls)
+		f.listen(ctx)
+	}
+	f.finish(calls)
+	close(f.trips)
+	for _, b := range f.bells {
+		close(b.hang)
+	}
+	err := g.Wait()
+	for _, s := range f.pool.all {
+		close(s.jobs)
+	}
+	return err
+}
+
+// listen waits for something to happen, and notes it.
+func (f *fetcher) listen(ctx context.Context) {
+	timer := time.NewTimer(f.patience())
+	defer timer.Stop()
+	select {
+	case <-f.pool.freed:
+	case t := <-f.results:
+		f.arrived(t)
+	case b := <-f.rings:
+		f.rang(b)
+	case f.paused = <-f.pauses:
+		f.asleep = false // a queue that is open again may hold jobs
+	case <-f.renewed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// patience is how long to wait for an event before looking again anyway.
+func (f *fetcher) patience() time.Duration {
+	switch {
+	case f.resting():
+		return time.Until(f.notTill)
+	case !f.fullAt.IsZero() && f.anyUp(), f.audit:
+		return unhangAfter
+	default:
+		return min(max(time.Until(f.auditAt), 0)+time.Millisecond, turnEvery)
+	}
+}
+
+func (f *fetcher) resting() bool { return time.Now().Before(f.notTill) }
+
+// act does what is to be done now.
+func (f *fetcher) act(ctx context.Context) {
+	if owner := f.owners.current(); owner != f.owner {
+		f.owner, f.asleep = owner, false
+		for _, b := range f.bells {
+			b.old = true
+		}
+	}
+	f.unhang(ctx, func(b *bell) bool { return b.old || slices.Contains(f.paused, b.name) })
+	if f.resting() {
+		return
+	}
+	if f.audit || time.Now().After(f.auditAt) {
+		if !f.quietDown(ctx) {
+			return
+		}
+		f.auditNow(ctx)
+	}
+	free := f.pool.freeCount()
+	if free == 0 {
+		f.full(ctx)
+		return
+	}
+	f.fullAt = time.Time{}
+	if f.asleep {
+		f.hangAll()
+		return
+	}
+	if f.out < lanes {
+		f.depart()
+	}
+}
+
+// depart sends a trip for all free threads. Threads whose jobs end in this
+// moment ride along: a trip costs the same for one job and for fifteen.
+func (f *fetcher) depart() {
+	for free := f.pool.freeCount(); free < f.capsule.Concurrency; {
+		runtime.Gosched()
+		now := f.pool.freeCount()
+		if now == free {
+			break
+		}
+		free = now
+	}
+	slots := f.pool.take(queue.MaxFetch)
+	f.trips <- trip{owner: f.owner, slots: slots, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
+		putBack: f.putBack, draws: f.capsule.draws(len(slots))}
+	f.putBack = nil
+	f.out++
+}
+
+// travel carries a trip out, in a lane.
+func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) trip {
+	if len(t.putBack) > 0 {
+		var batch []queue.Settlement
+		for _, d := range t.putBack {
+			batch = append(batch, queue.Settlement{Delivery: d, Action: queue.Requeue})
+		}
+		if _, t.err = store.Settle(ctx, batch); t.err != nil {
+			return t
+		}
+		t.putBack = nil
+	}
+	t.jobs, t.stale, t.err = t.owner.Fetch(ctx, queues, len(t.slots), t.draws, t.acks)
+	return t
+}
+
+// arrived hands out what a trip brought.
+func (f *fetcher) arrived(t trip) {
+	f.out--
+	for i, d := range t.jobs {
+		t.slots[i].hand(d)
+	}
+	if idle := t.slots[len(t.jobs):]; len(idle) > 0 {
+		f.pool.put(idle...)
+	}
+	f.settler.count(t.stale)
+	switch {
+	case errors.Is(t.err, queue.ErrLeaseLost):
+		f.owners.lost(t.owner)
+		f.rest()
+	case t.err != nil:
+		f.settler.giveBack(t.acks)
+		f.failed(t.err)
+	default:
+		f.fetched.Store(true)
+		f.outage.worked("fetch")
+		f.wait.reset()
+		f.asleep = len(t.jobs) < len(t.slots) && f.out == 0
+	}
+}
+
+// failed notes an error after which Redis may hold jobs for us that we do not
+// know of. What was to be put back is found by the audit too.
+func (f *fetcher) failed(err error) {
+	f.outage.failed("fetch", err)
+	f.audit, f.asleep = true, false
+	f.rest()
+}
+
+func (f *fetcher) rest() { f.notTill = time.Now().Add(f.wait.next()) }
+
+// rang takes a bell that came down. Its job starts at once, unless a queue
+// above it may hold a job: only a fetch can tell, so then it goes back to its
+// place and a fetch decides.
+func (f *fetcher) rang(b *bell) {
+	b.up = false
+	d, err := b.job, b.err
+	b.job, b.err = nil, nil
+	switch {
+	case err != nil:
+		f.failed(err)
+		return
+	case d == nil:
+		return
+	}
+	f.outage.worked("fetch")
+	if time.Since(b.at) < backlog {
+		f.asleep = false
+	}
+	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]
+	if d.Owner == f.owner && first && !slices.Contains(f.paused, d.Queue) {
+		if s := f.pool.take(1); len(s) == 1 {
+			s[0].hand(d)
+			return
+		}
+	}
+	f.putBack = append(f.putBack, d)
+	f.asleep = false
+}
+
+// full is what to do while no thread is free: let others have what rings.
+func (f *fetcher) full(ctx context.Context) {
+	if f.fullAt.IsZero() {
+		f.fullAt = time.Now()
+	}
+	if time.Since(f.fullAt) >= unhangAfter {
+		f.unhang(ctx, func(*bell) bool { return true })
+	}
+	f.flushPutBack()
+}
+
+// flushPutBack gives to the settler what rang when nobody could take it.
+func (f *fetcher) flushPutBack() {
+	for _, d := range f.putBack {
+		f.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
+	}
+	f.putBack = nil
+}
+
+func (f *fetcher) hangAll() {
+	for _, b := range f.bells {
+		if b.up || slices.Contains(f.paused, b.name) {
+			continue
+		}
+		if b.old || b.ring == nil {
+			b.close()
+			b.ring, b.old = f.owner.Bell(b.name), false
+		}
+		b.up, b.at = true, time.Now()
+		b.hang <- b.ring
+	}
+}
+
+func (b *bell) close() {
+	if b.ring != nil {
+		b.ring.Close()
+	}
+}
+
+func (f *fetcher) anyUp() bool {
+	return slices.ContainsFunc(f.bells, func(b *bell) bool { return b.up })
+}
+
+// unhang asks Redis to wake the bells that are up and chosen. They come down
+// through rings.
+func (f *fetcher) unhang(ctx context.Context, chosen func(*bell) bool) {
+	for _, b := range f.bells {
+		if b.up && chosen(b) {
+			b.ring.Unhang(ctx) // one that it missed is asked again, or times out
+		}
+	}
+}
+
+// quietDown reports whether nothing is under way any more, and helps to get
+// there.
+func (f *fetcher) quietDown(ctx context.Context) bool {
+	f.unhang(ctx, func(*bell) bool { return true })
+	f.audit = true
+	return f.out == 0 && !f.anyUp()
+}
+
+// auditNow puts back what Redis holds for us and we do not know of: the reply
+// that named it was lost.
+func (f *fetcher) auditNow(ctx context.Context) {
+	known := append(f.settler.unsettled(), f.putBack...)
+	for _, s := range f.pool.all {
+		if d := s.held(); d != nil {
+			known = append(known, d)
+		}
+	}
+	lost, err := f.owner.Audit(ctx, f.names, known)
+	if err != nil {
+		f.failed(err)
+		return
+	}
+	f.audit, f.auditAt = false, time.Now().Add(jittered(auditEvery))
+	if len(lost) > 0 {
+		f.log.Warn("found jobs whose delivery was lost on the way: they go back to their queues", "jobs", len(lost))
+	}
+	slices.SortFunc(lost, queue.NewestFirst) // each goes to the head: the oldest is put back last
+	f.putBack = append(f.putBack, lost...)
+	f.asleep = false
+}
+
+// finish ends what is under way.
+func (f *fetcher) finish(ctx context.Context) {
+	for f.out > 0 || f.anyUp() {
+		f.unhang(ctx, func(*bell) bool { return true })
+		timer := time.NewTimer(5 * time.Millisecond)
+		select {
+		case t := <-f.results:
+			f.arrived(t)
+		case b := <-f.rings:
+			f.rang(b)
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	f.flushPutBack()
+	for _, b := range f.bells {
+		b.close()
+	}
+}

@@ -1,0 +1,142 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// Handler runs a job. Its error decides, with the job's options, what becomes of
+// the job: see queue.Discard, Kill, RetryIn and Snooze.
+type Handler func(ctx context.Context, j *queue.Job) error
+
+// Middleware wraps a handler. What it changes in the context reaches the
+// handler; the job's bytes it cannot change.
+type Middleware func(next Handler) Handler
+
+// Options are how jobs of a class are treated. What the job's own payload says
+// (retry, backtrace) comes first.
+type Options struct {
+	Retry queue.RetryOption // for jobs that do not say; retried by default
+
+	// RetryDelay gives the wait before the next attempt; count is 0 after the
+	// first failure. Zero or less means Sidekiq's n⁴+15 seconds.
+	RetryDelay func(count int, err error) time.Duration
+
+	// Timeout cancels a run's context. A handler that does not return then keeps
+	// its thread, and is reported as stuck.
+	Timeout time.Duration
+
+	// Deadline is the age at which a job, counted from its creation, is given
+	// up: its context ends, and it goes to the dead set without another run.
+	Deadline time.Duration
+
+	// Backtrace is the number of lines of the stack to keep with a failure, for
+	// jobs that do not say; -1 keeps all.
+	Backtrace int
+}
+
+// Mux knows the handlers by class. Fill it before the Runner runs; it is not
+// safe to change after.
+type Mux struct {
+	entries    map[string]*entry
+	middleware []Middleware
+}
+
+type entry struct {
+	handler Handler
+	Options
+}
+
+// NewMux makes an empty Mux.
+func NewMux() *Mux { return &Mux{entries: map[string]*entry{}} }
+
+// Use adds middleware around every handler, also those added before. The first
+// is the outermost.
+func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware, middleware...) }
+
+// Handle sets fn as the handler of a class. The job's positional arguments are
+// decoded into A: a struct takes them in the order of its exported fields (see
+// decoder for optional ones), []json.RawMessage as they are, a type with
+// UnmarshalJSON the whole array, and any other type exactly one argument.
+// It panics if the class has a handler already, or if A cannot be decoded:
+// both are mistakes of the program, found when it starts.
+func Handle[A any](m *Mux, class string, fn func(context.Context, A) error, options ...Options) {
+	d := newDecoder[A]()
+	m.HandleJob(class, func(ctx context.Context, j *queue.Job) error {
+		var args A
+		_, raw := j.Unwrapped()
+		if err := d.decode(raw, &args); err != nil {
+			return &ArgumentError{Class: class, Err: err}
+		}
+		return fn(ctx, args)
+	}, options...)
+}
+
+// HandleJob sets a handler that reads the job by itself.
+func (m *Mux) HandleJob(class string, h Handler, options ...Options) {
+	if m.entries[class] != nil {
+		panic(fmt.Sprintf("worker: class %q has a handler already", class))
+	}
+	e := &entry{handler: h}
+	if len(options) > 0 {
+		e.Options = options[0]
+	}
+	m.entries[class] = e
+}
+
+// Classes are the classes that have a handler, sorted.
+func (m *Mux) Classes() []string {
+	names := make([]string, 0, len(m.entries))
+	for name := range m.entries {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// wrapped gives the entries with the middleware around their handlers.
+func (m *Mux) wrapped() map[string]*entry {
+	out := make(map[string]*entry, len(m.entries))
+	for class, e := range m.entries {
+		h := e.handler
+		for _, mw := range slices.Backward(m.middleware) {
+			h = mw(h)
+		}
+		out[class] = &entry{h, e.Options}
+	}
+	return out
+}
+
+// ArgumentError says that a job's arguments do not fit its handler. Ruby's name
+// for it is stored with the failure.
+type ArgumentError struct {
+	Class string
+	Err   error
+}
+
+func (e *ArgumentError) Error() string      { return fmt.Sprintf("%s: %v", e.Class, e.Err) }
+func (e *ArgumentError) Unwrap() error      { return e.Err }
+func (e *ArgumentError) ErrorClass() string { return "ArgumentError" }
+
+// UnknownClassError says that no handler is registered. The job is retried: the
+// program that knows the class may be about to be deployed.
+type UnknownClassError struct {
+	Class string
+	Known []string
+}
+
+func (e *UnknownClassError) Error() string {
+	known := strings.Join(e.Known, ", ")
+	if known == "" {
+		known = "no class at all"
+	}
+	return fmt.Sprintf("uninitialized constant %s: this worker knows %s", e.Class, known)
+}
+
+// ErrorClass is Ruby's name for it, so that dashboards group it.
+func (e *UnknownClassError) ErrorClass() string { return "NameError" }

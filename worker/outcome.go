@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+var (
+	// ErrShutdown is the cause with which running jobs' contexts are cancelled
+	// when the time to finish is over. A job that then fails goes back to the
+	// head of its queue, and no attempt is counted.
+	ErrShutdown = errors.New("the worker is shutting down")
+	// ErrTimeout is the cause when a class's Timeout is over.
+	ErrTimeout = errors.New("the job ran into its timeout")
+	// ErrDeadline is the cause when a job is older than its class's Deadline.
+	ErrDeadline = errors.New("the job is past its deadline")
+)
+
+// defaultMaxRetries is Sidekiq's.
+const defaultMaxRetries = 25
+
+// outcome is what becomes of a job: a value, computed by decide.
+type outcome struct {
+	action  queue.Action
+	payload string    // for Retry, Schedule and Dead
+	at      time.Time // when it is due, or died
+	failed  bool      // counts as a failure
+	died    bool      // death handlers run
+}
+
+// policy is what decides beside the job and its error.
+type policy struct {
+	Options
+	maxRetries int
+	failure    func(*queue.Job, time.Time) *queue.Patch
+	jitter     func(n int) int // uniform in [0, n)
+}
+
+// decide computes the outcome of a run of j, fetched from queue from, that ended
+// with err at now. stopping tells that the run was cancelled by the shutdown.
+// The rules are Sidekiq's (sidekiq-wire 7); payloads are built from the original
+// bytes.
+func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now time.Time) outcome {
+	var steer *queue.Steer
+	errors.As(err, &steer)
+	switch {
+	case err == nil:
+		return outcome{action: queue.Done}
+	case steer != nil && steer.Action == queue.Schedule:
+		var patch queue.Patch
+		patch.SetString("queue", from)
+		return outcome{action: queue.Schedule, at: now.Add(steer.In), payload: patch.Apply(j)}
+	case steer != nil && steer.Action == queue.Done:
+		return outcome{action: queue.Done, failed: true, died: true}
+	case stopping && steer == nil:
+		return outcome{action: queue.Requeue}
+	}
+	retry := p.retryField(j)
+	if retry == "false" {
+		return outcome{action: queue.Done, failed: true, died: true} // it asked not to be kept
+	}
+	patch := p.failure(j, now)
+	patch.Set("retry", retry)
+	count := 0
+	if n, ok := j.RetryCount(); ok {
+		count = n + 1
+	}
+	p.describe(patch, j, from, err)
+	dead := outcome{action: queue.Dead, payload: patch.Apply(j), at: now, failed: true, died: true}
+	if j.Field("dead") == "false" {
+		dead.action = queue.Done
+	}
+	if errors.Is(err, ErrDeadline) || (steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
+		return dead
+	}
+	due := now.Add(p.delay(count, err, steer))
+	return outcome{action: queue.Retry, payload: patch.Apply(j), at: due, failed: true}
+}
+
+// retryField is the job's retry field; of a job that does not say, the class's
+// option, else true (sidekiq-wire 7.2).
+func (p *policy) retryField(j *queue.Job) string {
+	field := j.Field("retry")
+	if field == "" || field == "null" {
+		field = cmp.Or(p.Retry.String(), "true")
+	}
+	return field
+}
+
+// limit is the most retries that a retry field allows. What is no integer means
+// the default.
+func (p *policy) limit(field string) int {
+	if n, err := strconv.Atoi(field); err == nil {
+		return n
+	}
+	return p.maxRetries
+}
+
+// exhausted reports whether a job that has now failed count+1 times is dead.
+// With retry_for only the time since the first failure counts.
+func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
+	if seconds, ok := j.Int("retry_for"); ok {
+		first := j.Time("failed_at")
+		return !first.IsZero() && first.Add(time.Duration(seconds)*time.Second).Before(now)
+	}
+	return count >= limit
+}
+
+// delay is the wait before the next attempt: what the handler or its class
+// says, else count⁴+15 seconds; always with jitter, so that what failed
+// together does not come back together.
+func (p *policy) delay(count int, err error, steer *queue.Steer) time.Duration {
+	var d time.Duration
+	if steer != nil && steer.Action == queue.Retry {
+		d = steer.In
+	} else if p.RetryDelay != nil {
+		d = p.RetryDelay(count, err)
+	}
+	n := max(count, 0) // -1 after a retry by hand
+	if d <= 0 {
+		d = time.Duration(n*n*n*n+15) * time.Second
+	}
+	return d + time.Duration(p.jitter(10*(n+1)))*time.Second
+}
+
+// describe puts the error into the payload.
+func (p *policy) describe(patch *queue.Patch, j *queue.Job, from string, err error) {
+	if q := j.String("retry_queue"); q != "" {
+		from = q
+	}
+	patch.SetString("queue", from)
+	patch.SetString("error_message", errorMessage(cause(err)))
+	patch.SetString("error_class", errorClass(err))
+	lines := p.Backtrace
+	switch field := j.Field("backtrace"); field {
+	case "":
+	case "true":
+		lines = -1
+	default:
+		lines, _ = strconv.Atoi(field) // false, null: none
+	}
+	if lines != 0 {
+		patch.SetString("error_backtrace", packBacktrace(backtrace(err, lines)))
+	}
+}
+
+// cause is the error that a steering error carries, or err itself.
+func cause(err error) error {
+	var s *queue.Steer
+	if errors.As(err, &s) && s.Err != nil && err == error(s) {
+		return s.Err
+	}
+	return err
+}
+
+// expired reports whether a job was to be discarded before now if it had not
+// started: by our expires_at, or by Sidekiq Pro's expires_in.
+func expired(j *queue.Job, now time.Time) bool {
+	if t := j.Time("expires_at"); !t.IsZero() {
+		return now.After(t)
+	}
+	in, err := strconv.ParseFloat(j.Field("expires_in"), 64)
+	created := j.Time("created_at")
+	return err == nil && !created.IsZero() && now.After(created.Add(time.Duration(in*float64(time.Second))))
+}
+
+// pastDeadline is the error of a job that is older than its class allows.
+func pastDeadline(j *queue.Job, o Options, now time.Time) error {
+	created := j.Time("created_at")
+	if o.Deadline <= 0 || created.IsZero() || now.Before(created.Add(o.Deadline)) {
+		return nil
+	}
+	return fmt.Errorf("%w of %v", ErrDeadline, o.Deadline)
+}
+
+func jitter(n int) int { return rand.IntN(n) }
+
+// interrupted reports whether ctx was cancelled because the worker stops.
+func interrupted(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrShutdown) }

@@ -1,0 +1,250 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// ErrorHandler is told of every failure: of a job's (j is its envelope), or of
+// bytes that are no job (j is nil).
+type ErrorHandler func(ctx context.Context, err error, j *queue.Job)
+
+// DeathHandler is told of a job that will not run again: its retries are
+// exhausted, it was killed or discarded, or it asked not to be retried.
+type DeathHandler func(ctx context.Context, j *queue.Job, err error)
+
+// processor runs jobs: it is what the slots of all capsules share.
+type processor struct {
+	handlers map[string]*entry
+	classes  []string
+	policy   policy
+	log      *slog.Logger
+	jobLog   bool
+	store    *queue.Store
+	onError  []ErrorHandler
+	onDeath  []DeathHandler
+
+	processed, failed atomic.Int64
+}
+
+// Run lets s run jobs until its channel is closed.
+func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() context.Context) error {
+	s.mu.Lock()
+	s.goroutine = goroutineName()
+	s.mu.Unlock()
+	for d := range s.jobs {
+		x := p.process(epoch(), s, d)
+		settler.add(x) // from here on the settler holds it: it is never in no hands
+		s.release()
+		pool.put(s)
+	}
+	return nil
+}
+
+// process runs one delivery and says what becomes of it.
+func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) queue.Settlement {
+	now := time.Now()
+	j, err := queue.ParseJob(d.Raw)
+	if err != nil {
+		p.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
+		p.tellError(epoch, err, nil)
+		return queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: now}
+	}
+	class, _ := j.Unwrapped()
+	e := p.handlers[class]
+	log := p.log
+	if p.jobLog {
+		log = p.log.With(jobAttrs(j, d, s)...)
+	}
+	if expired(j, now) {
+		log.Warn("expired: discarded")
+		return queue.Settlement{Delivery: d, Action: queue.Done}
+	}
+	if p.jobLog {
+		log.Info("start")
+	}
+	ctx := &jobContext{Context: epoch, job: j}
+	err = p.execute(ctx, s, j, e, class, now)
+	elapsed := time.Since(now)
+	out := p.conclude(epoch, j, e, d, err)
+	s.end(elapsed, out.failed, e != nil) // an unknown class is in no metrics (sidekiq-wire 3.4)
+	ctx.end()
+	p.count(out)
+	if p.jobLog {
+		logOutcome(log, out, err, elapsed)
+	}
+	if out.failed {
+		p.tellError(epoch, err, j)
+	}
+	if out.died {
+		p.tellDeath(epoch, j, out, err)
+	}
+	return queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at}
+}
+
+func (p *processor) execute(ctx *jobContext, s *slot, j *queue.Job, e *entry, class string, now time.Time) error {
+	if e == nil {
+		s.begin(class, now, time.Time{})
+		return &UnknownClassError{class, p.classes}
+	}
+	limit, cause := runLimit(j, e.Options, now)
+	s.begin(class, now, limit)
+	if err := pastDeadline(j, e.Options, now); err != nil {
+		return err
+	}
+	if limit.IsZero() {
+		return call(ctx, e.handler, j)
+	}
+	timed, cancel := context.WithDeadlineCause(ctx, limit, cause)
+	defer cancel()
+	err := call(timed, e.handler, j)
+	if err != nil && context.Cause(timed) == cause {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// runLimit is when a run that begins now must end, zero if never, and why.
+func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause error) {
+	if o.Timeout > 0 {
+		limit, cause = now.Add(o.Timeout), ErrTimeout
+	}
+	if created := j.Time("created_at"); o.Deadline > 0 && !created.IsZero() {
+		if end := created.Add(o.Deadline); limit.IsZero() || end.Before(limit) {
+			limit, cause = end, ErrDeadline
+		}
+	}
+	return limit, cause
+}
+
+// call runs a handler; a panic, or runtime.Goexit, becomes its error. It is the
+// only place that recovers.
+func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		} else if !returned {
+			err = newPanicError("the handler called runtime.Goexit")
+		}
+	}()
+	err = h(ctx, j)
+	returned = true
+	return err
+}
+
+// conclude computes the outcome. A job whose owner lost its lease has another
+// run elsewhere: whatever is decided here is not carried out.
+func (p *processor) conclude(epoch context.Context, j *queue.Job, e *entry, d *queue.Delivery, err error) outcome {
+	if err == nil {
+		return outcome{action: queue.Done}
+	}
+	pol := p.policy
+	if e != nil {
+		pol.Options = e.Options
+	}
+	return pol.decide(j, d.Queue, err, interrupted(epoch), time.Now())
+}
+
+// count notes a run as Sidekiq does: a failure is processed too. A job that is
+// put back or put off has not been run.
+func (p *processor) count(out outcome) {
+	if out.action == queue.Requeue || out.action == queue.Schedule {
+		return
+	}
+	p.processed.Add(1)
+	if out.failed {
+		p.failed.Add(1)
+	}
+}
+
+func jobAttrs(j *queue.Job, d *queue.Delivery, s *slot) []any {
+	attrs := []any{"class", j.DisplayClass(), "jid", j.JID, "queue", d.Queue, "tid", s.tid}
+	if bid := j.String("bid"); bid != "" {
+		attrs = append(attrs, "bid", bid)
+	}
+	if tags := j.Tags(); len(tags) > 0 {
+		attrs = append(attrs, "tags", strings.Join(tags, ","))
+	}
+	return attrs
+}
+
+func logOutcome(log *slog.Logger, out outcome, err error, elapsed time.Duration) {
+	log = log.With("elapsed", elapsed)
+	switch {
+	case out.action == queue.Requeue:
+		log.Info("interrupted: back to its queue")
+	case out.action == queue.Schedule:
+		log.Info("snoozed", "until", out.at)
+	case !out.failed:
+		log.Info("done")
+	case out.action == queue.Retry:
+		log.Warn("fail", "err", err, "retry_at", out.at)
+	case out.action == queue.Dead:
+		log.Error("fail: its retries are exhausted, it goes to the dead set", "err", err)
+	default:
+		log.Error("fail: it is not kept", "err", err)
+	}
+}
+
+// tellError tells the error handlers. One that panics must not cost the job.
+func (p *processor) tellError(ctx context.Context, err error, j *queue.Job) {
+	for _, h := range p.onError {
+		p.guard("error handler", func() { h(ctx, err, j) })
+	}
+}
+
+func (p *processor) tellDeath(ctx context.Context, j *queue.Job, out outcome, err error) {
+	if out.payload != "" {
+		if dead, perr := queue.ParseJob(out.payload); perr == nil {
+			j = dead // with the fields of its last failure
+		}
+	}
+	for _, h := range p.onDeath {
+		p.guard("death handler", func() { h(ctx, j, err) })
+	}
+}
+
+func (p *processor) guard(what string, fn func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.Error(what+" panicked", "err", newPanicError(v))
+		}
+	}()
+	fn()
+}
+
+// goroutineName is what a dump of all stacks calls the calling goroutine.
+func goroutineName() string {
+	var b [64]byte
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), " [")
+	return name
+}
+
+// stackOf cuts one goroutine out of a dump of all.
+func stackOf(goroutine string) string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	for _, block := range strings.Split(string(buf), "\n\n") {
+		if strings.HasPrefix(block, goroutine+" [") {
+			return block
+		}
+	}
+	return ""
+}
+
+// allStacks is what TTIN writes to the log: goroutines that do the same are
+// counted, not repeated.
+func allStacks() string {
+	var b strings.Builder
+	pprof.Lookup("goroutine").WriteTo(&b, 1)
+	return b.String()
+}
