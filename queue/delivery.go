@@ -69,8 +69,11 @@ func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []st
 	first := o.seq.Add(uint64(want)) - uint64(want) + 1
 	keys := make([]string, 2, 2+2*len(queues))
 	keys[0], keys[1] = keyLeases, keyPaused
-	args := make([]any, 4, 4+len(queues)+len(done)+len(draws))
-	args[0], args[1], args[2], args[3] = o.Identity, want, first, queuePrefixLen
+	args := make([]any, 3, 3+want+len(queues)+len(done)+len(draws))
+	args[0], args[1], args[2] = o.Identity, want, queuePrefixLen
+	for i := range want {
+		args = append(args, first+uint64(i))
+	}
 	for _, name := range queues {
 		k := o.queue(name)
 		keys = append(keys, k.list, k.inflight)
@@ -96,16 +99,25 @@ func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []st
 	if held, _ := reply[1].(int64); held == 0 {
 		return nil, stale, ErrLeaseLost
 	}
-	reply = reply[2:]
-	batch := make([]Delivery, len(reply)/2) // one allocation for all
-	jobs = make([]*Delivery, len(batch))
-	for i := range batch {
-		q, _ := reply[2*i].(int64)
-		raw, _ := reply[2*i+1].(string)
-		batch[i] = Delivery{Raw: raw, Queue: queues[q], Owner: o, token: first + uint64(i)}
-		jobs[i] = &batch[i]
+	return o.deliveries(reply[2:], queues, first, want), stale, nil
+}
+
+// deliveries reads the jobs of a fetch: per run of one queue its index and the
+// payloads.
+func (o *Owner) deliveries(reply []any, queues []string, token uint64, want int) []*Delivery {
+	batch := make([]Delivery, 0, want) // one allocation for all
+	jobs := make([]*Delivery, 0, want)
+	for i := 0; i+1 < len(reply); i += 2 {
+		q, _ := reply[i].(int64)
+		raws, _ := reply[i+1].([]any)
+		for _, raw := range raws {
+			text, _ := raw.(string)
+			batch = append(batch, Delivery{Raw: text, Queue: queues[q], Owner: o, token: token})
+			jobs = append(jobs, &batch[len(batch)-1])
+			token++
+		}
 	}
-	return jobs, stale, nil
+	return jobs
 }
 
 // Landed reports whether d came through a doorbell and lies in the landing

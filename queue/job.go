@@ -19,7 +19,8 @@ var ErrInvalid = errors.New("not a valid job")
 type Job struct {
 	raw     string
 	members []member
-	open    int // index just after the opening brace
+	open    int  // index just after the opening brace
+	escaped bool // a name is written with escapes
 
 	Class string // the Ruby constant name, or the handler's name
 	JID   string // opaque; empty if the payload has none
@@ -40,10 +41,13 @@ func ParseJob(raw string) (*Job, error) {
 	if c.i >= len(raw) || raw[c.i] != '{' {
 		return nil, fmt.Errorf("%w: no JSON object", ErrInvalid)
 	}
-	if !c.object(1, func(n, v span) { j.members = append(j.members, member{n, v}) }) || !c.end() {
+	ok := c.object(1, func(n, v span) {
+		j.members = append(j.members, member{n, v})
+		j.escaped = j.escaped || strings.IndexByte(raw[n.start:n.end], '\\') >= 0
+	})
+	if !ok || !c.end() {
 		return nil, fmt.Errorf("%w: broken JSON near byte %d", ErrInvalid, c.i)
 	}
-	var ok bool
 	if j.Class, ok = unquote(j.Field("class")); !ok || j.Class == "" {
 		return nil, fmt.Errorf("%w: class is missing or not a string", ErrInvalid)
 	}
@@ -74,13 +78,13 @@ func (j *Job) Field(key string) string {
 
 func (j *Job) find(key string) *member {
 	for i := len(j.members) - 1; i >= 0; i-- {
-		name := j.raw[j.members[i].name.start+1 : j.members[i].name.end-1]
-		if name == key {
-			return &j.members[i]
+		m := &j.members[i]
+		if name := j.raw[m.name.start+1 : m.name.end-1]; name == key {
+			return m
 		}
-		if strings.IndexByte(name, '\\') >= 0 {
-			if text, ok := unquote(`"` + name + `"`); ok && text == key {
-				return &j.members[i]
+		if j.escaped {
+			if text, _ := unquote(j.raw[m.name.start:m.name.end]); text == key {
+				return m
 			}
 		}
 	}
@@ -154,6 +158,17 @@ func (j *Job) Unwrapped() (class string, args json.RawMessage) {
 		class = inner[0].JobClass
 	}
 	return class, inner[0].Arguments
+}
+
+// SplitArgs takes a JSON array apart into its elements, which share its memory.
+func SplitArgs(array json.RawMessage) ([]json.RawMessage, error) {
+	list := []json.RawMessage{}
+	c := scanner{s: string(array)}
+	ok := c.array(1, func(e span) { list = append(list, array[e.start:e.end:e.end]) })
+	if !ok || !c.end() {
+		return nil, fmt.Errorf("%w: args is not an array", ErrInvalid)
+	}
+	return list, nil
 }
 
 // DisplayClass is the class as the web page shows it.

@@ -73,6 +73,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	b.ReadTimeout = bellTimeout + 3*time.Second
 	b.PoolSize = 1024 // a connection per bell, made when it is hung
 
+	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
 	s := &Store{rdb: redis.NewClient(o), bells: redis.NewClient(&b), addr: o.Addr,
 		timestamps: c.Timestamps, maxPayload: c.MaxPayload, deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
@@ -87,6 +88,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	return s, nil
 }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // Close gives all connections back.
 func (s *Store) Close() error {

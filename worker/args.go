@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/kyujobs/kyu/queue"
 )
 
 // decoder turns a job's positional arguments into an A.
@@ -67,16 +69,17 @@ func (d *decoder) structFields(t reflect.Type) {
 
 // decode reads args, a JSON array, into the A that out points to.
 func (d *decoder) decode(args json.RawMessage, out any) error {
-	if raw, ok := out.(*[]json.RawMessage); ok || d.whole {
-		if ok && bytes.Equal(args, []byte("[]")) {
-			*raw = []json.RawMessage{}
-			return nil
-		}
+	raw, asIs := out.(*[]json.RawMessage)
+	if d.whole && !asIs {
 		return json.Unmarshal(args, out)
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(args, &list); err != nil {
+	list, err := queue.SplitArgs(args)
+	if err != nil {
 		return err
+	}
+	if asIs {
+		*raw = list
+		return nil
 	}
 	if d.fields == nil {
 		if len(list) != 1 {

@@ -17,6 +17,13 @@ const (
 	// lanes is how many fetches may be under way at once: while one is at Redis,
 	// the jobs that another brought run.
 	lanes = 2
+	// secondTrip is how many threads must be free for another fetch to go while
+	// one is under way. With fewer it is better to wait for it: two half empty
+	// trips cost twice.
+	secondTrip = 16
+	// gatherFor is how long the fetcher waits for one more thread to come free
+	// before it goes. A round trip takes several times as long.
+	gatherFor = 10 * time.Microsecond
 	// auditEvery is how often Redis is asked whether it holds jobs for us that
 	// we do not know of, beside after every lost reply.
 	auditEvery = 30 * time.Second
@@ -50,6 +57,7 @@ type fetcher struct {
 	trips   chan trip // to the lanes
 	results chan trip // from the lanes
 	out     int       // trips under way
+	timer   *time.Timer
 
 	bells  []*bell
 	rings  chan *bell // bells that came down
@@ -127,6 +135,8 @@ func (f *fetcher) Run(ctx context.Context) error {
 		})
 	}
 	f.auditAt = time.Now().Add(jittered(auditEvery))
+	f.timer = time.NewTimer(0)
+	defer f.timer.Stop()
 	for ctx.Err() == nil {
 		f.turned.Store(time.Now().UnixMilli())
 		f.act(calls)
@@ -146,8 +156,7 @@ func (f *fetcher) Run(ctx context.Context) error {
 
 // listen waits for something to happen, and notes it.
 func (f *fetcher) listen(ctx context.Context) {
-	timer := time.NewTimer(f.patience())
-	defer timer.Stop()
+	f.timer.Reset(f.patience())
 	select {
 	case <-f.pool.freed:
 	case t := <-f.results:
@@ -157,7 +166,7 @@ func (f *fetcher) listen(ctx context.Context) {
 	case f.paused = <-f.pauses:
 		f.asleep = false // a queue that is open again may hold jobs
 	case <-f.renewed:
-	case <-timer.C:
+	case <-f.timer.C:
 	case <-ctx.Done():
 	}
 }
@@ -204,27 +213,39 @@ func (f *fetcher) act(ctx context.Context) {
 		f.hangAll()
 		return
 	}
-	if f.out < lanes {
-		f.depart()
+	if f.out == 0 || (f.out < lanes && f.gather() >= secondTrip) {
+		f.depart(ctx)
 	}
 }
 
-// depart sends a trip for all free threads. Threads whose jobs end in this
-// moment ride along: a trip costs the same for one job and for fifteen.
-func (f *fetcher) depart() {
-	for free := f.pool.freeCount(); free < f.capsule.Concurrency; {
+// gather lets jobs that end in this moment end, and gives the number of free
+// threads: a trip costs the same for one job as for fifteen. Long jobs do not
+// hold it up.
+func (f *fetcher) gather() int {
+	free, progress := f.pool.freeCount(), time.Now()
+	for free < f.capsule.Concurrency && time.Since(progress) < gatherFor {
 		runtime.Gosched()
-		now := f.pool.freeCount()
-		if now == free {
-			break
+		if now := f.pool.freeCount(); now != free {
+			free, progress = now, time.Now()
 		}
-		free = now
 	}
+	return free
+}
+
+// depart sends a trip for all free threads. A small capsule has at most one
+// under way: it goes itself, which saves handing the trip over and back.
+func (f *fetcher) depart(ctx context.Context) {
+	f.gather()
 	slots := f.pool.take(queue.MaxFetch)
-	f.trips <- trip{owner: f.owner, slots: slots, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
+	t := trip{owner: f.owner, slots: slots, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
 		putBack: f.putBack, draws: f.capsule.draws(len(slots))}
 	f.putBack = nil
 	f.out++
+	if f.capsule.Concurrency < 2*secondTrip {
+		f.arrived(t.travel(ctx, f.names, f.settler.store))
+	} else {
+		f.trips <- t
+	}
 }
 
 // travel carries a trip out, in a lane.

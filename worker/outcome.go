@@ -167,14 +167,20 @@ func expired(j *queue.Job, now time.Time) bool {
 		return now.After(t)
 	}
 	in, err := strconv.ParseFloat(j.Field("expires_in"), 64)
+	if err != nil {
+		return false
+	}
 	created := j.Time("created_at")
-	return err == nil && !created.IsZero() && now.After(created.Add(time.Duration(in*float64(time.Second))))
+	return !created.IsZero() && now.After(created.Add(time.Duration(in*float64(time.Second))))
 }
 
 // pastDeadline is the error of a job that is older than its class allows.
 func pastDeadline(j *queue.Job, o Options, now time.Time) error {
+	if o.Deadline <= 0 {
+		return nil
+	}
 	created := j.Time("created_at")
-	if o.Deadline <= 0 || created.IsZero() || now.Before(created.Add(o.Deadline)) {
+	if created.IsZero() || now.Before(created.Add(o.Deadline)) {
 		return nil
 	}
 	return fmt.Errorf("%w of %v", ErrDeadline, o.Deadline)

@@ -117,7 +117,10 @@ func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause er
 	if o.Timeout > 0 {
 		limit, cause = now.Add(o.Timeout), ErrTimeout
 	}
-	if created := j.Time("created_at"); o.Deadline > 0 && !created.IsZero() {
+	if o.Deadline <= 0 {
+		return limit, cause
+	}
+	if created := j.Time("created_at"); !created.IsZero() {
 		if end := created.Add(o.Deadline); limit.IsZero() || end.Before(limit) {
 			limit, cause = end, ErrDeadline
 		}

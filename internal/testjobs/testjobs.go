@@ -22,8 +22,8 @@ type millis struct{ MS int64 }
 
 func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Millisecond }
 
-// Register adds the Test:: classes. db may be nil: then Test::DB fails.
-func Register(m *worker.Mux, db func() Sleeper) {
+// Register adds the Test:: classes.
+func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
 	worker.Handle(m, "Test::CPU", burn)
@@ -34,10 +34,7 @@ func Register(m *worker.Mux, db func() Sleeper) {
 		worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Ledger", ledger)
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
-		if db == nil || db() == nil {
-			return errors.New("Test::DB: no Postgres is configured: set DATABASE_URL or DB_HOST")
-		}
-		return db().Sleep(ctx, a.duration())
+		return db.Sleep(ctx, a.duration())
 	})
 }
 

@@ -1,37 +1,39 @@
 #!lua flags=allow-oom
 -- Acknowledge finished jobs, then move up to `want` waiting jobs in flight.
 -- KEYS   1 kyu:leases, 2 paused, then per queue its list and its in-flight hash
--- ARGV   1 identity, 2 want, 3 the first token, 4 length of a list key's prefix,
+-- ARGV   1 identity, 2 want, 3 length of a list key's prefix, then `want` tokens,
 --        then per queue the number of finished tokens and the tokens,
 --        then either nothing (strict: queues in the order of KEYS)
 --        or one string per draw, its bytes the order of queues in that draw
--- Result {acknowledged, 1, queue index, raw, ...}, tokens counting up from ARGV 3;
+-- Result {acknowledged, 1, queue index, {raw, ...}, ...}, in the order of the tokens;
 --        {acknowledged, 0} if the lease is lost
 -- Atomic so that a job is always in the list or in flight, and so that nothing
 -- is taken from a queue while one before it holds a job.
-local acked, at = 0, 5
+-- Tokens come as text because Lua's numbers are slow to write.
+local call, want = redis.call, tonumber(ARGV[2])
+local acked, at = 0, 4 + want
 for key = 4, #KEYS, 2 do
   local n = tonumber(ARGV[at])
-  if n > 0 then acked = acked + redis.call('HDEL', KEYS[key], unpack(ARGV, at + 1, at + n)) end
+  if n > 0 then acked = acked + call('HDEL', KEYS[key], unpack(ARGV, at + 1, at + n)) end
   at = at + n + 1
 end
-local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local lease = call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) < 0 then return {acked, 0} end
 
-local want, token, prefix, out = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), {acked, 1}
-local shut = {}
-for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do shut[name] = true end
+local out, token, shut = {acked, 1}, 4, {}
+for _, name in ipairs(call('SMEMBERS', KEYS[2])) do shut[name] = true end
 local function take(q, n)
-  local list, fields = KEYS[2 * q + 1], {}
-  if n < 1 or shut[string.sub(list, prefix + 1)] then return 0 end
-  local jobs = redis.call('RPOP', list, n)
+  local list = KEYS[2 * q + 1]
+  if n < 1 or shut[string.sub(list, ARGV[3] + 1)] then return 0 end
+  local jobs = call('RPOP', list, n)
   if not jobs then return 0 end
-  for i, job in ipairs(jobs) do
-    fields[2 * i - 1], fields[2 * i] = token, job
-    out[#out + 1], out[#out + 2] = q - 1, job
+  local fields = {}
+  for i = 1, #jobs do
+    fields[2 * i - 1], fields[2 * i] = ARGV[token], jobs[i]
     token = token + 1
   end
-  redis.call('HSET', KEYS[2 * q + 2], unpack(fields))
+  call('HSET', KEYS[2 * q + 2], unpack(fields))
+  out[#out + 1], out[#out + 2] = q - 1, jobs
   return #jobs
 end
 

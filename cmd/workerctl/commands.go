@@ -1,0 +1,446 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/queue"
+)
+
+const pageSize = 25
+
+func (c *ctl) push(ctx context.Context, words []string) error {
+	if len(words) == 0 || len(words) > 2 {
+		return fmt.Errorf("%w: push CLASS [JSON-ARGS]: want a class and at most one array of arguments", errUsage)
+	}
+	var args []any
+	if len(words) == 2 {
+		raw, err := queue.SplitArgs(json.RawMessage(words[1]))
+		if err != nil {
+			return fmt.Errorf("%w: push: %q is not a JSON array, such as '[1,\"a\"]'", errUsage, words[1])
+		}
+		for _, a := range raw {
+			args = append(args, a)
+		}
+	}
+	o := queue.Options{Queue: c.queue, JID: c.jid, Idempotent: c.jid != ""}
+	if err := c.pushOptions(&o); err != nil {
+		return fmt.Errorf("%w: push: %w", errUsage, err)
+	}
+	jid, err := queue.NewClient(c.store).Push(ctx, words[0], args, o)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(map[string]string{"jid": jid})
+	}
+	fmt.Fprintln(c.out, jid)
+	return nil
+}
+
+func (c *ctl) pushOptions(o *queue.Options) error {
+	switch {
+	case c.delay != "" && c.at != "":
+		return errors.New("--in and --at exclude each other")
+	case c.delay != "":
+		d, err := time.ParseDuration(c.delay)
+		if err != nil {
+			return fmt.Errorf("--in %q: want a duration such as 90s or 2h", c.delay)
+		}
+		o.At = time.Now().Add(d)
+	case c.at != "":
+		t, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			seconds, serr := strconv.ParseFloat(c.at, 64)
+			if serr != nil {
+				return fmt.Errorf("--at %q: want a time such as 2026-11-22T11:08:00Z, or seconds since 1970", c.at)
+			}
+			t = queue.At(seconds, time.Now())
+		}
+		o.At = t
+	}
+	switch n, err := strconv.Atoi(c.retry); {
+	case c.retry == "" || c.retry == "true":
+	case c.retry == "false":
+		o.Retry = queue.NeverRetry
+	case err != nil || n < 0:
+		return fmt.Errorf("--retry %q: want a number from 0, true or false", c.retry)
+	default:
+		o.Retry = queue.RetryMax(n)
+	}
+	return nil
+}
+
+func (c *ctl) stats(ctx context.Context, words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("%w: stats takes no arguments", errUsage)
+	}
+	st, err := c.store.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	var history []queue.Day
+	if c.days > 0 {
+		if history, err = c.store.History(ctx, c.days); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		return c.print(struct {
+			queue.Stats
+			History []queue.Day `json:"history,omitempty"`
+		}{st, history})
+	}
+	t := c.table()
+	t.row("PROCESSED", "FAILED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES", "DEFAULT LATENCY")
+	t.row(st.Processed, st.Failed, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead, st.Processes, age(st.DefaultLatency))
+	t.Flush()
+	if len(history) > 0 {
+		t.row("\nDAY", "PROCESSED", "FAILED")
+		for _, d := range history {
+			t.row(d.Date, d.Processed, d.Failed)
+		}
+		t.Flush()
+	}
+	return nil
+}
+
+func (c *ctl) queues(ctx context.Context, words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("%w: queues takes no arguments: `workerctl queue %s` shows one", errUsage, words[0])
+	}
+	list, err := c.store.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(append([]queue.QueueInfo{}, list...))
+	}
+	t := c.table()
+	t.row("QUEUE", "SIZE", "OLDEST", "STATE")
+	for _, q := range list {
+		state := ""
+		if q.Paused {
+			state = "paused"
+		}
+		t.row(q.Name, q.Size, age(q.Latency), state)
+	}
+	return t.Flush()
+}
+
+func (c *ctl) oneQueue(ctx context.Context, words []string) error {
+	if len(words) != 1 {
+		return fmt.Errorf("%w: queue NAME: want one name", errUsage)
+	}
+	name := words[0]
+	if !queue.ValidName(name) {
+		return fmt.Errorf("%w: queue %q: want 1 to 128 of A-Z a-z 0-9 _ . : -", errUsage, name)
+	}
+	switch {
+	case c.pause:
+		return c.done(c.store.Pause(ctx, name), "paused "+name)
+	case c.unpause:
+		return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
+	case c.clear:
+		info, err := c.store.Queue(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := c.confirm(fmt.Sprintf("Delete all %d jobs of the queue %s", info.Size, name)); err != nil {
+			return err
+		}
+		return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
+	}
+	page, err := c.store.QueuePage(ctx, name, c.offset(), pageSize)
+	if err != nil {
+		return err
+	}
+	var list []row
+	for _, raw := range page {
+		j, _ := queue.ParseJob(raw)
+		list = append(list, newRow(raw, j, time.Time{}))
+	}
+	return c.jobs(list, "WAITING")
+}
+
+func (c *ctl) offset() int64 { return int64(max(c.page, 1)-1) * pageSize }
+
+func (c *ctl) done(err error, what string) error {
+	if err == nil {
+		fmt.Fprintln(c.out, what)
+	}
+	return err
+}
+
+// set lists a sorted set, or changes it.
+func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []string) error {
+	verb := "list"
+	if len(words) > 0 {
+		verb, words = words[0], words[1:]
+	}
+	ops := map[string]func(context.Context, ...queue.Entry) (int, error){"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
+	op := ops[verb]
+	switch {
+	case verb == "list" && len(words) == 0:
+		page, err := set.Page(ctx, c.offset(), pageSize)
+		if err != nil {
+			return err
+		}
+		var list []row
+		for _, e := range page {
+			list = append(list, newRow(e.Raw, e.Job, e.At))
+		}
+		return c.jobs(list, "WHEN")
+	case op == nil:
+		return fmt.Errorf("%w: %s %s: want list, retry, kill or delete", errUsage, name, verb)
+	case verb == "kill" && name == "dead":
+		return fmt.Errorf("%w: dead kill: they are dead already; delete removes them", errUsage)
+	case c.all == (len(words) > 0):
+		return fmt.Errorf("%w: %s %s: want JIDs, or --all", errUsage, name, verb)
+	case c.all:
+		size, err := set.Size(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.confirm(fmt.Sprintf("%s all %d jobs of %s", strings.ToUpper(verb[:1])+verb[1:], size, name)); err != nil {
+			return err
+		}
+		n, err := set.All(ctx, op)
+		return c.done(err, fmt.Sprintf("%s: %d jobs", verb, n))
+	}
+	for _, jid := range words {
+		e, err := set.Find(ctx, jid)
+		if err != nil {
+			return err
+		}
+		n, err := op(ctx, e)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("job %s: %w: it has just left %s", jid, queue.ErrNotFound, name)
+		}
+		if err := c.done(err, verb+" "+jid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *ctl) processes(ctx context.Context, words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("%w: processes takes no arguments", errUsage)
+	}
+	list, err := c.store.Processes(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(append([]queue.Process{}, list...))
+	}
+	t := c.table()
+	t.row("IDENTITY", "TAG", "BUSY", "THREADS", "QUEUES", "STATE", "RSS", "UP", "VERSION")
+	for _, p := range list {
+		state := ""
+		if p.Quiet {
+			state = "quiet"
+		}
+		t.row(p.Identity, p.Tag, p.Busy, p.Concurrency, strings.Join(p.Queues, ","), state,
+			fmt.Sprintf("%d MB", p.RSS/1024), age(time.Since(p.StartedAt).Seconds()), p.Version)
+	}
+	return t.Flush()
+}
+
+func (c *ctl) busy(ctx context.Context, words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("%w: busy takes no arguments", errUsage)
+	}
+	list, err := c.store.WorkInProgress(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		type busy struct {
+			queue.Work
+			Job json.RawMessage `json:"job"`
+		}
+		out := []busy{}
+		for _, w := range list {
+			out = append(out, busy{w, rawJSON(w.Payload)})
+		}
+		return c.print(out)
+	}
+	t := c.table()
+	t.row("PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
+	for _, w := range list {
+		r := newRow(w.Payload, w.Job, time.Time{})
+		t.row(w.Process, w.TID, w.Queue, r.Class, r.JID, age(time.Since(w.RunAt).Seconds()))
+	}
+	return t.Flush()
+}
+
+func (c *ctl) signal(ctx context.Context, signal string, words []string) error {
+	if c.all == (len(words) > 0) {
+		return fmt.Errorf("%w: want identities (`workerctl processes` lists them), or --all", errUsage)
+	}
+	if c.all {
+		list, err := c.store.Processes(ctx)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return errors.New("no process is alive")
+		}
+		if signal == "TERM" {
+			if err := c.confirm(fmt.Sprintf("Stop all %d processes", len(list))); err != nil {
+				return err
+			}
+		}
+		for _, p := range list {
+			words = append(words, p.Identity)
+		}
+	}
+	for _, id := range words {
+		if err := c.done(c.store.Signal(ctx, id, signal), signal+" → "+id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// migrate needs no Redis.
+func (c *ctl) migrate(ctx context.Context, words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("%w: migrate takes no arguments", errUsage)
+	}
+	url := database.DirectURL(c.env)
+	if err := c.env.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	names, err := database.Migrate(ctx, url)
+	return c.done(err, "the tables are there: "+strings.Join(names, ", "))
+}
+
+// row is a job in a list.
+type row struct {
+	JID   string          `json:"jid"`
+	Class string          `json:"class"`
+	Queue string          `json:"queue"`
+	Args  json.RawMessage `json:"args"`
+	At    *time.Time      `json:"at,omitempty"`
+	Count *int            `json:"retry_count,omitempty"`
+	Error string          `json:"error,omitempty"`
+	Job   json.RawMessage `json:"job"` // the whole payload; a string if it is not JSON
+}
+
+func newRow(raw string, j *queue.Job, at time.Time) row {
+	r := row{Class: "(not a job)", Job: rawJSON(raw), Args: json.RawMessage("null")}
+	if !at.IsZero() {
+		r.At = &at
+	}
+	if j == nil {
+		return r
+	}
+	r.JID, r.Class, r.Queue, r.Args = j.JID, j.DisplayClass(), j.Queue, j.Args
+	if n, ok := j.RetryCount(); ok {
+		r.Count = &n
+	}
+	if class := j.String("error_class"); class != "" {
+		r.Error = class + ": " + j.String("error_message")
+	}
+	return r
+}
+
+func rawJSON(raw string) json.RawMessage {
+	if json.Valid([]byte(raw)) {
+		return json.RawMessage(raw)
+	}
+	b, _ := json.Marshal(raw) // a string always marshals
+	return b
+}
+
+func (c *ctl) jobs(list []row, when string) error {
+	if c.json {
+		return c.print(append([]row{}, list...))
+	}
+	t := c.table()
+	t.row("JID", "CLASS", "QUEUE", "ARGS", when, "RETRY", "ERROR")
+	for _, r := range list {
+		at, count := "", ""
+		if r.At != nil {
+			at = r.At.UTC().Format("2006-01-02 15:04:05")
+		}
+		if r.Count != nil {
+			count = strconv.Itoa(*r.Count)
+		}
+		if r.At == nil {
+			if j, err := queue.ParseJob(string(r.Job)); err == nil {
+				at = age(time.Since(j.Time("enqueued_at")).Seconds())
+			}
+		}
+		t.row(r.JID, r.Class, r.Queue, short(string(r.Args), 40), at, count, short(r.Error, 60))
+	}
+	return t.Flush()
+}
+
+// table writes columns for people.
+type table struct{ *tabwriter.Writer }
+
+func (c *ctl) table() table { return table{tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)} }
+
+func (t table) row(cells ...any) {
+	text := make([]string, len(cells))
+	for i, cell := range cells {
+		text[i] = printable(fmt.Sprint(cell))
+	}
+	fmt.Fprintln(t, strings.TrimRight(strings.Join(text, "\t"), "\t "))
+}
+
+// printable keeps what jobs carry from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' || r == 0x7f {
+			return '·'
+		}
+		return r
+	}, s)
+}
+
+func (c *ctl) print(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func short(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+// age is a number of seconds as people say it.
+func age(seconds float64) string {
+	if seconds > 1e9 { // nothing said when
+		return ""
+	}
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}

@@ -1,0 +1,169 @@
+// Command workerctl looks into the queues and tells workers what to do.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/internal/version"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/spf13/pflag"
+)
+
+const usage = `Usage: workerctl COMMAND [arguments] [flags]
+
+  push CLASS [JSON-ARGS]          push a job; JSON-ARGS is an array, such as '[1,"a"]'
+  stats                           figures of the whole fleet (--days N for its history)
+  queues                          all queues
+  queue NAME                      the jobs of a queue; --pause, --unpause, --clear
+  retries [list]                  the retry set; likewise scheduled and dead
+  retries retry|kill|delete JID…  one or some of them, or --all
+  processes                       the live processes, Ruby's too
+  busy                            the jobs that run now
+  quiet|stop|dump IDENTITY…       tell processes, or --all: take no more jobs,
+                                  stop, write their stacks to their logs
+  migrate                         create the tables of the jobs in Postgres
+
+`
+
+// errUsage marks mistakes of the command line: exit code 2.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
+}
+
+// ctl is one call of the program.
+type ctl struct {
+	store *queue.Store
+	in    io.Reader
+	out   io.Writer
+	env   *env.Reader
+
+	json, yes, all        bool
+	pause, unpause, clear bool
+	queue, jid, delay, at string
+	page, days            int
+	retry                 string
+	flags                 *pflag.FlagSet
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, getenv func(string) string) int {
+	c := &ctl{in: in, out: out, env: &env.Reader{Lookup: func(k string) (string, bool) { v := getenv(k); return v, v != "" }}}
+	words, code, done := c.parse(args, errOut)
+	if done {
+		return code
+	}
+	err := c.command(ctx, words)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(errOut, "workerctl: %v\n`workerctl --help` lists the commands.\n", strings.TrimPrefix(err.Error(), "usage: "))
+		return 2
+	default:
+		fmt.Fprintf(errOut, "workerctl: %v\n", err)
+		return 1
+	}
+}
+
+func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, done bool) {
+	f := pflag.NewFlagSet("workerctl", pflag.ContinueOnError)
+	f.SortFlags, f.Usage = false, func() {}
+	f.BoolVar(&c.json, "json", false, "print JSON for programs")
+	f.BoolVar(&c.yes, "yes", false, "do not ask before a destructive --all or --clear")
+	f.BoolVar(&c.all, "all", false, "all jobs of the set, all processes")
+	f.StringVar(&c.queue, "queue", "default", "push: the `QUEUE`")
+	f.StringVar(&c.delay, "in", "", "push: due in a `DURATION`, such as 90s or 2h")
+	f.StringVar(&c.at, "at", "", "push: due at a `TIME`, RFC 3339 or seconds since 1970")
+	f.StringVar(&c.jid, "jid", "", "push: the job's id; pushed again within an hour it is not doubled")
+	f.StringVar(&c.retry, "retry", "", "push: how often it is retried: a number, or false")
+	f.BoolVar(&c.pause, "pause", false, "queue: workers leave it alone")
+	f.BoolVar(&c.unpause, "unpause", false, "queue: workers take from it again")
+	f.BoolVar(&c.clear, "clear", false, "queue: delete all its jobs")
+	f.IntVar(&c.page, "page", 1, "lists: the page, of 25 entries")
+	f.IntVar(&c.days, "days", 0, "stats: also the last days")
+	help := f.BoolP("help", "h", false, "print this and exit")
+	showVersion := f.BoolP("version", "V", false, "print the version and exit")
+	c.flags = f
+	if err := f.Parse(args); err != nil {
+		fmt.Fprintf(errOut, "workerctl: %v\n`workerctl --help` lists the flags.\n", err)
+		return nil, 2, true
+	}
+	switch {
+	case *showVersion:
+		fmt.Fprintln(c.out, "workerctl", version.String())
+		return nil, 0, true
+	case *help || f.NArg() == 0:
+		fmt.Fprint(c.out, usage, f.FlagUsages(), "\nRedis is found as the worker finds it: REDIS_URL, or REDIS_HOST and so on.\n")
+		if *help {
+			return nil, 0, true
+		}
+		return nil, 2, true
+	}
+	return f.Args(), 0, false
+}
+
+// commands by name: what they do with the words after it.
+func (c *ctl) commands() map[string]func(context.Context, []string) error {
+	return map[string]func(context.Context, []string) error{
+		"push": c.push, "stats": c.stats, "queues": c.queues, "queue": c.oneQueue,
+		"retries":   func(ctx context.Context, w []string) error { return c.set(ctx, "retries", c.store.RetrySet(), w) },
+		"scheduled": func(ctx context.Context, w []string) error { return c.set(ctx, "scheduled", c.store.ScheduleSet(), w) },
+		"dead":      func(ctx context.Context, w []string) error { return c.set(ctx, "dead", c.store.DeadSet(), w) },
+		"processes": c.processes, "busy": c.busy,
+		"quiet": func(ctx context.Context, w []string) error { return c.signal(ctx, "TSTP", w) },
+		"stop":  func(ctx context.Context, w []string) error { return c.signal(ctx, "TERM", w) },
+		"dump":  func(ctx context.Context, w []string) error { return c.signal(ctx, "TTIN", w) },
+	}
+}
+
+func (c *ctl) command(ctx context.Context, words []string) error {
+	if words[0] == "migrate" {
+		return c.migrate(ctx, words[1:])
+	}
+	do := c.commands()[words[0]]
+	if do == nil {
+		var names []string
+		for name := range c.commands() {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return fmt.Errorf("%w: there is no command %q; there are %s, migrate", errUsage, words[0], strings.Join(names, ", "))
+	}
+	config := queue.ConfigFromEnv(c.env)
+	if err := c.env.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	store, err := queue.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	c.store = store
+	return c.commands()[words[0]](ctx, words[1:])
+}
+
+// confirm asks before something that cannot be undone.
+func (c *ctl) confirm(what string) error {
+	if c.yes {
+		return nil
+	}
+	fmt.Fprintf(c.out, "%s? This cannot be undone. [y/N] ", what)
+	line, _ := bufio.NewReader(c.in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	return errors.New("nothing was done: answer y, or give --yes")
+}

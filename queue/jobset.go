@@ -1,0 +1,214 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// scanPage is how many members one call looks at.
+const scanPage = 100
+
+// JobSet is one of the sorted sets: retry, schedule or dead.
+type JobSet struct {
+	store *Store
+	key   string
+}
+
+// RetrySet holds jobs that failed and wait for their next attempt.
+func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry} }
+
+// ScheduleSet holds jobs that are not due yet.
+func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, keySchedule} }
+
+// DeadSet holds jobs that will not run again by themselves.
+func (s *Store) DeadSet() *JobSet { return &JobSet{s, keyDead} }
+
+// Entry is a member of a set. Bytes that are no job have a nil Job.
+type Entry struct {
+	Raw string
+	At  time.Time // when it is due, or when it died
+	Job *Job
+}
+
+func newEntry(raw string, at float64) Entry {
+	j, _ := ParseJob(raw) // the dead set holds what is no job, too
+	return Entry{Raw: raw, At: unixFloat(at), Job: j}
+}
+
+// Size is the number of members.
+func (js *JobSet) Size(ctx context.Context) (int64, error) {
+	n, err := js.store.rdb.ZCard(ctx, js.key).Result()
+	return n, js.wrap(err)
+}
+
+// Page reads up to count entries from the offset-th on: of the dead set the last
+// to die first, else the next to be due first.
+func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error) {
+	read := js.store.rdb.ZRangeWithScores
+	if js.key == keyDead {
+		read = js.store.rdb.ZRevRangeWithScores
+	}
+	members, err := read(ctx, js.key, offset, offset+count-1).Result()
+	if err != nil {
+		return nil, js.wrap(err)
+	}
+	return entries(members), nil
+}
+
+func entries(members []redis.Z) []Entry {
+	list := make([]Entry, len(members))
+	for i, z := range members {
+		raw, _ := z.Member.(string)
+		list[i] = newEntry(raw, z.Score)
+	}
+	return list
+}
+
+// Scan calls fn with every entry whose bytes match a pattern, as Redis matches:
+// text without * is looked for anywhere. It stops when fn returns false. Entries
+// that come or go meanwhile may be missed, or seen twice.
+func (js *JobSet) Scan(ctx context.Context, match string, fn func(Entry) bool) error {
+	if !strings.Contains(match, "*") {
+		match = "*" + globEscape(match) + "*"
+	}
+	for cursor := uint64(0); ; {
+		flat, next, err := js.store.rdb.ZScan(ctx, js.key, cursor, match, scanPage).Result()
+		if err != nil {
+			return js.wrap(err)
+		}
+		for i := 0; i+1 < len(flat); i += 2 {
+			at, _ := parseTime(flat[i+1])
+			j, _ := ParseJob(flat[i])
+			if !fn(Entry{Raw: flat[i], At: at, Job: j}) {
+				return nil
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+func globEscape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `?`, `\?`).Replace(text)
+}
+
+// Find looks for a job. The error is ErrNotFound if it is not in the set.
+func (js *JobSet) Find(ctx context.Context, jid string) (found Entry, err error) {
+	err = js.Scan(ctx, jid, func(e Entry) bool {
+		if e.Job != nil && e.Job.JID == jid {
+			found = e
+		}
+		return found.Job == nil
+	})
+	if err == nil && found.Job == nil {
+		err = fmt.Errorf("job %s in %s: %w", jid, js.key, ErrNotFound)
+	}
+	return found, err
+}
+
+// Delete removes entries, and returns how many were still there.
+func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
+	members := make([]any, len(list))
+	for i, e := range list {
+		members[i] = e.Raw
+	}
+	n, err := js.store.rdb.ZRem(ctx, js.key, members...).Result()
+	return int(n), js.wrap(err)
+}
+
+// AddToQueue moves entries to their queues as they are, and returns how many
+// were still there.
+func (js *JobSet) AddToQueue(ctx context.Context, list ...Entry) (int, error) {
+	now := time.Now()
+	return js.move(ctx, list, now, func(j *Job) string { return js.store.requeued(j, now) })
+}
+
+// Retry moves entries to their queues with one attempt given back, as Sidekiq's
+// "Retry now" does. Entries that are no jobs stay where they are.
+func (js *JobSet) Retry(ctx context.Context, list ...Entry) (int, error) {
+	now := time.Now()
+	return js.move(ctx, list, now, func(j *Job) string { return js.store.retriedByHand(j, now) })
+}
+
+func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite func(*Job) string) (int, error) {
+	var members []string
+	for _, e := range list {
+		if e.Job != nil {
+			members = append(members, e.Raw)
+		}
+	}
+	if len(members) == 0 {
+		return 0, nil
+	}
+	return js.store.promote(ctx, js.key, members, now, rewrite)
+}
+
+// Kill moves entries to the dead set, and returns how many were still there.
+func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
+	if len(list) == 0 || js.key == keyDead {
+		return 0, nil
+	}
+	now := time.Now()
+	keys := []string{js.key, keyQueues, keyDead}
+	args := []any{score(now), score(now.Add(-js.store.deadLimits.age)), js.store.deadLimits.max, queuePrefixLen}
+	for _, e := range list {
+		args = append(args, e.Raw, e.Raw, -1)
+	}
+	n, err := js.store.run(ctx, promoteScript, keys, args...).Int()
+	return n, js.wrap(err)
+}
+
+// Reschedule makes an entry due at another time. The error is ErrNotFound if it
+// has left the set.
+func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
+	n, err := js.store.rdb.ZAddArgs(ctx, js.key, redis.ZAddArgs{XX: true, Ch: true,
+		Members: []redis.Z{{Score: floatUnix(at), Member: e.Raw}}}).Result()
+	if err == nil && n == 0 && !at.Equal(e.At) {
+		err = ErrNotFound
+	}
+	return js.wrap(err)
+}
+
+// Clear removes all entries.
+func (js *JobSet) Clear(ctx context.Context) error {
+	return js.wrap(js.store.rdb.Unlink(ctx, js.key).Err())
+}
+
+// All applies an operation (such as js.Retry) to every entry that is in the set
+// now, a page at a time, and returns how many it moved. Entries that stay, or
+// come meanwhile, do not keep it from ending.
+func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (int, error)) (total int, err error) {
+	left, err := js.Size(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for skip := int64(0); left > 0; {
+		page, err := js.Page(ctx, skip, min(scanPage, left))
+		if err != nil || len(page) == 0 {
+			return total, err
+		}
+		n, err := op(ctx, page...)
+		total += n
+		if err != nil {
+			return total, err
+		}
+		left -= int64(len(page))
+		skip += int64(len(page) - n) // what the operation left behind
+	}
+	return total, nil
+}
+
+func (js *JobSet) wrap(err error) error {
+	if err != nil {
+		return fmt.Errorf("%s set: %w", js.key, err)
+	}
+	return nil
+}

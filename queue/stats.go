@@ -1,0 +1,210 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Stats are the figures of the whole fleet.
+type Stats struct {
+	Processed      int64   `json:"processed"` // ever, failures included
+	Failed         int64   `json:"failed"`
+	Enqueued       int64   `json:"enqueued"` // waiting in all queues
+	Scheduled      int64   `json:"scheduled"`
+	Retries        int64   `json:"retries"`
+	Dead           int64   `json:"dead"`
+	Processes      int64   `json:"processes"`
+	Busy           int     `json:"busy"`
+	DefaultLatency float64 `json:"default_latency"` // of the queue "default", in seconds
+}
+
+// Stats reads the figures.
+func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
+	pipe := s.rdb.Pipeline()
+	processed, failed := pipe.Get(ctx, keyProcessed), pipe.Get(ctx, keyFailed)
+	scheduled, retries, dead := pipe.ZCard(ctx, keySchedule), pipe.ZCard(ctx, keyRetry), pipe.ZCard(ctx, keyDead)
+	processes := pipe.SCard(ctx, keyProcesses)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return st, fmt.Errorf("stats: %w", err)
+	}
+	st = Stats{Scheduled: scheduled.Val(), Retries: retries.Val(), Dead: dead.Val(), Processes: processes.Val()}
+	st.Processed, _ = processed.Int64()
+	st.Failed, _ = failed.Int64()
+	queues, err := s.Queues(ctx)
+	if err != nil {
+		return st, err
+	}
+	for _, q := range queues {
+		st.Enqueued += q.Size
+		if q.Name == "default" {
+			st.DefaultLatency = q.Latency
+		}
+	}
+	live, err := s.Processes(ctx)
+	for _, p := range live {
+		st.Busy += p.Busy
+	}
+	return st, err
+}
+
+// Day is what was done on a day, in UTC.
+type Day struct {
+	Date      string `json:"date"` // 2026-11-22
+	Processed int64  `json:"processed"`
+	Failed    int64  `json:"failed"`
+}
+
+// History gives the last days, today first. Redis keeps five years.
+func (s *Store) History(ctx context.Context, days int) ([]Day, error) {
+	if days < 1 || days > 5*365 {
+		return nil, fmt.Errorf("history: %d days: want 1 to %d", days, 5*365)
+	}
+	list := make([]Day, days)
+	keys := make([]string, 0, 2*days)
+	for i := range list {
+		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
+		keys = append(keys, keyProcessed+":"+list[i].Date, keyFailed+":"+list[i].Date)
+	}
+	values, err := s.rdb.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	number := func(v any) int64 {
+		text, _ := v.(string)
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n
+	}
+	for i := range list {
+		list[i].Processed, list[i].Failed = number(values[2*i]), number(values[2*i+1])
+	}
+	return list, nil
+}
+
+// QueueInfo describes a queue.
+type QueueInfo struct {
+	Name    string  `json:"name"`
+	Size    int64   `json:"size"`
+	Latency float64 `json:"latency"` // age of the oldest job, in seconds; 0 without jobs
+	Paused  bool    `json:"paused"`
+}
+
+// Queues lists the queues that were ever pushed to, by name.
+func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
+	names, err := s.rdb.SMembers(ctx, keyQueues).Result()
+	if err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
+	}
+	slices.Sort(names)
+	list := make([]QueueInfo, 0, len(names))
+	for _, name := range names {
+		info, err := s.Queue(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// Queue describes one queue; one that nobody has pushed to is empty.
+func (s *Store) Queue(ctx context.Context, name string) (QueueInfo, error) {
+	pipe := s.rdb.Pipeline()
+	size, oldest := pipe.LLen(ctx, queueKey(name)), pipe.LIndex(ctx, queueKey(name), -1)
+	paused := pipe.SIsMember(ctx, keyPaused, name)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
+	}
+	return QueueInfo{Name: name, Size: size.Val(), Latency: latency(oldest.Val(), time.Now()), Paused: paused.Val()}, nil
+}
+
+// latency is how long a payload has been waiting, in seconds.
+func latency(raw string, now time.Time) float64 {
+	j, err := ParseJob(raw)
+	if err != nil {
+		return 0
+	}
+	since := j.Time("enqueued_at")
+	if since.IsZero() {
+		since = j.Time("created_at")
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return max(now.Sub(since).Seconds(), 0)
+}
+
+// QueuePage reads up to count payloads of a queue, the next to run first, from
+// the offset-th on.
+func (s *Store) QueuePage(ctx context.Context, name string, offset, count int64) ([]string, error) {
+	if count < 1 || offset < 0 {
+		return nil, nil
+	}
+	page, err := s.rdb.LRange(ctx, queueKey(name), -offset-count, -offset-1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: %w", name, err)
+	}
+	slices.Reverse(page)
+	return page, nil
+}
+
+// FindInQueue looks through a queue, a page at a time, for a job. The error is
+// ErrNotFound if it is not there.
+func (s *Store) FindInQueue(ctx context.Context, name, jid string) (*Job, error) {
+	for offset := int64(0); ; offset += scanPage {
+		page, err := s.QueuePage(ctx, name, offset, scanPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, raw := range page {
+			if j, err := ParseJob(raw); err == nil && j.JID == jid {
+				return j, nil
+			}
+		}
+		if len(page) < scanPage {
+			return nil, fmt.Errorf("job %s in queue %s: %w", jid, name, ErrNotFound)
+		}
+	}
+}
+
+// DeleteFromQueue removes one job, given by its bytes. The error is ErrNotFound
+// if it has left the queue.
+func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
+	n, err := s.rdb.LRem(ctx, queueKey(name), 1, raw).Result()
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("queue %s: delete: %w", name, err)
+	}
+	return nil
+}
+
+// ClearQueue removes all jobs of a queue and its name from the set of queues.
+func (s *Store) ClearQueue(ctx context.Context, name string) error {
+	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Unlink(ctx, queueKey(name))
+		p.SRem(ctx, keyQueues, name)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("queue %s: clear: %w", name, err)
+	}
+	return nil
+}
+
+// Pause makes workers leave a queue alone: at once for what they fetch, within
+// a second where one sleeps on it. Jobs can still be pushed.
+func (s *Store) Pause(ctx context.Context, name string) error {
+	return s.rdb.SAdd(ctx, keyPaused, name).Err()
+}
+
+// Unpause lets workers at a queue again.
+func (s *Store) Unpause(ctx context.Context, name string) error {
+	return s.rdb.SRem(ctx, keyPaused, name).Err()
+}
