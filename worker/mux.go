@@ -99,6 +99,24 @@ func (m *Mux) Classes() []string {
 	return names
 }
 
+// Run runs one payload's handler with its middleware, and returns the handler's
+// error. Nothing is retried or settled: it is for tests and for programs that run
+// a job at once.
+func (m *Mux) Run(ctx context.Context, payload string) error {
+	j, err := queue.ParseJob(payload)
+	if err != nil {
+		return err
+	}
+	class, _ := j.Unwrapped()
+	e := m.wrapped()[class]
+	if e == nil {
+		return &UnknownClassError{class, m.Classes()}
+	}
+	c := &jobContext{Context: ctx, job: j}
+	defer c.end()
+	return call(c, e.handler, j)
+}
+
 // wrapped gives the entries with the middleware around their handlers.
 func (m *Mux) wrapped() map[string]*entry {
 	out := make(map[string]*entry, len(m.entries))

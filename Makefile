@@ -1,0 +1,37 @@
+# The two commands are `make demo` and `make test`; `make help` lists the others.
+VERSION ?= 0.1.0-dev
+LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: help build demo test check fuzz bench deps clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+build: ## build bin/worker and bin/workerctl
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/worker ./cmd/workerctl
+
+demo: ## see it work, in less than a minute
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/demo ./examples/demo
+	@bin/demo
+
+test: deps build check ## install what the tests need, and run everything
+	@scripts/test.sh
+
+deps:
+	@scripts/deps.sh
+
+check: ## format, vet, staticcheck, import directions
+	@scripts/check.sh
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: deps build ## throughput, latency, cost, beside Ruby Sidekiq and the bare script loop
+	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
+	@bin/loadtest bench
+
+clean: ## remove what was built
+	rm -rf bin
