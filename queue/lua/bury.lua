@@ -6,8 +6,9 @@
 -- Result 1 if it is gone, 0 if not yet
 -- Atomic so that a job that lands late is never left without an owner to find it by.
 local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0)
-local now = redis.call('TIME')
-if lease >= 0 or now[1] * 1000 + lease < tonumber(ARGV[2]) then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if lease >= 0 or now + lease < tonumber(ARGV[2]) then return 0 end
 for key = 3, #KEYS do
   if redis.call('EXISTS', KEYS[key]) == 1 then return 0 end
 end
