@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+var now = time.Unix(1795345820, 500_000_000)
+
+// testPolicy has no jitter, and writes times as floats.
+func testPolicy() *policy {
+	store := new(queue.Store)
+	return &policy{maxRetries: 25, failure: store.FailurePatch, jitter: func(int) int { return 0 }}
+}
+
+func parse(t *testing.T, raw string) *queue.Job {
+	t.Helper()
+	j, err := queue.ParseJob(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func TestOutcomesFollowSidekiqsRules(t *testing.T) {
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		name, fields string
+		err          error
+		stopping     bool
+		want         queue.Action
+		in           time.Duration
+		died         bool
+	}{
+		{"success", `"retry":true`, nil, false, queue.Done, 0, false},
+		{"first failure", `"retry":true`, boom, false, queue.Retry, 15 * time.Second, false},
+		{"second failure", `"retry":true,"retry_count":0,"failed_at":1.5`, boom, false, queue.Retry, 16 * time.Second, false},
+		{"25th failure", `"retry":true,"retry_count":23`, boom, false, queue.Retry, 331791 * time.Second, false},
+		{"exhausted", `"retry":true,"retry_count":24`, boom, false, queue.Dead, 0, true},
+		{"after a retry by hand", `"retry":true,"retry_count":-1`, boom, false, queue.Retry, 15 * time.Second, false},
+		{"retry 3, third retry fails", `"retry":3,"retry_count":2`, boom, false, queue.Dead, 0, true},
+		{"retry 0", `"retry":0`, boom, false, queue.Dead, 0, true},
+		{"retry negative", `"retry":-1`, boom, false, queue.Dead, 0, true},
+		{"retry false", `"retry":false`, boom, false, queue.Done, 0, true},
+		{"retry a string", `"retry":"3"`, boom, false, queue.Retry, 15 * time.Second, false},
+		{"retry a float", `"retry":2.5`, boom, false, queue.Retry, 15 * time.Second, false},
+		{"retry absent", `"x":1`, boom, false, queue.Retry, 15 * time.Second, false},
+		{"dead false", `"retry":0,"dead":false`, boom, false, queue.Done, 0, true},
+		{"retry_for open", `"retry_for":600,"retry_count":99,"failed_at":1795345720000`, boom, false, queue.Retry, 100000015 * time.Second, false},
+		{"retry_for over", `"retry_for":60,"retry_count":5,"failed_at":1795345720000`, boom, false, queue.Dead, 0, true},
+		{"discard", `"retry":true`, queue.Discard(boom), false, queue.Done, 0, true},
+		{"kill", `"retry":true`, queue.Kill(boom), false, queue.Dead, 0, true},
+		{"retry in", `"retry":true`, fmt.Errorf("wrapped: %w", queue.RetryIn(time.Minute, boom)), false, queue.Retry, time.Minute, false},
+		{"retry in, exhausted", `"retry":0`, queue.RetryIn(time.Minute, boom), false, queue.Dead, 0, true},
+		{"snooze", `"retry":0`, queue.Snooze(time.Minute), false, queue.Schedule, time.Minute, false},
+		{"stopped", `"retry":0`, boom, true, queue.Requeue, 0, false},
+		{"stopped, but done", `"retry":0`, nil, true, queue.Done, 0, false},
+		{"past its deadline", `"retry":true`, fmt.Errorf("%w of 1s", ErrDeadline), false, queue.Dead, 0, true},
+	} {
+		j := parse(t, `{"class":"A","args":[],"queue":"q",`+c.fields+`}`)
+		out := testPolicy().decide(j, "q", c.err, c.stopping, now)
+		if out.action != c.want || out.died != c.died {
+			t.Errorf("%s: %s (died %v), want %s", c.name, out.action, out.died, c.want)
+		}
+		if c.in > 0 && out.at.Sub(now) != c.in {
+			t.Errorf("%s: due in %v, want %v", c.name, out.at.Sub(now), c.in)
+		}
+	}
+}
+
+func TestAFailureIsWrittenIntoThePayloadAndNothingElseChanges(t *testing.T) {
+	raw := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"q","retry_queue":"low","created_at":1795345820974}`
+	out := testPolicy().decide(parse(t, raw), "q", errors.New("é<b> \xff"), false, now)
+	want := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"low","retry_queue":"low","created_at":1795345820974,` +
+		`"retry_count":0,"failed_at":1795345820.5,"retry":true,"error_message":"é<b> ` + "\ufffd" + `","error_class":"error"}`
+	if out.payload != want {
+		t.Errorf("payload\n%s\nwant\n%s", out.payload, want)
+	}
+	again := testPolicy().decide(parse(t, out.payload), "low", errors.New("b"), false, now.Add(time.Second))
+	j := parse(t, again.payload)
+	if n, _ := j.RetryCount(); n != 1 || j.Field("failed_at") != "1795345820.5" || j.Field("retried_at") != "1795345821.5" {
+		t.Errorf("second failure: %s", again.payload)
+	}
+}
+
+func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
+	p := testPolicy()
+	p.Retry = queue.RetryMax(2)
+	p.RetryDelay = func(count int, err error) time.Duration { return time.Duration(count+1) * time.Hour }
+	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", errors.New("x"), false, now)
+	if out.at.Sub(now) != time.Hour || !strings.Contains(out.payload, `"retry":2`) {
+		t.Errorf("%v %s", out.at.Sub(now), out.payload)
+	}
+	p.Retry = queue.NeverRetry
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":null}`), "q", errors.New("x"), false, now); out.action != queue.Done {
+		t.Errorf("%+v", out)
+	}
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":1}`), "q", errors.New("x"), false, now); out.action != queue.Retry {
+		t.Errorf("the job's own word counts first: %+v", out)
+	}
+}
+
+func TestJitterGrowsWithTheCount(t *testing.T) {
+	p := testPolicy()
+	p.jitter = func(n int) int { return n - 1 }
+	for count, want := range map[int]time.Duration{0: 15 + 9, 1: 16 + 19, 4: 271 + 49} {
+		if got := p.delay(count, nil, nil); got != want*time.Second {
+			t.Errorf("count %d: %v", count, got)
+		}
+	}
+}
+
+func TestALongErrorMessageIsCutInCharacters(t *testing.T) {
+	text := errorMessage(errors.New(strings.Repeat("é", 20_000)))
+	if utf8.RuneCountInString(text) != 10_000 || !utf8.ValidString(text) {
+		t.Errorf("%d characters", utf8.RuneCountInString(text))
+	}
+}
+
+type panicky struct{}
+
+func (panicky) Error() string { panic("no") }
+
+func TestAnErrorThatPanicsDoesNotCostTheJob(t *testing.T) {
+	if text := errorMessage(panicky{}); !strings.Contains(text, "could not be read") {
+		t.Error(text)
+	}
+}
+
+func TestErrorsAreNamedForTheWebPage(t *testing.T) {
+	for want, err := range map[string]error{
+		"NameError":                fmt.Errorf("x: %w", &UnknownClassError{Class: "A"}),
+		"ArgumentError":            &ArgumentError{Err: io.EOF},
+		"panic":                    newPanicError("x"),
+		"error":                    fmt.Errorf("a: %w", errors.New("b")),
+		"base64.CorruptInputError": fmt.Errorf("a: %w", base64.CorruptInputError(3)),
+	} {
+		if got := errorClass(err); got != want {
+			t.Errorf("%v is named %s, want %s", err, got, want)
+		}
+	}
+}
+
+func TestBacktracesAreWrittenAsEverySidekiqReadsThem(t *testing.T) {
+	p := testPolicy()
+	out := p.decide(parse(t, `{"class":"A","args":[],"backtrace":2}`), "q", newPanicError("x"), false, now)
+	packed := parse(t, out.payload).String("error_backtrace")
+	deflated, err := base64.StdEncoding.Strict().DecodeString(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(deflated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	if err := json.NewDecoder(z).Decode(&lines); err != nil || len(lines) != 2 {
+		t.Errorf("%v %v", lines, err)
+	}
+	for _, field := range []string{"", `,"backtrace":false`} {
+		if out := p.decide(parse(t, `{"class":"A","args":[]`+field+`}`), "q", io.EOF, false, now); strings.Contains(out.payload, "error_backtrace") {
+			t.Errorf("kept without being asked: %s", out.payload)
+		}
+	}
+}
+
+func TestExpiredJobsAreToldByBothForms(t *testing.T) {
+	for fields, want := range map[string]bool{
+		`"expires_at":1795345819.5`:                               true,
+		`"expires_at":1795345821.5`:                               false,
+		`"expires_in":10,"created_at":1795345800.5`:               true,
+		`"expires_in":30.5,"created_at":1795345800500`:            false,
+		`"expires_in":1`:                                          false,
+		`"created_at":1.5`:                                        false,
+		`"expires_in":1,"expires_at":1795345821,"created_at":1.5`: false,
+	} {
+		if got := expired(parse(t, `{"class":"A",`+fields+`}`), now); got != want {
+			t.Errorf("%s: %v", fields, got)
+		}
+	}
+}
