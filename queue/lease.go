@@ -25,18 +25,25 @@ type Host struct {
 // Register writes down whose the owner is and which queues it serves, so that
 // a reclaimer finds its deliveries, and takes its lease.
 func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease time.Duration) error {
-	if err := o.sign(ctx, h, queues); err != nil {
-		return fmt.Errorf("register: %w", err)
-	}
-	if _, err := o.beat(ctx, lease, "new"); err != nil {
+	if err := o.sign(ctx, h, queues, strconv.FormatInt(lease.Milliseconds(), 10)); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	return nil
 }
 
-func (o *Owner) sign(ctx context.Context, h Host, queues []string) error {
-	return o.store.rdb.HSet(ctx, ownerKey(o.Identity), "queues", strings.Join(queues, "\n"), "host", h.Name,
-		"boot", h.BootID, "pidns", h.PIDNamespace, "pid", h.PID, "started", h.Started).Err()
+// Leave gives the lease up, if it is not lost already. Whatever the owner still
+// holds, or what a late reply may yet bring it, is for any reclaimer to take.
+func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
+	if err := o.sign(ctx, h, queues, ""); err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}
+
+func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
+	return o.store.run(ctx, registerScript, []string{keyLeases, ownerKey(o.Identity)}, o.Identity, lease,
+		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
+		"pid", h.PID, "started", h.Started).Err()
 }
 
 // Orders is what a process learns when it beats.
@@ -48,12 +55,8 @@ type Orders struct {
 // Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a
 // reclaimer has declared this owner dead.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
-	return o.beat(ctx, lease, "")
-}
-
-func (o *Owner) beat(ctx context.Context, lease time.Duration, mode string) (Orders, error) {
 	reply, err := o.store.run(ctx, beatScript, []string{keyLeases, signalsKey(o.Identity), keyPaused},
-		o.Identity, lease.Milliseconds(), mode).Slice()
+		o.Identity, lease.Milliseconds()).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
 	}
@@ -72,18 +75,6 @@ func texts(v any) []string {
 		}
 	}
 	return out
-}
-
-// Leave gives the lease up, if it is not lost already. Whatever the owner still
-// holds, or what a late reply may yet bring it, is for any reclaimer to take.
-func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
-	if err := o.sign(ctx, h, queues); err != nil {
-		return fmt.Errorf("leave: %w", err)
-	}
-	if err := o.store.run(ctx, fenceScript, []string{keyLeases}, o.Identity, "").Err(); err != nil {
-		return fmt.Errorf("leave: %w", err)
-	}
-	return nil
 }
 
 // Lease is an entry of the register of owners.

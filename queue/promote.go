@@ -107,5 +107,5 @@ func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
 }
 
 func (s *Store) due(ctx context.Context, set string, now time.Time, page int) ([]string, error) {
-	return s.rdb.ZRangeByScore(ctx, set, &redis.ZRangeBy{Min: "-inf", Max: score(now), Count: int64(page)}).Result()
+	return s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: set, ByScore: true, Start: "-inf", Stop: score(now), Count: int64(page)}).Result()
 }

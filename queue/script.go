@@ -21,17 +21,18 @@ type script struct {
 type luaBody struct{ text, sha string }
 
 var (
-	fetchScript   = mustScript("fetch")
-	settleScript  = mustScript("settle")
-	pushScript    = mustScript("push")
-	promoteScript = mustScript("promote")
-	beatScript    = mustScript("beat")
-	fenceScript   = mustScript("fence")
-	reclaimScript = mustScript("reclaim")
-	buryScript    = mustScript("bury")
-	publishScript = mustScript("publish")
+	fetchScript    = mustScript("fetch")
+	settleScript   = mustScript("settle")
+	pushScript     = mustScript("push")
+	promoteScript  = mustScript("promote")
+	registerScript = mustScript("register")
+	beatScript     = mustScript("beat")
+	fenceScript    = mustScript("fence")
+	reclaimScript  = mustScript("reclaim")
+	buryScript     = mustScript("bury")
+	publishScript  = mustScript("publish")
 
-	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, beatScript,
+	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
 		fenceScript, reclaimScript, buryScript, publishScript}
 )
 

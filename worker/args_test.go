@@ -9,13 +9,13 @@ import (
 )
 
 type sample struct {
-	ID     int64
-	Name   string
-	Big    *big.Int
-	hidden int
-	Skip   int            `job:"-"`
-	Extra  map[string]any `job:"optional"`
-	Rest   []float64      `job:"rest"`
+	ID    int64
+	Name  string
+	Big   *big.Int
+	_     int            // not exported: takes no argument
+	Skip  int            `job:"-"`
+	Extra map[string]any `job:"optional"`
+	Rest  []float64      `job:"rest"`
 }
 
 func TestPositionalArgumentsFillAStructInOrder(t *testing.T) {

@@ -116,13 +116,13 @@ func (c Config) Validate() error {
 		names[capsule.Name] = true
 		problems = append(problems, capsule.validate())
 	}
-	for name, d := range map[string]time.Duration{"Timeout": c.Timeout, "PollInterval": c.PollInterval, "Grace": c.Grace} {
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "poll interval": c.PollInterval, "grace": c.Grace} {
 		if d < 0 {
-			problems = append(problems, fmt.Errorf("%s %v is negative", name, d))
+			problems = append(problems, fmt.Errorf("the %s %v is negative", name, d))
 		}
 	}
 	if c.Lease < 2*beatEvery {
-		problems = append(problems, fmt.Errorf("Lease %v: want at least %v, two beats", c.Lease, 2*beatEvery))
+		problems = append(problems, fmt.Errorf("the lease %v is too short: want at least %v, two beats", c.Lease, 2*beatEvery))
 	}
 	return errors.Join(problems...)
 }

@@ -64,6 +64,8 @@ type fetcher struct {
 	asleep bool
 	fullAt time.Time // since when no thread is free
 
+	closing bool // what comes now goes back
+
 	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	fetched atomic.Bool  // a fetch has worked
 
@@ -267,6 +269,11 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 // arrived hands out what a trip brought.
 func (f *fetcher) arrived(t trip) {
 	f.out--
+	if f.closing {
+		slices.Reverse(t.jobs) // each goes to the head: the oldest is put back last
+		f.putBack = append(f.putBack, t.jobs...)
+		t.jobs = nil
+	}
 	for i, d := range t.jobs {
 		t.slots[i].hand(d)
 	}
@@ -318,7 +325,7 @@ func (f *fetcher) rang(b *bell) {
 		f.asleep = false
 	}
 	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]
-	if d.Owner == f.owner && first && !slices.Contains(f.paused, d.Queue) {
+	if d.Owner == f.owner && first && !f.closing && !slices.Contains(f.paused, d.Queue) {
 		if s := f.pool.take(1); len(s) == 1 {
 			s[0].hand(d)
 			return
@@ -414,6 +421,7 @@ func (f *fetcher) auditNow(ctx context.Context) {
 
 // finish ends what is under way.
 func (f *fetcher) finish(ctx context.Context) {
+	f.closing = true
 	for f.out > 0 || f.anyUp() {
 		f.unhang(ctx, func(*bell) bool { return true })
 		timer := time.NewTimer(5 * time.Millisecond)

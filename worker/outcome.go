@@ -44,7 +44,7 @@ type policy struct {
 }
 
 // decide computes the outcome of a run of j, fetched from queue from, that ended
-// with err at now. stopping tells that the run was cancelled by the shutdown.
+// with err at now. stopping tells that the run was interrupted.
 // The rules are Sidekiq's (sidekiq-wire 7); payloads are built from the original
 // bytes.
 func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now time.Time) outcome {
@@ -188,5 +188,9 @@ func pastDeadline(j *queue.Job, o Options, now time.Time) error {
 
 func jitter(n int) int { return rand.IntN(n) }
 
-// interrupted reports whether ctx was cancelled because the worker stops.
-func interrupted(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrShutdown) }
+// interrupted reports whether a job that failed under ctx is not to blame: the
+// worker stops, or its lease is lost, so that the job runs elsewhere.
+func interrupted(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, ErrShutdown) || errors.Is(cause, queue.ErrLeaseLost)
+}

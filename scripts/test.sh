@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs everything with the race detector, fuzzes shortly, and ends with a summary.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+start=$SECONDS
+status=0
+go test -race -count=1 -timeout 25m -v ./... >"$log" 2>&1 || status=1
+grep -E '^(ok|FAIL|panic:)|^\s*--- (FAIL|SKIP)' "$log"
+if [ $status -ne 0 ]; then
+	echo "--- what failed:"
+	grep -vE '^\s*(=== |--- PASS)' "$log" | tail -n 400
+fi
+scripts/fuzz.sh "${FUZZTIME:-10s}" || status=1
+count() { grep -cE "^\s*--- $1" "$log"; }
+echo "$((SECONDS - start)) s"
+echo "$(count PASS) passed, $(($(count FAIL) + (status != 0 && $(count FAIL) == 0))) failed, $(count SKIP) skipped"
+exit $status
