@@ -1,0 +1,63 @@
+package acceptance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/internal/pgtest"
+	"github.com/kyujobs/kyu/queue"
+)
+
+func TestEveryThreadHasADatabaseConnection(t *testing.T) {
+	s := newSite(t)
+	url := pgtest.Start(t)
+	migrate := exec.Command(filepath.Join(bin, "workerctl"), "migrate")
+	migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
+	if out, err := migrate.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	w := s.start("env", "DATABASE_URL="+url, "DB_POOL=3", filepath.Join(bin, "worker"), "--test-jobs", "-c", "10")
+	for range 10 {
+		s.push("Test::DB", []any{60_000}, queue.Options{})
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	s.until(15*time.Second, "10 jobs hold 10 connections", func() bool {
+		var n int
+		conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'").Scan(&n)
+		return n == 10
+	})
+	if !w.says("DB_POOL is smaller") {
+		t.Error("raising the pool is not said")
+	}
+}
+
+func TestANotificationPushedByRubyIsStored(t *testing.T) {
+	s := newSite(t)
+	url := pgtest.Start(t)
+	migrate := exec.Command(filepath.Join(bin, "workerctl"), "migrate")
+	migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
+	if out, err := migrate.CombinedOutput(); err != nil || !strings.Contains(string(out), "0001_notifications.sql") {
+		t.Fatalf("%v %s", err, out)
+	}
+	s.ruby().ask(nil, map[string]any{"op": "push", "jobs": [][]any{{"default", "LocalNotificationWorker", []any{11, 22, "Mention", "mention", map[string]any{}}}}})
+	s.start("env", "DATABASE_URL="+url, "PREPARED_STATEMENTS=false", filepath.Join(bin, "worker"), "-c", "2")
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	s.until(15*time.Second, "the row is there", func() bool {
+		var n int
+		conn.QueryRow(t.Context(), "SELECT count(*) FROM kyu_notifications WHERE account_id = 11 AND activity_id = 22").Scan(&n)
+		return n == 1
+	})
+}
