@@ -33,6 +33,7 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::Hang", func(context.Context, []json.RawMessage) error { select {} },
 		worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Ledger", ledger)
+	worker.Handle(m, "Test::Stamp", stamp)
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
 		return db.Sleep(ctx, a.duration())
 	})
@@ -57,6 +58,23 @@ func burn(ctx context.Context, a millis) error {
 		}
 	}
 	return nil
+}
+
+type stampArgs struct {
+	Path   string
+	Pushed int64 // microseconds since 1970
+}
+
+// stamp writes how many microseconds after its push it was started.
+func stamp(_ context.Context, a stampArgs) error {
+	waited := time.Now().UnixMicro() - a.Pushed
+	f, err := os.OpenFile(a.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintln(f, waited)
+	return err
 }
 
 type ledgerArgs struct {

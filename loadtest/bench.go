@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+type options struct {
+	rounds       int
+	scale        float64
+	worker, json string
+	threads      []int
+	noRuby       bool
+}
+
+// figure is one measurement.
+type figure struct {
+	Name       string  `json:"name"`
+	Threads    int     `json:"threads"`
+	Pinned     bool    `json:"pinned"`
+	Round      int     `json:"round"`
+	JobsPerSec float64 `json:"jobs_per_second"`
+	WorkerCPU  float64 `json:"worker_cpu_seconds_per_million"`
+	RedisCPU   float64 `json:"redis_cpu_seconds_per_million"`
+	Commands   float64 `json:"redis_commands_per_job"`
+	RSS        float64 `json:"rss_mb"`
+	FirstJobMS float64 `json:"exec_to_first_job_ms"`
+}
+
+func bench(ctx context.Context, o options) error {
+	s, err := newSite(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	fmt.Printf("%s, %d cores, %s, Redis %s, %s\n\n", time.Now().Format(time.DateOnly), cpus(), runtime.Version(), s.store.Server().Version, model())
+	var all []figure
+	list := contenders(o)
+	total := o.rounds * 2 * len(o.threads) * len(list)
+	for round := range o.rounds {
+		for _, pinned := range []bool{false, true} {
+			for _, threads := range o.threads {
+				for _, c := range list {
+					f, err := s.drain(ctx, c, threads, pinned, o.scale)
+					if err != nil {
+						return fmt.Errorf("%s -c %d: %w", c.name, threads, err)
+					}
+					f.Round = round
+					all = append(all, f)
+					fmt.Fprintf(os.Stderr, "\r%d of %d  %-18s -c %-4d %9.0f jobs/s   ", len(all), total, c.name, threads, f.JobsPerSec)
+				}
+			}
+		}
+	}
+	fmt.Fprint(os.Stderr, "\r\n")
+	drains(all, o)
+	if err := s.latencies(ctx, o); err != nil {
+		return err
+	}
+	if err := s.idle(ctx, o); err != nil {
+		return err
+	}
+	if o.json == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.json, b, 0o644)
+}
+
+func model() string {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if _, name, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(line, "model name") {
+			return strings.TrimSpace(name)
+		}
+	}
+	return runtime.GOARCH
+}
+
+// drain measures one contender.
+func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool, scale float64) (figure, error) {
+	f := figure{Name: c.name, Threads: threads, Pinned: pinned}
+	s.raw.FlushAll(ctx)
+	n := int(float64(c.jobs(threads)) * scale)
+	if err := s.fill(ctx, n); err != nil {
+		return f, err
+	}
+	if err := pin(s.server.Process.Pid, pinned); err != nil {
+		return f, fmt.Errorf("taskset: %w", err)
+	}
+	defer pin(s.server.Process.Pid, false)
+	redisCPU, calls := cpuSeconds(s.server.Process.Pid), s.commands(ctx)
+	perMillion := 1e6 / float64(n)
+	if c.start == nil {
+		if pinned {
+			pin(os.Getpid(), true)
+			defer pin(os.Getpid(), false)
+		}
+		own, start := cpuSeconds(os.Getpid()), time.Now()
+		if _, err := bareLoop(ctx, s, threads); err != nil {
+			return f, err
+		}
+		f.JobsPerSec = float64(n) / time.Since(start).Seconds()
+		f.WorkerCPU = (cpuSeconds(os.Getpid()) - own) * perMillion
+	} else if err := s.race(ctx, c, threads, pinned, n, &f); err != nil {
+		return f, err
+	}
+	f.RedisCPU = (cpuSeconds(s.server.Process.Pid) - redisCPU) * perMillion
+	f.Commands = float64(s.commands(ctx)-calls) / float64(n)
+	return f, nil
+}
+
+// race starts a worker process and times it from its first job to its last.
+func (s *site) race(ctx context.Context, c contender, threads int, pinned bool, n int, f *figure) error {
+	exec := time.Now()
+	cmd, err := c.start(s, threads, pinned)
+	if err != nil {
+		return err
+	}
+	defer stop(cmd)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	left := int64(n)
+	for left == int64(n) {
+		<-tick.C
+		left = s.raw.LLen(ctx, "queue:default").Val()
+		if time.Since(exec) > 30*time.Second {
+			return fmt.Errorf("took no job in 30 s")
+		}
+	}
+	f.FirstJobMS = time.Since(exec).Seconds() * 1000
+	start, cpu, begun := time.Now(), cpuSeconds(cmd.Process.Pid), left
+	tick.Reset(20 * time.Millisecond) // not to disturb
+	for s.left(ctx) > 0 {
+		<-tick.C
+		if time.Since(start) > 5*time.Minute {
+			return fmt.Errorf("does not end: %d left", s.left(ctx))
+		}
+	}
+	f.JobsPerSec = float64(begun) / time.Since(start).Seconds()
+	f.WorkerCPU = (cpuSeconds(cmd.Process.Pid) - cpu) * 1e6 / float64(begun)
+	f.RSS = rssMB(cmd.Process.Pid)
+	return nil
+}
+
+// drains prints medians, spreads and ratios.
+func drains(all []figure, o options) {
+	for _, pinned := range []bool{false, true} {
+		title := "As the kernel schedules"
+		if pinned {
+			title = "Worker and Redis pinned to one core"
+		}
+		fmt.Printf("%s: medians of %d rounds\n", title, o.rounds)
+		w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "-c\t\tjobs/s\tmin\tmax\t× sidekiq\t% of bare loop\tCPU s/M worker\tredis\tcommands/job\tRSS MB\texec to 1st job ms")
+		for _, threads := range o.threads {
+			pick := func(name string, of func(figure) float64) (median, low, high float64) {
+				var v []float64
+				for _, f := range all {
+					if f.Pinned == pinned && f.Threads == threads && f.Name == name {
+						v = append(v, of(f))
+					}
+				}
+				if len(v) == 0 {
+					return 0, 0, 0
+				}
+				slices.Sort(v)
+				return v[len(v)/2], v[0], v[len(v)-1]
+			}
+			speed := func(f figure) float64 { return f.JobsPerSec }
+			bare, _, _ := pick("bare loop", speed)
+			for _, c := range contenders(o) {
+				m, low, high := pick(c.name, speed)
+				rival := "sidekiq"
+				if strings.HasSuffix(c.name, "job log") {
+					rival = "sidekiq, job log"
+				}
+				ruby, _, _ := pick(rival, speed)
+				med := func(of func(figure) float64) float64 { v, _, _ := pick(c.name, of); return v }
+				fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\n", threads, c.name, m, low, high,
+					ratio(m, ruby), 100*ratio(m, bare), med(func(f figure) float64 { return f.WorkerCPU }), med(func(f figure) float64 { return f.RedisCPU }),
+					med(func(f figure) float64 { return f.Commands }), med(func(f figure) float64 { return f.RSS }), med(func(f figure) float64 { return f.FirstJobMS }))
+			}
+		}
+		w.Flush()
+		fmt.Println()
+	}
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+// latencies prints the time from push to start at 200 jobs a second, with 1 and
+// with 20 idle processes.
+func (s *site) latencies(ctx context.Context, o options) error {
+	fmt.Println("Push to start at 200 jobs/s, -c 15, idle: milliseconds")
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "\tprocesses\tp50\tp99\tmax\tcommands/job")
+	for _, c := range contenders(o) {
+		if c.start == nil || strings.HasSuffix(c.name, "job log") {
+			continue
+		}
+		for _, processes := range []int{1, 20} {
+			if processes > 1 && strings.HasPrefix(c.name, "sidekiq") {
+				continue // 20 Ruby processes measure the machine's memory
+			}
+			waits, perJob, err := s.trickle(ctx, c, processes, int(2000*o.scale))
+			if err != nil {
+				return fmt.Errorf("latency of %s: %w", c.name, err)
+			}
+			at := func(q float64) float64 { return waits[int(q*float64(len(waits)-1))] / 1000 }
+			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\n", c.name, processes, at(0.5), at(0.99), at(1), perJob)
+		}
+	}
+	w.Flush()
+	fmt.Println()
+	return nil
+}
+
+func (s *site) trickle(ctx context.Context, c contender, processes, n int) (waits []float64, perJob float64, err error) {
+	s.raw.FlushAll(ctx)
+	var cmds []*exec.Cmd
+	defer func() {
+		for _, cmd := range cmds {
+			stop(cmd)
+		}
+	}()
+	for range processes {
+		cmd, err := c.start(s, 15, false)
+		if err != nil {
+			return nil, 0, err
+		}
+		cmds = append(cmds, cmd)
+	}
+	for s.raw.SCard(ctx, "processes").Val() < int64(processes) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond) // until all sleep
+	path := filepath.Join(s.dir, "stamps-"+strconv.Itoa(processes)+c.name)
+	client := queue.NewClient(s.store)
+	calls := s.commands(ctx)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range n {
+		<-tick.C
+		if _, err := client.Push(ctx, "Test::Stamp", []any{path, time.Now().UnixMicro()}, queue.Options{}); err != nil {
+			return nil, 0, err
+		}
+	}
+	time.Sleep(time.Second)
+	perJob = float64(s.commands(ctx)-calls)/float64(n) - 1 // without the push itself
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		us, _ := strconv.ParseFloat(lines.Text(), 64)
+		waits = append(waits, us)
+	}
+	if len(waits) < n {
+		return nil, 0, fmt.Errorf("%d of %d jobs have run", len(waits), n)
+	}
+	slices.Sort(waits)
+	return waits, perJob, nil
+}
+
+// idle prints what a worker without jobs costs.
+func (s *site) idle(ctx context.Context, o options) error {
+	for _, c := range contenders(o) {
+		if c.name != "kyu" {
+			continue
+		}
+		s.raw.FlushAll(ctx)
+		cmd, err := s.spawn(false, o.worker, "-c", "15")
+		if err != nil {
+			return err
+		}
+		defer stop(cmd)
+		time.Sleep(2 * time.Second)
+		const span = 20 * time.Second
+		cpu, calls := cpuSeconds(cmd.Process.Pid), s.commands(ctx)
+		time.Sleep(span)
+		fmt.Printf("Idle for %v, -c 15, four queues: %.2f %% of a core, %.1f commands/s, RSS %.1f MB\n", span,
+			100*(cpuSeconds(cmd.Process.Pid)-cpu)/span.Seconds(), float64(s.commands(ctx)-calls)/span.Seconds(), rssMB(cmd.Process.Pid))
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// contender is somebody who drains a queue.
+type contender struct {
+	name string
+	jobs func(threads int) int // how many it is given: a few seconds' worth
+	// start begins to drain in a process of its own; nil for the bare loop.
+	start func(s *site, threads int, pinned bool) (*exec.Cmd, error)
+}
+
+func contenders(o options) []contender {
+	kyu := func(level string) func(*site, int, bool) (*exec.Cmd, error) {
+		return func(s *site, threads int, pinned bool) (*exec.Cmd, error) {
+			return s.spawn(pinned, o.worker, "--test-jobs", "-q", "default", "-c", strconv.Itoa(threads), "--log-level", level)
+		}
+	}
+	sidekiq := func(logging string) func(*site, int, bool) (*exec.Cmd, error) {
+		return func(s *site, threads int, pinned bool) (*exec.Cmd, error) {
+			path := filepath.Join(s.dir, "jobs.rb")
+			if err := os.WriteFile(path, []byte(rubyJobs), 0o600); err != nil {
+				return nil, err
+			}
+			return s.spawn(pinned, "env", "JOB_LOG="+logging, "ruby", sidekiqBin, "-r", path, "-q", "default", "-c", strconv.Itoa(threads))
+		}
+	}
+	fast := func(threads int) int { return map[bool]int{true: 30_000, false: 200_000}[threads == 1] }
+	slow := func(int) int { return 25_000 }
+	list := []contender{
+		{"bare loop", fast, nil},
+		{"kyu", fast, kyu("warn")},
+		{"kyu, job log", func(t int) int { return fast(t) / 2 }, kyu("info")},
+	}
+	if !o.noRuby {
+		list = append(list, contender{"sidekiq", slow, sidekiq("off")}, contender{"sidekiq, job log", slow, sidekiq("on")})
+	}
+	return list
+}
+
+const sidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
+
+// rubyJobs is the same jobs for Sidekiq. Without the job log it logs nothing at
+// all, as Kyu at level warn.
+const rubyJobs = `$VERBOSE = nil
+require "sidekiq"
+quiet = Class.new do
+  def initialize(*) = nil
+  def call(item, queue) = yield
+  def prepare(item) = yield
+end
+Sidekiq.configure_server do |c|
+  c.redis = { url: ENV.fetch("REDIS_URL") }
+  if ENV["JOB_LOG"] == "off"
+    c.logger.level = Logger::WARN
+    c.options[:job_logger] = quiet
+  end
+end
+module Test
+  class NoOp
+    include Sidekiq::Worker
+    def perform(*) = nil
+  end
+  class Stamp
+    include Sidekiq::Worker
+    def perform(path, pushed)
+      waited = Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond) - pushed
+      File.open(path, "a") { |f| f.write("#{waited}\n") }
+    end
+  end
+end
+`
+
+func (s *site) spawn(pinned bool, name string, args ...string) (*exec.Cmd, error) {
+	if pinned {
+		args = append([]string{"-c", "0", name}, args...)
+		name = "taskset"
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "REDIS_URL="+s.url, "DATABASE_URL=", "DB_HOST=")
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	cmd.Stdout, cmd.Stderr = null, null
+	return cmd, cmd.Start()
+}
+
+func stop(cmd *exec.Cmd) {
+	cmd.Process.Signal(os.Interrupt)
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		cmd.Process.Kill()
+		<-ended
+	}
+}
+
+// bareLoop fetches and acknowledges by the same scripts, and runs nothing: the
+// limit of what a worker on one connection can do.
+func bareLoop(ctx context.Context, s *site, k int) (int, error) {
+	o := s.store.Owner(fmt.Sprintf("bare:%d:%d", os.Getpid(), k))
+	if err := o.Register(ctx, queue.Host{}, []string{"default"}, time.Hour); err != nil {
+		return 0, err
+	}
+	var done []*queue.Delivery
+	for n := 0; ; {
+		jobs, _, err := o.Fetch(ctx, []string{"default"}, k, nil, done)
+		if err != nil || (len(jobs) == 0 && len(done) == 0) {
+			return n, err
+		}
+		n += len(jobs)
+		done = jobs
+	}
+}
