@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ var ErrInvalid = errors.New("not a valid job")
 type Job struct {
 	raw     string
 	members []member
-	open    int  // index just after the opening brace
-	escaped bool // a name is written with escapes
+	open    int32 // index just after the opening brace
+	escaped bool  // a name is written with escapes
 
 	Class string // the Ruby constant name, or the handler's name
 	JID   string // opaque; empty if the payload has none
@@ -34,16 +35,19 @@ type member struct{ name, value span }
 // broken JSON, no object, no class, or args that are not an array. Missing
 // args read as [] (sidekiq-wire 3.4).
 func ParseJob(raw string) (*Job, error) {
+	if len(raw) > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: longer than 2 GiB", ErrInvalid)
+	}
 	j := &Job{raw: raw, members: make([]member, 0, 12)}
 	c := scanner{s: raw}
 	c.space()
-	j.open = c.i + 1
+	j.open = int32(c.i) + 1
 	if c.i >= len(raw) || raw[c.i] != '{' {
 		return nil, fmt.Errorf("%w: no JSON object", ErrInvalid)
 	}
 	ok := c.object(1, func(n, v span) {
 		j.members = append(j.members, member{n, v})
-		j.escaped = j.escaped || strings.IndexByte(raw[n.start:n.end], '\\') >= 0
+		j.escaped = j.escaped || strings.IndexByte(n.token(raw), '\\') >= 0
 	})
 	if !ok || !c.end() {
 		return nil, fmt.Errorf("%w: broken JSON near byte %d", ErrInvalid, c.i)
@@ -71,7 +75,7 @@ func (j *Job) Raw() string { return j.raw }
 // duplicate keys the last counts, as in Ruby.
 func (j *Job) Field(key string) string {
 	if m := j.find(key); m != nil {
-		return j.raw[m.value.start:m.value.end]
+		return m.value.token(j.raw)
 	}
 	return ""
 }
@@ -83,7 +87,7 @@ func (j *Job) find(key string) *member {
 			return m
 		}
 		if j.escaped {
-			if text, _ := unquote(j.raw[m.name.start:m.name.end]); text == key {
+			if text, _ := unquote(m.name.token(j.raw)); text == key {
 				return m
 			}
 		}

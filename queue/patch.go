@@ -97,7 +97,7 @@ func (p *Patch) removes(j *Job, m member) bool {
 		if c.token != "" {
 			continue
 		}
-		if name, _ := unquote(j.raw[m.name.start:m.name.end]); name == c.key {
+		if name, _ := unquote(m.name.token(j.raw)); name == c.key {
 			return true
 		}
 	}
@@ -114,7 +114,7 @@ func splice(raw string, edits []edit) string {
 	sort.SliceStable(edits, func(a, b int) bool { return edits[a].at.start < edits[b].at.start })
 	var out strings.Builder
 	out.Grow(len(raw) + 64)
-	last := 0
+	last := int32(0)
 	for _, e := range edits {
 		out.WriteString(raw[last:e.at.start])
 		out.WriteString(e.text)

@@ -73,20 +73,20 @@ func (c *scanner) object(depth int, member func(name, value span)) bool {
 	}
 	for {
 		c.space()
-		name := span{c.i, c.i}
+		name := span{start: int32(c.i)}
 		if !c.str() {
 			return false
 		}
-		name.end = c.i
+		name.end = int32(c.i)
 		if !c.next(':') {
 			return false
 		}
 		c.space()
-		value := span{c.i, c.i}
+		value := span{start: int32(c.i)}
 		if !c.value(depth) {
 			return false
 		}
-		value.end = c.i
+		value.end = int32(c.i)
 		if member != nil {
 			member(name, value)
 		}
@@ -108,11 +108,11 @@ func (c *scanner) array(depth int, element func(span)) bool {
 	}
 	for {
 		c.space()
-		e := span{c.i, c.i}
+		e := span{start: int32(c.i)}
 		if !c.value(depth) {
 			return false
 		}
-		e.end = c.i
+		e.end = int32(c.i)
 		if element != nil {
 			element(e)
 		}
@@ -209,4 +209,7 @@ func (c *scanner) number() bool {
 }
 
 // span is the half-open range of bytes [start, end) of a string.
-type span struct{ start, end int }
+type span struct{ start, end int32 }
+
+// token is the range's text.
+func (s span) token(raw string) string { return raw[s.start:s.end] }

@@ -28,6 +28,9 @@ const millisFrom = 100_000_000_000
 // seconds; an integer is milliseconds from millisFrom on, else seconds; a
 // string is RFC 3339 or Ruby's Time#to_s. Anything else is absent.
 func parseTime(tok string) (time.Time, bool) {
+	if tok == "" {
+		return time.Time{}, false
+	}
 	if text, ok := unquote(tok); ok {
 		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700", "2006-01-02 15:04:05.999999999 MST"} {
 			if t, err := time.Parse(layout, text); err == nil {

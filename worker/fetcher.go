@@ -215,7 +215,7 @@ func (f *fetcher) act(ctx context.Context) {
 		f.hangAll()
 		return
 	}
-	if f.out == 0 || (f.out < lanes && f.gather() >= secondTrip) {
+	if f.out == 0 || (f.out < lanes && free >= secondTrip) {
 		f.depart(ctx)
 	}
 }

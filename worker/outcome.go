@@ -166,7 +166,11 @@ func expired(j *queue.Job, now time.Time) bool {
 	if t := j.Time("expires_at"); !t.IsZero() {
 		return now.After(t)
 	}
-	in, err := strconv.ParseFloat(j.Field("expires_in"), 64)
+	field := j.Field("expires_in")
+	if field == "" {
+		return false
+	}
+	in, err := strconv.ParseFloat(field, 64)
 	if err != nil {
 		return false
 	}
