@@ -81,7 +81,7 @@ type fetcher struct {
 // trip is one fetch: what it carries, then what it brought.
 type trip struct {
 	owner   *queue.Owner
-	slots   []*slot
+	want    int // threads reserved
 	acks    []*queue.Delivery
 	putBack []*queue.Delivery
 	draws   []string
@@ -114,8 +114,7 @@ func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log 
 }
 
 // Run fetches until ctx ends. Then it takes the bells down and returns, with
-// every job it was given handed to a thread or put back. It closes the threads'
-// channels.
+// every job it was given handed to the pool or put back. It closes the pool.
 func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
@@ -150,9 +149,7 @@ func (f *fetcher) Run(ctx context.Context) error {
 		close(b.hang)
 	}
 	err := g.Wait()
-	for _, s := range f.pool.all {
-		close(s.jobs)
-	}
+	f.pool.close()
 	return err
 }
 
@@ -238,9 +235,9 @@ func (f *fetcher) gather() int {
 // under way: it goes itself, which saves handing the trip over and back.
 func (f *fetcher) depart(ctx context.Context) {
 	f.gather()
-	slots := f.pool.take(queue.MaxFetch)
-	t := trip{owner: f.owner, slots: slots, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
-		putBack: f.putBack, draws: f.capsule.draws(len(slots))}
+	want := f.pool.reserve(queue.MaxFetch)
+	t := trip{owner: f.owner, want: want, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
+		putBack: f.putBack, draws: f.capsule.draws(want)}
 	f.putBack = nil
 	f.out++
 	if f.capsule.Concurrency < 2*secondTrip {
@@ -262,7 +259,7 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 		}
 		t.putBack = nil
 	}
-	t.jobs, t.stale, t.err = t.owner.Fetch(ctx, queues, len(t.slots), t.draws, t.acks)
+	t.jobs, t.stale, t.err = t.owner.Fetch(ctx, queues, t.want, t.draws, t.acks)
 	return t
 }
 
@@ -274,12 +271,7 @@ func (f *fetcher) arrived(t trip) {
 		f.putBack = append(f.putBack, t.jobs...)
 		t.jobs = nil
 	}
-	for i, d := range t.jobs {
-		t.slots[i].hand(d)
-	}
-	if idle := t.slots[len(t.jobs):]; len(idle) > 0 {
-		f.pool.put(idle...)
-	}
+	f.pool.deliver(t.jobs, t.want-len(t.jobs))
 	f.settler.count(t.stale)
 	switch {
 	case errors.Is(t.err, queue.ErrLeaseLost):
@@ -292,7 +284,7 @@ func (f *fetcher) arrived(t trip) {
 		f.fetched.Store(true)
 		f.outage.worked("fetch")
 		f.wait.reset()
-		f.asleep = len(t.jobs) < len(t.slots) && f.out == 0
+		f.asleep = len(t.jobs) < t.want && f.out == 0
 	}
 }
 
@@ -326,8 +318,8 @@ func (f *fetcher) rang(b *bell) {
 	}
 	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]
 	if d.Owner == f.owner && first && !f.closing && !slices.Contains(f.paused, d.Queue) {
-		if s := f.pool.take(1); len(s) == 1 {
-			s[0].hand(d)
+		if f.pool.reserve(1) == 1 {
+			f.pool.deliver([]*queue.Delivery{d}, 0)
 			return
 		}
 	}
@@ -399,12 +391,8 @@ func (f *fetcher) quietDown(ctx context.Context) bool {
 // auditNow puts back what Redis holds for us and we do not know of: the reply
 // that named it was lost.
 func (f *fetcher) auditNow(ctx context.Context) {
-	known := append(f.settler.unsettled(), f.putBack...)
-	for _, s := range f.pool.all {
-		if d := s.held(); d != nil {
-			known = append(known, d)
-		}
-	}
+	known := append(f.pool.held(), f.putBack...) // first: a job goes from the pool to the settler
+	known = append(known, f.settler.unsettled()...)
 	lost, err := f.owner.Audit(ctx, f.names, known)
 	if err != nil {
 		f.failed(err)

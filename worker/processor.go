@@ -35,16 +35,15 @@ type processor struct {
 	processed, failed atomic.Int64
 }
 
-// Run lets s run jobs until its channel is closed.
+// run lets s run jobs until there are no more.
 func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() context.Context) error {
 	s.mu.Lock()
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
-	for d := range s.jobs {
+	for d := pool.next(s, false); d != nil; d = pool.next(s, true) {
 		x := p.process(epoch(), s, d)
 		settler.add(x) // from here on the settler holds it: it is never in no hands
-		s.release()
-		pool.put(s)
+		s.hold(nil)
 	}
 	return nil
 }

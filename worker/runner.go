@@ -223,11 +223,9 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 func (r *Runner) putBack(context.Context) {
 	n := 0
 	for _, c := range r.capsules {
-		for _, s := range c.pool.all {
-			if d := s.held(); d != nil {
-				c.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
-				n++
-			}
+		for _, d := range c.pool.held() {
+			c.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
+			n++
 		}
 	}
 	r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context", "jobs", n)

@@ -12,10 +12,10 @@ import (
 // slot is one of a capsule's threads: a goroutine that runs one job at a time.
 type slot struct {
 	tid  string
-	jobs chan *queue.Delivery // takes one; closed when there are no more
+	wake chan struct{} // takes one; rings when the pool wants it to look for a job
 
 	mu        sync.Mutex
-	delivery  *queue.Delivery // set before it is handed over, cleared after it is settled
+	delivery  *queue.Delivery // from when it is taken until it is settled
 	class     string
 	started   time.Time
 	overdue   time.Time // when the handler should have returned; zero if it may run on
@@ -24,48 +24,121 @@ type slot struct {
 	metrics   map[string]*queue.ClassMetrics
 }
 
-// pool is the slots of a capsule. It knows which are free: the fetcher takes
-// them and fills them, the slots give themselves back.
+// pool is the slots of a capsule and the jobs that were fetched for them. The
+// fetcher reserves threads before it fetches, so there is never a job without
+// one. A job wakes one sleeping slot at most: short jobs are run one after
+// another by slots that are awake, and a woken slot that finds more jobs than
+// itself wakes the next, so that a long job holds nothing up.
 type pool struct {
 	all   []*slot
-	freed chan struct{} // rings when a slot comes back
+	freed chan struct{} // rings when a thread comes free
 
-	mu   sync.Mutex
-	free []*slot
+	mu     sync.Mutex
+	free   int // threads without a job, and not reserved for one
+	ready  []*queue.Delivery
+	idle   []*slot
+	waking bool // a slot was woken and has not looked yet
+	closed bool
 }
 
 func newPool(capsule string, n int) *pool {
-	p := &pool{freed: make(chan struct{}, 1)}
+	p := &pool{freed: make(chan struct{}, 1), free: n}
 	for i := range n {
-		p.all = append(p.all, &slot{tid: capsule + strconv.Itoa(i), jobs: make(chan *queue.Delivery, 1),
+		p.all = append(p.all, &slot{tid: capsule + strconv.Itoa(i), wake: make(chan struct{}, 1),
 			metrics: map[string]*queue.ClassMetrics{}})
 	}
-	p.free = append(p.free, p.all...)
 	return p
 }
 
-// take gives up to n free slots to the caller.
-func (p *pool) take(n int) []*slot {
+// reserve takes up to n free threads for jobs to come, and gives their number.
+func (p *pool) reserve(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n = min(n, len(p.free))
-	cut := len(p.free) - n
-	taken := append([]*slot(nil), p.free[cut:]...)
-	p.free = p.free[:cut]
-	return taken
+	n = min(n, p.free)
+	p.free -= n
+	return n
 }
 
-func (p *pool) put(slots ...*slot) {
+// deliver brings jobs for reserved threads, and gives back those reserved in
+// vain.
+func (p *pool) deliver(jobs []*queue.Delivery, inVain int) {
 	p.mu.Lock()
-	p.free = append(p.free, slots...)
+	p.ready = append(p.ready, jobs...)
+	p.free += inVain
+	p.rouse()
 	p.mu.Unlock()
-	ring(p.freed)
+	if inVain > 0 {
+		ring(p.freed)
+	}
+}
+
+// rouse wakes a slot if there are jobs, and none is waking already. The caller
+// holds mu.
+func (p *pool) rouse() {
+	if n := len(p.idle); n > 0 && len(p.ready) > 0 && !p.waking {
+		s := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.waking = true
+		s.wake <- struct{}{}
+	}
+}
+
+// next blocks until there is a job for s, and returns nil when there will be no
+// more. done tells that s has finished one.
+func (p *pool) next(s *slot, done bool) *queue.Delivery {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if done {
+		p.free++
+		ring(p.freed)
+	}
+	for len(p.ready) == 0 {
+		if p.closed {
+			return nil
+		}
+		p.idle = append(p.idle, s)
+		p.mu.Unlock()
+		<-s.wake
+		p.mu.Lock()
+		p.waking = false
+	}
+	d := p.ready[0]
+	p.ready = p.ready[1:]
+	s.hold(d)
+	p.rouse()
+	return d
+}
+
+// close lets the slots end when the jobs that are ready have run.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, s := range p.idle {
+		s.wake <- struct{}{}
+	}
+	p.idle = nil
 }
 
 func (p *pool) freeCount() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.free)
+	return p.free
+}
+
+// held is every job that is ready or in a slot's hands.
+func (p *pool) held() []*queue.Delivery {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := append([]*queue.Delivery(nil), p.ready...)
+	for _, s := range p.all {
+		s.mu.Lock()
+		if s.delivery != nil {
+			list = append(list, s.delivery)
+		}
+		s.mu.Unlock()
+	}
+	return list
 }
 
 // ring wakes the reader of a channel of one place, who looks for itself what
@@ -77,12 +150,11 @@ func ring(c chan struct{}) {
 	}
 }
 
-// hand gives a job to a slot that was taken.
-func (s *slot) hand(d *queue.Delivery) {
+// hold notes the job that s is to run; nil when the settler holds it.
+func (s *slot) hold(d *queue.Delivery) {
 	s.mu.Lock()
 	s.delivery = d
 	s.mu.Unlock()
-	s.jobs <- d
 }
 
 func (s *slot) begin(class string, now, overdue time.Time) {
@@ -105,20 +177,6 @@ func (s *slot) end(elapsed time.Duration, failed, counted bool) {
 	}
 	s.class, s.started, s.overdue = "", time.Time{}, time.Time{}
 	s.mu.Unlock()
-}
-
-// release forgets the job, which the settler holds now.
-func (s *slot) release() {
-	s.mu.Lock()
-	s.delivery = nil
-	s.mu.Unlock()
-}
-
-// held is the job in the slot's hands, or nil.
-func (s *slot) held() *queue.Delivery {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.delivery
 }
 
 // drainMetrics moves what the slot has measured into m.
