@@ -1,0 +1,50 @@
+package internal_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The directions of docs/internals.md: a package imports only those of ours that
+// stand beside it here. internal/env, sdnotify and version are for everybody.
+var allowed = map[string]string{
+	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "", "jobs": "database queue",
+	"cli": "queue worker", "loadtest": "queue",
+	"cmd/worker":         "cli database jobs worker internal/testjobs",
+	"cmd/workerctl":      "queue database",
+	"examples/hello":     "cli worker",
+	"examples/demo":      "cli queue worker",
+	"internal/testjobs":  "worker",
+	"internal/redistest": "queue internal/testwait",
+	"internal/pgtest":    "internal/redistest internal/testwait",
+	"internal/env":       "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
+	"internal": "", "acceptance": "",
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "github.com/kyujobs/kyu/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const prefix = "github.com/kyujobs/kyu/"
+	everybody := " internal/env internal/sdnotify internal/version "
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(words[0], prefix)
+		may, known := allowed[name]
+		if !known {
+			t.Errorf("package %s is not in the plan of docs/internals.md", name)
+			continue
+		}
+		for _, path := range words[1:] {
+			ours, ok := strings.CutPrefix(path, prefix)
+			if ok && !strings.Contains(" "+may+everybody, " "+ours+" ") && !strings.Contains(" "+may+" ", " "+ours+" ") {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			if name == "worker" && strings.Contains(path, "jackc/pgx") {
+				t.Error("worker knows pgx")
+			}
+		}
+	}
+}
