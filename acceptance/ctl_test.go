@@ -141,3 +141,43 @@ func TestAProgramOfTenLinesIsAWorker(t *testing.T) {
 	s.push("Greeter", []any{"you", 2}, queue.Options{})
 	s.until(10*time.Second, "it greets", func() bool { return strings.Count(w.log.String(), "Hello, you") == 2 })
 }
+
+func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
+	s := newSite(t)
+	page, err := os.ReadFile("../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rule, found := strings.Cut(string(page), "    ACL SETUSER kyu ")
+	rule, _, _ = strings.Cut(rule, "\n")
+	if !found {
+		t.Fatal("no rule in docs/redis.md")
+	}
+	args := []any{"ACL", "SETUSER", "kyu"}
+	for _, word := range strings.Fields(strings.Replace(rule, ">PASSWORD", ">secret", 1)) {
+		args = append(args, word)
+	}
+	if err := s.raw.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.server.URL = "redis://kyu:secret@" + s.server.Addr + "/0"
+	s.ok("", "push", "Test::Fail", `["x"]`)
+	s.ok("", "push", "Test::Fail", `["x"]`, "--retry", "0", "--queue", "pull")
+	s.ok("", "push", "Test::NoOp", "--in", "1h")
+	w := s.worker("-c", "3")
+	s.until(10*time.Second, "failed", func() bool { return s.card("retry") == 1 && s.card("dead") == 1 })
+	s.ok("", "push", "Test::NoOp", "--queue", "push") // through a bell
+	s.until(10*time.Second, "done", func() bool { return w.says("queue=push") && s.waiting() == 0 && s.inFlight() == 0 })
+	s.ok("retry: 1 jobs", "retries", "retry", "--all", "--yes")
+	s.ok("kyu", "processes")
+	w.signal(15)
+	if code := w.exit(15 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if w.says("NOPERM") {
+		t.Error("it was refused something")
+	}
+	if log := s.raw.Do(t.Context(), "ACL", "LOG").Val(); len(log.([]any)) != 0 {
+		t.Errorf("refused: %v", log)
+	}
+}

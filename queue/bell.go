@@ -92,8 +92,3 @@ func (s *Store) bellSeconds() float64 {
 	}
 	return bellTimeout.Seconds()
 }
-
-// Hanging is how long a bell of this store hangs at most.
-func (s *Store) Hanging() time.Duration {
-	return time.Duration(s.bellSeconds() * float64(time.Second))
-}

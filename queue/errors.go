@@ -74,20 +74,6 @@ func pushError(err error) error {
 	}
 }
 
-// Denied reports whether err is one that waiting does not cure: a wrong
-// password, a missing permission, a server that is too old.
-func Denied(err error) bool {
-	if !isReply(err) {
-		return false
-	}
-	for _, prefix := range []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR DB index", "ERR invalid DB"} {
-		if strings.Contains(err.Error(), prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // explain adds to an error of the first contact what to do about it.
 func explain(err error, addr string) error {
 	text := err.Error()

@@ -109,17 +109,6 @@ func (s *Store) Server() Server { return s.server }
 // older than age. The defaults are Sidekiq's, 10,000 and 180 days.
 func (s *Store) SetDeadLimits(max int, age time.Duration) { s.deadLimits = deadLimits{max, age} }
 
-// Ping asks Redis for a sign of life, and gives the time that it took.
-func (s *Store) Ping(ctx context.Context) (time.Duration, error) {
-	start := time.Now()
-	err := s.rdb.Ping(ctx).Err()
-	return time.Since(start), err
-}
-
-// Redis is the client itself, for what a program wants from the same Redis
-// beside its jobs. It never repeats a failed command.
-func (s *Store) Redis() *redis.Client { return s.rdb }
-
 // meet learns the server's version and what it lacks: an embedded stand-in or
 // a managed server may forbid INFO, CONFIG or CLIENT.
 func (s *Store) meet(ctx context.Context) error {

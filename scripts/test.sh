@@ -10,7 +10,9 @@ go test -race -count=1 -timeout 25m -v ./... >"$log" 2>&1 || status=1
 grep -E '^(ok|FAIL|panic:)|^\s*--- (FAIL|SKIP)' "$log"
 if [ $status -ne 0 ]; then
 	echo "--- what failed:"
-	grep -vE '^\s*(=== |--- PASS)' "$log" | tail -n 400
+	grep -E '_test\.go:[0-9]+:|DATA RACE|^panic|--- FAIL' "$log" | cut -c1-400 | head -n 100
+	echo "--- the end of the log:"
+	grep -vE '^\s*(=== |--- PASS)' "$log" | tail -n 200
 fi
 scripts/fuzz.sh "${FUZZTIME:-10s}" || status=1
 count() { grep -cE "^\s*--- $1" "$log"; }

@@ -145,14 +145,20 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	return nil
 }
 
-// leave is the last beat.
+// leave is the last beat. It is tried until ctx ends.
 func (h *heartbeat) leave(ctx context.Context) error {
 	owner := h.runner.owners.current()
-	err := errors.Join(h.publish(ctx, owner), owner.Retire(ctx), owner.Leave(ctx, h.runner.owners.host, h.runner.owners.queues))
-	if err != nil {
-		h.log.Warn("left without a word to Redis: what was in flight will be reclaimed", "err", err)
+	var wait backoff
+	for {
+		err := errors.Join(h.publish(ctx, owner), owner.Retire(ctx), owner.Leave(ctx, h.runner.owners.host, h.runner.owners.queues))
+		if err == nil {
+			return nil
+		}
+		if !sleep(ctx, wait.next()) {
+			h.log.Warn("left without a word to Redis: what was in flight will be reclaimed", "err", err)
+			return nil
+		}
 	}
-	return nil
 }
 
 // watch reports handlers that did not return when their time was over. They

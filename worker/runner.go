@@ -99,7 +99,7 @@ func (r *Runner) record() queue.ProcessRecord {
 // running ones Timeout to finish, cancels them, puts what has not ended back at
 // the head of its queue, settles the rest, and returns. When it returns,
 // everything that it started has ended, except handlers that ignore their
-// context. The error is nil after a stop, ErrStuck if it gave up, or why it could
+// context. It runs once. The error is nil after a stop, ErrStuck if it gave up, or why it could
 // not start.
 func (r *Runner) Run(ctx context.Context) error {
 	root := context.WithoutCancel(ctx)
@@ -131,7 +131,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	quiet()
 	err := intake.Wait()
 	if !r.drain(processors, abort) {
-		r.putBack(root)
+		r.putBack()
 	}
 	release()
 	r.log().Info("Bye!")
@@ -206,7 +206,9 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 	case <-timeout.C:
 	case <-r.hurry:
 	}
-	r.log().Warn("Terminating busy threads", "busy", len(r.work()))
+	if n := len(r.work()); n > 0 {
+		r.log().Warn("Terminating busy threads", "busy", n)
+	}
 	abort(ErrShutdown)
 	grace := time.NewTimer(r.config.Grace)
 	defer grace.Stop()
@@ -220,7 +222,7 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 
 // putBack puts jobs whose handlers ignore their end back into their queues: they
 // may run twice. The settlers carry it out; what the handlers say later is stale.
-func (r *Runner) putBack(context.Context) {
+func (r *Runner) putBack() {
 	n := 0
 	for _, c := range r.capsules {
 		for _, d := range c.pool.held() {

@@ -576,13 +576,13 @@ func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
 					return true
 				})
 			}
+			if command != "reclaim" && command != "fence" { // these two happen once, perhaps before
+				b.until("a reply was lost: else the test tests nothing", func() bool { return proxy.Dropped() > 0 })
+			}
 			b.until("the reclaimed one has run", func() bool { return slices.Contains(runs.all(), "reclaimed") })
 			b.until("nothing is stranded", b.empty)
 			if n := len(runs.all()); n > len(want)+proxy.Dropped()*5 {
 				t.Errorf("%d runs of %d jobs for %d lost replies", n, len(want), proxy.Dropped())
-			}
-			if proxy.Dropped() == 0 && command != "reclaim" && command != "fence" {
-				t.Error("no reply was lost: the test tests nothing")
 			}
 			if b.size("retry")+b.size("dead") != 0 {
 				t.Error("a job failed because Redis did")
