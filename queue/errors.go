@@ -80,17 +80,17 @@ func explain(err error, addr string) error {
 	var old *VersionError
 	switch {
 	case errors.As(err, &old):
-		return fmt.Errorf("Redis at %s: %w", addr, err)
+		return fmt.Errorf("the Redis at %s: %w", addr, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("Redis at %s does not answer: %w", addr, err)
+		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
-		return fmt.Errorf("Redis at %s refuses the user or password: check REDIS_URL, REDIS_USER and REDIS_PASSWORD: %w", addr, err)
+		return fmt.Errorf("the Redis at %s refuses the user or password: check REDIS_URL, REDIS_USER and REDIS_PASSWORD: %w", addr, err)
 	case strings.Contains(text, "NOAUTH"):
-		return fmt.Errorf("Redis at %s wants a password: set it in REDIS_URL or REDIS_PASSWORD: %w", addr, err)
+		return fmt.Errorf("the Redis at %s wants a password: set it in REDIS_URL or REDIS_PASSWORD: %w", addr, err)
 	case strings.Contains(text, "NOPERM"):
-		return fmt.Errorf("Redis at %s: the user lacks a permission: see the ACL rule in docs/redis.md: %w", addr, err)
+		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in docs/redis.md: %w", addr, err)
 	case strings.Contains(text, "DB index"):
-		return fmt.Errorf("Redis at %s has no such database number: check REDIS_DB or the path in REDIS_URL: %w", addr, err)
+		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the path in REDIS_URL: %w", addr, err)
 	default:
 		return fmt.Errorf("cannot reach Redis at %s: is it running, and is REDIS_URL right? %w", addr, err)
 	}
