@@ -91,18 +91,6 @@ type trip struct {
 	err   error
 }
 
-// bell is a doorbell and its goroutine.
-type bell struct {
-	name string
-	hang chan *queue.Bell
-	ring *queue.Bell // nil before it is first hung
-	old  bool        // of an identity that is gone: not to be hung again
-	up   bool
-	at   time.Time // when it was hung
-	job  *queue.Delivery
-	err  error
-}
-
 func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log *slog.Logger) *fetcher {
 	f := &fetcher{capsule: c, pool: p, settler: s, owners: own, outage: o, log: log, names: c.names(),
 		pauses: make(chan []string, 1), renewed: own.subscribe(), trips: make(chan trip, lanes), results: make(chan trip, lanes)}
@@ -298,35 +286,6 @@ func (f *fetcher) failed(err error) {
 
 func (f *fetcher) rest() { f.notTill = time.Now().Add(f.wait.next()) }
 
-// rang takes a bell that came down. Its job starts at once, unless a queue
-// above it may hold a job: only a fetch can tell, so then it goes back to its
-// place and a fetch decides.
-func (f *fetcher) rang(b *bell) {
-	b.up = false
-	d, err := b.job, b.err
-	b.job, b.err = nil, nil
-	switch {
-	case err != nil:
-		f.failed(err)
-		return
-	case d == nil:
-		return
-	}
-	f.outage.worked("fetch")
-	if time.Since(b.at) < backlog {
-		f.asleep = false
-	}
-	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]
-	if d.Owner == f.owner && first && !f.closing && !slices.Contains(f.paused, d.Queue) {
-		if f.pool.reserve(1) == 1 {
-			f.pool.deliver([]*queue.Delivery{d}, 0)
-			return
-		}
-	}
-	f.putBack = append(f.putBack, d)
-	f.asleep = false
-}
-
 // full is what to do while no thread is free: let others have what rings.
 func (f *fetcher) full(ctx context.Context) {
 	if f.fullAt.IsZero() {
@@ -344,40 +303,6 @@ func (f *fetcher) flushPutBack() {
 		f.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
 	}
 	f.putBack = nil
-}
-
-func (f *fetcher) hangAll() {
-	for _, b := range f.bells {
-		if b.up || slices.Contains(f.paused, b.name) {
-			continue
-		}
-		if b.old || b.ring == nil {
-			b.close()
-			b.ring, b.old = f.owner.Bell(b.name), false
-		}
-		b.up, b.at = true, time.Now()
-		b.hang <- b.ring
-	}
-}
-
-func (b *bell) close() {
-	if b.ring != nil {
-		b.ring.Close()
-	}
-}
-
-func (f *fetcher) anyUp() bool {
-	return slices.ContainsFunc(f.bells, func(b *bell) bool { return b.up })
-}
-
-// unhang asks Redis to wake the bells that are up and chosen. They come down
-// through rings.
-func (f *fetcher) unhang(ctx context.Context, chosen func(*bell) bool) {
-	for _, b := range f.bells {
-		if b.up && chosen(b) {
-			b.ring.Unhang(ctx) // one that it missed is asked again, or times out
-		}
-	}
 }
 
 // quietDown reports whether nothing is under way any more, and helps to get
