@@ -640,6 +640,38 @@ func TestAnIdleJobCostsTwoCommandsAndWakesOneProcess(t *testing.T) {
 	}
 }
 
+// Both bells ring for what comes in one moment, the lower one while the higher
+// queue still holds jobs.
+func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
+	b := newBench(t)
+	var starts ran
+	b.handle("Job", func(ctx context.Context) error {
+		starts.add(queue.JobFrom(ctx).JID)
+		<-time.After(5 * time.Millisecond)
+		return nil
+	})
+	b.config.Capsules[0].Concurrency = 2
+	b.run()
+	payload := func(q string, i int) string { return fmt.Sprintf(`{"class":"Job","args":[],"queue":%q,"jid":"%s%d"}`, q, q, i) }
+	for round := range 5 {
+		b.until("both bells hang", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+		_, err := b.raw.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+			p.LPush(t.Context(), "queue:b", payload("b", round))
+			for i := range 4 {
+				p.LPush(t.Context(), "queue:a", payload("a", i))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.until("all have run", func() bool { return len(starts.all()) == 5*(round+1) })
+		if got := starts.all()[5*round:]; !strings.HasPrefix(got[4], "b") && !strings.HasPrefix(got[3], "b") {
+			t.Fatalf("round %d: started in the order %v", round, got)
+		}
+	}
+}
+
 func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 	b := newBench(t)
 	var deaths ran
