@@ -9,11 +9,12 @@ import (
 )
 
 // backoff gives the waits between attempts that keep failing: doubling from
-// 50 ms to 5 s, each with jitter, so that a fleet does not come back at once.
+// 50 ms to 2 s, each with jitter, so that a fleet does not come back at once, and
+// comes back within two seconds.
 type backoff struct{ failures int }
 
 func (b *backoff) next() time.Duration {
-	d := min(50*time.Millisecond<<min(b.failures, 7), 5*time.Second)
+	d := min(50*time.Millisecond<<min(b.failures, 7), 2*time.Second)
 	b.failures++
 	return d/2 + rand.N(d/2)
 }
