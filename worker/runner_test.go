@@ -652,7 +652,9 @@ func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
 	})
 	b.config.Capsules[0].Concurrency = 2
 	b.run()
-	payload := func(q string, i int) string { return fmt.Sprintf(`{"class":"Job","args":[],"queue":%q,"jid":"%s%d"}`, q, q, i) }
+	payload := func(q string, i int) string {
+		return fmt.Sprintf(`{"class":"Job","args":[],"queue":%q,"jid":"%s%d"}`, q, q, i)
+	}
 	for round := range 5 {
 		b.until("both bells hang", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
 		_, err := b.raw.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
