@@ -244,6 +244,27 @@ func TestTermWhileRedisIsDownExitsInTimeAndLosesNothing(t *testing.T) {
 	s.until(20*time.Second, "it has run", func() bool { _, ends, _ := s.ledger(); return ends["x"] == 1 })
 }
 
+func TestTermWhileRedisHangsExitsInTimeAndLosesNothing(t *testing.T) {
+	s := newSite(t)
+	w := s.worker("-c", "2", "-t", "1")
+	s.push("Test::Ledger", []any{s.ledgerPath(), "x", 60_000}, queue.Options{})
+	s.until(10*time.Second, "it runs", func() bool { starts, _, _ := s.ledger(); return starts["x"] == 1 })
+	if err := syscall.Kill(s.server.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	w.signal(syscall.SIGTERM)
+	w.exit(30 * time.Second)
+	took := time.Since(start)
+	syscall.Kill(s.server.PID(), syscall.SIGCONT)
+	t.Logf("stopped after %v with -t 1", took.Round(time.Millisecond))
+	if took > 12*time.Second {
+		t.Errorf("stopped after %v", took)
+	}
+	s.worker("-c", "1")
+	s.until(20*time.Second, "it runs again", func() bool { starts, _, _ := s.ledger(); return starts["x"] == 2 })
+}
+
 func TestRedisKilledUnderLoadLosesNothing(t *testing.T) {
 	s := newSite(t, "--appendonly", "yes", "--appendfsync", "everysec")
 	stop := make(chan struct{})

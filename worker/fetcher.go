@@ -33,6 +33,8 @@ const (
 	// unhangAfter is how long all threads are busy before bells are taken down:
 	// shorter, and short jobs would have them hung and unhung for nothing.
 	unhangAfter = 20 * time.Millisecond
+	// finishWithin is how long a stop waits for Redis to take the bells down.
+	finishWithin = 2 * time.Second
 	// turnEvery is how often the loop turns over when nothing happens, to show
 	// that it lives.
 	turnEvery = 2 * time.Second
@@ -102,7 +104,8 @@ func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log 
 }
 
 // Run fetches until ctx ends. Then it takes the bells down and returns, with
-// every job it was given handed to the pool or put back. It closes the pool.
+// every job it was given handed to the pool or put back. It closes the pool. Only
+// if Redis hangs are calls left behind, which end by their timeouts.
 func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
@@ -131,14 +134,17 @@ func (f *fetcher) Run(ctx context.Context) error {
 		f.act(calls)
 		f.listen(ctx)
 	}
-	f.finish(calls)
+	down := f.finish(calls)
 	close(f.trips)
 	for _, b := range f.bells {
 		close(b.hang)
 	}
-	err := g.Wait()
 	f.pool.close()
-	return err
+	if !down {
+		f.log.Warn("Redis does not answer: what it may still bring is left to be reclaimed")
+		return nil // the calls under way end by their timeouts
+	}
+	return g.Wait()
 }
 
 // listen waits for something to happen, and notes it.
@@ -332,10 +338,17 @@ func (f *fetcher) auditNow(ctx context.Context) {
 	f.asleep = false
 }
 
-// finish ends what is under way.
-func (f *fetcher) finish(ctx context.Context) {
+// finish ends what is under way, and reports whether it could. A Redis that hangs
+// must not keep the process from stopping in time.
+func (f *fetcher) finish(ctx context.Context) bool {
 	f.closing = true
+	ctx, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
 	for f.out > 0 || f.anyUp() {
+		if ctx.Err() != nil {
+			f.flushPutBack()
+			return false
+		}
 		f.unhang(ctx, func(*bell) bool { return true })
 		timer := time.NewTimer(5 * time.Millisecond)
 		select {
@@ -351,4 +364,5 @@ func (f *fetcher) finish(ctx context.Context) {
 	for _, b := range f.bells {
 		b.close()
 	}
+	return true
 }

@@ -99,8 +99,9 @@ func (r *Runner) record() queue.ProcessRecord {
 // running ones Timeout to finish, cancels them, puts what has not ended back at
 // the head of its queue, settles the rest, and returns. When it returns,
 // everything that it started has ended, except handlers that ignore their
-// context. It runs once. The error is nil after a stop, ErrStuck if it gave up, or why it could
-// not start.
+// context, and calls to a Redis that hangs, which end by their timeouts. It runs
+// once. The error is nil after a stop, ErrStuck if it gave up, or why it could not
+// start.
 func (r *Runner) Run(ctx context.Context) error {
 	root := context.WithoutCancel(ctx)
 	intakeCtx, quiet := context.WithCancel(root)
