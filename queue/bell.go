@@ -28,8 +28,9 @@ func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} 
 func (b *Bell) Queue() string { return b.queue }
 
 // Ring hangs the bell and sleeps until a job comes, for at most a few seconds.
-// It returns nil without an error if none came, or Unhang took it down. After an
-// error a job may have landed without being seen: Audit finds it.
+// It returns nil without an error if none came, or Unhang took it down, and
+// ErrFull if Redis does not let it hang. After any other error a job may have
+// landed without being seen: Audit finds it.
 func (b *Bell) Ring(ctx context.Context) (*Delivery, error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
@@ -45,6 +46,8 @@ func (b *Bell) Ring(ctx context.Context) (*Delivery, error) {
 		return &Delivery{Raw: raw, Queue: b.queue, Owner: b.owner}, nil
 	case errors.Is(err, redis.Nil):
 		return nil, nil
+	case redis.HasErrorPrefix(err, "OOM"):
+		return nil, ErrFull
 	default:
 		b.Close()
 		return nil, fmt.Errorf("bell: %w", err)

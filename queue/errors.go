@@ -17,6 +17,9 @@ var (
 	// ErrUnknown says that Redis may or may not have done what it was asked:
 	// the command was sent and no reply came.
 	ErrUnknown = errors.New("the outcome is unknown: no reply from Redis")
+	// ErrFull says that Redis is over its maxmemory and refuses a doorbell, which
+	// counts as a write. Fetch still works.
+	ErrFull = errors.New("over maxmemory: Redis refuses writes")
 	// ErrNotFound says that a job, set entry or process is not (or no longer) there.
 	ErrNotFound = errors.New("not found")
 )

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -28,12 +29,17 @@ func (f *fetcher) rang(b *bell) {
 	d, err := b.job, b.err
 	b.job, b.err = nil, nil
 	switch {
+	case errors.Is(err, queue.ErrFull):
+		f.poll()
+		return
 	case err != nil:
 		f.failed(err)
 		return
 	case d == nil:
+		f.polling = false // it could hang
 		return
 	}
+	f.polling = false
 	f.outage.worked("fetch")
 	if time.Since(b.at) < backlog {
 		f.asleep = false
@@ -47,6 +53,26 @@ func (f *fetcher) rang(b *bell) {
 	}
 	f.putBack = append(f.putBack, d)
 	f.asleep = false
+}
+
+// poll does without bells for a while: a Redis over its maxmemory refuses them,
+// but not a fetch.
+func (f *fetcher) poll() {
+	if !f.polling {
+		f.log.Warn("Redis is over its maxmemory and refuses blocking moves: looks for jobs now and then instead", "every", pollEvery)
+	}
+	f.polling, f.bellsAt = true, time.Now().Add(jittered(pollFor))
+}
+
+// sleepOrPoll is what to do when all queues were empty.
+func (f *fetcher) sleepOrPoll(ctx context.Context) {
+	switch {
+	case !f.polling || time.Now().After(f.bellsAt):
+		f.hangAll()
+	case f.out == 0 && time.Since(f.polled) >= pollEvery:
+		f.polled = time.Now()
+		f.depart(ctx)
+	}
 }
 
 // hangAll hangs the bells that are down, but on paused queues.

@@ -33,6 +33,10 @@ const (
 	// unhangAfter is how long all threads are busy before bells are taken down:
 	// shorter, and short jobs would have them hung and unhung for nothing.
 	unhangAfter = 20 * time.Millisecond
+	// pollEvery is how often a sleeping fetcher looks for jobs where it cannot
+	// hang bells, and pollFor how long before it tries them again.
+	pollEvery = 100 * time.Millisecond
+	pollFor   = 5 * time.Second
 	// finishWithin is how long a stop waits for Redis to take the bells down.
 	finishWithin = 2 * time.Second
 	// turnEvery is how often the loop turns over when nothing happens, to show
@@ -65,6 +69,10 @@ type fetcher struct {
 	rings  chan *bell // bells that came down
 	asleep bool
 	fullAt time.Time // since when no thread is free
+
+	polling bool      // bells are refused
+	bellsAt time.Time // when to try them again
+	polled  time.Time
 
 	closing bool // what comes now goes back
 
@@ -171,6 +179,8 @@ func (f *fetcher) patience() time.Duration {
 		return time.Until(f.notTill)
 	case !f.fullAt.IsZero() && f.anyUp(), f.audit:
 		return unhangAfter
+	case f.asleep && f.polling:
+		return pollEvery
 	default:
 		return min(max(time.Until(f.auditAt), 0)+time.Millisecond, turnEvery)
 	}
@@ -203,7 +213,7 @@ func (f *fetcher) act(ctx context.Context) {
 	}
 	f.fullAt = time.Time{}
 	if f.asleep {
-		f.hangAll()
+		f.sleepOrPoll(ctx)
 		return
 	}
 	if f.out == 0 || (f.out < lanes && free >= secondTrip) {

@@ -138,10 +138,9 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	for _, s := range h.runner.slots() {
 		s.drainMetrics(h.metrics)
 	}
-	if err := h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()); err != nil {
-		return err // kept, and flushed with the next
-	}
-	clear(h.metrics)
+	if err := h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()); err == nil {
+		clear(h.metrics)
+	} // else a full Redis refuses them: they are kept, and flushed with the next
 	return nil
 }
 

@@ -640,6 +640,29 @@ func TestAnIdleJobCostsTwoCommandsAndWakesOneProcess(t *testing.T) {
 	}
 }
 
+func TestAFullRedisIsPolledCalmly(t *testing.T) {
+	b := newBench(t)
+	var runs ran
+	b.handle("Job", func(context.Context) error { runs.add("run"); return nil })
+	b.run()
+	b.until("sleeps", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+	b.raw.ConfigSet(t.Context(), "maxmemory-policy", "noeviction")
+	b.raw.ConfigSet(t.Context(), "maxmemory", "1")
+	b.until("bells are refused", func() bool { return strings.Contains(b.log.String(), "over its maxmemory") })
+	<-time.After(2 * time.Second)
+	if n := strings.Count(b.log.String(), "\n"); n > 3 {
+		t.Errorf("%d lines in the log", n)
+	}
+	b.raw.ConfigSet(t.Context(), "maxmemory", "0")
+	start := time.Now()
+	b.push("Job", nil, queue.Options{})
+	b.until("ran", func() bool { return len(runs.all()) == 1 })
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("started after %v", took)
+	}
+	b.until("bells hang again", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+}
+
 // Both bells ring for what comes in one moment, the lower one while the higher
 // queue still holds jobs.
 func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
