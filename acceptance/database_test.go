@@ -13,14 +13,20 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
+// migrate creates the tables, by the operator's tool.
+func migrate(s *site, url string) {
+	s.Helper()
+	cmd := exec.Command(filepath.Join(bin, "workerctl"), "migrate")
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+url)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "0001_notifications.sql") {
+		s.Fatalf("migrate: %v %s", err, out)
+	}
+}
+
 func TestEveryThreadHasADatabaseConnection(t *testing.T) {
 	s := newSite(t)
 	url := pgtest.Start(t)
-	migrate := exec.Command(filepath.Join(bin, "workerctl"), "migrate")
-	migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
-	if out, err := migrate.CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
+	migrate(s, url)
 	w := s.start("env", "DATABASE_URL="+url, "DB_POOL=3", filepath.Join(bin, "worker"), "--test-jobs", "-c", "10")
 	for range 10 {
 		s.push("Test::DB", []any{60_000}, queue.Options{})
@@ -43,11 +49,7 @@ func TestEveryThreadHasADatabaseConnection(t *testing.T) {
 func TestANotificationPushedByRubyIsStored(t *testing.T) {
 	s := newSite(t)
 	url := pgtest.Start(t)
-	migrate := exec.Command(filepath.Join(bin, "workerctl"), "migrate")
-	migrate.Env = append(os.Environ(), "DATABASE_URL="+url)
-	if out, err := migrate.CombinedOutput(); err != nil || !strings.Contains(string(out), "0001_notifications.sql") {
-		t.Fatalf("%v %s", err, out)
-	}
+	migrate(s, url)
 	s.ruby().ask(nil, map[string]any{"op": "push", "jobs": [][]any{{"default", "LocalNotificationWorker", []any{11, 22, "Mention", "mention", map[string]any{}}}}})
 	s.start("env", "DATABASE_URL="+url, "PREPARED_STATEMENTS=false", filepath.Join(bin, "worker"), "-c", "2")
 	conn, err := pgx.Connect(t.Context(), url)

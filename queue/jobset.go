@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -139,16 +140,16 @@ func (js *JobSet) Retry(ctx context.Context, list ...Entry) (int, error) {
 }
 
 func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite func(*Job) string) (int, error) {
-	var members []string
+	var moves []move
 	for _, e := range list {
 		if e.Job != nil {
-			members = append(members, e.Raw)
+			moves = append(moves, move{e.Raw, rewrite(e.Job), cmp.Or(e.Job.Queue, "default")})
 		}
 	}
-	if len(members) == 0 {
+	if len(moves) == 0 {
 		return 0, nil
 	}
-	return js.store.promote(ctx, js.key, members, now, rewrite)
+	return js.store.promote(ctx, js.key, moves, now)
 }
 
 // Kill moves entries to the dead set, and returns how many were still there.
@@ -156,14 +157,11 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 	if len(list) == 0 || js.key == keyDead {
 		return 0, nil
 	}
-	now := time.Now()
-	keys := []string{js.key, keyQueues, keyDead}
-	args := []any{score(now), score(now.Add(-js.store.deadLimits.age)), js.store.deadLimits.max, queuePrefixLen}
-	for _, e := range list {
-		args = append(args, e.Raw, e.Raw, -1)
+	moves := make([]move, len(list))
+	for i, e := range list {
+		moves[i] = move{member: e.Raw, payload: e.Raw}
 	}
-	n, err := js.store.run(ctx, promoteScript, keys, args...).Int()
-	return n, js.wrap(err)
+	return js.store.promote(ctx, js.key, moves, time.Now())
 }
 
 // Reschedule makes an entry due at another time. The error is ErrNotFound if it

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -26,32 +27,36 @@ func (s *Store) Promote(ctx context.Context, set string, now time.Time, page int
 	if len(members) == 0 {
 		return 0, 0, nil
 	}
-	moved, err = s.promote(ctx, set, members, now, func(j *Job) string { return s.requeued(j, now) })
+	moves := make([]move, len(members))
+	for i, raw := range members {
+		moves[i] = move{member: raw, payload: raw} // to the dead set, byte for byte, unless it is a job
+		if j, err := ParseJob(raw); err == nil {
+			moves[i] = move{raw, s.requeued(j, now), cmp.Or(j.Queue, "default")}
+		}
+	}
+	moved, err = s.promote(ctx, set, moves, now)
 	return moved, len(members), err
 }
 
-// promote moves members out of a sorted set to their queues, rewritten.
-func (s *Store) promote(ctx context.Context, set string, members []string, now time.Time, rewrite func(*Job) string) (int, error) {
+// move takes a member out of a sorted set.
+type move struct {
+	member, payload string
+	queue           string // empty: to the dead set
+}
+
+// promote carries moves out, and returns how many members were still there.
+func (s *Store) promote(ctx context.Context, set string, moves []move, now time.Time) (int, error) {
 	keys := []string{set, keyQueues, keyDead}
 	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, queuePrefixLen}
-	lists := map[string]int{}
-	for _, raw := range members {
-		j, err := ParseJob(raw)
-		if err != nil {
-			args = append(args, raw, raw, -1) // to the dead set, byte for byte
-			continue
-		}
-		name := j.Queue
-		if name == "" {
-			name = "default"
-		}
-		i, seen := lists[name]
+	lists := map[string]int{"": -1}
+	for _, m := range moves {
+		i, seen := lists[m.queue]
 		if !seen {
-			i = len(lists)
-			lists[name] = i
-			keys = append(keys, queueKey(name))
+			i = len(lists) - 1
+			lists[m.queue] = i
+			keys = append(keys, queueKey(m.queue))
 		}
-		args = append(args, raw, rewrite(j), i)
+		args = append(args, m.member, m.payload, i)
 	}
 	moved, err := s.run(ctx, promoteScript, keys, args...).Int()
 	if err != nil {

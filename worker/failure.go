@@ -36,13 +36,18 @@ func newPanicError(value any) *PanicError { return &PanicError{value, debug.Stac
 
 // errorClass names an error for the web page: what it calls itself, else the
 // type of the first error in the chain that is more than text.
-func errorClass(err error) string {
+func errorClass(err error) (name string) {
+	defer func() {
+		if recover() != nil {
+			name = "error" // its own method panicked
+		}
+	}()
 	var named interface{ ErrorClass() string }
 	if errors.As(err, &named) {
 		return named.ErrorClass()
 	}
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		name := strings.TrimPrefix(reflect.TypeOf(e).String(), "*")
+		name = strings.TrimPrefix(reflect.TypeOf(e).String(), "*")
 		if !anonymousErrors[name] {
 			return name
 		}

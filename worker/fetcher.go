@@ -221,10 +221,9 @@ func (f *fetcher) act(ctx context.Context) {
 	}
 }
 
-// gather lets jobs that end in this moment end, and gives the number of free
-// threads: a trip costs the same for one job as for fifteen. Long jobs do not
-// hold it up.
-func (f *fetcher) gather() int {
+// gather lets jobs that end in this moment end: a trip costs the same for one job
+// as for fifteen. Long jobs do not hold it up.
+func (f *fetcher) gather() {
 	free, progress := f.pool.freeCount(), time.Now()
 	for free < f.capsule.Concurrency && time.Since(progress) < gatherFor {
 		runtime.Gosched()
@@ -232,7 +231,6 @@ func (f *fetcher) gather() int {
 			free, progress = now, time.Now()
 		}
 	}
-	return free
 }
 
 // depart sends a trip for all free threads. A small capsule has at most one

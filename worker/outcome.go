@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -41,6 +42,7 @@ type policy struct {
 	maxRetries int
 	failure    func(*queue.Job, time.Time) *queue.Patch
 	jitter     func(n int) int // uniform in [0, n)
+	log        *slog.Logger
 }
 
 // decide computes the outcome of a run of j, fetched from queue from, that ended
@@ -121,13 +123,25 @@ func (p *policy) delay(count int, err error, steer *queue.Steer) time.Duration {
 	if steer != nil && steer.Action == queue.Retry {
 		d = steer.In
 	} else if p.RetryDelay != nil {
-		d = p.RetryDelay(count, err)
+		d = p.classDelay(count, err)
 	}
 	n := max(count, 0) // -1 after a retry by hand
 	if d <= 0 {
 		d = time.Duration(n*n*n*n+15) * time.Second
 	}
 	return d + time.Duration(p.jitter(10*(n+1)))*time.Second
+}
+
+// classDelay asks the class. A function of the user's that panics must not cost
+// the process: the default counts then.
+func (p *policy) classDelay(count int, err error) (d time.Duration) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.Error("a class's RetryDelay panicked: the default delay counts", "err", newPanicError(v))
+			d = 0
+		}
+	}()
+	return p.RetryDelay(count, err)
 }
 
 // describe puts the error into the payload.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ var now = time.Unix(1795345820, 500_000_000)
 // testPolicy has no jitter, and writes times as floats.
 func testPolicy() *policy {
 	store := new(queue.Store)
-	return &policy{maxRetries: 25, failure: store.FailurePatch, jitter: func(int) int { return 0 }}
+	return &policy{maxRetries: 25, failure: store.FailurePatch, jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
 }
 
 func parse(t *testing.T, raw string) *queue.Job {
@@ -108,6 +109,19 @@ func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
 	}
 	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":1}`), "q", errors.New("x"), false, now); out.action != queue.Retry {
 		t.Errorf("the job's own word counts first: %+v", out)
+	}
+}
+
+type panickyClass struct{ error }
+
+func (panickyClass) ErrorClass() string { panic("no") }
+
+func TestAUsersFunctionThatPanicsDoesNotCostTheJob(t *testing.T) {
+	p := testPolicy()
+	p.RetryDelay = func(int, error) time.Duration { panic("no") }
+	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", panickyClass{io.EOF}, false, now)
+	if out.action != queue.Retry || out.at.Sub(now) != 15*time.Second || !strings.Contains(out.payload, `"error_class":"error"`) {
+		t.Errorf("%+v", out)
 	}
 }
 

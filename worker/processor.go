@@ -28,7 +28,6 @@ type processor struct {
 	policy   policy
 	log      *slog.Logger
 	jobLog   bool
-	store    *queue.Store
 	onError  []ErrorHandler
 	onDeath  []DeathHandler
 

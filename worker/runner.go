@@ -73,8 +73,8 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 	}
 	r.owners = newOwnership(store, thisHost(), queues, c.Lease)
 	r.processor = &processor{handlers: c.Mux.wrapped(), classes: c.Mux.Classes(), log: c.Logger, jobLog: !c.NoJobLog,
-		store: store, onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
-		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, jitter: jitter}}
+		onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
+		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, jitter: jitter, log: c.Logger}}
 	for i := range c.Capsules {
 		capsule := &c.Capsules[i]
 		p, s := newPool(capsule.Name, capsule.Concurrency), newSettler(store, r.outage)
