@@ -45,7 +45,7 @@ func (f *fetcher) rang(b *bell) {
 		f.asleep = false
 	}
 	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]
-	if d.Owner == f.owner && first && !f.closing && !slices.Contains(f.paused, d.Queue) {
+	if d.Owner == f.owner && first && f.ended() == nil && !slices.Contains(f.paused, d.Queue) {
 		if f.pool.reserve(1) == 1 {
 			f.pool.deliver([]*queue.Delivery{d}, 0)
 			return

@@ -74,7 +74,7 @@ type fetcher struct {
 	bellsAt time.Time // when to try them again
 	polled  time.Time
 
-	closing bool // what comes now goes back
+	ended func() error // of the intake: what comes after its end goes back
 
 	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	fetched atomic.Bool  // a fetch has worked
@@ -115,6 +115,7 @@ func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log 
 // every job it was given handed to the pool or put back. It closes the pool. Only
 // if Redis hangs are calls left behind, which end by their timeouts.
 func (f *fetcher) Run(ctx context.Context) error {
+	f.ended = ctx.Err
 	g := new(errgroup.Group)
 	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
 	for range lanes {
@@ -268,7 +269,7 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 // arrived hands out what a trip brought.
 func (f *fetcher) arrived(t trip) {
 	f.out--
-	if f.closing {
+	if f.ended() != nil {
 		slices.Reverse(t.jobs) // each goes to the head: the oldest is put back last
 		f.putBack = append(f.putBack, t.jobs...)
 		t.jobs = nil
@@ -349,7 +350,6 @@ func (f *fetcher) auditNow(ctx context.Context) {
 // finish ends what is under way, and reports whether it could. A Redis that hangs
 // must not keep the process from stopping in time.
 func (f *fetcher) finish(ctx context.Context) bool {
-	f.closing = true
 	ctx, cancel := context.WithTimeout(ctx, finishWithin)
 	defer cancel()
 	for f.out > 0 || f.anyUp() {

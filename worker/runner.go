@@ -171,13 +171,13 @@ func (r *Runner) await(ctx, intake context.Context) {
 	case <-ctx.Done():
 	case <-r.stopping:
 	}
+	r.mu.Lock()
+	r.quiet()
+	r.mu.Unlock()
 	r.heartbeat.quiet.Store(true)
 	reversed := slices.Clone(hooks.Quiet)
 	slices.Reverse(reversed)
 	hooks.run(context.WithoutCancel(ctx), r.log(), "quiet", reversed)
-	r.mu.Lock()
-	r.quiet()
-	r.mu.Unlock()
 	select {
 	case <-ctx.Done():
 	case <-r.stopping:
@@ -239,9 +239,12 @@ func (r *Runner) putBack() {
 func (r *Runner) Quiet() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.quiet != nil && !r.heartbeat.quiet.Swap(true) {
+	if r.quiet == nil {
+		return // not running yet
+	}
+	r.quiet() // first: who sees it quiet must not see it take a job after
+	if !r.heartbeat.quiet.Swap(true) {
 		r.log().Info("Received TSTP, no longer accepting new work")
-		r.quiet()
 	}
 }
 
