@@ -184,14 +184,14 @@ func (c *Client) payload(j *NewJob, now time.Time) (string, error) {
 // PushBatch stores the jobs of a batch, all or none. Of an idempotent batch,
 // jobs that were pushed before are left out.
 func (s *Store) PushBatch(ctx context.Context, b Batch) error {
-	dest, ttl := queueKey(b.Queue), 0
+	dest, ttl := s.ks.queue(b.Queue), 0
 	if b.Queue == "" {
-		dest = keySchedule
+		dest = s.ks.key(keySchedule)
 	}
 	if b.Idempotent {
 		ttl = int(markerLife.Seconds())
 	}
-	keys := []string{dest, keyQueues}
+	keys := []string{dest, s.ks.key(keyQueues)}
 	args := make([]any, 0, 2+2*len(b.Jobs))
 	args = append(args, b.Queue, ttl)
 	for _, j := range b.Jobs {
@@ -200,7 +200,7 @@ func (s *Store) PushBatch(ctx context.Context, b Batch) error {
 			due = score(j.At)
 		}
 		if b.Idempotent {
-			keys = append(keys, pushedKey(j.JID))
+			keys = append(keys, s.ks.pushed(j.JID))
 		}
 		args = append(args, due, j.Payload)
 	}

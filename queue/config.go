@@ -23,6 +23,8 @@ type Config struct {
 	Username   string      //
 	Password   string      //
 	TLS        *tls.Config // as in URL if nil
+	Namespace  string      // of a fleet of Sidekiq 6 with the redis-namespace gem: before every key, with a colon
+	Metrics7   bool        // write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's
 	Timestamps Timestamps  // of new payloads and of rewrites; Mirror if empty
 	MaxPayload int         // bytes; DefaultMaxPayload if 0
 	PoolSize   int         // connections for everything but doorbells; 10 if 0
@@ -61,6 +63,7 @@ func ConfigFromEnv(r *env.Reader) Config {
 		c.DB = n
 	}
 	c.Username, c.Password = part("USER"), part("PASSWORD")
+	c.setNamespace(r)
 	if _, err := c.options(); err != nil {
 		r.Problem("%w", err)
 	}
@@ -105,6 +108,18 @@ func (c *Config) setAddr(r *env.Reader, host, port string) {
 		p = port
 	}
 	c.Network, c.Addr = "tcp", net.JoinHostPort(h, p)
+}
+
+func (c *Config) setNamespace(r *env.Reader) {
+	name, source := r.Get("SIDEKIQ_REDIS_NAMESPACE", "REDIS_NAMESPACE")
+	if source == "" {
+		return
+	}
+	if !ValidName(name) {
+		r.Problem("%s=%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", source, name)
+	}
+	r.Note("redis namespace", name, source)
+	c.Namespace = name
 }
 
 // options are go-redis's options for c.

@@ -42,14 +42,12 @@ func (o *Owner) queue(name string) *ownerKeys {
 	defer o.mu.Unlock()
 	k := o.keys[name]
 	if k == nil {
-		k = &ownerKeys{queueKey(name), inflightKey(name, o.Identity), landingKey(name, o.Identity)}
+		ks := o.store.ks
+		k = &ownerKeys{ks.queue(name), ks.inflight(name, o.Identity), ks.landing(name, o.Identity)}
 		o.keys[name] = k
 	}
 	return k
 }
-
-// queuePrefixLen is the length of what comes before a queue's name in its key.
-const queuePrefixLen = len("queue:")
 
 // MaxFetch is the most jobs that one Fetch takes or acknowledges: Lua's stack
 // bounds it.
@@ -68,9 +66,10 @@ const MaxFetch = 1000
 func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []string, done []*Delivery) (jobs []*Delivery, stale int, err error) {
 	first := o.seq.Add(uint64(want)) - uint64(want) + 1
 	keys := make([]string, 2, 2+2*len(queues))
-	keys[0], keys[1] = keyLeases, keyPaused
+	ks := o.store.ks
+	keys[0], keys[1] = ks.key(keyLeases), ks.key(keyPaused)
 	args := make([]any, 3, 3+want+len(queues)+len(done)+len(draws))
-	args[0], args[1], args[2] = o.Identity, want, queuePrefixLen
+	args[0], args[1], args[2] = o.Identity, want, ks.queuePrefixLen()
 	for i := range want {
 		args = append(args, first+uint64(i))
 	}
@@ -148,9 +147,9 @@ type Settlement struct {
 // After an error it can be repeated: what was settled is then stale.
 func (s *Store) Settle(ctx context.Context, batch []Settlement) (stale []bool, err error) {
 	now := time.Now()
-	keys := []string{keyQueues, keyRetry, keySchedule, keyDead}
+	keys := []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead)}
 	args := make([]any, 0, 3+6*len(batch))
-	args = append(args, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, queuePrefixLen)
+	args = append(args, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
 	index := map[*ownerKeys]int{}
 	for _, x := range batch {
 		k := x.Delivery.Owner.queue(x.Delivery.Queue)

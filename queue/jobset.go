@@ -16,8 +16,10 @@ const scanPage = 100
 // JobSet is one of the sorted sets: retry, schedule or dead.
 type JobSet struct {
 	store *Store
-	key   string
+	name  string // its key without the namespace
 }
+
+func (js *JobSet) key() string { return js.store.ks.key(js.name) }
 
 // RetrySet holds jobs that failed and wait for their next attempt.
 func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry} }
@@ -42,7 +44,7 @@ func newEntry(raw string, at float64) Entry {
 
 // Size is the number of members.
 func (js *JobSet) Size(ctx context.Context) (int64, error) {
-	n, err := js.store.rdb.ZCard(ctx, js.key).Result()
+	n, err := js.store.rdb.ZCard(ctx, js.key()).Result()
 	return n, js.wrap(err)
 }
 
@@ -50,10 +52,10 @@ func (js *JobSet) Size(ctx context.Context) (int64, error) {
 // to die first, else the next to be due first.
 func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error) {
 	read := js.store.rdb.ZRangeWithScores
-	if js.key == keyDead {
+	if js.name == keyDead {
 		read = js.store.rdb.ZRevRangeWithScores
 	}
-	members, err := read(ctx, js.key, offset, offset+count-1).Result()
+	members, err := read(ctx, js.key(), offset, offset+count-1).Result()
 	if err != nil {
 		return nil, js.wrap(err)
 	}
@@ -77,7 +79,7 @@ func (js *JobSet) Scan(ctx context.Context, match string, fn func(Entry) bool) e
 		match = "*" + globEscape(match) + "*"
 	}
 	for cursor := uint64(0); ; {
-		flat, next, err := js.store.rdb.ZScan(ctx, js.key, cursor, match, scanPage).Result()
+		flat, next, err := js.store.rdb.ZScan(ctx, js.key(), cursor, match, scanPage).Result()
 		if err != nil {
 			return js.wrap(err)
 		}
@@ -107,7 +109,7 @@ func (js *JobSet) Find(ctx context.Context, jid string) (found Entry, err error)
 		return found.Job == nil
 	})
 	if err == nil && found.Job == nil {
-		err = fmt.Errorf("job %s in %s: %w", jid, js.key, ErrNotFound)
+		err = fmt.Errorf("job %s in %s: %w", jid, js.name, ErrNotFound)
 	}
 	return found, err
 }
@@ -121,7 +123,7 @@ func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
 	for i, e := range list {
 		members[i] = e.Raw
 	}
-	n, err := js.store.rdb.ZRem(ctx, js.key, members...).Result()
+	n, err := js.store.rdb.ZRem(ctx, js.key(), members...).Result()
 	return int(n), js.wrap(err)
 }
 
@@ -149,25 +151,25 @@ func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite
 	if len(moves) == 0 {
 		return 0, nil
 	}
-	return js.store.promote(ctx, js.key, moves, now)
+	return js.store.promote(ctx, js.key(), moves, now)
 }
 
 // Kill moves entries to the dead set, and returns how many were still there.
 func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
-	if len(list) == 0 || js.key == keyDead {
+	if len(list) == 0 || js.name == keyDead {
 		return 0, nil
 	}
 	moves := make([]move, len(list))
 	for i, e := range list {
 		moves[i] = move{member: e.Raw, payload: e.Raw}
 	}
-	return js.store.promote(ctx, js.key, moves, time.Now())
+	return js.store.promote(ctx, js.key(), moves, time.Now())
 }
 
 // Reschedule makes an entry due at another time. The error is ErrNotFound if it
 // has left the set.
 func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
-	n, err := js.store.rdb.ZAddArgs(ctx, js.key, redis.ZAddArgs{XX: true, Ch: true,
+	n, err := js.store.rdb.ZAddArgs(ctx, js.key(), redis.ZAddArgs{XX: true, Ch: true,
 		Members: []redis.Z{{Score: floatUnix(at), Member: e.Raw}}}).Result()
 	if err == nil && n == 0 && !at.Equal(e.At) {
 		err = ErrNotFound
@@ -177,7 +179,7 @@ func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
 
 // Clear removes all entries.
 func (js *JobSet) Clear(ctx context.Context) error {
-	return js.wrap(js.store.rdb.Unlink(ctx, js.key).Err())
+	return js.wrap(js.store.rdb.Unlink(ctx, js.key()).Err())
 }
 
 // All applies an operation (such as js.Retry) to every entry that is in the set
@@ -206,7 +208,7 @@ func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (i
 
 func (js *JobSet) wrap(err error) error {
 	if err != nil {
-		return fmt.Errorf("%s set: %w", js.key, err)
+		return fmt.Errorf("%s set: %w", js.name, err)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
 }
 
 func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
-	return o.store.run(ctx, registerScript, []string{keyLeases, ownerKey(o.Identity)}, o.Identity, lease,
+	return o.store.run(ctx, registerScript, []string{o.store.ks.key(keyLeases), o.store.ks.owner(o.Identity)}, o.Identity, lease,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
 		"pid", h.PID, "started", h.Started).Err()
 }
@@ -55,7 +55,8 @@ type Orders struct {
 // Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a
 // reclaimer has declared this owner dead.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
-	reply, err := o.store.run(ctx, beatScript, []string{keyLeases, signalsKey(o.Identity), keyPaused},
+	ks := o.store.ks
+	reply, err := o.store.run(ctx, beatScript, []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused)},
 		o.Identity, lease.Milliseconds()).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
@@ -89,7 +90,7 @@ type Lease struct {
 func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 	pipe := s.rdb.Pipeline()
 	clock := pipe.Time(ctx)
-	all := pipe.Do(ctx, "ZRANGE", keyLeases, 0, -1, "WITHSCORES")
+	all := pipe.Do(ctx, "ZRANGE", s.ks.key(keyLeases), 0, -1, "WITHSCORES")
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
@@ -109,7 +110,7 @@ func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 // OwnerHost tells where an owner lives and which queues it serves. A missing
 // record reads as the zero Host without queues.
 func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string, error) {
-	h, err := s.rdb.HGetAll(ctx, ownerKey(identity)).Result()
+	h, err := s.rdb.HGetAll(ctx, s.ks.owner(identity)).Result()
 	if err != nil {
 		return Host{}, nil, fmt.Errorf("owner: %w", err)
 	}
@@ -124,7 +125,7 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 // Fence declares the owner of a lease dead. It does nothing, and returns false,
 // if the owner has beaten since the lease was listed.
 func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
-	n, err := s.run(ctx, fenceScript, []string{keyLeases}, l.Identity, l.score).Int()
+	n, err := s.run(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.score).Int()
 	if err != nil {
 		return false, fmt.Errorf("fence: %w", err)
 	}
@@ -146,7 +147,7 @@ type Reclaimed struct {
 // Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands.
 // more tells that there may be others.
 func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
-	inflight, landing := inflightKey(queue, identity), landingKey(queue, identity)
+	inflight, landing := s.ks.inflight(queue, identity), s.ks.landing(queue, identity)
 	tokens, err := s.rdb.HKeys(ctx, inflight).Result()
 	if err != nil {
 		return r, false, fmt.Errorf("reclaim: %w", err)
@@ -178,7 +179,7 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 
 func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
-	keys := []string{queueKey(queue), inflight, landing, keyQueues, keyDead}
+	keys := []string{s.ks.queue(queue), inflight, landing, s.ks.key(keyQueues), s.ks.key(keyDead)}
 	args := []any{queue, p.Times, int(p.Within.Seconds()), score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
 	epitaphs := make([]string, len(tokens))
 	for i, token := range tokens {
@@ -191,7 +192,7 @@ func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p 
 		if token == "" {
 			landed = raw
 		}
-		keys = append(keys, recoveredKey(jid))
+		keys = append(keys, s.ks.recovered(jid))
 		args = append(args, token, landed, epitaphs[i])
 	}
 	reply, err := s.run(ctx, reclaimScript, keys, args...).Int64Slice()
@@ -232,9 +233,9 @@ func newestFirst(tokens []string) {
 // none of its commands can still be under way. It returns false if it is too
 // early.
 func (s *Store) Bury(ctx context.Context, identity string, queues []string, grace time.Duration) (bool, error) {
-	keys := []string{keyLeases, ownerKey(identity)}
+	keys := []string{s.ks.key(keyLeases), s.ks.owner(identity)}
 	for _, q := range queues {
-		keys = append(keys, inflightKey(q, identity), landingKey(q, identity))
+		keys = append(keys, s.ks.inflight(q, identity), s.ks.landing(q, identity))
 	}
 	n, err := s.run(ctx, buryScript, keys, identity, grace.Milliseconds()).Int()
 	if err != nil && err != redis.Nil {

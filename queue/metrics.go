@@ -1,8 +1,12 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -53,29 +57,56 @@ const (
 	tenMinuteLife     = 72 * time.Hour
 )
 
+// The keys of a minute, in UTC: Sidekiq 8 pads the minute of its hash and
+// nothing else, Sidekiq 7 the day and the hour of its histogram and nothing else
+// (sidekiq-wire 11.2).
+func minuteKey8(t time.Time) string {
+	return t.Format("j|060102|") + fmt.Sprintf("%d:%02d", t.Hour(), t.Minute())
+}
+
+func tenMinuteKey8(t time.Time) string {
+	key := minuteKey8(t)
+	return key[:len(key)-1]
+}
+
+func minuteKey7(t time.Time) string {
+	return t.Format("j|20060102|") + fmt.Sprintf("%d:%d", t.Hour(), t.Minute())
+}
+
+func histogramKey8(class string, t time.Time) string {
+	return fmt.Sprintf("h|%s-%d-%d:%d", class, t.Day(), t.Hour(), t.Minute())
+}
+
+func histogramKey7(class string, t time.Time) string {
+	return fmt.Sprintf("%s-%02d-%02d:%d", class, t.Day(), t.Hour(), t.Minute())
+}
+
 // FlushMetrics adds metrics by class to the keys that Sidekiq 8's metrics page
-// reads. After an error they may have been added or not.
+// reads, and, with Metrics7, to those of Sidekiq 7's. After an error they may have
+// been added or not.
 func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetrics, now time.Time) error {
 	if len(byClass) == 0 {
 		return nil
 	}
 	now = now.UTC()
-	minute := now.Format("j|060102|") + fmt.Sprintf("%d:%02d", now.Hour(), now.Minute())
+	life := map[string]time.Duration{minuteKey8(now): minuteMetricsLife, tenMinuteKey8(now): tenMinuteLife}
+	if s.metrics7 {
+		life[minuteKey7(now)] = minuteMetricsLife
+	}
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for class, m := range byClass {
-			for _, key := range []string{minute, minute[:len(minute)-1]} { // and its ten minutes
-				p.HIncrBy(ctx, key, class+"|p", m.Processed)
-				if m.Failed > 0 {
-					p.HIncrBy(ctx, key, class+"|f", m.Failed)
-				}
-				if m.Millis > 0 || m.Processed > m.Failed {
-					p.HIncrBy(ctx, key, class+"|ms", m.Millis)
-				}
+		for key, ttl := range life {
+			key = s.ks.key(key)
+			for class, m := range byClass {
+				m.addTo(ctx, p, key, class)
 			}
-			s.flushHistogram(ctx, p, class, m, now)
+			p.Expire(ctx, key, ttl)
 		}
-		p.Expire(ctx, minute, minuteMetricsLife)
-		p.Expire(ctx, minute[:len(minute)-1], tenMinuteLife)
+		for class, m := range byClass {
+			s.flushHistogram(ctx, p, histogramKey8(class, now), m)
+			if s.metrics7 {
+				s.flushHistogram(ctx, p, histogramKey7(class, now), m)
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -84,7 +115,17 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 	return nil
 }
 
-func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, class string, m *ClassMetrics, now time.Time) {
+func (m *ClassMetrics) addTo(ctx context.Context, p redis.Pipeliner, key, class string) {
+	p.HIncrBy(ctx, key, class+"|p", m.Processed)
+	if m.Failed > 0 {
+		p.HIncrBy(ctx, key, class+"|f", m.Failed)
+	}
+	if m.Processed > m.Failed {
+		p.HIncrBy(ctx, key, class+"|ms", m.Millis)
+	}
+}
+
+func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key string, m *ClassMetrics) {
 	args := []any{"OVERFLOW", "SAT"}
 	for i, n := range m.Histogram {
 		if n > 0 {
@@ -94,7 +135,135 @@ func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, class str
 	if s.noBitfield || len(args) == 2 {
 		return
 	}
-	key := fmt.Sprintf("h|%s-%d-%d:%d", class, now.Day(), now.Hour(), now.Minute())
-	p.BitField(ctx, key, args...)
-	p.Expire(ctx, key, minuteMetricsLife)
+	p.BitField(ctx, s.ks.key(key), args...)
+	p.Expire(ctx, s.ks.key(key), minuteMetricsLife)
+}
+
+// MaxMetrics is how far back metrics go.
+const MaxMetrics = tenMinuteLife
+
+// Metrics sums what all processes, Ruby's too, measured by class in the time d
+// before now, the class with the most run time first. Up to 8 hours it is read by
+// the minute in both layouts, of Sidekiq 7 and 8. Up to MaxMetrics it is read by ten minutes, which only Sidekiq 8
+// and Kyu write.
+func (s *Store) Metrics(ctx context.Context, d time.Duration, now time.Time) ([]ClassTotals, error) {
+	if d <= 0 || d > MaxMetrics {
+		return nil, fmt.Errorf("metrics: %v: want more than 0 and at most %v", d, MaxMetrics)
+	}
+	now = now.UTC()
+	step, keys := time.Minute, []func(time.Time) string{minuteKey8, minuteKey7}
+	if d > minuteMetricsLife {
+		step, keys = 10*time.Minute, []func(time.Time) string{tenMinuteKey8}
+	}
+	pipe := s.rdb.Pipeline()
+	var slots [][]*redis.MapStringStringCmd
+	for t := now.Truncate(step); t.After(now.Add(-d - step)); t = t.Add(-step) {
+		var slot []*redis.MapStringStringCmd
+		for _, key := range keys {
+			slot = append(slot, pipe.HGetAll(ctx, s.ks.key(key(t))))
+		}
+		slots = append(slots, slot)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	totals := map[string]*ClassTotals{}
+	for _, slot := range slots {
+		fields := map[string]int64{}
+		for _, layout := range slot {
+			for field, text := range layout.Val() {
+				n, _ := strconv.ParseInt(text, 10, 64)
+				fields[field] = s.bothLayouts(fields[field], n)
+			}
+		}
+		for field, n := range fields {
+			addTotal(totals, field, n)
+		}
+	}
+	list := make([]ClassTotals, 0, len(totals))
+	for _, t := range totals {
+		list = append(list, *t)
+	}
+	slices.SortFunc(list, func(a, b ClassTotals) int {
+		return cmp.Or(cmp.Compare(b.Millis, a.Millis), cmp.Compare(a.Class, b.Class))
+	})
+	return list, nil
+}
+
+// bothLayouts is what one minute's figures in the two layouts amount to. A
+// process of Sidekiq 7 or 8 writes in one of them; with Metrics7, ours write the
+// same in both.
+func (s *Store) bothLayouts(a, b int64) int64 {
+	if s.metrics7 {
+		return max(a, b)
+	}
+	return a + b
+}
+
+// ClassTotals are the sums of one class.
+type ClassTotals struct {
+	Class     string `json:"class"`
+	Processed int64  `json:"processed"` // failures included
+	Failed    int64  `json:"failed"`
+	Millis    int64  `json:"ms"` // of the successful runs
+}
+
+// addTotal adds a field such as "OkJob|p".
+func addTotal(totals map[string]*ClassTotals, field string, n int64) {
+	i := strings.LastIndexByte(field, '|')
+	if i < 0 {
+		return
+	}
+	class := field[:i]
+	t := totals[class]
+	if t == nil {
+		t = &ClassTotals{Class: class}
+		totals[class] = t
+	}
+	switch field[i+1:] {
+	case "p":
+		t.Processed += n
+	case "f":
+		t.Failed += n
+	case "ms":
+		t.Millis += n
+	}
+}
+
+// HistogramBounds are the upper bounds of the buckets of a Histogram, in
+// milliseconds; a run lies strictly below its bound. The last bucket has none.
+func HistogramBounds() []int64 { return slices.Clone(histogramBounds[:]) }
+
+// Histogram sums the run times of a class in the time d before now, at most 8
+// hours, over all processes, in the buckets of HistogramBounds.
+func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, now time.Time) ([]int64, error) {
+	if d <= 0 || d > minuteMetricsLife {
+		return nil, fmt.Errorf("histogram: %v: want more than 0 and at most %v", d, minuteMetricsLife)
+	}
+	sum := make([]int64, len(histogramBounds)+1)
+	if s.noBitfield {
+		return sum, nil
+	}
+	var buckets []any // BITFIELD_RO's GETs, as go-redis wants them: type, offset
+	for i := range sum {
+		buckets = append(buckets, "u16", fmt.Sprintf("#%d", i))
+	}
+	now = now.UTC()
+	pipe := s.rdb.Pipeline()
+	var minutes [][2]*redis.IntSliceCmd
+	for t := now.Truncate(time.Minute); t.After(now.Add(-d - time.Minute)); t = t.Add(-time.Minute) {
+		minutes = append(minutes, [2]*redis.IntSliceCmd{
+			pipe.BitFieldRO(ctx, s.ks.key(histogramKey8(class, t)), buckets...),
+			pipe.BitFieldRO(ctx, s.ks.key(histogramKey7(class, t)), buckets...)})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("histogram: %w", err)
+	}
+	for _, m := range minutes {
+		a, b := m[0].Val(), m[1].Val()
+		for i := range sum {
+			sum[i] += s.bothLayouts(a[i], b[i])
+		}
+	}
+	return sum, nil
 }

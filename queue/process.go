@@ -67,11 +67,13 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	day := now.UTC().Format(time.DateOnly)
-	keys := []string{keyProcesses, o.Identity, o.Identity + ":work", o.Identity + ":workers", ownerKey(o.Identity),
-		keyProcessed, keyFailed, keyProcessed + ":" + day, keyFailed + ":" + day}
-	record := []any{"info", info, "busy", len(r.Work), "beat", score(now), "rtt_us", r.RTT.Microseconds(),
+	ks := o.store.ks
+	record, work, workers := o.recordKeys()
+	keys := []string{ks.key(keyProcesses), record, work, workers, ks.owner(o.Identity),
+		ks.key(keyProcessed), ks.key(keyFailed), ks.key(keyProcessed + ":" + day), ks.key(keyFailed + ":" + day)}
+	fields := []any{"info", info, "busy", len(r.Work), "beat", score(now), "rtt_us", r.RTT.Microseconds(),
 		"quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS, "concurrency", r.Concurrency}
-	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()), len(record)}, record...)
+	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()), len(fields)}, fields...)
 	for _, w := range r.Work {
 		job, err := encode(workJSON{w.Queue, w.Payload, w.RunAt.Unix()}, 0)
 		if err != nil {
@@ -84,6 +86,13 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	return n == 1, nil
+}
+
+// recordKeys are where the process's record and its work lie: readers up to
+// 6.4.1 look under :workers, later ones under :work.
+func (o *Owner) recordKeys() (record, work, workers string) {
+	record = o.store.ks.key(o.Identity)
+	return record, record + ":work", record + ":workers"
 }
 
 // workJSON has exactly the fields that every reader wants (sidekiq-wire 9.4).
@@ -128,8 +137,9 @@ func (r *ProcessRecord) info() (string, error) {
 // Retire takes the process off the web page.
 func (o *Owner) Retire(ctx context.Context) error {
 	pipe := o.store.rdb.Pipeline()
-	pipe.SRem(ctx, keyProcesses, o.Identity)
-	pipe.Unlink(ctx, o.Identity, o.Identity+":work", o.Identity+":workers")
+	pipe.SRem(ctx, o.store.ks.key(keyProcesses), o.Identity)
+	record, work, workers := o.recordKeys()
+	pipe.Unlink(ctx, record, work, workers)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("retire: %w", err)
 	}
@@ -138,7 +148,7 @@ func (o *Owner) Retire(ctx context.Context) error {
 
 // ProcessCount is how many processes serve this Redis, Ruby's too.
 func (s *Store) ProcessCount(ctx context.Context) (int, error) {
-	n, err := s.rdb.SCard(ctx, keyProcesses).Result()
+	n, err := s.rdb.SCard(ctx, s.ks.key(keyProcesses)).Result()
 	return int(n), err
 }
 
@@ -163,7 +173,7 @@ type Process struct {
 
 // Processes lists the live processes, Ruby's too, sorted by identity.
 func (s *Store) Processes(ctx context.Context) ([]Process, error) {
-	ids, err := s.rdb.SMembers(ctx, keyProcesses).Result()
+	ids, err := s.rdb.SMembers(ctx, s.ks.key(keyProcesses)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
@@ -171,7 +181,7 @@ func (s *Store) Processes(ctx context.Context) ([]Process, error) {
 	pipe := s.rdb.Pipeline()
 	rows := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		rows[i] = pipe.HMGet(ctx, id, "info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency")
+		rows[i] = pipe.HMGet(ctx, s.ks.key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency")
 	}
 	if len(ids) > 0 {
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -230,9 +240,9 @@ func (s *Store) WorkInProgress(ctx context.Context) ([]Work, error) {
 	}
 	var list []Work
 	for _, p := range processes {
-		rows, err := s.rdb.HGetAll(ctx, p.Identity+":work").Result()
+		rows, err := s.rdb.HGetAll(ctx, s.ks.key(p.Identity+":work")).Result()
 		if err == nil && len(rows) == 0 {
-			rows, err = s.rdb.HGetAll(ctx, p.Identity+":workers").Result()
+			rows, err = s.rdb.HGetAll(ctx, s.ks.key(p.Identity+":workers")).Result()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("work: %w", err)
@@ -274,7 +284,7 @@ func readWork(text string) (w Work, ok bool) {
 // Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
 // its log (TTIN). The error is ErrNotFound if no such process is alive.
 func (s *Store) Signal(ctx context.Context, identity, signal string) error {
-	alive, err := s.rdb.HExists(ctx, identity, "info").Result()
+	alive, err := s.rdb.HExists(ctx, s.ks.key(identity), "info").Result()
 	if err != nil {
 		return fmt.Errorf("signal: %w", err)
 	}
@@ -282,8 +292,8 @@ func (s *Store) Signal(ctx context.Context, identity, signal string) error {
 		return fmt.Errorf("signal: process %q: %w", identity, ErrNotFound)
 	}
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.LPush(ctx, signalsKey(identity), signal)
-		p.Expire(ctx, signalsKey(identity), time.Minute)
+		p.LPush(ctx, s.ks.signals(identity), signal)
+		p.Expire(ctx, s.ks.signals(identity), time.Minute)
 		return nil
 	})
 	if err != nil {
@@ -295,21 +305,21 @@ func (s *Store) Signal(ctx context.Context, identity, signal string) error {
 // CleanProcesses takes members without a record out of the set of processes,
 // at most once a minute in the whole fleet.
 func (s *Store) CleanProcesses(ctx context.Context) (removed int, err error) {
-	won, err := s.rdb.SetNX(ctx, "process_cleanup", "1", time.Minute).Result()
+	won, err := s.rdb.SetNX(ctx, s.ks.key("process_cleanup"), "1", time.Minute).Result()
 	if err != nil || !won {
 		return 0, err
 	}
-	ids, err := s.rdb.SMembers(ctx, keyProcesses).Result()
+	ids, err := s.rdb.SMembers(ctx, s.ks.key(keyProcesses)).Result()
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
-		alive, err := s.rdb.HExists(ctx, id, "info").Result()
+		alive, err := s.rdb.HExists(ctx, s.ks.key(id), "info").Result()
 		if err != nil {
 			return removed, err
 		}
 		if !alive {
-			s.rdb.SRem(ctx, keyProcesses, id)
+			s.rdb.SRem(ctx, s.ks.key(keyProcesses), id)
 			removed++
 		}
 	}

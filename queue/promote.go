@@ -34,7 +34,7 @@ func (s *Store) Promote(ctx context.Context, set string, now time.Time, page int
 			moves[i] = move{raw, s.requeued(j, now), cmp.Or(j.Queue, "default")}
 		}
 	}
-	moved, err = s.promote(ctx, set, moves, now)
+	moved, err = s.promote(ctx, s.ks.key(set), moves, now)
 	return moved, len(members), err
 }
 
@@ -44,17 +44,18 @@ type move struct {
 	queue           string // empty: to the dead set
 }
 
-// promote carries moves out, and returns how many members were still there.
-func (s *Store) promote(ctx context.Context, set string, moves []move, now time.Time) (int, error) {
-	keys := []string{set, keyQueues, keyDead}
-	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, queuePrefixLen}
+// promote carries moves out of the set under a key, and returns how many members
+// were still there.
+func (s *Store) promote(ctx context.Context, key string, moves []move, now time.Time) (int, error) {
+	keys := []string{key, s.ks.key(keyQueues), s.ks.key(keyDead)}
+	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen()}
 	lists := map[string]int{"": -1}
 	for _, m := range moves {
 		i, seen := lists[m.queue]
 		if !seen {
 			i = len(lists) - 1
 			lists[m.queue] = i
-			keys = append(keys, queueKey(m.queue))
+			keys = append(keys, s.ks.queue(m.queue))
 		}
 		args = append(args, m.member, m.payload, i)
 	}
@@ -112,5 +113,5 @@ func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
 }
 
 func (s *Store) due(ctx context.Context, set string, now time.Time, page int) ([]string, error) {
-	return s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: set, ByScore: true, Start: "-inf", Stop: score(now), Count: int64(page)}).Result()
+	return s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.ks.key(set), ByScore: true, Start: "-inf", Stop: score(now), Count: int64(page)}).Result()
 }

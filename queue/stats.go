@@ -27,9 +27,9 @@ type Stats struct {
 // Stats reads the figures.
 func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
 	pipe := s.rdb.Pipeline()
-	processed, failed := pipe.Get(ctx, keyProcessed), pipe.Get(ctx, keyFailed)
-	scheduled, retries, dead := pipe.ZCard(ctx, keySchedule), pipe.ZCard(ctx, keyRetry), pipe.ZCard(ctx, keyDead)
-	processes := pipe.SCard(ctx, keyProcesses)
+	processed, failed := pipe.Get(ctx, s.ks.key(keyProcessed)), pipe.Get(ctx, s.ks.key(keyFailed))
+	scheduled, retries, dead := pipe.ZCard(ctx, s.ks.key(keySchedule)), pipe.ZCard(ctx, s.ks.key(keyRetry)), pipe.ZCard(ctx, s.ks.key(keyDead))
+	processes := pipe.SCard(ctx, s.ks.key(keyProcesses))
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return st, fmt.Errorf("stats: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *Store) History(ctx context.Context, days int) ([]Day, error) {
 	keys := make([]string, 0, 2*days)
 	for i := range list {
 		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
-		keys = append(keys, keyProcessed+":"+list[i].Date, keyFailed+":"+list[i].Date)
+		keys = append(keys, s.ks.key(keyProcessed+":"+list[i].Date), s.ks.key(keyFailed+":"+list[i].Date))
 	}
 	values, err := s.rdb.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -96,7 +96,7 @@ type QueueInfo struct {
 
 // Queues lists the queues that were ever pushed to, by name.
 func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
-	names, err := s.rdb.SMembers(ctx, keyQueues).Result()
+	names, err := s.rdb.SMembers(ctx, s.ks.key(keyQueues)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
 	}
@@ -115,8 +115,8 @@ func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
 // Queue describes one queue; one that nobody has pushed to is empty.
 func (s *Store) Queue(ctx context.Context, name string) (QueueInfo, error) {
 	pipe := s.rdb.Pipeline()
-	size, oldest := pipe.LLen(ctx, queueKey(name)), pipe.LIndex(ctx, queueKey(name), -1)
-	paused := pipe.SIsMember(ctx, keyPaused, name)
+	size, oldest := pipe.LLen(ctx, s.ks.queue(name)), pipe.LIndex(ctx, s.ks.queue(name), -1)
+	paused := pipe.SIsMember(ctx, s.ks.key(keyPaused), name)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
 	}
@@ -145,7 +145,7 @@ func (s *Store) QueuePage(ctx context.Context, name string, offset, count int64)
 	if count < 1 || offset < 0 {
 		return nil, nil
 	}
-	page, err := s.rdb.LRange(ctx, queueKey(name), -offset-count, -offset-1).Result()
+	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -offset-count, -offset-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
@@ -175,7 +175,7 @@ func (s *Store) FindInQueue(ctx context.Context, name, jid string) (*Job, error)
 // DeleteFromQueue removes one job, given by its bytes. The error is ErrNotFound
 // if it has left the queue.
 func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
-	n, err := s.rdb.LRem(ctx, queueKey(name), 1, raw).Result()
+	n, err := s.rdb.LRem(ctx, s.ks.queue(name), 1, raw).Result()
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -188,8 +188,8 @@ func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
 // ClearQueue removes all jobs of a queue and its name from the set of queues.
 func (s *Store) ClearQueue(ctx context.Context, name string) error {
 	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Unlink(ctx, queueKey(name))
-		p.SRem(ctx, keyQueues, name)
+		p.Unlink(ctx, s.ks.queue(name))
+		p.SRem(ctx, s.ks.key(keyQueues), name)
 		return nil
 	})
 	if err != nil {
@@ -201,10 +201,10 @@ func (s *Store) ClearQueue(ctx context.Context, name string) error {
 // Pause makes workers leave a queue alone: at once for what they fetch, within
 // a second where one sleeps on it. Jobs can still be pushed.
 func (s *Store) Pause(ctx context.Context, name string) error {
-	return s.rdb.SAdd(ctx, keyPaused, name).Err()
+	return s.rdb.SAdd(ctx, s.ks.key(keyPaused), name).Err()
 }
 
 // Unpause lets workers at a queue again.
 func (s *Store) Unpause(ctx context.Context, name string) error {
-	return s.rdb.SRem(ctx, keyPaused, name).Err()
+	return s.rdb.SRem(ctx, s.ks.key(keyPaused), name).Err()
 }

@@ -27,6 +27,7 @@ type Store struct {
 	rdb        *redis.Client // never repeats a command by itself: it could run twice
 	bells      *redis.Client // its reads wait as long as a doorbell hangs
 	addr       string
+	ks         keyspace
 	timestamps Timestamps
 	maxPayload int
 	server     Server
@@ -34,6 +35,7 @@ type Store struct {
 	plainLua   bool // no script flags
 	noUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells time out by themselves
 	noBitfield bool
+	metrics7   bool // also write the metrics of Sidekiq 7's page
 	deadLimits
 }
 
@@ -74,7 +76,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	b.PoolSize = 1024 // a connection per bell, made when it is hung
 
 	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
-	s := &Store{rdb: redis.NewClient(o), bells: redis.NewClient(&b), addr: o.Addr,
+	s := &Store{rdb: redis.NewClient(o), bells: redis.NewClient(&b), addr: o.Addr, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
 		timestamps: c.Timestamps, maxPayload: c.MaxPayload, deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
 		s.timestamps = Mirror
@@ -132,7 +134,7 @@ func (s *Store) meet(ctx context.Context) error {
 	defer conn.Close()
 	id, err := conn.ClientID(ctx).Result()
 	s.noUnblock = err != nil || id == 0
-	s.noBitfield = isReply(s.rdb.BitField(ctx, "kyu:probe", "GET", "u16", "#0").Err())
+	s.noBitfield = isReply(s.rdb.BitField(ctx, s.ks.key("kyu:probe"), "GET", "u16", "#0").Err())
 	return nil
 }
 
