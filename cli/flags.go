@@ -15,7 +15,9 @@ type options struct {
 	queues                                       []string
 	config, environment, tag, require            string
 	logFormat, logLevel                          string
+	unknown, timestamps                          string
 	verbose, version, printConfig, check, devRun bool
+	allowBatches, metrics7                       bool
 
 	set func(name string) bool // was it given?
 }
@@ -44,6 +46,10 @@ func (a *App) parse(args []string) (*options, error) {
 	f.BoolVar(&o.check, "check", false, "check the configuration, connect to everything, and exit")
 	f.BoolVar(&o.devRun, "dev", false, "run on an embedded Redis, in memory only")
 	f.IntVar(&o.maxStuck, "max-stuck", 0, "give up, with exit code 3, when so many handlers ignore the end of their time\n(default: all threads)")
+	f.StringVar(&o.unknown, "unknown", "retry", "a job whose class has no handler here: `retry`; hold (put aside for a worker that\nserves it); or forward:QUEUE (move it to a queue of Ruby's workers)")
+	f.BoolVar(&o.allowBatches, "allow-batches", false, "run jobs of Sidekiq Pro's batches, which then never complete")
+	f.StringVar(&o.timestamps, "timestamps", "mirror", "times in payloads: float (all Sidekiqs), millis (8 and later), mirror (as the job has them)")
+	f.BoolVar(&o.metrics7, "sidekiq7-metrics", false, "write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's")
 	f.StringVarP(&o.require, "require", "r", "", "accepted for Sidekiq's sake: there is nothing to require")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
 	f.AddFlagSet(a.Flags)

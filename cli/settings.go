@@ -56,7 +56,7 @@ func (a *App) resolve(o *options) *settings {
 	} else {
 		s.redis = queue.ConfigFromEnv(s.env)
 	}
-	s.redis.Timestamps = queue.Mirror
+	s.resolveWire()
 	if a.Configure != nil {
 		a.Configure(s.env, s.worker.Threads())
 	}
@@ -69,7 +69,8 @@ func (a *App) resolve(o *options) *settings {
 // pick resolves a text: flag, file key, environment variables, default.
 func (s *settings) pick(name, flag, key, fallback string, vars ...string) string {
 	if flag != "" && s.o.set(flag) {
-		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag, "log-format": s.o.logFormat, "log-level": s.o.logLevel}[flag]
+		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag, "log-format": s.o.logFormat, "log-level": s.o.logLevel,
+			"unknown": s.o.unknown, "timestamps": s.o.timestamps}[flag]
 		s.env.Note(name, v, "--"+flag)
 		return v
 	}
@@ -112,11 +113,9 @@ func (s *settings) resolveWorker() {
 	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000, 1))
 	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0, 180*24*3600, 1))
 	w.MaxStuck = int(s.count("max_stuck", "max-stuck", "", s.o.maxStuck, 0, 0))
-	if v, ok := s.f.values["labels"]; ok {
-		if err := v.Decode(&w.Labels); err != nil {
-			s.env.Problem("%s: want a list of texts", s.f.source("labels"))
-		}
-	}
+	w.MaxIteration = seconds(s.count("max_iteration_runtime", "", "max_iteration_runtime", 0, 0, 0))
+	w.Labels = s.list("labels", nil)
+	w.LogAttributes = s.list("logged_job_attributes", worker.DefaultLogAttributes)
 	w.Capsules = []worker.Capsule{{Name: "default", Concurrency: concurrency, Queues: s.queues()}}
 	more, err := s.f.capsules()
 	if err != nil {
@@ -127,6 +126,53 @@ func (s *settings) resolveWorker() {
 		s.env.Note("capsule "+c.Name, fmt.Sprintf("%d threads, %s, %s", c.Concurrency, c.Mode(), queueList(c.Queues)), s.f.source("capsules"))
 	}
 	s.warn()
+}
+
+// list resolves a list of texts from the file.
+func (s *settings) list(key string, fallback []string) []string {
+	v, ok := s.f.values[key]
+	if !ok {
+		return fallback
+	}
+	var list []string
+	if err := v.Decode(&list); err != nil {
+		s.env.Problem("%s: want a list of texts", s.f.source(key))
+	}
+	s.env.Note(key, strings.Join(list, ","), s.f.source(key))
+	return list
+}
+
+// resolveWire decides how this worker shares its Redis with Sidekiq.
+func (s *settings) resolveWire() {
+	s.redis.Timestamps = queue.Timestamps(s.pick("timestamps", "timestamps", "timestamps", string(queue.Mirror)))
+	if !slices.Contains([]queue.Timestamps{queue.Float, queue.Millis, queue.Mirror}, s.redis.Timestamps) {
+		s.env.Problem("timestamps %q: want float, millis or mirror", s.redis.Timestamps)
+	}
+	s.redis.Metrics7 = s.yes("sidekiq7_metrics", "sidekiq7-metrics", s.o.metrics7)
+	s.worker.AllowBatches = s.yes("allow_batches", "allow-batches", s.o.allowBatches)
+	unknown := s.pick("unknown", "unknown", "unknown", "retry")
+	policy, err := worker.ParseUnknown(unknown)
+	if err != nil {
+		s.env.Problem("--unknown %w", err)
+	}
+	s.worker.Unknown = policy
+}
+
+// yes resolves a switch: flag, or file key.
+func (s *settings) yes(key, flag string, given bool) bool {
+	source := "default"
+	if text, ok := s.f.text(key); ok {
+		source = s.f.source(key)
+		if text != "true" && text != "false" {
+			s.env.Problem("%s: %q: want true or false", source, text)
+		}
+		given = given || text == "true"
+	}
+	if s.o.set(flag) {
+		source = "--" + flag
+	}
+	s.env.Note(key, strconv.FormatBool(given), source)
+	return given
 }
 
 // queues is the one place that decides the list, and so the mode.
@@ -164,7 +210,7 @@ func (s *settings) warn() {
 	for _, key := range keys {
 		s.warnings = append(s.warnings, fmt.Sprintf("%s: nothing reads the key %q: is it spelled right?", s.f.path, key))
 	}
-	for _, key := range []string{"max_iteration_runtime", "redis_idle_timeout", "scheduler", "health_check"} {
+	for _, key := range []string{"redis_idle_timeout", "scheduler", "health_check"} {
 		if _, ok := s.f.values[key]; ok {
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: the key %q has no effect here", s.f.path, key))
 		}
@@ -184,7 +230,7 @@ func (s *settings) resolveLog() {
 		s.env.Problem("--log-level %q: want debug, info, warn or error", level)
 	}
 	skip, _ := s.f.text("skip_default_job_logging")
-	s.worker.NoJobLog = s.logLevel > slog.LevelInfo || skip == "true"
+	s.worker.NoJobLog = skip == "true"
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -132,14 +132,17 @@ const (
 	Schedule Action = "schedule" // the schedule set
 	Dead     Action = "dead"     // the dead set
 	Requeue  Action = "requeue"  // the head of its queue, unchanged
+	Forward  Action = "forward"  // the end of a queue, its own or another
+	Hold     Action = "hold"     // the hold set of its class
 )
 
 // Settlement says what becomes of a delivery.
 type Settlement struct {
 	Delivery *Delivery
 	Action   Action
-	Payload  string    // the new bytes, for Retry, Schedule and Dead
-	At       time.Time // when it is due, or when it died
+	Payload  string    // the new bytes, for all but Done and Requeue
+	At       time.Time // when it is due, when it died, or since when it is held
+	To       string    // the queue for Forward, the class for Hold
 }
 
 // Settle carries out settlements, in order. stale[i] tells that the i-th
@@ -147,19 +150,19 @@ type Settlement struct {
 // After an error it can be repeated: what was settled is then stale.
 func (s *Store) Settle(ctx context.Context, batch []Settlement) (stale []bool, err error) {
 	now := time.Now()
-	keys := []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead)}
-	args := make([]any, 0, 3+6*len(batch))
-	args = append(args, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
+	keys := []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead), s.ks.key(keyHeld)}
 	index := map[*ownerKeys]int{}
 	for _, x := range batch {
 		k := x.Delivery.Owner.queue(x.Delivery.Queue)
-		q, seen := index[k]
-		if !seen {
-			q = len(index)
-			index[k] = q
+		if _, seen := index[k]; !seen {
+			index[k] = len(index)
 			keys = append(keys, k.list, k.inflight, k.landing)
 		}
-		token, landed, due := "", "", ""
+	}
+	args := make([]any, 0, 3+8*len(batch))
+	args = append(args, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
+	for _, x := range batch {
+		token, landed, due, to := "", "", "", 0
 		if x.Delivery.Landed() {
 			landed = x.Delivery.Raw
 		} else {
@@ -168,7 +171,16 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) (stale []bool, e
 		if !x.At.IsZero() {
 			due = score(x.At)
 		}
-		args = append(args, string(x.Action), q, token, landed, x.Payload, due)
+		switch x.Action {
+		case Forward:
+			keys = append(keys, s.ks.queue(x.To))
+			to = len(keys)
+		case Hold:
+			keys = append(keys, s.ks.hold(x.To))
+			to = len(keys)
+		}
+		q := index[x.Delivery.Owner.queue(x.Delivery.Queue)]
+		args = append(args, string(x.Action), q, token, landed, x.Payload, due, to, x.To)
 	}
 	reply, err := s.run(ctx, settleScript, keys, args...).Int64Slice()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,6 +96,17 @@ func (j *Job) find(key string) *member {
 	return nil
 }
 
+// Fields are the names of the top-level keys, in order, each once.
+func (j *Job) Fields() []string {
+	var names []string
+	for _, m := range j.members {
+		if name, _ := unquote(m.name.token(j.raw)); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // String is the text of a top-level string, or "" if it is absent or not a
 // string.
 func (j *Job) String(key string) string {
@@ -134,34 +146,6 @@ func (j *Job) Tags() []string {
 		return nil
 	}
 	return tags
-}
-
-// activeJobWrappers are the classes under which Rails' ActiveJob arrives
-// (sidekiq-wire 3.5).
-var activeJobWrappers = map[string]bool{
-	"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper": true,
-	"Sidekiq::ActiveJob::Wrapper":                          true,
-}
-
-// Unwrapped gives the class that the job is really about and its arguments:
-// for an ActiveJob wrapper the wrapped class and its still encoded arguments,
-// for every other job Class and Args.
-func (j *Job) Unwrapped() (class string, args json.RawMessage) {
-	if !activeJobWrappers[j.Class] {
-		return j.Class, j.Args
-	}
-	var inner []struct {
-		JobClass  string          `json:"job_class"`
-		Arguments json.RawMessage `json:"arguments"`
-	}
-	if json.Unmarshal(j.Args, &inner) != nil || len(inner) != 1 || inner[0].Arguments == nil {
-		return j.Class, j.Args
-	}
-	class = j.String("wrapped")
-	if class == "" {
-		class = inner[0].JobClass
-	}
-	return class, inner[0].Arguments
 }
 
 // SplitArgs takes a JSON array apart into its elements, which share its memory.

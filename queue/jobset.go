@@ -131,7 +131,7 @@ func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
 // were still there.
 func (js *JobSet) AddToQueue(ctx context.Context, list ...Entry) (int, error) {
 	now := time.Now()
-	return js.move(ctx, list, now, func(j *Job) string { return js.store.requeued(j, now) })
+	return js.move(ctx, list, now, func(j *Job) string { return js.store.Requeued(j, now) })
 }
 
 // Retry moves entries to their queues with one attempt given back, as Sidekiq's

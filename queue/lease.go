@@ -13,13 +13,14 @@ import (
 )
 
 // Host is where an owner lives: enough for a process beside it to see that it
-// is dead without waiting for its lease.
+// is dead without waiting for its lease. And what it can run.
 type Host struct {
 	Name         string
 	BootID       string // of the running kernel
 	PIDNamespace string
 	PID          int
-	Started      string // of the process, in the kernel's ticks since boot
+	Started      string   // of the process, in the kernel's ticks since boot
+	Classes      []string // that it has handlers for
 }
 
 // Register writes down whose the owner is and which queues it serves, so that
@@ -43,7 +44,7 @@ func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
 func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
 	return o.store.run(ctx, registerScript, []string{o.store.ks.key(keyLeases), o.store.ks.owner(o.Identity)}, o.Identity, lease,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
-		"pid", h.PID, "started", h.Started).Err()
+		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n")).Err()
 }
 
 // Orders is what a process learns when it beats.

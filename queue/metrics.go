@@ -139,8 +139,11 @@ func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key strin
 	p.Expire(ctx, s.ks.key(key), minuteMetricsLife)
 }
 
-// MaxMetrics is how far back metrics go.
-const MaxMetrics = tenMinuteLife
+// How far back Metrics and Histogram go.
+const (
+	MaxMetrics   = tenMinuteLife
+	MaxHistogram = minuteMetricsLife
+)
 
 // Metrics sums what all processes, Ruby's too, measured by class in the time d
 // before now, the class with the most run time first. Up to 8 hours it is read by
@@ -237,8 +240,8 @@ func HistogramBounds() []int64 { return slices.Clone(histogramBounds[:]) }
 // Histogram sums the run times of a class in the time d before now, at most 8
 // hours, over all processes, in the buckets of HistogramBounds.
 func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, now time.Time) ([]int64, error) {
-	if d <= 0 || d > minuteMetricsLife {
-		return nil, fmt.Errorf("histogram: %v: want more than 0 and at most %v", d, minuteMetricsLife)
+	if d <= 0 || d > MaxHistogram {
+		return nil, fmt.Errorf("histogram: %v: want more than 0 and at most %v", d, MaxHistogram)
 	}
 	sum := make([]int64, len(histogramBounds)+1)
 	if s.noBitfield {

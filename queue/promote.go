@@ -31,7 +31,7 @@ func (s *Store) Promote(ctx context.Context, set string, now time.Time, page int
 	for i, raw := range members {
 		moves[i] = move{member: raw, payload: raw} // to the dead set, byte for byte, unless it is a job
 		if j, err := ParseJob(raw); err == nil {
-			moves[i] = move{raw, s.requeued(j, now), cmp.Or(j.Queue, "default")}
+			moves[i] = move{raw, s.Requeued(j, now), cmp.Or(j.Queue, "default")}
 		}
 	}
 	moved, err = s.promote(ctx, s.ks.key(set), moves, now)
@@ -66,9 +66,9 @@ func (s *Store) promote(ctx context.Context, key string, moves []move, now time.
 	return moved, nil
 }
 
-// requeued is a job's payload as it goes into a queue again: with a new
+// Requeued is a job's payload as it goes into a queue again: with a new
 // enqueued_at, without at, and with the defaults that a push would give it.
-func (s *Store) requeued(j *Job, now time.Time) string {
+func (s *Store) Requeued(j *Job, now time.Time) string {
 	var p Patch
 	p.Remove("at")
 	if j.Field("queue") == "" {
@@ -84,7 +84,7 @@ func (s *Store) requeued(j *Job, now time.Time) string {
 // retriedByHand is requeued with one attempt given back, as Sidekiq's API does:
 // 0 becomes -1 (sidekiq-wire 7).
 func (s *Store) retriedByHand(j *Job, now time.Time) string {
-	raw := s.requeued(j, now)
+	raw := s.Requeued(j, now)
 	n, ok := j.RetryCount()
 	if !ok {
 		return raw

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -26,16 +27,25 @@ type Config struct {
 	Poison       queue.Poison  // 3 times within 72 h; Times < 0: never
 	MaxStuck     int           // handlers that ignore their end before the process gives up; all threads. < 0: never
 
+	Unknown      Unknown       // what becomes of jobs whose class has no handler here; retried by default
+	AllowBatches bool          // run jobs of Sidekiq Pro's batches, though the batch will not hear of it
+	MaxIteration time.Duration // after which an Iterable lets other jobs run; 0: no limit
+
 	Tag     string
 	Labels  []string
 	Version string // shown by Sidekiq's web page
 
 	Logger        *slog.Logger // discards if nil
 	NoJobLog      bool         // no lines per job
+	LogAttributes []string     // fields of the payload on a job's lines; DefaultLogAttributes if nil
 	Hooks         Hooks
 	ErrorHandlers []ErrorHandler
 	DeathHandlers []DeathHandler
 }
+
+// DefaultLogAttributes are the fields of a payload on its job's lines, beside
+// class, jid and queue, as in Sidekiq.
+var DefaultLogAttributes = []string{"bid", "tags"}
 
 // Hooks are called at the turns of a process's life; those of Quiet and
 // Shutdown in reverse order.
@@ -72,6 +82,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxRetries == 0 {
 		c.MaxRetries = defaultMaxRetries
+	}
+	if c.LogAttributes == nil {
+		c.LogAttributes = DefaultLogAttributes
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -110,13 +123,16 @@ func (c Config) Validate() error {
 	}
 	names := map[string]bool{}
 	for _, capsule := range c.Capsules {
+		if slices.Contains(capsule.names(), c.Unknown.forward) {
+			problems = append(problems, fmt.Errorf("unknown classes are forwarded to the queue %s, which this worker serves itself: they would come back for ever", c.Unknown.forward))
+		}
 		if names[capsule.Name] {
 			problems = append(problems, fmt.Errorf("capsule %s is there twice", capsule.Name))
 		}
 		names[capsule.Name] = true
 		problems = append(problems, capsule.validate())
 	}
-	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "poll interval": c.PollInterval, "grace": c.Grace} {
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "poll interval": c.PollInterval, "grace": c.Grace, "longest iteration": c.MaxIteration} {
 		if d < 0 {
 			problems = append(problems, fmt.Errorf("the %s %v is negative", name, d))
 		}

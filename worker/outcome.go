@@ -30,8 +30,9 @@ const defaultMaxRetries = 25
 // outcome is what becomes of a job: a value, computed by decide.
 type outcome struct {
 	action  queue.Action
-	payload string    // for Retry, Schedule and Dead
+	payload string    // for Retry, Schedule, Dead and Forward
 	at      time.Time // when it is due, or died
+	to      string    // for Forward: the queue
 	failed  bool      // counts as a failure
 	died    bool      // death handlers run
 }
@@ -41,7 +42,8 @@ type policy struct {
 	Options
 	maxRetries int
 	failure    func(*queue.Job, time.Time) *queue.Patch
-	jitter     func(n int) int // uniform in [0, n)
+	again      func(*queue.Job, time.Time) string // the payload as a new push would store it
+	jitter     func(n int) int                    // uniform in [0, n)
 	log        *slog.Logger
 }
 
@@ -55,6 +57,8 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	switch {
 	case err == nil:
 		return outcome{action: queue.Done}
+	case errors.Is(err, errInterrupted):
+		return outcome{action: queue.Forward, payload: p.again(j, now), to: cmp.Or(j.Queue, from)}
 	case steer != nil && steer.Action == queue.Schedule:
 		var patch queue.Patch
 		patch.SetString("queue", from)
@@ -65,7 +69,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 		return outcome{action: queue.Requeue}
 	}
 	retry := p.retryField(j)
-	if retry == "false" {
+	if retry == "false" && !isRefused(err) {
 		return outcome{action: queue.Done, failed: true, died: true} // it asked not to be kept
 	}
 	patch := p.failure(j, now)
@@ -76,10 +80,10 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	}
 	p.describe(patch, j, from, err)
 	dead := outcome{action: queue.Dead, payload: patch.Apply(j), at: now, failed: true, died: true}
-	if j.Field("dead") == "false" {
+	if j.Field("dead") == "false" && !isRefused(err) {
 		dead.action = queue.Done
 	}
-	if errors.Is(err, ErrDeadline) || (steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
+	if retry == "false" || errors.Is(err, ErrDeadline) || (steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
 		return dead
 	}
 	due := now.Add(p.delay(count, err, steer))
@@ -202,6 +206,13 @@ func pastDeadline(j *queue.Job, o Options, now time.Time) error {
 		return nil
 	}
 	return fmt.Errorf("%w of %v", ErrDeadline, o.Deadline)
+}
+
+// isRefused tells a job that was not run for a field of its: it has had no
+// chance, so it is never dropped.
+func isRefused(err error) bool {
+	var r *RefusedError
+	return errors.As(err, &r)
 }
 
 func jitter(n int) int { return rand.IntN(n) }

@@ -22,7 +22,7 @@ var now = time.Unix(1795345820, 500_000_000)
 // testPolicy has no jitter, and writes times as floats.
 func testPolicy() *policy {
 	store := new(queue.Store)
-	return &policy{maxRetries: 25, failure: store.FailurePatch, jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
+	return &policy{maxRetries: 25, failure: store.FailurePatch, again: store.Requeued, jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
 }
 
 func parse(t *testing.T, raw string) *queue.Job {

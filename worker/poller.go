@@ -12,13 +12,15 @@ import (
 const promotePage = 100
 
 // poller moves jobs that are due from the retry and schedule sets to their
-// queues. All processes of the fleet poll; the more there are, the less often
+// queues, and held jobs that this process can run. All processes of the fleet poll; the more there are, the less often
 // each does.
 type poller struct {
 	store    *queue.Store
 	outage   *outage
 	interval time.Duration // of the whole fleet, on average
 	fixed    time.Duration // of this process, if set
+
+	classes, queues []string // that this process serves: held jobs of both are for it to take out
 }
 
 // Run polls until ctx ends.
@@ -58,7 +60,8 @@ func (p *poller) poll(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	_, err := p.store.Release(calls, p.classes, p.queues, promotePage)
+	return err
 }
 
 // pause is Sidekiq's rule (sidekiq-wire 8.2): the average interval grows with

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -30,6 +31,9 @@ type processor struct {
 	jobLog   bool
 	onError  []ErrorHandler
 	onDeath  []DeathHandler
+	env      *environment
+	unknown  Unknown
+	batches  bool // jobs of Sidekiq Pro's batches may run
 
 	processed, failed atomic.Int64
 }
@@ -58,26 +62,29 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	}
 	class, _ := j.Unwrapped()
 	e := p.handlers[class]
-	log := p.log
-	if p.jobLog {
-		log = p.log.With(jobAttrs(j, d, s)...)
+	ctx := &jobContext{Context: epoch, job: j, env: p.env, log: withLevel(p.log, j), delivery: d, slot: s}
+	jobLog := p.jobLog && ctx.log.Enabled(epoch, slog.LevelInfo)
+	if e == nil {
+		if x, ok := p.unknown.settle(j, d, class, now); ok {
+			ctx.logger().Warn("its class is not known here", "unknown", p.unknown.String())
+			return x
+		}
 	}
 	if expired(j, now) {
-		log.Warn("expired: discarded")
+		ctx.logger().Warn("expired: discarded")
 		return queue.Settlement{Delivery: d, Action: queue.Done}
 	}
-	if p.jobLog {
-		log.Info("start")
+	if jobLog {
+		ctx.logger().Info("start")
 	}
-	ctx := &jobContext{Context: epoch, job: j}
 	err = p.execute(ctx, s, j, e, class, now)
 	elapsed := time.Since(now)
 	out := p.conclude(epoch, j, e, d, err)
-	s.end(elapsed, out.failed, e != nil) // an unknown class is in no metrics (sidekiq-wire 3.4)
+	s.end(elapsed, out.failed, e != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
 	ctx.end()
 	p.count(out)
-	if p.jobLog {
-		logOutcome(log, out, err, elapsed)
+	if jobLog {
+		logOutcome(ctx.logger(), out, err, elapsed)
 	}
 	if out.failed {
 		p.tellError(epoch, err, j)
@@ -85,13 +92,16 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	if out.died {
 		p.tellDeath(epoch, j, out, err)
 	}
-	return queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at}
+	return queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
 }
 
 func (p *processor) execute(ctx *jobContext, s *slot, j *queue.Job, e *entry, class string, now time.Time) error {
 	if e == nil {
 		s.begin(class, now, time.Time{})
 		return &UnknownClassError{class, p.classes}
+	}
+	if err := refusal(j, p.batches); err != nil {
+		return err
 	}
 	limit, cause := runLimit(j, e.Options, now)
 	s.begin(class, now, limit)
@@ -156,9 +166,9 @@ func (p *processor) conclude(epoch context.Context, j *queue.Job, e *entry, d *q
 }
 
 // count notes a run as Sidekiq does: a failure is processed too. A job that is
-// put back or put off has not been run.
+// put back or put off has not been run to an end.
 func (p *processor) count(out outcome) {
-	if out.action == queue.Requeue || out.action == queue.Schedule {
+	if out.action == queue.Requeue || out.action == queue.Schedule || out.action == queue.Forward {
 		return
 	}
 	p.processed.Add(1)
@@ -167,15 +177,33 @@ func (p *processor) count(out outcome) {
 	}
 }
 
-func jobAttrs(j *queue.Job, d *queue.Delivery, s *slot) []any {
+// jobAttrs are what a job's lines carry; fields of the payload only if it has
+// them.
+func jobAttrs(j *queue.Job, d *queue.Delivery, s *slot, fields []string) []any {
 	attrs := []any{"class", j.DisplayClass(), "jid", j.JID, "queue", d.Queue, "tid", s.tid}
-	if bid := j.String("bid"); bid != "" {
-		attrs = append(attrs, "bid", bid)
-	}
-	if tags := j.Tags(); len(tags) > 0 {
-		attrs = append(attrs, "tags", strings.Join(tags, ","))
+	for _, field := range fields {
+		if text := fieldText(j.Field(field)); text != "" {
+			attrs = append(attrs, field, text)
+		}
 	}
 	return attrs
+}
+
+// fieldText is a JSON token as a log shows it: a list joined with commas, a
+// string without its quotes.
+func fieldText(token string) string {
+	if token == "" || token == "null" {
+		return ""
+	}
+	var list []string
+	if json.Unmarshal([]byte(token), &list) == nil {
+		return strings.Join(list, ",")
+	}
+	var text string
+	if json.Unmarshal([]byte(token), &text) == nil {
+		return text
+	}
+	return token
 }
 
 func logOutcome(log *slog.Logger, out outcome, err error, elapsed time.Duration) {
@@ -183,6 +211,8 @@ func logOutcome(log *slog.Logger, out outcome, err error, elapsed time.Duration)
 	switch {
 	case out.action == queue.Requeue:
 		log.Info("interrupted: back to its queue")
+	case out.action == queue.Forward:
+		log.Info("interrupted between two steps: goes on later")
 	case out.action == queue.Schedule:
 		log.Info("snoozed", "until", out.at)
 	case !out.failed:

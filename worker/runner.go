@@ -71,10 +71,14 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 			}
 		}
 	}
-	r.owners = newOwnership(store, thisHost(), queues, c.Lease)
+	host := thisHost()
+	host.Classes = c.Mux.Classes()
+	r.owners = newOwnership(store, host, queues, c.Lease)
 	r.processor = &processor{handlers: c.Mux.wrapped(), classes: c.Mux.Classes(), log: c.Logger, jobLog: !c.NoJobLog,
 		onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
-		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, jitter: jitter, log: c.Logger}}
+		env:     &environment{store: store, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
+		unknown: c.Unknown, batches: c.AllowBatches,
+		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, again: store.Requeued, jitter: jitter, log: c.Logger}}
 	for i := range c.Capsules {
 		capsule := &c.Capsules[i]
 		p, s := newPool(capsule.Name, capsule.Concurrency), newSettler(store, r.outage)
@@ -109,6 +113,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	supportCtx, release := context.WithCancel(root)
 	defer func() { quiet(); abort(ErrShutdown); release() }()
 	r.owners.jobs = jobCtx
+	r.processor.env.quiet = intakeCtx.Done()
 	r.mu.Lock()
 	r.quiet = quiet
 	r.mu.Unlock()
@@ -156,7 +161,8 @@ func (r *Runner) start(ctx context.Context) error {
 
 // helpers are the rest of the intake: what brings jobs into the queues.
 func (r *Runner) helpers(intake *errgroup.Group, ctx context.Context) {
-	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed}
+	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
+		classes: r.config.Mux.Classes(), queues: r.owners.queues}
 	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
 		poison: queue.Poison{Times: max(r.config.Poison.Times, 0), Within: r.config.Poison.Within}}
 	intake.Go(func() error { return p.Run(ctx) })

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"strconv"
 	"sync"
 	"time"
@@ -193,44 +192,5 @@ func mergeMetrics(into, from map[string]*queue.ClassMetrics) {
 			into[class] = &queue.ClassMetrics{}
 		}
 		into[class].Merge(m)
-	}
-}
-
-// jobContext is a running job's context: done when the epoch is or when the job
-// has ended. Most handlers never ask, so the part that can be cancelled is made
-// when one does.
-type jobContext struct {
-	context.Context // the epoch's
-	job             *queue.Job
-
-	mu     sync.Mutex
-	inner  context.Context
-	cancel context.CancelCauseFunc
-	ended  bool
-}
-
-func (c *jobContext) lazy() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inner == nil {
-		c.inner, c.cancel = context.WithCancelCause(queue.WithJob(c.Context, c.job))
-		if c.ended {
-			c.cancel(context.Canceled)
-		}
-	}
-	return c.inner
-}
-
-func (c *jobContext) Done() <-chan struct{} { return c.lazy().Done() }
-func (c *jobContext) Err() error            { return c.lazy().Err() }
-func (c *jobContext) Value(key any) any     { return c.lazy().Value(key) }
-
-// end cancels what the handler may have left running.
-func (c *jobContext) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended = true
-	if c.cancel != nil {
-		c.cancel(context.Canceled)
 	}
 }

@@ -45,26 +45,11 @@ func (c *ctl) push(ctx context.Context, words []string) error {
 }
 
 func (c *ctl) pushOptions(o *queue.Options) error {
-	switch {
-	case c.delay != "" && c.at != "":
-		return errors.New("--in and --at exclude each other")
-	case c.delay != "":
-		d, err := time.ParseDuration(c.delay)
-		if err != nil {
-			return fmt.Errorf("--in %q: want a duration such as 90s or 2h", c.delay)
-		}
-		o.At = time.Now().Add(d)
-	case c.at != "":
-		t, err := time.Parse(time.RFC3339, c.at)
-		if err != nil {
-			seconds, serr := strconv.ParseFloat(c.at, 64)
-			if serr != nil {
-				return fmt.Errorf("--at %q: want a time such as 2026-11-22T11:08:00Z, or seconds since 1970", c.at)
-			}
-			t = queue.At(seconds, time.Now())
-		}
-		o.At = t
+	due, err := c.due()
+	if err != nil {
+		return err
 	}
+	o.At = due
 	switch n, err := strconv.Atoi(c.retry); {
 	case c.retry == "" || c.retry == "true":
 	case c.retry == "false":
@@ -75,6 +60,30 @@ func (c *ctl) pushOptions(o *queue.Options) error {
 		o.Retry = queue.RetryMax(n)
 	}
 	return nil
+}
+
+// due is what --in or --at say, or the zero time.
+func (c *ctl) due() (time.Time, error) {
+	switch {
+	case c.delay != "" && c.at != "":
+		return time.Time{}, errors.New("--in and --at exclude each other")
+	case c.delay != "":
+		d, err := time.ParseDuration(c.delay)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("--in %q: want a duration such as 90s or 2h", c.delay)
+		}
+		return time.Now().Add(d), nil
+	case c.at != "":
+		if t, err := time.Parse(time.RFC3339, c.at); err == nil {
+			return t, nil
+		}
+		seconds, err := strconv.ParseFloat(c.at, 64)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("--at %q: want a time such as 2026-11-22T11:08:00Z, or seconds since 1970", c.at)
+		}
+		return queue.At(seconds, time.Now()), nil
+	}
+	return time.Time{}, nil
 }
 
 func (c *ctl) stats(ctx context.Context, words []string) error {
@@ -135,14 +144,16 @@ func (c *ctl) queues(ctx context.Context, words []string) error {
 }
 
 func (c *ctl) oneQueue(ctx context.Context, words []string) error {
-	if len(words) != 1 {
-		return fmt.Errorf("%w: queue NAME: want one name", errUsage)
+	if len(words) == 0 || (len(words) > 1 && words[1] != "delete") || len(words) == 2 {
+		return fmt.Errorf("%w: queue NAME, or queue NAME delete JID…", errUsage)
 	}
 	name := words[0]
 	if !queue.ValidName(name) {
 		return fmt.Errorf("%w: queue %q: want 1 to 128 of A-Z a-z 0-9 _ . : -", errUsage, name)
 	}
 	switch {
+	case len(words) > 1:
+		return c.deleteFromQueue(ctx, name, words[2:])
 	case c.pause:
 		return c.done(c.store.Pause(ctx, name), "paused "+name)
 	case c.unpause:
@@ -169,6 +180,19 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 	return c.jobs(list, "WAITING")
 }
 
+func (c *ctl) deleteFromQueue(ctx context.Context, name string, jids []string) error {
+	for _, jid := range jids {
+		j, err := c.store.FindInQueue(ctx, name, jid)
+		if err == nil {
+			err = c.store.DeleteFromQueue(ctx, name, j.Raw())
+		}
+		if err := c.done(err, "delete "+jid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *ctl) offset() int64 { return int64(max(c.page, 1)-1) * pageSize }
 
 func (c *ctl) done(err error, what string) error {
@@ -184,26 +208,31 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 	if len(words) > 0 {
 		verb, words = words[0], words[1:]
 	}
-	ops := map[string]func(context.Context, ...queue.Entry) (int, error){"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
-	op := ops[verb]
+	ops := map[string]operation{"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
 	switch {
 	case verb == "list" && len(words) == 0:
-		page, err := set.Page(ctx, c.offset(), pageSize)
-		if err != nil {
-			return err
-		}
-		var list []row
-		for _, e := range page {
-			list = append(list, newRow(e.Raw, e.Job, e.At))
-		}
-		return c.jobs(list, "WHEN")
-	case op == nil:
-		return fmt.Errorf("%w: %s %s: want list, retry, kill or delete", errUsage, name, verb)
+		return c.list(ctx, set)
+	case verb == "show" && len(words) == 1:
+		return c.show(ctx, set, words[0])
+	case verb == "reschedule" && len(words) > 0 && name != "dead":
+		return c.reschedule(ctx, set, words)
 	case verb == "kill" && name == "dead":
 		return fmt.Errorf("%w: dead kill: they are dead already; delete removes them", errUsage)
-	case c.all == (len(words) > 0):
+	case ops[verb] == nil:
+		return fmt.Errorf("%w: %s %s: want list, show JID, retry, kill, delete or reschedule", errUsage, name, verb)
+	}
+	return c.change(ctx, name, set, verb, ops[verb], words)
+}
+
+// operation changes entries of a set, and returns how many were still there.
+type operation func(context.Context, ...queue.Entry) (int, error)
+
+// change applies an operation to the jobs that are named, or to all.
+func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb string, op operation, jids []string) error {
+	if c.all == (len(jids) > 0) {
 		return fmt.Errorf("%w: %s %s: want JIDs, or --all", errUsage, name, verb)
-	case c.all:
+	}
+	if c.all {
 		size, err := set.Size(ctx)
 		if err != nil {
 			return err
@@ -214,7 +243,7 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 		n, err := set.All(ctx, op)
 		return c.done(err, fmt.Sprintf("%s: %d jobs", verb, n))
 	}
-	for _, jid := range words {
+	for _, jid := range jids {
 		e, err := set.Find(ctx, jid)
 		if err != nil {
 			return err
@@ -230,9 +259,68 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 	return nil
 }
 
+func (c *ctl) list(ctx context.Context, set *queue.JobSet) error {
+	page, err := set.Page(ctx, c.offset(), pageSize)
+	if err != nil {
+		return err
+	}
+	var list []row
+	for _, e := range page {
+		list = append(list, newRow(e.Raw, e.Job, e.At))
+	}
+	return c.jobs(list, "WHEN")
+}
+
+// show prints one job with all its fields.
+func (c *ctl) show(ctx context.Context, set *queue.JobSet, jid string) error {
+	e, err := set.Find(ctx, jid)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(newRow(e.Raw, e.Job, e.At))
+	}
+	t := c.table()
+	t.row("when", e.At.UTC().Format(time.RFC3339))
+	for _, name := range e.Job.Fields() {
+		if name != "error_backtrace" {
+			t.row(name, e.Job.Field(name))
+		}
+	}
+	t.Flush()
+	for _, line := range e.Job.Backtrace() {
+		fmt.Fprintln(c.out, "   ", printable(line))
+	}
+	return nil
+}
+
+func (c *ctl) reschedule(ctx context.Context, set *queue.JobSet, jids []string) error {
+	due, err := c.due()
+	if err == nil && due.IsZero() {
+		err = errors.New("want --in or --at")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: reschedule: %w", errUsage, err)
+	}
+	for _, jid := range jids {
+		e, err := set.Find(ctx, jid)
+		if err == nil {
+			err = set.Reschedule(ctx, e, due)
+		}
+		if err := c.done(err, "reschedule "+jid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *ctl) processes(ctx context.Context, words []string) error {
 	if len(words) > 0 {
 		return fmt.Errorf("%w: processes takes no arguments", errUsage)
+	}
+	if c.clean {
+		n, err := c.store.CleanProcesses(ctx)
+		return c.done(err, fmt.Sprintf("%d dead processes are off the list (looked at once a minute in the whole fleet)", n))
 	}
 	list, err := c.store.Processes(ctx)
 	if err != nil {

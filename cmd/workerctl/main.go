@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/version"
@@ -25,10 +26,21 @@ const usage = `Usage: workerctl COMMAND [arguments] [flags]
   stats                           figures of the whole fleet (--days N for its history)
   queues                          all queues
   queue NAME                      the jobs of a queue; --pause, --unpause, --clear
+  queue NAME delete JID…          take jobs out of it
   retries [list]                  the retry set; likewise scheduled and dead
+  retries show JID                a job with all its fields and its backtrace
   retries retry|kill|delete JID…  one or some of them, or --all
-  processes                       the live processes, Ruby's too
+  retries reschedule JID…         make them due at another time: --in, --at
+  held [CLASS]                    jobs that workers put aside (--unknown hold), by class
+  held CLASS release|delete JID…  back to their queues, or away; one or some, or --all
+  processes                       the live processes, Ruby's too; --clean forgets dead ones
   busy                            the jobs that run now
+  metrics [CLASS]                 runs, failures and times by class; --since 1h
+  deploy [LABEL]                  mark a deploy on the metrics page (the commit of this
+                                  directory, if no label is given)
+  deploys                         the marks; --days N
+  iteration JID                   how far an iterable job is
+  cancel JID…                     stop iterable jobs, Ruby's too, between two steps
   quiet|stop|dump IDENTITY…       tell processes, or --all: take no more jobs,
                                   stop, write their stacks to their logs
   migrate                         create the tables of the jobs in Postgres
@@ -53,6 +65,8 @@ type ctl struct {
 
 	json, yes, all        bool
 	pause, unpause, clear bool
+	clean                 bool
+	since                 time.Duration
 	queue, jid, delay, at string
 	page, days            int
 	retry                 string
@@ -85,15 +99,17 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.BoolVar(&c.yes, "yes", false, "do not ask before a destructive --all or --clear")
 	f.BoolVar(&c.all, "all", false, "all jobs of the set, all processes")
 	f.StringVar(&c.queue, "queue", "default", "push: the `QUEUE`")
-	f.StringVar(&c.delay, "in", "", "push: due in a `DURATION`, such as 90s or 2h")
-	f.StringVar(&c.at, "at", "", "push: due at a `TIME`, RFC 3339 or seconds since 1970")
+	f.StringVar(&c.delay, "in", "", "push, reschedule: due in a `DURATION`, such as 90s or 2h")
+	f.StringVar(&c.at, "at", "", "push, reschedule: due at a `TIME`, RFC 3339 or seconds since 1970")
 	f.StringVar(&c.jid, "jid", "", "push: the job's id; pushed again within an hour it is not doubled")
 	f.StringVar(&c.retry, "retry", "", "push: how often it is retried: a number, or false")
 	f.BoolVar(&c.pause, "pause", false, "queue: workers leave it alone")
 	f.BoolVar(&c.unpause, "unpause", false, "queue: workers take from it again")
 	f.BoolVar(&c.clear, "clear", false, "queue: delete all its jobs")
 	f.IntVar(&c.page, "page", 1, "lists: the page, of 25 entries")
-	f.IntVar(&c.days, "days", 0, "stats: also the last days")
+	f.IntVar(&c.days, "days", 0, "stats: also the last days; deploys: of so many days (default 7)")
+	f.BoolVar(&c.clean, "clean", false, "processes: take those that no longer beat off the list")
+	f.DurationVar(&c.since, "since", time.Hour, "metrics: how far back, up to 72h; the histogram of a class up to 8h")
 	help := f.BoolP("help", "h", false, "print this and exit")
 	showVersion := f.BoolP("version", "V", false, "print the version and exit")
 	c.flags = f
@@ -122,7 +138,8 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 		"retries":   func(ctx context.Context, w []string) error { return c.set(ctx, "retries", c.store.RetrySet(), w) },
 		"scheduled": func(ctx context.Context, w []string) error { return c.set(ctx, "scheduled", c.store.ScheduleSet(), w) },
 		"dead":      func(ctx context.Context, w []string) error { return c.set(ctx, "dead", c.store.DeadSet(), w) },
-		"processes": c.processes, "busy": c.busy,
+		"processes": c.processes, "busy": c.busy, "held": c.held, "metrics": c.metrics,
+		"deploy": c.deploy, "deploys": c.deploys, "iteration": c.iteration, "cancel": c.cancel,
 		"quiet": func(ctx context.Context, w []string) error { return c.signal(ctx, "TSTP", w) },
 		"stop":  func(ctx context.Context, w []string) error { return c.signal(ctx, "TERM", w) },
 		"dump":  func(ctx context.Context, w []string) error { return c.signal(ctx, "TTIN", w) },

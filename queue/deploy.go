@@ -1,0 +1,76 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	deployLock = time.Minute
+	marksLife  = 90 * 24 * time.Hour
+)
+
+// Mark is a deploy, as the metrics page shows it.
+type Mark struct {
+	At    time.Time `json:"at"` // to the minute
+	Label string    `json:"label"`
+}
+
+// MarkDeploy puts a deploy on the metrics page. made is false if the same label
+// was marked less than a minute ago: every machine of a fleet may mark the
+// deploy, and it counts once (sidekiq-wire 11.3).
+func (s *Store) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool, err error) {
+	if strings.TrimSpace(label) == "" {
+		return false, &InvalidError{"label", "a deploy needs a label, such as a commit"}
+	}
+	at = at.UTC().Truncate(time.Minute)
+	stamp := at.Format(time.RFC3339)
+	made, err = s.rdb.SetNX(ctx, s.ks.key("deploylock-"+label), stamp, deployLock).Result()
+	if err != nil || !made {
+		return false, wrapDeploy(err)
+	}
+	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		key := s.marksKey(at)
+		p.HSetNX(ctx, key, stamp, label)
+		p.Expire(ctx, key, marksLife)
+		return nil
+	})
+	return err == nil, wrapDeploy(err)
+}
+
+func wrapDeploy(err error) error {
+	if err != nil {
+		return fmt.Errorf("deploy: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) marksKey(day time.Time) string {
+	return s.ks.key(day.UTC().Format("20060102") + "-marks")
+}
+
+// Marks lists the deploys of the last days, the oldest first. 90 days are kept.
+func (s *Store) Marks(ctx context.Context, days int, now time.Time) ([]Mark, error) {
+	if days < 1 || days > 90 {
+		return nil, fmt.Errorf("deploy: %d days: want 1 to 90", days)
+	}
+	var list []Mark
+	for i := range days {
+		h, err := s.rdb.HGetAll(ctx, s.marksKey(now.AddDate(0, 0, -i))).Result()
+		if err != nil {
+			return nil, wrapDeploy(err)
+		}
+		for stamp, label := range h {
+			if at, err := time.Parse(time.RFC3339, stamp); err == nil {
+				list = append(list, Mark{at, label})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Mark) int { return a.At.Compare(b.At) })
+	return list, nil
+}
