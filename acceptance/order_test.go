@@ -5,33 +5,35 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kyujobs/kyu/internal/harness"
 )
 
 var fourQueues = []string{"default", "push", "mailers", "pull"}
 
 // rubyPushes pushes n ledger jobs to each of the four queues from Ruby, the least
 // important first. Ids are queue-number.
-func rubyPushes(s *site, n int, ms int) {
+func rubyPushes(s *harness.Site, n int, ms int) {
 	s.Helper()
 	var jobs [][]any
 	for i := len(fourQueues) - 1; i >= 0; i-- {
 		for k := range n {
-			jobs = append(jobs, []any{fourQueues[i], "Test::Ledger", []any{s.ledgerPath(), fmt.Sprintf("%s-%d", fourQueues[i], k), ms}})
+			jobs = append(jobs, []any{fourQueues[i], "Test::Ledger", []any{s.LedgerPath(), fmt.Sprintf("%s-%d", fourQueues[i], k), ms}})
 		}
 	}
 	var jids []string
-	s.ruby().ask(&jids, map[string]any{"op": "push", "jobs": jobs})
+	s.Ruby().Do(&jids, `q[0].map { |queue, klass, args| Sidekiq::Client.push("queue" => queue, "class" => klass, "args" => args) }`, jobs)
 	if len(jids) != 4*n {
 		s.Fatalf("ruby pushed %d jobs", len(jids))
 	}
 }
 
 func TestRubysJobsRunInStrictOrderOneByOne(t *testing.T) {
-	s := newSite(t)
+	s := harness.New(t)
 	rubyPushes(s, 250, 0)
-	w := s.worker("-c", "1")
-	s.until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.ledger(); return len(ends) == 1000 })
-	_, _, order := s.ledger()
+	w := s.Worker("-c", "1")
+	s.Until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.Ledger(); return len(ends) == 1000 })
+	_, _, order := s.Ledger()
 	var want []string
 	for _, q := range fourQueues {
 		for k := range 250 {
@@ -43,17 +45,17 @@ func TestRubysJobsRunInStrictOrderOneByOne(t *testing.T) {
 			t.Fatalf("place %d: %s, want %s", i, order[i], want[i])
 		}
 	}
-	if !w.says("mode=strict") {
+	if !w.Says("mode=strict") {
 		t.Error("the mode is not printed at boot")
 	}
 }
 
 func TestWithManyThreadsNoLowerQueueStartsWhileAHigherOneHasJobs(t *testing.T) {
-	s := newSite(t)
+	s := harness.New(t)
 	rubyPushes(s, 250, 2)
-	s.worker("-c", "15")
-	s.until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.ledger(); return len(ends) == 1000 })
-	_, _, order := s.ledger()
+	s.Worker("-c", "15")
+	s.Until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.Ledger(); return len(ends) == 1000 })
+	_, _, order := s.Ledger()
 	rank := map[string]int{}
 	for i, q := range fourQueues {
 		rank[q] = i

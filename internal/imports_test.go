@@ -15,11 +15,12 @@ var allowed = map[string]string{
 	"cmd/workerctl":      "queue database",
 	"examples/hello":     "cli worker",
 	"examples/demo":      "cli queue worker",
-	"internal/testjobs":  "worker",
+	"internal/testjobs":  "queue worker",
 	"internal/redistest": "queue internal/testwait",
 	"internal/pgtest":    "internal/redistest internal/testwait",
 	"internal/env":       "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
-	"internal": "", "acceptance": "",
+	"internal/harness": "internal/redistest internal/testwait queue",
+	"internal":         "", "acceptance": "", "interop": "",
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -27,11 +27,17 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
 	worker.Handle(m, "Test::CPU", burn)
-	worker.Handle(m, "Test::Fail", func(_ context.Context, text string) error { return errors.New(text) })
+	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} { // Ruby's options differ, the job does not
+		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
+	}
 	worker.Handle(m, "Test::Panic", func(_ context.Context, text string) error { panic(text) })
 	worker.Handle(m, "Test::Exit", func(_ context.Context, code int) error { os.Exit(code); return nil })
 	worker.Handle(m, "Test::Hang", func(context.Context, []json.RawMessage) error { select {} },
 		worker.Options{Timeout: time.Second})
+	worker.Handle(m, "Test::Record", func(ctx context.Context, _ []json.RawMessage) error { return record(ctx, "run") })
+	worker.Handle(m, "Test::Slow", slow)
+	worker.Handle(m, "Test::Flaky", flaky)
+	worker.HandleIterable(m, "Test::Iter", iter)
 	worker.Handle(m, "Test::Ledger", ledger)
 	worker.Handle(m, "Test::Stamp", stamp)
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
@@ -68,13 +74,7 @@ type stampArgs struct {
 // stamp writes how many microseconds after its push it was started.
 func stamp(_ context.Context, a stampArgs) error {
 	waited := time.Now().UnixMicro() - a.Pushed
-	f, err := os.OpenFile(a.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = fmt.Fprintln(f, waited)
-	return err
+	return appendLine(a.Path, fmt.Sprint(waited))
 }
 
 type ledgerArgs struct {
@@ -83,21 +83,13 @@ type ledgerArgs struct {
 	MS   int64
 }
 
-// ledger writes "start ID" and, after sleeping, "end ID": each with one write to
-// a file opened for appending, so that lines of several processes do not mix
-// and what was written survives a kill.
+// ledger writes "start ID" and, after sleeping, "end ID".
 func ledger(ctx context.Context, a ledgerArgs) error {
-	f, err := os.OpenFile(a.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := fmt.Fprintf(f, "start %s\n", a.ID); err != nil {
+	if err := appendLine(a.Path, "start "+a.ID); err != nil {
 		return err
 	}
 	if err := sleep(ctx, time.Duration(a.MS)*time.Millisecond); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "end %s\n", a.ID)
-	return err
+	return appendLine(a.Path, "end "+a.ID)
 }

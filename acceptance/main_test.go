@@ -1,0 +1,11 @@
+// Package acceptance runs the built programs as real processes, on real servers,
+// and shows what the project promises.
+package acceptance
+
+import (
+	"testing"
+
+	"github.com/kyujobs/kyu/internal/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m, "./cmd/worker", "./cmd/workerctl", "./examples/hello") }

@@ -1,0 +1,72 @@
+# Runs Ruby code that a Go test sends, one JSON object a line: {"code", "q"}, and
+# answers with {"ok"} or {"error", "backtrace"}. At hand are a real Sidekiq client,
+# its API and its web page. REDIS_URL says where.
+$VERBOSE = nil
+require "json"
+require "rack"
+require "sidekiq"
+require "sidekiq/api"
+require "sidekiq/web"
+require_relative "jobs"
+
+Sidekiq.configure_client { |c| c.redis = { url: ENV.fetch("REDIS_URL") } }
+Sidekiq.logger.level = Logger::ERROR
+
+SESSION = {}
+APP = Rack::Builder.new do
+  use(Class.new do
+    def initialize(app) = @app = app
+    def call(env)
+      env["rack.session"] = SESSION
+      @app.call(env)
+    end
+  end)
+  run Sidekiq::Web.new
+end.to_app
+WEB = Rack::MockRequest.new(APP)
+
+def get(path)
+  r = WEB.get(path)
+  { status: r.status, body: r.body }
+end
+
+def post(path, params)
+  token = WEB.get("/busy").body[/name=['"]authenticity_token['"] value=['"]([^'"]+)/, 1]
+  r = WEB.post(path, params: params.merge("authenticity_token" => token), "HTTP_SEC_FETCH_SITE" => "same-origin")
+  { status: r.status }
+end
+
+# An entry of a sorted set, as Ruby's API reads it.
+def entry(e)
+  { jid: e.jid, class: e.klass, queue: e.queue, args: e.args, at: e.at.to_f, error_class: e["error_class"],
+    error_message: e["error_message"], retry_count: e["retry_count"], backtrace: e.error_backtrace, tags: e.tags,
+    failed_at: e["failed_at"], retry: e["retry"], same_bytes: same_bytes?(e.value) }
+end
+
+def entries(set) = set.map { |e| entry(e) }
+def retries = entries(Sidekiq::RetrySet.new)
+def dead = entries(Sidekiq::DeadSet.new)
+def scheduled = entries(Sidekiq::ScheduledSet.new)
+def same_bytes?(raw) = JSON.generate(JSON.parse(raw)) == raw
+def redis(*command) = Sidekiq.redis { |c| c.call(command) }
+
+def processes
+  Sidekiq::ProcessSet.new.map do |p|
+    { identity: p.identity, concurrency: p["concurrency"], busy: p["busy"], queues: p["queues"], tag: p.tag, labels: p.labels, quiet: p.stopping? }
+  end
+end
+
+def work
+  Sidekiq::WorkSet.new.map { |process, tid, w| { process: process, tid: tid, queue: w["queue"], jid: w["payload"]["jid"], run_at: w["run_at"] } }
+end
+
+$stdout.sync = true
+$stdin.each_line do |line|
+  begin
+    request = JSON.parse(line)
+    q = request["q"]
+    $stdout.puts JSON.generate({ ok: eval(request["code"], binding) })
+  rescue Exception => e
+    $stdout.puts JSON.generate({ error: "#{e.class}: #{e.message}", backtrace: (e.backtrace || []).first(5) })
+  end
+end

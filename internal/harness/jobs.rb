@@ -1,0 +1,83 @@
+# The Test:: jobs for Ruby's Sidekiq: the same names as in internal/testjobs. Each
+# run is a line in the file TEST_RECORD.
+require "json"
+require "sidekiq"
+require "sidekiq/api" # the web page unwraps with it
+
+Sidekiq.configure_server do |c|
+  c.redis = { url: ENV.fetch("REDIS_URL") }
+  Sidekiq.options[:poll_interval_average] = 1
+  Sidekiq.options[:dead_max_jobs] = ENV["DEAD_MAX"].to_i if ENV["DEAD_MAX"]
+  c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
+  c.server_middleware { |chain| chain.add(Record) }
+end
+
+# Server middleware: keeps what the job's hash holds.
+class Record
+  def self.line(event, jid, args, job)
+    types = args.map { |a| a.class.name }
+    text = JSON.generate({ by: "ruby", event: event, jid: jid, args: args, types: types, attrs: job && job["cattr"], job: job })
+    File.open(ENV.fetch("TEST_RECORD"), "a") { |f| f.syswrite(text + "\n") }
+  end
+
+  def call(_worker, job, _queue)
+    Thread.current[:job] = job
+    yield
+  end
+end
+
+module Test
+  class Base
+    include Sidekiq::Worker
+
+    def line(event, args) = ::Record.line(event, jid, args, Thread.current[:job])
+  end
+
+  class NoOp < Base
+    def perform(*) = nil
+  end
+
+  class Record < Base
+    def perform(*args) = line("run", args)
+  end
+
+  class Slow < Base
+    def perform(ms)
+      line("run", [ms])
+      sleep(ms / 1000.0)
+      line("end", [ms])
+    end
+  end
+
+  class Fail < Base
+    def perform(text)
+      line("run", [text])
+      raise ArgumentError, text
+    end
+  end
+
+  class NoRetry < Fail
+    sidekiq_options retry: false
+  end
+
+  class Zero < Fail
+    sidekiq_options retry: 0
+  end
+
+  # Fails the first `times` times that the id comes, whoever runs it.
+  class Flaky < Base
+    def perform(path, id, times)
+      File.open(path, "a") { |f| f.syswrite("start #{id}\n") }
+      raise "not yet" if (Thread.current[:job]["retry_count"] || -1) + 1 < times
+      File.open(path, "a") { |f| f.syswrite("end #{id}\n") }
+    end
+  end
+
+  class Ledger < Base
+    def perform(path, id, ms)
+      File.open(path, "a") { |f| f.syswrite("start #{id}\n") }
+      sleep(ms / 1000.0)
+      File.open(path, "a") { |f| f.syswrite("end #{id}\n") }
+    end
+  end
+end

@@ -1,0 +1,125 @@
+package harness
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a running program.
+type Process struct {
+	Done chan struct{} // closed when it has ended
+
+	site *Site
+	cmd  *exec.Cmd
+	log  *lockedBuffer
+}
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Worker starts a worker with the test jobs.
+func (s *Site) Worker(args ...string) *Process {
+	s.Helper()
+	return s.Start(filepath.Join(Bin, "worker"), append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
+}
+
+// Start starts a program. It is killed with the test.
+func (s *Site) Start(program string, args ...string) *Process {
+	s.Helper()
+	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(lockedBuffer), Done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "TEST_RECORD="+s.RecordPath(),
+		"DATABASE_URL=", "DB_HOST=", "DB_NAME=", "DB_USER=")
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	go func() {
+		p.cmd.Wait()
+		close(p.Done)
+	}()
+	s.Cleanup(func() {
+		p.Kill()
+		if s.Failed() {
+			s.Logf("%s %s:\n%s", program, strings.Join(args, " "), tail(p.Log()))
+		}
+	})
+	return p
+}
+
+func tail(text string) string {
+	if len(text) > 6000 {
+		text = "…" + text[len(text)-6000:]
+	}
+	return text
+}
+
+// Log is what the program has printed so far.
+func (p *Process) Log() string { return p.log.String() }
+
+// Says reports whether the program has printed text.
+func (p *Process) Says(text string) bool { return strings.Contains(p.Log(), text) }
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal.
+func (p *Process) Signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
+
+// Kill ends the process as kill -9 does.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.Done
+}
+
+// Exit waits for the end and gives the code.
+func (p *Process) Exit(limit time.Duration) int {
+	p.site.Helper()
+	select {
+	case <-p.Done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(limit):
+		p.site.Fatalf("still running after %v", limit)
+		return -1
+	}
+}
+
+// Stop tells the process to end, and gives its exit code.
+func (p *Process) Stop() int {
+	p.site.Helper()
+	p.Signal(syscall.SIGTERM)
+	return p.Exit(40 * time.Second)
+}
+
+// Identity is the running worker's, as Redis knows it: the only one there is.
+func (p *Process) Identity() (id string) {
+	p.site.Helper()
+	p.site.Until(10*time.Second, "it is registered", func() bool {
+		list, err := p.site.Store.Processes(p.site.Context())
+		if err == nil && len(list) > 0 {
+			id = list[0].Identity
+		}
+		return id != ""
+	})
+	return id
+}

@@ -1,0 +1,153 @@
+package harness
+
+import (
+	"bufio"
+	_ "embed"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// driver.rb is a Ruby process with Sidekiq's client, API and web page that runs
+// what it is sent; jobs.rb are the classes of the Test:: jobs.
+var (
+	//go:embed driver.rb
+	driver string
+	//go:embed jobs.rb
+	jobs string
+)
+
+// sidekiqBin is where Debian keeps the command.
+const sidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
+
+// Ruby is the driver process.
+type Ruby struct {
+	site *Site
+	in   io.WriteCloser
+	out  *bufio.Scanner
+}
+
+// Ruby starts a driver.
+func (s *Site) Ruby() *Ruby {
+	s.Helper()
+	s.write("jobs.rb", jobs)
+	cmd := exec.Command("ruby", s.write("driver.rb", driver))
+	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "TEST_RECORD="+s.RecordPath())
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		s.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.Fatalf("ruby does not start: %v: is it installed? (make deps)", err)
+	}
+	s.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	r := &Ruby{s, in, bufio.NewScanner(out)}
+	r.out.Buffer(nil, 16<<20)
+	return r
+}
+
+// With is the same driver for a subtest.
+func (r *Ruby) With(s *Site) *Ruby { return &Ruby{s, r.in, r.out} }
+
+func (s *Site) write(name, text string) string {
+	s.Helper()
+	path := filepath.Join(s.Dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		s.Fatal(err)
+	}
+	return path
+}
+
+// Do runs Ruby code in the driver and decodes its value into out, unless that is
+// nil. In the code, q holds params.
+func (r *Ruby) Do(out any, code string, params ...any) {
+	r.site.Helper()
+	if text := r.try(out, code, params...); text != "" {
+		r.site.Fatalf("ruby: %s\n%s", code, text)
+	}
+}
+
+// Fails runs Ruby code that must raise, and gives the error.
+func (r *Ruby) Fails(code string, params ...any) string {
+	r.site.Helper()
+	text := r.try(nil, code, params...)
+	if text == "" {
+		r.site.Errorf("ruby: %s: did not raise", code)
+	}
+	return text
+}
+
+func (r *Ruby) try(out any, code string, params ...any) string {
+	r.site.Helper()
+	b, err := json.Marshal(map[string]any{"code": code, "q": params})
+	if err != nil {
+		r.site.Fatal(err)
+	}
+	if _, err := r.in.Write(append(b, '\n')); err != nil {
+		r.site.Fatal(err)
+	}
+	if !r.out.Scan() {
+		r.site.Fatal("ruby has ended: ", r.out.Err())
+	}
+	var answer struct {
+		OK        json.RawMessage `json:"ok"`
+		Error     string          `json:"error"`
+		Backtrace []string        `json:"backtrace"`
+	}
+	if err := json.Unmarshal(r.out.Bytes(), &answer); err != nil {
+		r.site.Fatal(err)
+	}
+	if answer.Error != "" {
+		return answer.Error + "\n" + strings.Join(answer.Backtrace, "\n")
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer.OK, out); err != nil {
+			r.site.Fatalf("ruby: %s answered %.300s: %v", code, answer.OK, err)
+		}
+	}
+	return ""
+}
+
+// Page is an answer of Sidekiq's web page.
+type Page struct {
+	Status int
+	Body   string
+}
+
+// Get reads a page.
+func (r *Ruby) Get(path string) (p Page) {
+	r.site.Helper()
+	r.Do(&p, `get(q[0])`, path)
+	return p
+}
+
+// Post presses a button of the page, which must answer with a redirect.
+func (r *Ruby) Post(path string, params map[string]any) {
+	r.site.Helper()
+	var p Page
+	if r.Do(&p, `post(q[0], q[1])`, path, params); p.Status != 302 {
+		r.site.Errorf("POST %s %v: %d", path, params, p.Status)
+	}
+}
+
+// Sidekiq starts the real Ruby worker on the site's Redis, with the Test:: jobs,
+// and waits until it is up. It polls the sets about once a second.
+func (s *Site) Sidekiq(args ...string) *Process {
+	s.Helper()
+	s.write("jobs.rb", jobs)
+	p := s.Start("ruby", append([]string{sidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
+	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("Starting processing") })
+	return p
+}
