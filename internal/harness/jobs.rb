@@ -2,15 +2,9 @@
 # run is a line in the file TEST_RECORD.
 require "json"
 require "sidekiq"
-require "sidekiq/api" # the web page unwraps with it
+require "sidekiq/api"
 
-Sidekiq.configure_server do |c|
-  c.redis = { url: ENV.fetch("REDIS_URL") }
-  Sidekiq.options[:poll_interval_average] = 1
-  Sidekiq.options[:dead_max_jobs] = ENV["DEAD_MAX"].to_i if ENV["DEAD_MAX"]
-  c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
-  c.server_middleware { |chain| chain.add(Record) }
-end
+Redis.silence_deprecations = true
 
 # Server middleware: keeps what the job's hash holds.
 class Record
@@ -24,6 +18,15 @@ class Record
     Thread.current[:job] = job
     yield
   end
+end
+
+Sidekiq.configure_server do |c|
+  c.redis = { url: ENV.fetch("REDIS_URL") }
+  Sidekiq.options[:poll_interval_average] = 1
+  c.on(:startup) { $stdout.write("the jobs are loaded\n"); $stdout.flush }
+  Sidekiq.options[:dead_max_jobs] = ENV["DEAD_MAX"].to_i if ENV["DEAD_MAX"]
+  c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
+  c.server_middleware { |chain| chain.add(Record) }
 end
 
 module Test

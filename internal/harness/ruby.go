@@ -148,6 +148,6 @@ func (s *Site) Sidekiq(args ...string) *Process {
 	s.Helper()
 	s.write("jobs.rb", jobs)
 	p := s.Start("ruby", append([]string{sidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
-	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("Starting processing") })
+	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("the jobs are loaded") })
 	return p
 }

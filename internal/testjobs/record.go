@@ -1,6 +1,7 @@
 package testjobs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,13 +30,15 @@ func record(ctx context.Context, event string) error {
 	for _, a := range list {
 		types = append(types, rubyType(string(a)))
 	}
-	line, err := json.Marshal(map[string]any{"by": "go", "event": event, "jid": j.JID, "args": args, "types": types,
-		"attrs": j.CurrentAttributes(), "job": json.RawMessage(j.Raw())})
-	if err != nil {
+	var line bytes.Buffer
+	e := json.NewEncoder(&line)
+	e.SetEscapeHTML(false) // the arguments as they came
+	if err := e.Encode(map[string]any{"by": "go", "event": event, "jid": j.JID, "args": args, "types": types,
+		"attrs": j.CurrentAttributes(), "job": json.RawMessage(j.Raw())}); err != nil {
 		return err
 	}
 	worker.LogFrom(ctx).Debug("recorded", "event", event)
-	return appendLine(path, string(line))
+	return appendLine(path, strings.TrimSpace(line.String()))
 }
 
 // rubyType is the class that Ruby would give a JSON token.
