@@ -40,8 +40,8 @@ const (
 	// finishWithin is how long a stop waits for Redis to take the bells down.
 	finishWithin = 2 * time.Second
 	// turnEvery is how often the loop turns over when nothing happens, to show
-	// that it lives.
-	turnEvery = 2 * time.Second
+	// that it lives: a watchdog of a second must not bark.
+	turnEvery = time.Second / 2
 )
 
 // fetcher takes jobs for a capsule: as many as it has free threads, never more.

@@ -21,8 +21,8 @@ var (
 	jobs string
 )
 
-// sidekiqBin is where Debian keeps the command.
-const sidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
+// SidekiqBin is where Debian keeps the command.
+const SidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
 
 // Ruby is the driver process.
 type Ruby struct {
@@ -136,6 +136,9 @@ func (r *Ruby) Get(path string) (p Page) {
 // Post presses a button of the page, which must answer with a redirect.
 func (r *Ruby) Post(path string, params map[string]any) {
 	r.site.Helper()
+	if params == nil {
+		params = map[string]any{}
+	}
 	var p Page
 	if r.Do(&p, `post(q[0], q[1])`, path, params); p.Status != 302 {
 		r.site.Errorf("POST %s %v: %d", path, params, p.Status)
@@ -147,7 +150,7 @@ func (r *Ruby) Post(path string, params map[string]any) {
 func (s *Site) Sidekiq(args ...string) *Process {
 	s.Helper()
 	s.write("jobs.rb", jobs)
-	p := s.Start("ruby", append([]string{sidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
+	p := s.Start("ruby", append([]string{SidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
 	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("the jobs are loaded") })
 	return p
 }

@@ -30,6 +30,7 @@ func Register(m *worker.Mux, db Sleeper) {
 	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} { // Ruby's options differ, the job does not
 		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
 	}
+	worker.Handle(m, "Test::FailAfter", failAfter)
 	worker.Handle(m, "Test::Panic", func(_ context.Context, text string) error { panic(text) })
 	worker.Handle(m, "Test::Exit", func(_ context.Context, code int) error { os.Exit(code); return nil })
 	worker.Handle(m, "Test::Hang", func(context.Context, []json.RawMessage) error { select {} },
@@ -43,6 +44,18 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
 		return db.Sleep(ctx, a.duration())
 	})
+}
+
+type failAfterArgs struct {
+	MS   int64
+	Text string
+}
+
+func failAfter(ctx context.Context, a failAfterArgs) error {
+	if err := sleep(ctx, time.Duration(a.MS)*time.Millisecond); err != nil {
+		return err
+	}
+	return errors.New(a.Text)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
