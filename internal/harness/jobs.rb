@@ -44,6 +44,9 @@ module Test
     def perform(*args) = line("run", args)
   end
 
+  class RubyOnly < Record # Go has no handler for it
+  end
+
   class Slow < Base
     def perform(ms)
       line("run", [ms])
