@@ -28,6 +28,8 @@ func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
 	w := s.Worker("-c", "2")
 	s.Until(10*time.Second, "failed", func() bool { return s.Card("retry") == 1 && s.Card("dead") == 1 })
 	s.OK("error: boom", "retries")
+	s.OK("retry_count", "retries", "show", jid)
+	s.OK("reschedule "+jid, "retries", "reschedule", jid, "--in", "1h")
 	s.OK("error: dead", "dead", "list")
 	if s.Raw.LLen(t.Context(), "queue:pull").Val() != 1 {
 		t.Error("a paused queue was served")
@@ -74,6 +76,14 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"push A [] --retry maybe":  "want a number",
 		"retries explode x":        "want list, show JID, retry",
 		"retries retry":            "want JIDs, or --all",
+		"retries reschedule x":     "want --in or --at",
+		"queue a delete":           "queue NAME delete JID",
+		"held A drop x":            "want release or delete",
+		"metrics A B":              "one class at most",
+		"metrics --since 100h":     "at most 72h",
+		"metrics A --since 9h":     "at most 8h",
+		"cancel":                   "want jobs",
+		"iteration":                "want one job",
 		"dead kill x":              "dead already",
 		"quiet":                    "want identities",
 		"queue a/b":                "want 1 to 128",
@@ -83,7 +93,8 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 			t.Errorf("workerctl %s: exit %d, want 2 and %q in\n%s", args, code, want, out)
 		}
 	}
-	for args, want := range map[string]string{"retries retry nobody": "not found", "quiet nobody": "not found"} {
+	for args, want := range map[string]string{"retries retry nobody": "not found", "quiet nobody": "not found", "iteration nobody": "not found",
+		"queue a delete nobody": "not found", "retries show nobody": "not found"} {
 		if out, code := s.Ctl("", strings.Fields(args)...); code != 1 || !strings.Contains(out, want) {
 			t.Errorf("workerctl %s: exit %d\n%s", args, code, out)
 		}
@@ -132,9 +143,20 @@ func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
 	s.OK("", "push", "Test::Fail", `["x"]`)
 	s.OK("", "push", "Test::Fail", `["x"]`, "--retry", "0", "--queue", "pull")
 	s.OK("", "push", "Test::NoOp", "--in", "1h")
-	w := s.Worker("-c", "3")
+	w := s.Worker("-c", "3", "--sidekiq7-metrics", "--unknown", "hold")
 	s.Until(10*time.Second, "failed", func() bool { return s.Card("retry") == 1 && s.Card("dead") == 1 })
 	s.OK("", "push", "Test::NoOp", "--queue", "push") // through a bell
+	s.OK("", "push", "Nobody::Knows")
+	s.Until(10*time.Second, "held", func() bool { return s.Card("kyu:hold:Nobody::Knows") == 1 })
+	s.OK("Nobody::Knows", "held")
+	s.OK("release: 1 jobs", "held", "Nobody::Knows", "release", "--all", "--yes")
+	s.OK("", "push", "Test::Iter", `[10000, 20]`, "--jid", "iter")
+	s.OK("cancelled iter", "cancel", "iter")
+	s.OK("marked: v1", "deploy", "v1")
+	s.OK("v1", "deploys")
+	s.Until(10*time.Second, "cancelled", func() bool { return s.Raw.Exists(t.Context(), "it-iter").Val() == 0 })
+	s.Until(10*time.Second, "measured", func() bool { out, _ := s.Ctl("", "metrics"); return strings.Contains(out, "Test::NoOp") })
+	s.OK("BELOW", "metrics", "Test::NoOp")
 	s.Until(10*time.Second, "done", func() bool { return w.Says("queue=push") && s.Waiting() == 0 && s.InFlight() == 0 })
 	s.OK("retry: 1 jobs", "retries", "retry", "--all", "--yes")
 	s.OK("kyu", "processes")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
@@ -114,6 +115,28 @@ capsules:
 		if !strings.Contains(strings.Join(s.warnings, "\n")+"nothing to require", want) {
 			t.Errorf("no warning of %s: %v", want, s.warnings)
 		}
+	}
+}
+
+func TestWhatIsSharedWithSidekiqIsSetByFlagsOrFile(t *testing.T) {
+	s := resolved(t, "unknown: hold\ntimestamps: millis\nallow_batches: true\nsidekiq7_metrics: true\nmax_iteration_runtime: 90\nlogged_job_attributes: [trace]\n", nil)
+	if s.problems != nil || s.worker.Unknown.String() != "hold" || s.redis.Timestamps != queue.Millis || !s.worker.AllowBatches || !s.redis.Metrics7 ||
+		s.worker.MaxIteration != 90*time.Second || len(s.worker.LogAttributes) != 1 || len(s.warnings) != 0 {
+		t.Errorf("%v %+v %v", s.problems, s.worker, s.warnings)
+	}
+	s = resolved(t, "unknown: hold\n", map[string]string{"REDIS_NAMESPACE": "mastodon"}, "--unknown", "forward:ruby", "--timestamps", "float", "--sidekiq7-metrics")
+	if s.problems != nil || s.worker.Unknown.String() != "forward:ruby" || s.redis.Timestamps != queue.Float || !s.redis.Metrics7 || s.redis.Namespace != "mastodon" {
+		t.Errorf("%v %+v", s.problems, s.redis)
+	}
+	s = resolved(t, "allow_batches: perhaps\n", map[string]string{"REDIS_NAMESPACE": "a b"}, "--unknown", "drop", "--timestamps", "hours")
+	for _, want := range []string{`"perhaps": want true or false`, `REDIS_NAMESPACE="a b"`, `"drop": want retry, hold or forward:QUEUE`, `"hours": want float, millis or mirror`} {
+		if s.problems == nil || !strings.Contains(s.problems.Error(), want) {
+			t.Errorf("no %s in %v", want, s.problems)
+		}
+	}
+	s = resolved(t, "", nil, "-q", "a", "--unknown", "forward:a")
+	if s.problems == nil || !strings.Contains(s.problems.Error(), "come back for ever") {
+		t.Error(s.problems)
 	}
 }
 

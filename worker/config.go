@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 	}
 	names := map[string]bool{}
 	for _, capsule := range c.Capsules {
-		if slices.Contains(capsule.names(), c.Unknown.forward) {
+		if c.Unknown.forward != "" && slices.Contains(capsule.names(), c.Unknown.forward) {
 			problems = append(problems, fmt.Errorf("unknown classes are forwarded to the queue %s, which this worker serves itself: they would come back for ever", c.Unknown.forward))
 		}
 		if names[capsule.Name] {
