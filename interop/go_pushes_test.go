@@ -191,7 +191,7 @@ func sameBytes(k *kase) {
 		store = k.Server.Store(func(c *queue.Config) { c.Timestamps = queue.Millis })
 	}
 	jid, err := queue.NewClient(store).Push(k.Context(), "Test::Record",
-		[]any{1, -0.0, 2.5, 1795345820.0, "é<b>&/\u2028\u2029\x7f\n\x01\"\\", nil, true, []any{}, map[string]any{"k": []any{map[string]any{}}}},
+		[]any{1, math.Copysign(0, -1), 2.5, 1795345820.0, "é<b>&/\u2028\u2029\x7f\n\x01\"\\", nil, true, []any{}, map[string]any{"k": []any{map[string]any{}}}},
 		queue.Options{Tags: []string{"t"}, Extra: map[string]any{"locale": "ja"}})
 	if err != nil {
 		k.Fatal(err)
@@ -201,7 +201,7 @@ func sameBytes(k *kase) {
 		k.Errorf("jid %q", jid)
 	}
 	number := map[int]string{6: `\d{10}\.\d{1,6}`, 7: `\d{10}\.\d{1,6}`, 8: `\d{13}`}[k.v]
-	want := `^\{"retry":true,"queue":"default","class":"Test::Record","args":\[1,0\.0,2\.5,1795345820\.0,"é<b>&/` + "\u2028\u2029\x7f" +
+	want := `^\{"retry":true,"queue":"default","class":"Test::Record","args":\[1,-0\.0,2\.5,1795345820\.0,"é<b>&/` + "\u2028\u2029\x7f" +
 		`\\n\\u0001\\"\\\\",null,true,\[\],\{"k":\[\{\}\]\}\],"jid":"` + jid + `","created_at":` + number + `,"tags":\["t"\],"locale":"ja","enqueued_at":` + number + `\}$`
 	if !regexp.MustCompile(want).MatchString(raw) {
 		k.Errorf("wrote %s\nwant  %s", raw, want)
