@@ -51,15 +51,7 @@ func HandleIterable[A, T, C any](m *Mux, class string, it Iterable[A, T, C], opt
 	if it.Items == nil || it.Each == nil {
 		panic(fmt.Sprintf("worker: class %q: an Iterable needs Items and Each", class))
 	}
-	d := newDecoder[A]()
-	m.HandleJob(class, func(ctx context.Context, j *queue.Job) error {
-		var args A
-		_, raw := j.Unwrapped()
-		if err := d.decode(raw, &args); err != nil {
-			return &ArgumentError{Class: class, Err: err}
-		}
-		return it.run(ctx, j, args)
-	}, options...)
+	m.HandleJob(class, withArgs(class, it.run), options...)
 }
 
 func (it *Iterable[A, T, C]) run(ctx context.Context, j *queue.Job, args A) error {

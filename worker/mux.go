@@ -66,15 +66,20 @@ func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware
 // It panics if the class has a handler already, or if A cannot be decoded:
 // both are mistakes of the program, found when it starts.
 func Handle[A any](m *Mux, class string, fn func(context.Context, A) error, options ...Options) {
+	m.HandleJob(class, withArgs(class, func(ctx context.Context, _ *queue.Job, args A) error { return fn(ctx, args) }), options...)
+}
+
+// withArgs is a handler that gets the job's arguments decoded.
+func withArgs[A any](class string, fn func(context.Context, *queue.Job, A) error) Handler {
 	d := newDecoder[A]()
-	m.HandleJob(class, func(ctx context.Context, j *queue.Job) error {
+	return func(ctx context.Context, j *queue.Job) error {
 		var args A
 		_, raw := j.Unwrapped()
 		if err := d.decode(raw, &args); err != nil {
 			return &ArgumentError{Class: class, Err: err}
 		}
-		return fn(ctx, args)
-	}, options...)
+		return fn(ctx, j, args)
+	}
 }
 
 // HandleJob sets a handler that reads the job by itself.
