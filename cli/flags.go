@@ -46,9 +46,9 @@ func (a *App) parse(args []string) (*options, error) {
 	f.BoolVar(&o.check, "check", false, "check the configuration, connect to everything, and exit")
 	f.BoolVar(&o.devRun, "dev", false, "run on an embedded Redis, in memory only")
 	f.IntVar(&o.maxStuck, "max-stuck", 0, "give up, with exit code 3, when so many handlers ignore the end of their time\n(default: all threads)")
-	f.StringVar(&o.unknown, "unknown", "retry", "a job whose class has no handler here: `retry`; hold (put aside for a worker that\nserves it); or forward:QUEUE (move it to a queue of Ruby's workers)")
+	f.StringVar(&o.unknown, "unknown", "retry", "`POLICY` for jobs whose class has no handler here: retry; hold (put them aside for a\nworker that serves it); or forward:QUEUE (to a queue of Ruby's workers)")
 	f.BoolVar(&o.allowBatches, "allow-batches", false, "run jobs of Sidekiq Pro's batches, which then never complete")
-	f.StringVar(&o.timestamps, "timestamps", "mirror", "times in payloads: float (all Sidekiqs), millis (8 and later), mirror (as the job has them)")
+	f.StringVar(&o.timestamps, "timestamps", "mirror", "`FORM` of times in payloads: float (for all Sidekiqs), millis (for 8 and later),\nmirror (as the job has them)")
 	f.BoolVar(&o.metrics7, "sidekiq7-metrics", false, "write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's")
 	f.StringVarP(&o.require, "require", "r", "", "accepted for Sidekiq's sake: there is nothing to require")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
@@ -61,6 +61,7 @@ func (a *App) parse(args []string) (*options, error) {
 		fmt.Fprintf(a.Stdout, "Usage: %s [flags]\n\nTakes jobs from queues in Redis and runs them.\n\n%s\n"+
 			"Redis:    REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USER, REDIS_PASSWORD;\n"+
 			"          each with the prefix SIDEKIQ_ comes first; NAME_FILE reads a value from a file.\n"+
+			"          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with redis-namespace.\n"+
 			"Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.\n"+
 			"Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up over stuck handlers.\n", a.Name, f.FlagUsages())
 		return nil, pflag.ErrHelp

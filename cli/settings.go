@@ -161,15 +161,16 @@ func (s *settings) resolveWire() {
 // yes resolves a switch: flag, or file key.
 func (s *settings) yes(key, flag string, given bool) bool {
 	source := "default"
-	if text, ok := s.f.text(key); ok {
+	text, inFile := s.f.text(key)
+	switch {
+	case s.o.set(flag):
+		source = "--" + flag
+	case inFile:
 		source = s.f.source(key)
 		if text != "true" && text != "false" {
 			s.env.Problem("%s: %q: want true or false", source, text)
 		}
-		given = given || text == "true"
-	}
-	if s.o.set(flag) {
-		source = "--" + flag
+		given = text == "true"
 	}
 	s.env.Note(key, strconv.FormatBool(given), source)
 	return given

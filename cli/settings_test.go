@@ -124,8 +124,8 @@ func TestWhatIsSharedWithSidekiqIsSetByFlagsOrFile(t *testing.T) {
 		s.worker.MaxIteration != 90*time.Second || len(s.worker.LogAttributes) != 1 || len(s.warnings) != 0 {
 		t.Errorf("%v %+v %v", s.problems, s.worker, s.warnings)
 	}
-	s = resolved(t, "unknown: hold\n", map[string]string{"REDIS_NAMESPACE": "mastodon"}, "--unknown", "forward:ruby", "--timestamps", "float", "--sidekiq7-metrics")
-	if s.problems != nil || s.worker.Unknown.String() != "forward:ruby" || s.redis.Timestamps != queue.Float || !s.redis.Metrics7 || s.redis.Namespace != "mastodon" {
+	s = resolved(t, "unknown: hold\nallow_batches: true\n", map[string]string{"REDIS_NAMESPACE": "mastodon"}, "--unknown", "forward:ruby", "--timestamps", "float", "--sidekiq7-metrics", "--allow-batches=false")
+	if s.problems != nil || s.worker.AllowBatches || s.worker.Unknown.String() != "forward:ruby" || s.redis.Timestamps != queue.Float || !s.redis.Metrics7 || s.redis.Namespace != "mastodon" {
 		t.Errorf("%v %+v", s.problems, s.redis)
 	}
 	s = resolved(t, "allow_batches: perhaps\n", map[string]string{"REDIS_NAMESPACE": "a b"}, "--unknown", "drop", "--timestamps", "hours")

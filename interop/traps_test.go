@@ -80,6 +80,8 @@ func TestTheTenTraps(t *testing.T) {
 				k.Errorf("no key %s among %v", key, k.Raw.Keys(k.Context(), "*").Val())
 			}
 		}
+		list, err := k.Store.Metrics(k.Context(), time.Hour, at)
+		k.equal("read by one who does not know", fmt.Sprint(list, err), "[{OkJob 1 0 30}] <nil>")
 		// A run of 30 ms is not below the bound of 30: it is in the next bucket.
 		n, err := k.Raw.Do(k.Context(), "BITFIELD_RO", "h|OkJob-2-3:4", "GET", "u16", "#2").Int64Slice()
 		k.equal("bucket 2", fmt.Sprint(n, err), "[1] <nil>")

@@ -15,6 +15,7 @@ const (
 	keyFailed    = "stat:failed"
 	keyLeases    = "kyu:leases"
 	keyHeld      = "kyu:held"
+	keyMetrics7  = "kyu:metrics7"
 )
 
 // keyspace is what every key begins with: nothing, or the namespace of a fleet

@@ -107,6 +107,9 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 				s.flushHistogram(ctx, p, histogramKey7(class, now), m)
 			}
 		}
+		if s.metrics7 {
+			p.Set(ctx, s.ks.key(keyMetrics7), 1, minuteMetricsLife)
+		}
 		return nil
 	})
 	if err != nil {
@@ -159,6 +162,7 @@ func (s *Store) Metrics(ctx context.Context, d time.Duration, now time.Time) ([]
 		step, keys = 10*time.Minute, []func(time.Time) string{tenMinuteKey8}
 	}
 	pipe := s.rdb.Pipeline()
+	twice := pipe.Exists(ctx, s.ks.key(keyMetrics7))
 	var slots [][]*redis.MapStringStringCmd
 	for t := now.Truncate(step); t.After(now.Add(-d - step)); t = t.Add(-step) {
 		var slot []*redis.MapStringStringCmd
@@ -176,7 +180,7 @@ func (s *Store) Metrics(ctx context.Context, d time.Duration, now time.Time) ([]
 		for _, layout := range slot {
 			for field, text := range layout.Val() {
 				n, _ := strconv.ParseInt(text, 10, 64)
-				fields[field] = s.bothLayouts(fields[field], n)
+				fields[field] = bothLayouts(fields[field], n, twice.Val() == 1)
 			}
 		}
 		for field, n := range fields {
@@ -194,10 +198,10 @@ func (s *Store) Metrics(ctx context.Context, d time.Duration, now time.Time) ([]
 }
 
 // bothLayouts is what one minute's figures in the two layouts amount to. A
-// process of Sidekiq 7 or 8 writes in one of them; with Metrics7, ours write the
-// same in both.
-func (s *Store) bothLayouts(a, b int64) int64 {
-	if s.metrics7 {
+// process of Sidekiq 7 or 8 writes in one of them, so they add up; but if workers
+// of ours wrote the same in both, they count once.
+func bothLayouts(a, b int64, twice bool) int64 {
+	if twice {
 		return max(a, b)
 	}
 	return a + b
@@ -253,6 +257,7 @@ func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, no
 	}
 	now = now.UTC()
 	pipe := s.rdb.Pipeline()
+	twice := pipe.Exists(ctx, s.ks.key(keyMetrics7))
 	var minutes [][2]*redis.IntSliceCmd
 	for t := now.Truncate(time.Minute); t.After(now.Add(-d - time.Minute)); t = t.Add(-time.Minute) {
 		minutes = append(minutes, [2]*redis.IntSliceCmd{
@@ -265,7 +270,7 @@ func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, no
 	for _, m := range minutes {
 		a, b := m[0].Val(), m[1].Val()
 		for i := range sum {
-			sum[i] += s.bothLayouts(a[i], b[i])
+			sum[i] += bothLayouts(a[i], b[i], twice.Val() == 1)
 		}
 	}
 	return sum, nil
