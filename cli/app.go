@@ -17,6 +17,7 @@ import (
 	"github.com/kyujobs/kyu/internal/version"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 )
 
@@ -25,7 +26,7 @@ const (
 	ExitStopped  = 0 // asked to stop
 	ExitBoot     = 1 // could not start
 	ExitUsage    = 2 // wrong flags or configuration
-	ExitGaveUp   = 3 // too many stuck handlers: start a new process
+	ExitGaveUp   = 3 // too many stuck handlers, or too much memory: start a new process
 	bootDeadline = 15 * time.Second
 )
 
@@ -60,7 +61,8 @@ type Boot struct {
 	Log     *slog.Logger
 	Mux     *worker.Mux
 	Store   *queue.Store
-	Dev     bool // the Redis is embedded and empty
+	Dev     bool                  // the Redis is embedded and empty
+	Metrics prometheus.Registerer // takes collectors of the program's own for --http
 }
 
 // New makes a program.
@@ -158,8 +160,13 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	if p := store.Server().MaxmemoryPolicy; p != "" && p != "noeviction" {
 		log.Warn("Redis may throw jobs away when it is full: set maxmemory-policy to noeviction", "maxmemory-policy", p)
 	}
+	m, stopHTTP, err := a.monitor(s, store, log)
+	if err != nil {
+		return a.fail(err)
+	}
+	defer stopHTTP()
 	if a.Open != nil {
-		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, s.dev})
+		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, s.dev, m.Registry()})
 		if err != nil {
 			return a.fail(err)
 		}
@@ -172,16 +179,20 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	if a.Adjust != nil {
 		a.Adjust(&c)
 	}
+	if s.http != "" {
+		c.Observer = worker.Observers(c.Observer, m)
+	}
 	runner, err := worker.New(store, c)
 	if err != nil {
 		return a.usage(err)
 	}
+	m.Watch(runner)
 	if s.check {
 		log.Info("--check: the configuration is right, and everything answers")
 		return ExitStopped
 	}
 	a.announce(log, s, store)
-	return a.run(ctx, runner, log)
+	return a.run(ctx, runner, s.worker.Timeout, log)
 }
 
 // announce says at boot what runs, and in which mode each capsule takes jobs.
@@ -193,18 +204,18 @@ func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
 	}
 }
 
-func (a *App) run(ctx context.Context, runner *worker.Runner, log *slog.Logger) int {
+func (a *App) run(ctx context.Context, runner *worker.Runner, timeout time.Duration, log *slog.Logger) int {
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watched := make(chan struct{})
 	go func() { // ends with watch, below
 		defer close(watched)
-		a.watch(watch, runner, log)
+		a.watch(watch, runner, timeout, log)
 	}()
 	err := runner.Run(ctx)
 	stopWatching()
 	<-watched
 	switch {
-	case errors.Is(err, worker.ErrStuck):
+	case errors.Is(err, worker.ErrStuck), errors.Is(err, worker.ErrMemory):
 		fmt.Fprintf(a.Stderr, "%s: %v\n", a.Name, err)
 		return ExitGaveUp
 	case err != nil:

@@ -149,13 +149,14 @@ func (f *file) capsules() ([]worker.Capsule, error) {
 }
 
 // knownKeys are the keys of the file that mean something, here or in Sidekiq. The
-// last four are ours: Sidekiq takes no notice of them.
+// last two lines are ours: Sidekiq takes no notice of them.
 var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": true, "verbose": true, "tag": true,
 	"labels": true, "max_retries": true, "dead_max_jobs": true, "dead_timeout_in_seconds": true,
 	"average_scheduled_poll_interval": true, "poll_interval_average": true, "skip_default_job_logging": true, "capsules": true,
 	"require": true, "environment": true, "strict": true, "max_iteration_runtime": true, "logged_job_attributes": true,
 	"redis_idle_timeout": true, "scheduler": true, "health_check": true,
-	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true}
+	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true,
+	"http": true, "http_public": true, "max_rss": true}
 
 // unknown are the keys that nobody reads: likely mistakes.
 func (f *file) unknown() []string {

@@ -15,9 +15,9 @@ type options struct {
 	queues                                       []string
 	config, environment, tag, require            string
 	logFormat, logLevel                          string
-	unknown, timestamps                          string
+	unknown, timestamps, http, maxRSS            string
 	verbose, version, printConfig, check, devRun bool
-	allowBatches, metrics7                       bool
+	allowBatches, metrics7, httpPublic           bool
 
 	set func(name string) bool // was it given?
 }
@@ -46,6 +46,9 @@ func (a *App) parse(args []string) (*options, error) {
 	f.BoolVar(&o.check, "check", false, "check the configuration, connect to everything, and exit")
 	f.BoolVar(&o.devRun, "dev", false, "run on an embedded Redis, in memory only")
 	f.IntVar(&o.maxStuck, "max-stuck", 0, "give up, with exit code 3, when so many handlers ignore the end of their time\n(default: all threads)")
+	f.StringVar(&o.maxRSS, "max-rss", "", "drain, and give up with exit code 3, when more memory is in use: a `SIZE` such as 900M")
+	f.StringVar(&o.http, "http", "", "serve /livez, /readyz and /metrics on an `ADDRESS`: 127.0.0.1:9394 or unix:/PATH")
+	f.BoolVar(&o.httpPublic, "http-public", false, "let --http be an address that others can reach: it has no password")
 	f.StringVar(&o.unknown, "unknown", "retry", "`POLICY` for jobs whose class has no handler here: retry; hold (put them aside for a\nworker that serves it); or forward:QUEUE (to a queue of Ruby's workers)")
 	f.BoolVar(&o.allowBatches, "allow-batches", false, "run jobs of Sidekiq Pro's batches, which then never complete")
 	f.StringVar(&o.timestamps, "timestamps", "mirror", "`FORM` of times in payloads: float (for all Sidekiqs), millis (for 8 and later),\nmirror (as the job has them)")
@@ -63,7 +66,7 @@ func (a *App) parse(args []string) (*options, error) {
 			"          each with the prefix SIDEKIQ_ comes first; NAME_FILE reads a value from a file.\n"+
 			"          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with redis-namespace.\n"+
 			"Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.\n"+
-			"Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up over stuck handlers.\n", a.Name, f.FlagUsages())
+			"Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up over stuck handlers or memory.\n", a.Name, f.FlagUsages())
 		return nil, pflag.ErrHelp
 	}
 	if f.NArg() > 0 {

@@ -31,10 +31,20 @@ func TestSystemdHearsWhenTheServiceIsReadyHowItIsAndWhenItStops(t *testing.T) {
 		heard.Write(append(buf[:n], '\n'))
 	}
 	cancel()
+	for !strings.Contains(heard.String(), "STOPPING=1") {
+		n, err := socket.Read(buf)
+		if err != nil {
+			t.Fatalf("heard only %q", heard.String())
+		}
+		heard.Write(append(buf[:n], '\n'))
+	}
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"READY=1", "STATUS=0 of 3 threads busy"} {
+	if !strings.Contains(heard.String(), "EXTEND_TIMEOUT_USEC=40000000") { // 25 s for jobs, 15 to settle
+		t.Errorf("the time of the drain is not asked for: %q", heard.String())
+	}
+	for _, want := range []string{"READY=1", "STATUS=0 of 3 threads busy on default, push, mailers, pull"} {
 		if !strings.Contains(heard.String(), want) {
 			t.Errorf("not heard: %s in %q", want, heard.String())
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 )
@@ -29,6 +30,8 @@ type settings struct {
 	environment string
 	logFormat   string
 	logLevel    slog.Level
+	http        string
+	httpPublic  bool
 	deadMax     int
 	deadAge     time.Duration
 	dev, check  bool
@@ -57,6 +60,7 @@ func (a *App) resolve(o *options) *settings {
 		s.redis = queue.ConfigFromEnv(s.env)
 	}
 	s.resolveWire()
+	s.resolveHTTP()
 	if a.Configure != nil {
 		a.Configure(s.env, s.worker.Threads())
 	}
@@ -70,7 +74,7 @@ func (a *App) resolve(o *options) *settings {
 func (s *settings) pick(name, flag, key, fallback string, vars ...string) string {
 	if flag != "" && s.o.set(flag) {
 		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag, "log-format": s.o.logFormat, "log-level": s.o.logLevel,
-			"unknown": s.o.unknown, "timestamps": s.o.timestamps}[flag]
+			"unknown": s.o.unknown, "timestamps": s.o.timestamps, "http": s.o.http, "max-rss": s.o.maxRSS}[flag]
 		s.env.Note(name, v, "--"+flag)
 		return v
 	}
@@ -112,6 +116,13 @@ func (s *settings) resolveWorker() {
 	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0, 0))
 	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000, 1))
 	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0, 180*24*3600, 1))
+	if text := s.pick("max_rss", "max-rss", "max_rss", ""); text != "" {
+		bytes, err := size(text)
+		if err != nil {
+			s.env.Problem("--max-rss %w", err)
+		}
+		w.MaxRSS = bytes
+	}
 	w.MaxStuck = int(s.count("max_stuck", "max-stuck", "", s.o.maxStuck, 0, 0))
 	w.MaxIteration = seconds(s.count("max_iteration_runtime", "", "max_iteration_runtime", 0, 0, 0))
 	w.Labels = s.list("labels", nil)
@@ -156,6 +167,32 @@ func (s *settings) resolveWire() {
 		s.env.Problem("--unknown %w", err)
 	}
 	s.worker.Unknown = policy
+}
+
+func (s *settings) resolveHTTP() {
+	s.http = s.pick("http", "http", "http", "")
+	s.httpPublic = s.yes("http_public", "http-public", s.o.httpPublic)
+	if s.http == "" {
+		return
+	}
+	if err := monitor.CheckAddress(s.http, s.httpPublic); err != nil {
+		s.env.Problem("--http %w", err)
+	}
+}
+
+// size reads a number of bytes such as 900M or 1.5G.
+func size(text string) (int64, error) {
+	number, unit := strings.TrimRight(text, "KMGiB"), int64(1)
+	for i, c := range "KMG" {
+		if strings.ContainsRune(text, c) {
+			unit = 1 << (10 * (i + 1))
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q: want a size such as 900M or 1.5G", text)
+	}
+	return int64(n * float64(unit)), nil
 }
 
 // yes resolves a switch: flag, or file key.

@@ -140,6 +140,18 @@ func TestWhatIsSharedWithSidekiqIsSetByFlagsOrFile(t *testing.T) {
 	}
 }
 
+func TestSizesAreReadAsAdminsWriteThem(t *testing.T) {
+	for text, want := range map[string]int64{"1024": 1024, "900M": 900 << 20, "1.5G": 3 << 29, "512KiB": 512 << 10, "": -1, "lots": -1, "-1M": -1, "M": -1} {
+		if got, err := size(text); (err != nil) != (want < 0) || (err == nil && got != want) {
+			t.Errorf("%q: %d %v, want %d", text, got, err, want)
+		}
+	}
+	s := resolved(t, "max_rss: 900M\nhttp: unix:/run/x.sock\n", nil)
+	if s.problems != nil || s.worker.MaxRSS != 900<<20 || s.http != "unix:/run/x.sock" {
+		t.Errorf("%v %+v", s.problems, s)
+	}
+}
+
 func TestAllProblemsComeInOneMessage(t *testing.T) {
 	a, _, errs := app(map[string]string{"REDIS_URL": "what://", "DB_POOL": "x"})
 	path := filepath.Join(t.TempDir(), "c.yml")

@@ -10,7 +10,8 @@ import (
 // stand beside it here. internal/env, sdnotify and version are for everybody.
 var allowed = map[string]string{
 	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "", "jobs": "database queue",
-	"cli": "queue worker", "loadtest": "queue",
+	"monitor": "queue worker",
+	"cli":     "monitor queue worker", "loadtest": "queue",
 	"cmd/worker":         "cli database jobs worker internal/testjobs",
 	"cmd/workerctl":      "queue database",
 	"examples/hello":     "cli worker",

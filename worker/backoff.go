@@ -47,6 +47,9 @@ type outage struct {
 	who   map[string]bool // the loops that fail
 	ended time.Time       // of the last outage, or the start
 	err   error
+
+	errors int64         // ever
+	down   time.Duration // of all outages that have ended
 }
 
 func newOutage(log *slog.Logger) *outage {
@@ -62,6 +65,7 @@ func (o *outage) failed(who string, err error) {
 		o.log.Error("Redis does not serve us: jobs wait, none is lost", "in", who, "err", err)
 	}
 	o.who[who], o.err = true, err
+	o.errors++
 }
 
 // worked notes that a loop's call succeeded.
@@ -74,6 +78,7 @@ func (o *outage) worked(who string) {
 	delete(o.who, who)
 	if len(o.who) == 0 {
 		o.ended, o.err = time.Now(), nil
+		o.down += o.ended.Sub(o.since)
 		o.log.Warn("Redis serves us again", "down", o.ended.Sub(o.since).Round(time.Millisecond))
 	}
 }
@@ -86,6 +91,16 @@ func (o *outage) steadyFor() time.Duration {
 		return 0
 	}
 	return time.Since(o.ended)
+}
+
+// total is how many calls have failed, and how long Redis was away, ever.
+func (o *outage) total() (errors int64, down time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if down = o.down; len(o.who) > 0 {
+		down += time.Since(o.since)
+	}
+	return o.errors, down
 }
 
 // last is the error of the outage under way, or nil.

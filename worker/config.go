@@ -26,6 +26,7 @@ type Config struct {
 	Lease        time.Duration // after which a silent process is dead; 10 s
 	Poison       queue.Poison  // 3 times within 72 h; Times < 0: never
 	MaxStuck     int           // handlers that ignore their end before the process gives up; all threads. < 0: never
+	MaxRSS       int64         // bytes of resident memory at which it drains and gives up, for a new process to go on; 0: no limit
 
 	Unknown      Unknown       // what becomes of jobs whose class has no handler here; retried by default
 	AllowBatches bool          // run jobs of Sidekiq Pro's batches, though the batch will not hear of it
@@ -39,6 +40,7 @@ type Config struct {
 	NoJobLog      bool         // no lines per job
 	LogAttributes []string     // fields of the payload on a job's lines; DefaultLogAttributes if nil
 	Hooks         Hooks
+	Observer      Observer // told what happens, for metrics; nobody if nil
 	ErrorHandlers []ErrorHandler
 	DeathHandlers []DeathHandler
 }

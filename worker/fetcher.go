@@ -49,12 +49,13 @@ const (
 // empty, and it sleeps behind a doorbell on each. One goroutine (Run) owns all
 // of its fields; lanes and bells talk to it through channels.
 type fetcher struct {
-	capsule *Capsule
-	pool    *pool
-	settler *settler
-	owners  *ownership
-	outage  *outage
-	log     *slog.Logger
+	capsule  *Capsule
+	pool     *pool
+	settler  *settler
+	owners   *ownership
+	outage   *outage
+	log      *slog.Logger
+	observer Observer
 
 	names  []string
 	pauses chan []string // the paused queues, whenever they change
@@ -99,6 +100,7 @@ type trip struct {
 	jobs  []*queue.Delivery
 	stale int
 	err   error
+	took  time.Duration
 }
 
 func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log *slog.Logger) *fetcher {
@@ -262,13 +264,18 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 		}
 		t.putBack = nil
 	}
+	began := time.Now()
 	t.jobs, t.stale, t.err = t.owner.Fetch(ctx, queues, t.want, t.draws, t.acks)
+	t.took = time.Since(began)
 	return t
 }
 
 // arrived hands out what a trip brought.
 func (f *fetcher) arrived(t trip) {
 	f.out--
+	if f.observer != nil {
+		f.observer.Fetched(t.took, len(t.jobs), t.err)
+	}
 	if f.ended() != nil {
 		slices.Reverse(t.jobs) // each goes to the head: the oldest is put back last
 		f.putBack = append(f.putBack, t.jobs...)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -132,6 +133,9 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 		return err
 	}
 	h.counted, h.published, h.rtt = false, time.Now(), time.Since(start)
+	if limit := h.runner.config.MaxRSS; limit > 0 && int64(r.RSS)*1024 > limit {
+		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory, r.RSS/1024, limit>>20))
+	}
 	if !known {
 		h.runner.config.Hooks.run(ctx, h.log, "heartbeat", h.runner.config.Hooks.Heartbeat)
 	}
@@ -181,7 +185,7 @@ func (h *heartbeat) watch() {
 	}
 	h.stuck.Store(n)
 	if limit := h.runner.config.MaxStuck; limit > 0 && n >= int64(limit) {
-		h.runner.giveUp(n)
+		h.runner.giveUp(fmt.Errorf("%w: %d of %d threads", ErrStuck, n, h.runner.config.Threads()))
 	}
 }
 

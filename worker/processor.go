@@ -34,6 +34,7 @@ type processor struct {
 	env      *environment
 	unknown  Unknown
 	batches  bool // jobs of Sidekiq Pro's batches may run
+	observer Observer
 
 	processed, failed atomic.Int64
 }
@@ -58,6 +59,9 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	if err != nil {
 		p.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
 		p.tellError(epoch, err, nil)
+		if p.observer != nil {
+			p.observer.Ran(JobRun{Queue: d.Queue, Class: UnknownClass, Outcome: OutcomeDead})
+		}
 		return queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: now}
 	}
 	class, _ := j.Unwrapped()
@@ -67,11 +71,13 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	if e == nil {
 		if x, ok := p.unknown.settle(j, d, class, now); ok {
 			ctx.logger().Warn("its class is not known here", "unknown", p.unknown.String())
+			p.observe(j, UnknownClass, d, p.unknown.outcome(), now, 0)
 			return x
 		}
 	}
 	if expired(j, now) {
 		ctx.logger().Warn("expired: discarded")
+		p.observe(j, class, d, OutcomeExpired, now, 0)
 		return queue.Settlement{Delivery: d, Action: queue.Done}
 	}
 	if jobLog {
@@ -92,7 +98,18 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	if out.died {
 		p.tellDeath(epoch, j, out, err)
 	}
-	return queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
+	x := queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
+	if e == nil {
+		class = UnknownClass
+	}
+	p.observe(j, class, d, outcomeOf(x, out.failed), now, elapsed)
+	return x
+}
+
+func (p *processor) observe(j *queue.Job, class string, d *queue.Delivery, o Outcome, start time.Time, ran time.Duration) {
+	if p.observer != nil {
+		p.observer.Ran(JobRun{Queue: d.Queue, Class: class, Outcome: o, Waited: waited(j, start), Ran: ran})
+	}
 }
 
 func (p *processor) execute(ctx *jobContext, s *slot, j *queue.Job, e *entry, class string, now time.Time) error {

@@ -20,12 +20,13 @@ const (
 // of their queues. An owner is dead when it gave up its lease, when its lease has
 // ended, or, on this host, when its process is gone.
 type reclaimer struct {
-	store  *queue.Store
-	owners *ownership
-	outage *outage
-	poison queue.Poison
-	log    *slog.Logger
-	notify func(payload string) // of a job that turned out to be poison
+	store    *queue.Store
+	owners   *ownership
+	outage   *outage
+	poison   queue.Poison
+	log      *slog.Logger
+	notify   func(payload string) // of a job that turned out to be poison
+	observer Observer
 
 	hosts map[string]ownerFacts // what others wrote of themselves: it does not change
 }
@@ -115,6 +116,9 @@ func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, queues []string)
 }
 
 func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
+	if n := got.Requeued + len(got.Poisoned); r.observer != nil && n > 0 {
+		r.observer.Reclaimed(got.Requeued, len(got.Poisoned))
+	}
 	if got.Requeued > 0 {
 		r.log.Warn("reclaimed", "identity", identity, "queue", q, "jobs", got.Requeued)
 	}

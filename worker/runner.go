@@ -22,9 +22,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ErrStuck is why a Runner gave up: too many handlers ignored the end of their
-// time. Only a new process gets their threads back.
-var ErrStuck = errors.New("too many handlers are stuck")
+var (
+	// ErrStuck is why a Runner gave up: too many handlers ignored the end of their
+	// time. Only a new process gets their threads back.
+	ErrStuck = errors.New("too many handlers are stuck")
+	// ErrMemory is why a Runner gave up: the process uses more memory than
+	// Config.MaxRSS.
+	ErrMemory = errors.New("too much memory")
+)
 
 // Runner owns the order of start and stop.
 type Runner struct {
@@ -77,13 +82,15 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 	r.processor = &processor{handlers: c.Mux.wrapped(), classes: c.Mux.Classes(), log: c.Logger, jobLog: !c.NoJobLog,
 		onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
 		env:     &environment{store: store, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
-		unknown: c.Unknown, batches: c.AllowBatches,
+		unknown: c.Unknown, batches: c.AllowBatches, observer: c.Observer,
 		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, again: store.Requeued, jitter: jitter, log: c.Logger}}
 	for i := range c.Capsules {
 		capsule := &c.Capsules[i]
 		p, s := newPool(capsule.Name, capsule.Concurrency), newSettler(store, r.outage)
-		s.report = r.reportStale
-		r.capsules = append(r.capsules, &capsuleRun{p, s, newFetcher(capsule, p, s, r.owners, r.outage, c.Logger)})
+		s.report, s.observer = r.reportStale, c.Observer
+		f := newFetcher(capsule, p, s, r.owners, r.outage, c.Logger)
+		f.observer = c.Observer
+		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
 	}
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
 	return r, nil
@@ -163,7 +170,7 @@ func (r *Runner) start(ctx context.Context) error {
 func (r *Runner) helpers(intake *errgroup.Group, ctx context.Context) {
 	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
-	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
+	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison, observer: r.config.Observer,
 		poison: queue.Poison{Times: max(r.config.Poison.Times, 0), Within: r.config.Poison.Within}}
 	intake.Go(func() error { return p.Run(ctx) })
 	intake.Go(func() error { return rec.Run(ctx) })
@@ -188,6 +195,7 @@ func (r *Runner) await(ctx, intake context.Context) {
 	case <-ctx.Done():
 	case <-r.stopping:
 	}
+	r.stopOnce.Do(func() { close(r.stopping) }) // the end of ctx is a first Stop
 	r.log().Info("Shutting down")
 	reversed = slices.Clone(hooks.Shutdown)
 	slices.Reverse(reversed)
@@ -264,6 +272,12 @@ func (r *Runner) Stop() {
 	}
 }
 
+// Queues are those that the Runner serves, in all capsules.
+func (r *Runner) Queues() []string { return slices.Clone(r.owners.queues) }
+
+// Stopping is closed when the Runner was told to stop.
+func (r *Runner) Stopping() <-chan struct{} { return r.stopping }
+
 // Dump writes the stacks of all goroutines to the log.
 func (r *Runner) Dump() { r.log().Warn("stacks of all goroutines", "stacks", allStacks()) }
 
@@ -278,8 +292,10 @@ type Status struct {
 	Busy     int
 	Stuck    int // handlers that ignore their end
 	Quiet    bool
-	Stale    int64 // settlements that came after the job had been taken away
-	LastErr  error // of Redis, while it does not serve us
+	Stale    int64         // settlements that came after the job had been taken away
+	LastErr  error         // of Redis, while it does not serve us
+	Errors   int64         // of Redis, ever
+	Down     time.Duration // that Redis did not serve us, ever
 	LastBeat time.Time
 }
 
@@ -290,6 +306,7 @@ func (r *Runner) Status() Status {
 	if o := r.owners.current(); o != nil {
 		s.Identity = o.Identity
 	}
+	s.Errors, s.Down = r.outage.total()
 	s.Ready = r.heartbeat.last.Load() > 0
 	for _, c := range r.capsules {
 		s.Stale += c.settler.stale.Load()
@@ -353,16 +370,16 @@ func (r *Runner) tellPoison(payload string) {
 	}
 }
 
-// giveUp stops the process because it has lost its threads.
-func (r *Runner) giveUp(stuck int64) {
+// giveUp stops the worker, in good order, because only a new process can go on.
+func (r *Runner) giveUp(err error) {
 	r.mu.Lock()
 	first := r.failed == nil
 	if first {
-		r.failed = fmt.Errorf("%w: %d of %d threads", ErrStuck, stuck, r.config.Threads())
+		r.failed = err
 	}
 	r.mu.Unlock()
 	if first {
-		r.log().Error("gives up: a new process is needed to get the threads back", "stuck", stuck)
+		r.log().Error("gives up: a new process is needed", "err", err)
 		r.Stop()
 	}
 }

@@ -21,10 +21,11 @@ const (
 // settler takes finished deliveries out of flight, in batches. What is given to
 // it stays until Redis has confirmed it; while Redis is away it tries again.
 type settler struct {
-	store  *queue.Store
-	outage *outage
-	report func(stale int)
-	ready  chan struct{} // rings when there is something to do
+	store    *queue.Store
+	outage   *outage
+	report   func(stale int)
+	observer Observer
+	ready    chan struct{} // rings when there is something to do
 
 	mu       sync.Mutex
 	acks     []*queue.Delivery  // done, and to be taken along by a fetch
@@ -142,7 +143,11 @@ func (s *settler) flush(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		began := time.Now()
 		stale, err := s.store.Settle(context.WithoutCancel(ctx), s.flying) // torn, its outcome would be unknown
+		if s.observer != nil {
+			s.observer.Settled(time.Since(began), len(s.flying), err)
+		}
 		if err != nil {
 			s.outage.failed("settle", err)
 			s.mu.Lock()

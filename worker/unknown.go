@@ -51,6 +51,13 @@ func (u Unknown) String() string {
 	}
 }
 
+func (u Unknown) outcome() Outcome {
+	if u.hold {
+		return OutcomeHeld
+	}
+	return OutcomeForwarded
+}
+
 // settle says where a job of an unknown class goes; ok is false if it is to be
 // failed.
 func (u Unknown) settle(j *queue.Job, d *queue.Delivery, class string, now time.Time) (x queue.Settlement, ok bool) {

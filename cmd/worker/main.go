@@ -22,6 +22,9 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
+		if primary, err := db.Primary(); err == nil {
+			b.Metrics.MustRegister(&pool{primary})
+		}
 		notifications := &jobs.Notifications{DB: db}
 		worker.Handle(b.Mux, "LocalNotificationWorker", notifications.Notify)
 		if *testJobs {

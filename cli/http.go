@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/kyujobs/kyu/monitor"
+	"github.com/kyujobs/kyu/queue"
+)
+
+// monitor serves health and metrics, if --http says where. Otherwise it measures
+// nothing and serves nobody.
+func (a *App) monitor(s *settings, store *queue.Store, log *slog.Logger) (m *monitor.Monitor, stop func(), err error) {
+	m = monitor.New(store)
+	if s.http == "" {
+		return m, func() {}, nil
+	}
+	l, err := monitor.Listen(s.http, s.httpPublic)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { // ends with stop
+		defer close(ended)
+		if err := m.Serve(ctx, l); err != nil {
+			log.Error("health and metrics are not served any more", "err", err)
+		}
+	}()
+	log.Info("Serving health and metrics", "http", s.http)
+	return m, func() { cancel(); <-ended }, nil
+}
