@@ -140,6 +140,7 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	boot, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
 	log := slog.New(newHandler(a.Stdout, s.logFormat, s.logLevel, a.Getenv))
+	a.limitMemory(log)
 	if s.dev {
 		stop, err := s.embed()
 		if err != nil {

@@ -15,7 +15,7 @@ type options struct {
 	queues                                       []string
 	config, environment, tag, require            string
 	logFormat, logLevel                          string
-	unknown, timestamps, http, maxRSS            string
+	unknown, timestamps, http, maxRSS, instance  string
 	verbose, version, printConfig, check, devRun bool
 	allowBatches, metrics7, httpPublic           bool
 
@@ -37,6 +37,7 @@ func (a *App) parse(args []string) (*options, error) {
 	f.StringArrayVarP(&o.queues, "queue", "q", nil, "a `QUEUE[,WEIGHT]` to serve, repeatable; without weights in strict order\n(default: default, push, mailers, pull)")
 	f.StringVarP(&o.config, "config", "C", "", "a YAML `FILE` like Sidekiq's (default: config/sidekiq.yml if it is there)")
 	f.StringVarP(&o.environment, "environment", "e", "", "section of the file that applies (default: $APP_ENV, $RAILS_ENV, $RACK_ENV, development)")
+	f.StringVar(&o.instance, "instance", "", "serve the queue that a unit's instance is named after: push, or push-2 for a second\nprocess of it; also the tag. -q and -g come first")
 	f.StringVarP(&o.tag, "tag", "g", "", "a name for this process on the web page")
 	f.IntVarP(&o.timeout, "timeout", "t", 25, "`SECONDS` that running jobs have to finish when it stops")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log at level debug")

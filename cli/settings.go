@@ -110,7 +110,7 @@ func (s *settings) resolveWorker() {
 	w := &s.worker
 	concurrency := int(s.count("concurrency", "concurrency", "concurrency", s.o.concurrency, defaultConcurrency, 1, "RAILS_MAX_THREADS"))
 	w.Timeout = seconds(s.count("timeout", "timeout", "timeout", s.o.timeout, 25, 1))
-	w.Tag = s.pick("tag", "tag", "tag", "")
+	w.Tag = s.pick("tag", "tag", "tag", s.o.instance)
 	w.MaxRetries = int(s.count("max_retries", "", "max_retries", 0, 25, 1))
 	w.PollInterval = seconds(s.count("average_scheduled_poll_interval", "", "average_scheduled_poll_interval", 0, 5, 0.1))
 	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0, 0))
@@ -223,6 +223,9 @@ func (s *settings) queues() []worker.QueueWeight {
 		}
 		queues, source = list, s.f.source("queues")
 	}
+	if s.o.instance != "" {
+		queues, source = []worker.QueueWeight{{Name: instanceQueue(s.o.instance)}}, "--instance"
+	}
 	if len(s.o.queues) > 0 {
 		queues, source = nil, "--queue"
 		for _, text := range s.o.queues {
@@ -237,6 +240,22 @@ func (s *settings) queues() []worker.QueueWeight {
 	s.env.Note("queues", queueList(queues), source)
 	s.env.Note("mode", string(c.Mode()), "derived from the queues")
 	return queues
+}
+
+// instanceQueue is the queue of a unit's instance: push of push, and of push-2.
+func instanceQueue(instance string) string {
+	name, number, found := cutLast(instance, "-")
+	if _, err := strconv.ParseUint(number, 10, 32); found && err == nil && name != "" {
+		return name
+	}
+	return instance
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func (s *settings) warn() {

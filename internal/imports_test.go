@@ -10,10 +10,10 @@ import (
 // stand beside it here. internal/env, sdnotify and version are for everybody.
 var allowed = map[string]string{
 	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "", "jobs": "database queue",
-	"monitor": "queue worker",
-	"cli":     "monitor queue worker", "loadtest": "queue",
+	"monitor": "queue worker", "deploy/systemd": "",
+	"cli": "monitor queue worker", "loadtest": "queue",
 	"cmd/worker":         "cli database jobs worker internal/testjobs",
-	"cmd/workerctl":      "queue database",
+	"cmd/workerctl":      "database deploy/systemd queue",
 	"examples/hello":     "cli worker",
 	"examples/demo":      "cli queue worker",
 	"internal/testjobs":  "queue worker",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -44,6 +45,9 @@ const usage = `Usage: workerctl COMMAND [arguments] [flags]
   quiet|stop|dump IDENTITY…       tell processes, or --all: take no more jobs,
                                   stop, write their stacks to their logs
   migrate                         create the tables of the jobs in Postgres
+  install-units --split default=15,push=25,…
+                                  write systemd's units for one process per queue
+  uninstall-units                 remove them; --purge: their settings too
 
 `
 
@@ -65,7 +69,8 @@ type ctl struct {
 
 	json, yes, all        bool
 	pause, unpause, clear bool
-	clean                 bool
+	clean, purge          bool
+	split, root           string
 	since                 time.Duration
 	queue, jid, delay, at string
 	page, days            int
@@ -110,6 +115,9 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.IntVar(&c.days, "days", 0, "stats: also the last days; deploys: of so many days (default 7)")
 	f.BoolVar(&c.clean, "clean", false, "processes: take those that no longer beat off the list")
 	f.DurationVar(&c.since, "since", time.Hour, "metrics: how far back, up to 72h; the histogram of a class up to 8h")
+	f.StringVar(&c.split, "split", "", "install-units: `INSTANCE=THREADS,…`; push-2 is a second process of the queue push")
+	f.StringVar(&c.root, "root", "", "install-units: below this `DIRECTORY` instead of /")
+	f.BoolVar(&c.purge, "purge", false, "uninstall-units: remove /etc/kyu too")
 	help := f.BoolP("help", "h", false, "print this and exit")
 	showVersion := f.BoolP("version", "V", false, "print the version and exit")
 	c.flags = f
@@ -146,18 +154,21 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 	}
 }
 
-func (c *ctl) command(ctx context.Context, words []string) error {
-	if words[0] == "migrate" {
-		return c.migrate(ctx, words[1:])
+// local are the commands that need no Redis.
+func (c *ctl) local() map[string]func(context.Context, []string) error {
+	return map[string]func(context.Context, []string) error{
+		"migrate": c.migrate, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits,
 	}
-	do := c.commands()[words[0]]
-	if do == nil {
-		var names []string
-		for name := range c.commands() {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return fmt.Errorf("%w: there is no command %q; there are %s, migrate", errUsage, words[0], strings.Join(names, ", "))
+}
+
+func (c *ctl) command(ctx context.Context, words []string) error {
+	if do := c.local()[words[0]]; do != nil {
+		return do(ctx, words[1:])
+	}
+	if c.commands()[words[0]] == nil {
+		names := slices.Sorted(maps.Keys(c.commands()))
+		names = append(names, slices.Sorted(maps.Keys(c.local()))...)
+		return fmt.Errorf("%w: there is no command %q; there are %s", errUsage, words[0], strings.Join(names, ", "))
 	}
 	config := queue.ConfigFromEnv(c.env)
 	if err := c.env.Err(); err != nil {
