@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -136,6 +137,36 @@ func TestAPeerThatCannotSeeTheProcessTakesOverByItsLease(t *testing.T) {
 	t.Logf("taken over after %v", took.Round(time.Millisecond))
 	if took > 15*time.Second {
 		t.Errorf("taken over after %v, want 15 s at most", took)
+	}
+}
+
+func TestAWorkerThatCannotSeeOthersInProcDoesNotTakeThemForDead(t *testing.T) {
+	const hidden = `mount -t proc -o hidepid=2,subset=pid proc /proc && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`
+	if out, err := exec.Command("unshare", "--mount", "sh", "-c", hidden, "sh", "true").CombinedOutput(); err != nil {
+		t.Skipf("needs a /proc of its own, as hardened units have: %v %s", err, out)
+	}
+	s := harness.New(t)
+	if err := os.Chmod(harness.Bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	seen := s.Worker("-c", "1")
+	s.Push("Test::Sleep", []any{60_000}, queue.Options{})
+	s.Until(10*time.Second, "it runs", func() bool { return seen.Says("start") })
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blind := s.Start("env", "KYU_BOOT_ID="+strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""), "unshare", "--mount", "sh", "-c", hidden, "sh", harness.Bin+"/worker", "--test-jobs", "-c", "1")
+	s.Until(10*time.Second, "a peer runs", func() bool { return blind.Says("Serving") })
+	<-time.After(4 * time.Second) // several looks at the owners
+	if blind.Says("a worker is dead") || seen.Says("lease of this process is lost") {
+		t.Fatal("a living worker was taken for dead")
+	}
+	seen.Kill() // which the kernel tells even to who may not see
+	killed := time.Now()
+	s.Until(10*time.Second, "it runs again", func() bool { return blind.Says("start") })
+	if took := time.Since(killed); took > 2*time.Second {
+		t.Errorf("taken over after %v, want 2 s at most", took)
 	}
 }
 

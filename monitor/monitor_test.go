@@ -2,20 +2,25 @@ package monitor_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/monitor"
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 	"go.uber.org/goleak"
+	"go.yaml.in/yaml/v3"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -122,5 +127,64 @@ func TestASocketOfADeadProcessIsReplacedAndALiveOneIsNot(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil || r.StatusCode != 200 {
 		t.Error(r.StatusCode, err)
+	}
+}
+
+// TestRulesDashboardAndDocumentationNameRealMetrics holds the files beside the
+// code to it.
+func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
+	store := redistest.Start(t).Store()
+	m := monitor.New(store)
+	r, err := worker.New(store, worker.Config{Mux: worker.NewMux(), Capsules: []worker.Capsule{{Concurrency: 1, Queues: []worker.QueueWeight{{Name: "a"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Watch(r)
+	m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone})
+	m.Fetched(time.Millisecond, 1, nil)
+	if _, err := queue.NewClient(store).Push(t.Context(), "A", nil, queue.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	_, page := get(t, m, "/metrics")
+	real := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (kyu_\w+) `).FindAllStringSubmatch(page, -1) {
+		real[match[1]] = true
+	}
+	text := func(path string) string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	manual := text("../docs/operations.md")
+	for name := range real {
+		if !strings.Contains(manual, "`"+name+"`") {
+			t.Errorf("%s is not in docs/operations.md", name)
+		}
+	}
+	for _, path := range []string{"../docs/operations.md", "../deploy/prometheus/kyu.rules.yml", "../deploy/grafana/kyu.json"} {
+		for _, name := range regexp.MustCompile(`\bkyu_\w+`).FindAllString(text(path), -1) {
+			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+			if !real[base] && !strings.HasPrefix(base, "kyu_pg_pool_") && base != "kyu_fleet_" {
+				t.Errorf("%s names %s, which is no metric", path, name)
+			}
+		}
+	}
+	if !json.Valid([]byte(text("../deploy/grafana/kyu.json"))) {
+		t.Error("the dashboard is no JSON")
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Record, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text("../deploy/prometheus/kyu.rules.yml")), &rules); err != nil || len(rules.Groups) != 1 {
+		t.Fatal(err)
+	}
+	for _, rule := range rules.Groups[0].Rules {
+		if rule.Expr == "" || (rule.Alert == "") == (rule.Record == "") {
+			t.Errorf("%+v", rule)
+		}
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -101,12 +103,20 @@ func thisHost() queue.Host {
 		name, _ = os.Hostname()
 	}
 	h := queue.Host{Name: safeHostname(name), PID: os.Getpid()}
-	if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
-		h.BootID = strings.TrimSpace(string(boot))
-	}
+	h.BootID = bootID()
 	h.PIDNamespace, _ = os.Readlink("/proc/self/ns/pid")
-	h.Started, _ = processStart(h.PID)
+	h.Started, _, _ = processStart(h.PID)
 	return h
+}
+
+// bootID names the running kernel. A unit that hides it says it in the
+// environment (systemd's %b).
+func bootID() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		boot = []byte(os.Getenv("KYU_BOOT_ID"))
+	}
+	return strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", "")
 }
 
 func safeHostname(name string) string {
@@ -123,26 +133,31 @@ func safeHostname(name string) string {
 }
 
 // processStart is when a process of this host began, in the kernel's ticks, and
-// whether it is alive: a zombie is not.
-func processStart(pid int) (started string, alive bool) {
+// whether it is a zombie. ok is false if that cannot be read: hardened units hide
+// the processes of others.
+func processStart(pid int) (started string, zombie, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", false
+		return "", false, false
 	}
 	_, rest, found := strings.Cut(string(b), ") ") // the name before it may hold anything
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 20 {
-		return "", false
+		return "", false, false
 	}
-	return fields[19], fields[0] != "Z" && fields[0] != "X"
+	return fields[19], fields[0] == "Z" || fields[0] == "X", true
 }
 
 // provenDead reports whether an owner on our own host is gone: same kernel, same
-// pid namespace, and its process is not there or is another one.
+// pid namespace, and its process is not there or is another one. That a process
+// is not there only the kernel can say, by ESRCH: in /proc it may be hidden.
 func provenDead(self, h queue.Host) bool {
 	if h.PID == 0 || h.BootID == "" || h.BootID != self.BootID || h.PIDNamespace == "" || h.PIDNamespace != self.PIDNamespace {
 		return false
 	}
-	started, alive := processStart(h.PID)
-	return !alive || (h.Started != "" && started != h.Started)
+	if errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH) {
+		return true
+	}
+	started, zombie, ok := processStart(h.PID)
+	return ok && (zombie || (h.Started != "" && started != h.Started))
 }
