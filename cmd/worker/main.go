@@ -32,5 +32,10 @@ func main() {
 		}
 		return db.Close, nil
 	}
+	app.Adjust = func(c *worker.Config) {
+		if *testJobs {
+			c.Observer = testjobs.NewObserver()
+		}
+	}
 	app.Main()
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/kyujobs/kyu/worker"
@@ -27,6 +29,8 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
 	worker.Handle(m, "Test::CPU", burn)
+	worker.Handle(m, "Test::Eat", eat)
+	worker.Handle(m, "Test::BlockFetch", func(context.Context, []json.RawMessage) error { blocked.Store(true); return nil })
 	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} { // Ruby's options differ, the job does not
 		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
 	}
@@ -77,6 +81,43 @@ func burn(ctx context.Context, a millis) error {
 		}
 	}
 	return nil
+}
+
+// eat takes memory until the process dies.
+func eat(context.Context, []json.RawMessage) error {
+	var all [][]byte
+	for {
+		block := make([]byte, 16<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		all = append(all, block)
+		runtime.KeepAlive(all)
+	}
+}
+
+// blocked is set by Test::BlockFetch.
+var blocked atomic.Bool
+
+// NewObserver gives an observer that blocks the fetch loop for good once
+// Test::BlockFetch has run, to see the watchdog bark. It is nil, and costs nothing,
+// unless TEST_BLOCK_FETCH is set.
+func NewObserver() worker.Observer {
+	if os.Getenv("TEST_BLOCK_FETCH") == "" {
+		return nil
+	}
+	return blocker{}
+}
+
+type blocker struct{}
+
+func (blocker) Ran(worker.JobRun)                 {}
+func (blocker) Settled(time.Duration, int, error) {}
+func (blocker) Reclaimed(int, int)                {}
+func (blocker) Fetched(time.Duration, int, error) {
+	if blocked.Load() {
+		select {}
+	}
 }
 
 type stampArgs struct {
