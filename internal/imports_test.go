@@ -10,7 +10,7 @@ import (
 // stand beside it here. internal/env, sdnotify and version are for everybody.
 var allowed = map[string]string{
 	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "", "jobs": "database queue",
-	"monitor": "queue worker", "deploy/systemd": "",
+	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
 	"cli": "monitor queue worker", "loadtest": "queue",
 	"cmd/worker":         "cli database jobs worker internal/testjobs",
 	"cmd/workerctl":      "database deploy/systemd queue",
@@ -46,6 +46,9 @@ func TestImportsPointOneWay(t *testing.T) {
 			}
 			if name == "worker" && strings.Contains(path, "jackc/pgx") {
 				t.Error("worker knows pgx")
+			}
+			if name != "tracing" && strings.HasPrefix(path, "go.opentelemetry.io/") {
+				t.Errorf("%s links OpenTelemetry for everybody", name)
 			}
 		}
 	}
