@@ -3,10 +3,10 @@ VERSION ?= 0.1.0-dev
 LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: help build demo test check fuzz bench deps clean
+.PHONY: help build demo test check fuzz bench deb deps clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 build: ## build bin/worker and bin/workerctl
 	@mkdir -p bin
@@ -32,6 +32,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: deps build ## throughput, latency, cost, beside Ruby Sidekiq and the bare script loop
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
 	@bin/loadtest bench
+
+deb: build ## bin/kyu_VERSION_ARCH.deb: the programs and their units
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \
+		go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0 package -f deploy/deb/nfpm.yaml -p deb -t bin/
 
 clean: ## remove what was built
 	rm -rf bin

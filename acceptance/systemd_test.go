@@ -1,8 +1,12 @@
 package acceptance
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -267,4 +271,70 @@ func (b *booted) staysQuiet(t *testing.T) {
 	}
 	b.Push("Test::NoOp", nil, queue.Options{Queue: "push"})
 	b.Until(30*time.Second, "it takes jobs again", func() bool { return b.Len("push") == 0 })
+}
+
+// deb builds the Debian package of a version.
+func deb(t *testing.T, version string) (path string, content []byte) {
+	t.Helper()
+	cmd := exec.Command("make", "-s", "deb", "VERSION="+version)
+	cmd.Dir = harness.Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make deb: %v\n%s", err, out)
+	}
+	path = filepath.Join(harness.Root(), "bin", "kyu_"+version+"_"+runtime.GOARCH+".deb")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, content
+}
+
+func TestThePackageInstallsUpgradesAndGoesAway(t *testing.T) {
+	s := harness.New(t)
+	old, content := deb(t, "0.1.0")
+	if _, again := deb(t, "0.1.0"); !bytes.Equal(content, again) {
+		t.Error("built twice, the package differs")
+	}
+	next, _ := deb(t, "0.2.0")
+	b := &booted{s, s.Systemd(), t}
+	b.Do("rm", "/usr/bin/worker", "/usr/bin/workerctl")
+	b.Install(old, "/root/old.deb", "644")
+	b.Install(next, "/root/next.deb", "644")
+
+	b.Do("dpkg", "-i", "/root/old.deb")
+	for _, unit := range []string{"worker.service", "worker.target", "worker@push"} {
+		if b.Active(unit) || strings.HasPrefix(b.Get(unit, "UnitFileState"), "enabled") {
+			t.Errorf("the installation has started or enabled %s", unit)
+		}
+	}
+	if mode := strings.TrimSpace(b.Do("stat", "-c", "%a %s", "/etc/kyu/redis_url")); mode != "600 0" {
+		t.Errorf("redis_url: %s", mode)
+	}
+	b.Write("/etc/kyu/redis_url", s.Server.URL+"\n")
+	b.Write("/etc/kyu/worker.env", "WORKER_ARGS=-c 3\n")
+	if out := b.Do("workerctl", "install-units", "--split", "push=3"); !strings.Contains(out, "the units are the package's") {
+		t.Errorf("copies of the units would hide those of the next version:\n%s", out)
+	}
+	b.Do("systemctl", "start", "worker@push")
+	pid := b.Get("worker@push", "MainPID")
+
+	b.Do("dpkg", "-i", "--force-confold", "/root/next.deb")
+	b.Until(20*time.Second, "it runs the new version", func() bool { return b.Active("worker@push") && b.Get("worker@push", "MainPID") != pid })
+	if out := b.Do("worker", "-V"); !strings.Contains(out, "0.2.0") {
+		t.Errorf("version %s", out)
+	}
+	if b.Active("worker@pull") || b.Active("worker.service") {
+		t.Error("the upgrade has started what did not run")
+	}
+	if got := b.Do("cat", "/etc/kyu/worker.env"); got != "WORKER_ARGS=-c 3\n" {
+		t.Errorf("the upgrade has overwritten the settings: %s", got)
+	}
+
+	b.Do("dpkg", "-r", "kyu")
+	if b.Active("worker@push") {
+		t.Error("still running after the removal")
+	}
+	b.Do("test", "-e", "/etc/kyu/redis_url")
+	b.Do("dpkg", "-P", "kyu")
+	b.Do("sh", "-c", "! ls /usr/bin/worker /usr/bin/workerctl /lib/systemd/system/worker* /etc/kyu 2>/dev/null")
 }

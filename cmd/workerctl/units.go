@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	unitDir   = "/etc/systemd/system"
-	configDir = "/etc/kyu"
+	unitDir    = "/etc/systemd/system"
+	packageDir = "/lib/systemd/system"
+	configDir  = "/etc/kyu"
 )
 
 // share is one process of a split: an instance and its threads.
@@ -57,7 +58,11 @@ func (c *ctl) installUnits(_ context.Context, words []string) error {
 		return err
 	}
 	var written []string
+	packaged := c.packaged()
 	for _, name := range names {
+		if packaged {
+			break
+		}
 		b, err := units.Units.ReadFile(name)
 		if err != nil {
 			return err
@@ -83,10 +88,19 @@ func (c *ctl) installUnits(_ context.Context, words []string) error {
 			return err
 		}
 	}
-	if err := c.verify(written); err != nil {
+	if packaged {
+		fmt.Fprintln(c.out, "the units are the package's, in "+packageDir)
+	} else if err := c.verify(written); err != nil {
 		return err
 	}
 	return c.budget(shares)
+}
+
+// packaged reports whether a package has brought the units: copies in unitDir
+// would hide those of its next version.
+func (c *ctl) packaged() bool {
+	_, err := os.Stat(filepath.Join(c.root, packageDir, "worker@.service"))
+	return err == nil
 }
 
 func (c *ctl) write(path, text string, mode os.FileMode) error {
