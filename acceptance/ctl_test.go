@@ -82,6 +82,7 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"metrics A B":              "one class at most",
 		"metrics --since 100h":     "at most 72h",
 		"metrics A --since 9h":     "at most 8h",
+		"health":                   "health --http ADDRESS",
 		"cancel":                   "want jobs",
 		"iteration":                "want one job",
 		"dead kill x":              "dead already",

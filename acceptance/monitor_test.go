@@ -128,6 +128,10 @@ func TestReadyTellsWhetherJobsAreTakenAndLiveWhetherItTurns(t *testing.T) {
 		}
 	}
 	s.Until(10*time.Second, "it is ready", answers("/readyz", 200, "ok"))
+	s.OK("ok", "health", "--http", "unix:"+socket)
+	if out, code := s.Ctl("", "health", "--http", "unix:"+socket+"x"); code != 1 {
+		t.Errorf("health of nobody: exit %d, %s", code, out)
+	}
 	s.Server.Kill()
 	s.Until(10*time.Second, "it is not ready without Redis", answers("/readyz", 503, "Redis does not serve us"))
 	if !answers("/livez", 200, "ok")() || !answers("/metrics", 200, "kyu_redis_up 0")() {

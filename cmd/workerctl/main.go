@@ -47,6 +47,7 @@ const usage = `Usage: workerctl COMMAND [arguments] [flags]
   migrate                         create the tables of the jobs in Postgres
   install-units --split default=15,push=25,…
                                   write systemd's units for one process per queue
+  health --http ADDRESS           ask a worker's /livez, as a container's health check
   uninstall-units                 remove them; --purge: their settings too
 
 `
@@ -70,7 +71,7 @@ type ctl struct {
 	json, yes, all        bool
 	pause, unpause, clear bool
 	clean, purge          bool
-	split, root           string
+	split, root, http     string
 	since                 time.Duration
 	queue, jid, delay, at string
 	page, days            int
@@ -117,6 +118,7 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.DurationVar(&c.since, "since", time.Hour, "metrics: how far back, up to 72h; the histogram of a class up to 8h")
 	f.StringVar(&c.split, "split", "", "install-units: `INSTANCE=THREADS,…`; push-2 is a second process of the queue push")
 	f.StringVar(&c.root, "root", "", "install-units: below this `DIRECTORY` instead of /")
+	f.StringVar(&c.http, "http", "", "health: the `ADDRESS` that the worker was given")
 	f.BoolVar(&c.purge, "purge", false, "uninstall-units: remove /etc/kyu too")
 	help := f.BoolP("help", "h", false, "print this and exit")
 	showVersion := f.BoolP("version", "V", false, "print the version and exit")
@@ -157,7 +159,7 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 // local are the commands that need no Redis.
 func (c *ctl) local() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"migrate": c.migrate, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits,
+		"migrate": c.migrate, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits, "health": c.health,
 	}
 }
 
