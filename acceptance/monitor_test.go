@@ -133,7 +133,7 @@ func TestReadyTellsWhetherJobsAreTakenAndLiveWhetherItTurns(t *testing.T) {
 		t.Errorf("health of nobody: exit %d, %s", code, out)
 	}
 	s.Server.Kill()
-	s.Until(10*time.Second, "it is not ready without Redis", answers("/readyz", 503, "Redis does not serve us"))
+	s.Until(10*time.Second, "it is not ready without Redis", answers("/readyz", 503, "redis does not serve us"))
 	if !answers("/livez", 200, "ok")() || !answers("/metrics", 200, "kyu_redis_up 0")() {
 		t.Error("it is not alive without Redis, or does not say that Redis is away")
 	}

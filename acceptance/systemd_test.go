@@ -48,15 +48,22 @@ func TestUnderARealSystemd(t *testing.T) {
 	b.Do("systemctl", "daemon-reload")
 	b.Do(append([]string{"systemctl", "enable", "worker.target"}, services...)...)
 
-	t.Run("active only when Redis and Postgres answer", b.becomesActive)
-	t.Run("status, and jobs of every kind run under the filter", b.runsJobs)
-	t.Run("stop drains", b.stopDrains)
-	t.Run("killed, it comes back and nothing is lost", b.killed)
-	t.Run("reload and TSTP quiet", b.quiets)
-	t.Run("a rolling restart under load loses and doubles nothing", b.rolls)
-	t.Run("a job that eats memory costs its own queue's process alone, three times", b.eats)
-	t.Run("the watchdog kills a process whose fetch loop is blocked", b.barks)
-	t.Run("the watchdog does not kill while Redis hangs", b.staysQuiet)
+	run := func(what string, stage func(*booted, *testing.T)) {
+		t.Run(what, func(t *testing.T) {
+			site := s.With(t)
+			stage(&booted{site, b.Systemd.With(site), t}, t)
+		})
+	}
+	run("active only when Redis and Postgres answer", (*booted).becomesActive)
+	run("status, and jobs of every kind run under the filter", (*booted).runsJobs)
+	run("Redis over a unix socket", (*booted).runsOverASocket)
+	run("stop drains", (*booted).stopDrains)
+	run("killed, it comes back and nothing is lost", (*booted).killed)
+	run("reload and TSTP quiet", (*booted).quiets)
+	run("a rolling restart under load loses and doubles nothing", (*booted).rolls)
+	run("a job that eats memory costs its own queue's process alone, three times", (*booted).eats)
+	run("the watchdog kills a process whose fetch loop is blocked", (*booted).barks)
+	run("the watchdog does not kill while Redis hangs", (*booted).staysQuiet)
 	for _, name := range services {
 		if t.Failed() {
 			t.Logf("%s:\n%s", name, tail(b.Journal(name)))
@@ -124,6 +131,19 @@ func (b *booted) runsJobs(t *testing.T) {
 	if env := b.Do("sh", "-c", "cat /proc/"+pid+"/environ /proc/"+pid+"/cmdline"); strings.Contains(env, b.Server.Addr) {
 		t.Error("the address of Redis is in the environment or the command line")
 	}
+}
+
+// runsOverASocket serves a queue from a Redis that has no port at all.
+func (b *booted) runsOverASocket(t *testing.T) {
+	b.Do("systemd-run", "--unit=redis-socket", "-p", "RuntimeDirectory=redis-socket", "redis-server", "--port", "0",
+		"--unixsocket", "/run/redis-socket/sock", "--unixsocketperm", "777", "--save", "", "--dir", "/run/redis-socket")
+	b.Until(10*time.Second, "Redis listens", func() bool { return strings.Contains(b.Do("ls", "/run/redis-socket"), "sock") })
+	b.Write("/etc/kyu/socket.env", "WORKER_ARGS=-c 2 --test-jobs --http unix:/run/worker-socket/http\nREDIS_URL=unix:///run/redis-socket/sock\n")
+	b.Do("systemctl", "start", "worker@socket")
+	b.Do("env", "REDIS_URL=unix:///run/redis-socket/sock", "workerctl", "push", "Test::Fail", `["over a socket"]`, "--queue", "socket", "--retry", "0")
+	b.Until(10*time.Second, "it has run", func() bool { return strings.Contains(b.Journal("worker@socket"), "over a socket") })
+	b.Do("workerctl", "health", "--http", "unix:/run/worker-socket/http")
+	b.Do("systemctl", "stop", "worker@socket", "redis-socket")
 }
 
 func (b *booted) stopDrains(t *testing.T) {
@@ -245,6 +265,11 @@ func (b *booted) barks(t *testing.T) {
 	before := b.Restarts("worker@mailers")
 	b.Push("Test::Hang", nil, queue.Options{Queue: "mailers"}) // a handler that hangs is no reason
 	b.Push("Test::BlockFetch", nil, queue.Options{Queue: "mailers"})
+	b.Until(10*time.Second, "it has run", func() bool { return strings.Count(b.Journal("worker@mailers"), "class=Test::BlockFetch") >= 2 })
+	// The first of these comes through a doorbell, the rest by a fetch: the last.
+	if _, err := b.Client.PushBulk(t.Context(), "Test::NoOp", make([][]any, 50), queue.Options{Queue: "mailers"}); err != nil {
+		t.Fatal(err)
+	}
 	b.Until(40*time.Second, "it was killed by its watchdog", func() bool {
 		return strings.Contains(b.Do("journalctl", "--no-pager", "-o", "cat", "-u", "worker@mailers"), "Watchdog timeout")
 	})

@@ -171,7 +171,7 @@ func (m *Monitor) ready() error {
 	case s.Quiet:
 		return errors.New("quiet: takes no more jobs")
 	case s.LastErr != nil:
-		return fmt.Errorf("Redis does not serve us: %w", s.LastErr)
+		return fmt.Errorf("redis does not serve us: %w", s.LastErr)
 	case s.Stuck >= s.Threads:
 		return errors.New("all threads are stuck")
 	}

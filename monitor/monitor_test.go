@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -186,5 +187,10 @@ func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 		if rule.Expr == "" || (rule.Alert == "") == (rule.Record == "") {
 			t.Errorf("%+v", rule)
 		}
+	}
+	if promtool, err := exec.LookPath("promtool"); err != nil {
+		t.Log("promtool is not installed: the rules were read as YAML only")
+	} else if out, err := exec.Command(promtool, "check", "rules", "../deploy/prometheus/kyu.rules.yml").CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }

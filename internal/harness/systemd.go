@@ -84,6 +84,9 @@ func child(pid int) string {
 	return fields[0]
 }
 
+// With is the same systemd for a subtest.
+func (d *Systemd) With(s *Site) *Systemd { return &Systemd{s, d.pid} }
+
 func (d *Systemd) run(args ...string) (string, error) {
 	out, err := exec.Command("nsenter", append([]string{"-t", d.pid, "-a"}, args...)...).CombinedOutput()
 	return string(out), err
