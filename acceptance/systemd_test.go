@@ -174,6 +174,11 @@ func (b *booted) killed(t *testing.T) {
 	if n := b.Card("retry") + b.Card("dead"); n != 0 {
 		t.Errorf("the crash cost %d jobs a retry", n)
 	}
+	for _, name := range services { // whose users may not see each other's processes
+		if strings.Contains(b.Journal(name), "lease of this process is lost") {
+			t.Errorf("%s was taken for dead while it lived", name)
+		}
+	}
 }
 
 func (b *booted) quiets(t *testing.T) {
