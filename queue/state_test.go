@@ -67,7 +67,7 @@ func (f *fixture) fetch(want int, done ...*queue.Delivery) []*queue.Delivery {
 
 func (f *fixture) settle(d *queue.Delivery, a queue.Action, payload string) bool {
 	f.Helper()
-	stale, err := f.store.Settle(f.Context(), []queue.Settlement{{Delivery: d, Action: a, Payload: payload, At: time.Unix(2e9, 0)}})
+	stale, err := f.store.Settle(f.Context(), []queue.Settlement{{Delivery: d, Action: a, Payload: payload, At: time.Unix(2e9, 0), To: "b"}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (f *fixture) places() string {
 			inflight += f.raw.HLen(f.Context(), key).Val()
 		case strings.Contains(key, ":landing:"):
 			inflight += f.raw.LLen(f.Context(), key).Val()
-		case key == "retry", key == "schedule", key == "dead":
+		case key == "retry", key == "schedule", key == "dead", strings.HasPrefix(key, "kyu:hold:"):
 			out = append(out, fmt.Sprintf("%s=%d", key, f.raw.ZCard(f.Context(), key).Val()))
 		}
 	}
@@ -183,6 +183,7 @@ func TestFetchWithoutALeaseTakesNothingButSettles(t *testing.T) {
 func TestSettleMovesAJobToExactlyOnePlace(t *testing.T) {
 	for action, want := range map[queue.Action]string{
 		queue.Done: "", queue.Retry: "retry=1", queue.Schedule: "schedule=1", queue.Dead: "dead=1", queue.Requeue: "queue:a=1",
+		queue.Forward: "queue:b=1", queue.Hold: "kyu:hold:b=1",
 	} {
 		t.Run(string(action), func(t *testing.T) {
 			f := newFixture(t)
