@@ -17,9 +17,9 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// produce pushes ledger jobs until stop is closed, and returns the ids that
+// produce pushes jobs that write to a ledger until stop is closed, and returns the ids that
 // Redis acknowledged.
-func produce(s *harness.Site, stop <-chan struct{}, every time.Duration, ms int) (acked map[string]bool, wait func()) {
+func produce(s *harness.Site, ledger string, stop <-chan struct{}, every time.Duration, ms int) (acked map[string]bool, wait func()) {
 	acked = map[string]bool{}
 	var done sync.WaitGroup
 	done.Add(1)
@@ -34,7 +34,7 @@ func produce(s *harness.Site, stop <-chan struct{}, every time.Duration, ms int)
 			case <-tick.C:
 			}
 			id := fmt.Sprint(i)
-			_, err := s.Client.Push(context.Background(), "Test::Ledger", []any{s.LedgerPath(), id, ms},
+			_, err := s.Client.Push(context.Background(), "Test::Ledger", []any{ledger, id, ms},
 				queue.Options{Queue: fourQueues[i%4], JID: "job" + id, Idempotent: true})
 			if err == nil {
 				acked[id] = true
@@ -71,7 +71,7 @@ func TestAHundredKillsLoseNothing(t *testing.T) {
 	const kills, threads = 100, 15
 	s := harness.New(t)
 	stop := make(chan struct{})
-	acked, wait := produce(s, stop, 500*time.Microsecond, 2)
+	acked, wait := produce(s, s.LedgerPath(), stop, 500*time.Microsecond, 2)
 	workers := make([]*harness.Process, 3)
 	for i := range workers {
 		workers[i] = s.Worker("-c", fmt.Sprint(threads), "--log-level", "warn")
@@ -189,7 +189,7 @@ func TestAStoppedProcessThatWakesUpFindsItsJobsTaken(t *testing.T) {
 func TestTermWithShortJobsRunsNothingTwice(t *testing.T) {
 	s := harness.New(t)
 	stop := make(chan struct{})
-	acked, wait := produce(s, stop, time.Millisecond, 20)
+	acked, wait := produce(s, s.LedgerPath(), stop, time.Millisecond, 20)
 	workers := []*harness.Process{s.Worker("-c", "5"), s.Worker("-c", "5")}
 	for range 6 { // a rolling deploy
 		for i, w := range workers {
@@ -291,7 +291,7 @@ func outages(workers []*harness.Process) (n int) {
 func TestRedisKilledUnderLoadLosesNothing(t *testing.T) {
 	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec")
 	stop := make(chan struct{})
-	acked, wait := produce(s, stop, time.Millisecond, 1)
+	acked, wait := produce(s, s.LedgerPath(), stop, time.Millisecond, 1)
 	var workers []*harness.Process
 	for range 2 {
 		workers = append(workers, s.Worker("-c", "10", "--log-level", "warn"))

@@ -197,31 +197,15 @@ func (b *booted) quiets(t *testing.T) {
 
 func (b *booted) rolls(t *testing.T) {
 	b.forget()
-	stop, acked := make(chan struct{}), map[string]bool{}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(4 * time.Millisecond)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-			}
-			id := fmt.Sprint(i)
-			if _, err := b.Client.Push(t.Context(), "Test::Ledger", []any{ledger, id, 20}, queue.Options{Queue: fourQueues[i%4], JID: "roll" + id, Idempotent: true}); err == nil {
-				acked[id] = true
-			}
-		}
-	}()
+	stop := make(chan struct{})
+	acked, wait := produce(b.Site, ledger, stop, 4*time.Millisecond, 20)
 	const rounds = 8
 	for range rounds {
 		b.Do("systemctl", "restart", "worker@*")
 	}
 	b.Do("systemctl", "restart", "worker.target")
 	close(stop)
-	<-done
+	wait()
 	b.Until(30*time.Second, "all are active", b.allActive)
 	b.Settled(30 * time.Second)
 	starts, ends := b.ledger()
