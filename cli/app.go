@@ -61,7 +61,7 @@ type Boot struct {
 	Log     *slog.Logger
 	Mux     *worker.Mux
 	Store   *queue.Store
-	Dev     bool                  // the Redis is embedded and empty
+	Dev     string                // the URL of the Redis if it is embedded, else empty
 	Metrics prometheus.Registerer // takes collectors of the program's own for --http
 }
 
@@ -141,12 +141,14 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	defer cancel()
 	log := slog.New(newHandler(a.Stdout, s.logFormat, s.logLevel, a.Getenv))
 	a.limitMemory(log)
+	embedded := ""
 	if s.dev {
 		stop, err := s.embed()
 		if err != nil {
 			return a.fail(err)
 		}
 		defer stop()
+		embedded = s.redis.URL
 		log.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process ends", "redis", s.redis.URL)
 	}
 	store, err := queue.Open(boot, s.redis)
@@ -167,7 +169,7 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	}
 	defer stopHTTP()
 	if a.Open != nil {
-		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, s.dev, m.Registry()})
+		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, embedded, m.Registry()})
 		if err != nil {
 			return a.fail(err)
 		}

@@ -1,6 +1,7 @@
 // Package database opens Postgres for jobs: a pool sized to the worker's
-// threads, from the environment that Mastodon's admins already have. Without
-// that environment there is no pool, and no failure.
+// threads, from the environment that Mastodon's admins already have, with or
+// without a pooler before it and replicas behind it. Without that environment
+// there is no pool, and no failure.
 package database
 
 import (
@@ -8,23 +9,54 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// Config says which Postgres to use.
+// Config says which Postgres to use. The zero Config is none.
 type Config struct {
-	URL      string // empty: none is configured
-	Pool     int    // DB_POOL; 0: as many as there are threads
-	Prepared bool   // false behind a pooler that gives each transaction another connection
+	URL      string   // empty: none is configured
+	Replicas []string // URLs of streaming replicas
+	Pool     int      // DB_POOL; 0: as many as there are threads
+	Prepared Prepared // whether statements are prepared on the server
+
+	Wait     time.Duration     // for a free connection of the pool; 5 s
+	MaxLag   time.Duration     // a replica that is further behind is not read from; 5 s
+	Fallback int               // reads at once that go to the primary because all replicas are out; a quarter of the threads
+	Policies map[string]Policy // by class; Sticky for those not named
 }
 
-// ConfigFromEnv reads DATABASE_URL, or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASS
-// and DB_SSLMODE; DB_POOL and PREPARED_STATEMENTS. Postgres is configured if
-// DATABASE_URL, DB_HOST, DB_NAME or DB_USER is set. Problems go to r.
+// Prepared says whether statements are prepared on the server.
+type Prepared string
+
+const (
+	PreparedAuto Prepared = ""      // unless a pooler is found before the server
+	PreparedOn   Prepared = "true"  // always: only without a pooler, or with PgBouncer 1.21 and max_prepared_statements
+	PreparedOff  Prepared = "false" // never
+)
+
+// Policy says where the reads of a class go that may be answered by a replica.
+type Policy string
+
+const (
+	Sticky  Policy = "sticky"  // to a replica that has what the job needs, else to the primary
+	Delayed Policy = "delayed" // likewise, but first wait for a replica: shortly, then for one second, once
+	Always  Policy = "always"  // to the primary
+)
+
+// ConfigFromEnv reads the variables that Mastodon uses. The primary is
+// DATABASE_URL, or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASS and DB_SSLMODE, and is
+// configured if DATABASE_URL, DB_HOST, DB_NAME or DB_USER is set. Replicas are
+// REPLICA_DATABASE_URL, or REPLICA_DB_HOST, PORT, NAME, USER and PASS, each falling
+// back to the primary's; several URLs or hosts are separated by commas. DB_POOL,
+// PREPARED_STATEMENTS, DB_POOL_TIMEOUT, REPLICA_MAX_LAG, REPLICA_FALLBACK and
+// REPLICA_POLICIES are the other fields. Problems go to r.
 func ConfigFromEnv(r *env.Reader) Config {
 	c := Config{URL: addressFromEnv(r)}
 	if c.URL == "" {
@@ -32,11 +64,31 @@ func ConfigFromEnv(r *env.Reader) Config {
 		return c
 	}
 	c.Pool = r.Int("postgres pool", 0, 0, 10_000, "DB_POOL")
-	c.Prepared = r.Bool("postgres prepared statements", true, "PREPARED_STATEMENTS")
-	if _, err := c.poolConfig(1); err != nil {
-		r.Problem("%w", err)
+	c.Prepared = preparedFromEnv(r)
+	c.Wait = time.Duration(r.Int("postgres wait for a connection (s)", 5, 1, 600, "DB_POOL_TIMEOUT")) * time.Second
+	c.Replicas = replicasFromEnv(r, c.URL)
+	if len(c.Replicas) > 0 {
+		c.MaxLag = time.Duration(r.Int("postgres replica lag (s)", 5, 1, 3600, "REPLICA_MAX_LAG")) * time.Second
+		c.Fallback = r.Int("postgres replica fallback", 0, 0, 10_000, "REPLICA_FALLBACK")
+		c.Policies = policiesFromEnv(r)
+	}
+	for _, address := range append([]string{c.URL}, c.Replicas...) {
+		if _, err := c.poolConfig(address, 1); err != nil {
+			r.Problem("%w", err)
+		}
 	}
 	return c
+}
+
+func preparedFromEnv(r *env.Reader) Prepared {
+	if v, _ := r.Get("PREPARED_STATEMENTS"); v == "" {
+		r.Note("postgres prepared statements", "unless a pooler is found", "default")
+		return PreparedAuto
+	}
+	if r.Bool("postgres prepared statements", true, "PREPARED_STATEMENTS") {
+		return PreparedOn
+	}
+	return PreparedOff
 }
 
 func addressFromEnv(r *env.Reader) string {
@@ -52,45 +104,134 @@ func addressFromEnv(r *env.Reader) string {
 	return ""
 }
 
-func partsFromEnv(r *env.Reader) string {
-	host := r.String("postgres host", "localhost", "DB_HOST")
-	port := r.Int("postgres port", 5432, 1, 65535, "DB_PORT")
-	u := url.URL{Scheme: "postgres", Path: "/" + r.String("postgres database", "mastodon_production", "DB_NAME")}
-	user := r.String("postgres user", "mastodon", "DB_USER")
-	u.User = url.User(user)
-	if password := r.Secret("postgres password", "DB_PASS"); password != "" {
-		u.User = url.UserPassword(user, password)
+// address is where a server is, in parts.
+type address struct {
+	host, name, user, password, sslmode string
+	port                                int
+}
+
+func (a address) url() string {
+	u := url.URL{Scheme: "postgres", Path: "/" + a.name, User: url.User(a.user)}
+	if a.password != "" {
+		u.User = url.UserPassword(a.user, a.password)
 	}
-	q := url.Values{"sslmode": {r.String("postgres sslmode", "prefer", "DB_SSLMODE")}}
-	if host[0] == '/' { // a directory with a socket
-		q.Set("host", host)
-		q.Set("port", strconv.Itoa(port))
+	q := url.Values{"sslmode": {a.sslmode}}
+	if strings.HasPrefix(a.host, "/") { // a directory with a socket
+		q.Set("host", a.host)
+		q.Set("port", strconv.Itoa(a.port))
 	} else {
-		u.Host = net.JoinHostPort(host, strconv.Itoa(port))
+		u.Host = net.JoinHostPort(a.host, strconv.Itoa(a.port))
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
 }
 
-// poolConfig is pgx's configuration for a worker with threads threads.
-func (c Config) poolConfig(threads int) (*pgxpool.Config, error) {
-	p, err := pgxpool.ParseConfig(c.URL)
+func partsFromEnv(r *env.Reader) string {
+	return address{
+		host:     r.String("postgres host", "localhost", "DB_HOST"),
+		port:     r.Int("postgres port", 5432, 1, 65535, "DB_PORT"),
+		name:     r.String("postgres database", "mastodon_production", "DB_NAME"),
+		user:     r.String("postgres user", "mastodon", "DB_USER"),
+		password: r.Secret("postgres password", "DB_PASS"),
+		sslmode:  r.String("postgres sslmode", "prefer", "DB_SSLMODE"),
+	}.url()
+}
+
+// replicasFromEnv gives the URLs of the replicas. They are configured if
+// REPLICA_DATABASE_URL, REPLICA_DB_HOST or REPLICA_DB_NAME is set.
+func replicasFromEnv(r *env.Reader, primary string) []string {
+	if v, source := r.Get("REPLICA_DATABASE_URL"); v != "" {
+		urls := list(v)
+		for _, u := range urls {
+			r.Note("postgres replica", env.MaskURL(u), source)
+		}
+		return urls
+	}
+	hosts, _ := r.Get("REPLICA_DB_HOST")
+	name, _ := r.Get("REPLICA_DB_NAME")
+	if hosts == "" && name == "" {
+		return nil
+	}
+	base, err := pgconn.ParseConfig(primary)
 	if err != nil {
-		return nil, fmt.Errorf("the Postgres address %s is not understood: want postgres://user:password@host:port/database; check DATABASE_URL or DB_*", env.MaskURL(c.URL))
+		return nil // reported with the primary
+	}
+	u, err := url.Parse(primary)
+	if err != nil {
+		r.Problem("the Postgres address is no URL: give the replica's as REPLICA_DATABASE_URL")
+		return nil
+	}
+	a := address{
+		port:     r.Int("postgres replica port", int(base.Port), 1, 65535, "REPLICA_DB_PORT"),
+		name:     r.String("postgres replica database", base.Database, "REPLICA_DB_NAME"),
+		user:     r.String("postgres replica user", base.User, "REPLICA_DB_USER"),
+		password: base.Password,
+		sslmode:  "prefer",
+	}
+	if mode := u.Query().Get("sslmode"); mode != "" {
+		a.sslmode = mode
+	}
+	if password := r.Secret("postgres replica password", "REPLICA_DB_PASS"); password != "" {
+		a.password = password
+	}
+	var urls []string
+	for _, host := range list(r.String("postgres replica host", base.Host, "REPLICA_DB_HOST")) {
+		a.host = host
+		urls = append(urls, a.url())
+	}
+	return urls
+}
+
+// list takes a comma-separated list apart.
+func list(text string) []string {
+	var out []string
+	for _, part := range strings.Split(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// policiesFromEnv reads REPLICA_POLICIES, such as FeedInsertWorker=delayed,Other=always.
+func policiesFromEnv(r *env.Reader) map[string]Policy {
+	text := r.String("postgres replica policies", "", "REPLICA_POLICIES")
+	policies := map[string]Policy{}
+	for _, part := range list(text) {
+		class, name, _ := strings.Cut(part, "=")
+		switch p := Policy(name); p {
+		case Sticky, Delayed, Always:
+			policies[class] = p
+		default:
+			r.Problem("REPLICA_POLICIES=%q: %q: want CLASS=sticky, CLASS=delayed or CLASS=always", text, part)
+		}
+	}
+	return policies
+}
+
+// poolConfig is pgx's configuration of a server for a worker with threads threads.
+func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error) {
+	p, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, fmt.Errorf("the Postgres address %s is not understood: want postgres://user:password@host:port/database; check DATABASE_URL or DB_*", env.MaskURL(address))
 	}
 	p.MaxConns = int32(max(c.Pool, threads))
 	p.MinConns = 0
 	p.MaxConnIdleTime = 5 * time.Minute
-	if p.ConnConfig.ConnectTimeout == 0 {
-		p.ConnConfig.ConnectTimeout = 10 * time.Second
+	x := p.ConnConfig
+	if x.ConnectTimeout == 0 {
+		x.ConnectTimeout = 10 * time.Second
 	}
 	// Empty, because a pooler sets it again for every transaction.
-	delete(p.ConnConfig.RuntimeParams, "application_name")
-	if !c.Prepared {
-		// The only mode but the simple protocol that never relies on what an
-		// earlier statement left on the connection.
-		p.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-		p.ConnConfig.StatementCacheCapacity, p.ConnConfig.DescriptionCacheCapacity = 0, 0
-	}
+	delete(x.RuntimeParams, "application_name")
+	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler { return &canceller{conn: conn} }
 	return p, nil
+}
+
+// unprepared makes connections that never rely on what an earlier statement left
+// behind. Of pgx's modes only this and the simple protocol bear a pooler that gives
+// every transaction another connection; the simple one quotes on our side.
+func unprepared(x *pgx.ConnConfig) {
+	x.DefaultQueryExecMode = pgx.QueryExecModeExec
+	x.StatementCacheCapacity, x.DescriptionCacheCapacity = 0, 0
 }

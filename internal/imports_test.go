@@ -9,16 +9,19 @@ import (
 // The directions of docs/internals.md: a package imports only those of ours that
 // stand beside it here. internal/env, sdnotify and version are for everybody.
 var allowed = map[string]string{
-	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "", "jobs": "database queue",
+	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
+	"jobs": "database internal/guard internal/httpsig queue",
 	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
 	"cli": "monitor queue worker", "loadtest": "queue",
 	"cmd/worker":         "cli database jobs worker internal/testjobs",
-	"cmd/workerctl":      "database deploy/systemd queue",
+	"cmd/workerctl":      "database database/migrate deploy/systemd queue",
 	"examples/hello":     "cli worker",
 	"examples/demo":      "cli queue worker",
 	"internal/testjobs":  "queue worker",
 	"internal/redistest": "queue internal/testwait",
 	"internal/pgtest":    "internal/redistest internal/testwait",
+	"internal/smtptest":  "internal/redistest internal/testwait",
+	"internal/guard":     "", "internal/httpsig": "",
 	"internal/env":       "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
 	"internal/harness": "internal/redistest internal/testwait queue",
 	"internal":         "", "acceptance": "", "interop": "",

@@ -1,5 +1,3 @@
-// Package jobs is what the four queues of a Mastodon-like server do: plain
-// functions on structs that hold what they need.
 package jobs
 
 import (
@@ -7,8 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/queue"
 )
@@ -23,28 +22,60 @@ type Notifications struct {
 type LocalNotification struct {
 	ReceiverID   int64
 	ActivityID   int64
-	ActivityType string          // the class: "Mention", "Follow", "Favourite" …
+	ActivityType string          // the class: "Mention", "Status", "Favourite", "Follow"
 	Type         string          `job:"optional"` // "mention" …; of the activity's class if empty
 	Options      json.RawMessage `job:"optional"`
 }
 
-// noTable is Postgres's code for a table that is not there.
-const noTable = "42P01"
+// senders finds whose activity it is, by its class.
+var senders = map[string]string{
+	"Mention":   "SELECT statuses.account_id FROM mentions JOIN statuses ON statuses.id = mentions.status_id WHERE mentions.id = $1",
+	"Status":    "SELECT account_id FROM statuses WHERE id = $1 AND deleted_at IS NULL",
+	"Favourite": "SELECT account_id FROM favourites WHERE id = $1",
+	"Follow":    "SELECT account_id FROM follows WHERE id = $1",
+}
 
-// Notify stores a notification. Run again it changes nothing.
+// Notify stores a notification. Run again it changes nothing: an activity notifies
+// an account once per type. A notification of the type "update" takes the place of
+// the former. An activity that is gone notifies nobody.
 func (n *Notifications) Notify(ctx context.Context, a LocalNotification) error {
-	pool, err := n.DB.Primary()
+	p, err := n.DB.Primary(ctx)
 	if err != nil {
 		return err
 	}
-	if a.ActivityType == "" || a.ReceiverID == 0 {
-		return queue.Kill(errors.New("a notification needs a receiver and an activity: running it again would not help"))
+	sender, known := senders[a.ActivityType]
+	if !known || a.ReceiverID == 0 {
+		return queue.Kill(fmt.Errorf("a notification needs a receiver, and an activity that is a Mention, Status, Favourite or Follow, not %.40q", a.ActivityType))
 	}
-	_, err = pool.Exec(ctx, `INSERT INTO kyu_notifications (account_id, activity_type, activity_id, type)
-		VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, a.ReceiverID, a.ActivityType, a.ActivityID, a.Type)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == noTable {
-		return fmt.Errorf("the table is not there yet: run `workerctl migrate`: %w", err)
+	if a.Type == "" {
+		a.Type = strings.ToLower(a.ActivityType)
 	}
+	from, err := database.One(ctx, p, pgx.RowTo[int64], sender, a.ActivityID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return hint(err)
+	}
+	return hint(p.Tx(ctx, func(tx pgx.Tx) error { return a.store(ctx, tx, from) }))
+}
+
+// store keeps two runs at once from storing two: Mastodon's table has no unique
+// key for it. The lock ends with the transaction, so it works behind a pooler too.
+func (a *LocalNotification) store(ctx context.Context, tx pgx.Tx, from int64) error {
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+		fmt.Sprintf("kyu notification %d %s %d", a.ReceiverID, a.ActivityType, a.ActivityID)); err != nil {
+		return err
+	}
+	if a.Type == "update" {
+		if _, err := tx.Exec(ctx, "DELETE FROM notifications WHERE account_id = $1 AND activity_type = $2 AND activity_id = $3 AND type = 'update'",
+			a.ReceiverID, a.ActivityType, a.ActivityID); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO notifications (account_id, from_account_id, activity_type, activity_id, type, created_at, updated_at)
+		SELECT $1::bigint, $2::bigint, $3::text, $4::bigint, $5::text, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC'
+		WHERE NOT EXISTS (SELECT FROM notifications WHERE account_id = $1 AND activity_type = $3 AND activity_id = $4 AND type = $5)`,
+		a.ReceiverID, from, a.ActivityType, a.ActivityID, a.Type)
 	return err
 }

@@ -35,19 +35,42 @@ type Config struct {
 // the address; each of HOST, PORT, DB, USER and PASSWORD is then taken from
 // SIDEKIQ_REDIS_x, else, without a URL, from REDIS_x. Problems go to r.
 func ConfigFromEnv(r *env.Reader) Config {
-	c := Config{URL: redisURL(r)}
-	part := func(name string) string {
-		keys := []string{"SIDEKIQ_REDIS_" + name}
+	c := fromEnv(r, "redis", "SIDEKIQ_")
+	c.setNamespace(r)
+	return c
+}
+
+// RedisFromEnv reads the address of another Redis of the same program, for a
+// client of its own: with the prefix "" the one of REDIS_URL or REDIS_x, which holds
+// a Mastodon-like server's feeds and counters; with "CACHE_" the cache's, where each
+// field that CACHE_REDIS_x leaves out is that of the former. name is how
+// --print-config calls it. Problems go to r; the options are nil then.
+func RedisFromEnv(r *env.Reader, name, prefix string) *redis.Options {
+	c := fromEnv(r, name, prefix)
+	o, err := c.options()
+	if err != nil {
+		return nil // reported
+	}
+	return o
+}
+
+func fromEnv(r *env.Reader, name, prefix string) Config {
+	c := Config{URL: redisURL(r, name, prefix)}
+	part := func(field string) string {
+		var keys []string
+		if prefix != "" {
+			keys = append(keys, prefix+"REDIS_"+field)
+		}
 		if c.URL == "" {
-			keys = append(keys, "REDIS_"+name)
+			keys = append(keys, "REDIS_"+field)
 		}
 		v, source := r.Get(keys...)
 		if source != "" {
 			shown := v
-			if name == "PASSWORD" {
+			if field == "PASSWORD" {
 				shown = env.Mask(v)
 			}
-			r.Note("redis "+name, shown, source)
+			r.Note(name+" "+field, shown, source)
 		}
 		return v
 	}
@@ -58,32 +81,34 @@ func ConfigFromEnv(r *env.Reader) Config {
 	if db := part("DB"); db != "" {
 		n, err := strconv.Atoi(db)
 		if err != nil || n < 0 {
-			r.Problem("REDIS_DB=%q: want a database number from 0", db)
+			r.Problem("%sREDIS_DB=%q: want a database number from 0", prefix, db)
 		}
 		c.DB = n
 	}
 	c.Username, c.Password = part("USER"), part("PASSWORD")
-	c.setNamespace(r)
 	if _, err := c.options(); err != nil {
 		r.Problem("%w", err)
 	}
 	return c
 }
 
-func redisURL(r *env.Reader) string {
-	keys := []string{"SIDEKIQ_REDIS_URL"}
-	if name, _ := r.Get("REDIS_PROVIDER"); name != "" {
-		if v, _ := r.Get(name); v == "" {
-			r.Problem("REDIS_PROVIDER=%q names a variable that is not set: it must be the name of the variable that holds the URL", env.MaskURL(name))
+func redisURL(r *env.Reader, name, prefix string) string {
+	var keys []string
+	if prefix != "" {
+		keys = append(keys, prefix+"REDIS_URL")
+	}
+	if provider, _ := r.Get("REDIS_PROVIDER"); provider != "" && prefix == "SIDEKIQ_" {
+		if v, _ := r.Get(provider); v == "" {
+			r.Problem("REDIS_PROVIDER=%q names a variable that is not set: it must be the name of the variable that holds the URL", env.MaskURL(provider))
 		}
-		keys = append(keys, name)
+		keys = append(keys, provider)
 	}
 	url, source := r.Get(append(keys, "REDIS_URL")...)
 	switch {
 	case url != "":
-		r.Note("redis", env.MaskURL(url), source)
+		r.Note(name, env.MaskURL(url), source)
 	default:
-		r.Note("redis", "redis://localhost:6379/0", "default")
+		r.Note(name, "redis://localhost:6379/0", "default")
 	}
 	return url
 }

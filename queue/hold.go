@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,23 +91,32 @@ func (s *Store) release(ctx context.Context, set *JobSet, queues []string, page 
 	}
 }
 
-// Classes gives, for every live worker of ours, the classes that it has handlers
-// for, by identity. Ruby's processes do not say.
-func (s *Store) Classes(ctx context.Context) (map[string][]string, error) {
+// Served is what a live worker of ours says of itself beside its record. Ruby's
+// processes do not say it.
+type Served struct {
+	Classes []string // that it has handlers for
+	Queues  []string
+	Pool    int // connections that it may open to Postgres; 0: it does not say
+}
+
+// Served gives what every live worker of ours serves, by identity.
+func (s *Store) Served(ctx context.Context) (map[string]Served, error) {
 	leases, err := s.Leases(ctx)
 	if err != nil {
 		return nil, err
 	}
-	classes := map[string][]string{}
+	served := map[string]Served{}
 	for _, l := range leases {
 		if l.Ended || l.Fenced {
 			continue
 		}
-		text, err := s.rdb.HGet(ctx, s.ks.owner(l.Identity), "classes").Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("classes: %w", err)
+		fields, err := s.rdb.HMGet(ctx, s.ks.owner(l.Identity), "classes", "queues", "pool").Result()
+		if err != nil {
+			return nil, fmt.Errorf("owner %s: %w", l.Identity, err)
 		}
-		classes[l.Identity] = strings.Fields(text)
+		text := func(i int) string { s, _ := fields[i].(string); return s }
+		pool, _ := strconv.Atoi(text(2)) // absent in what an older version wrote
+		served[l.Identity] = Served{strings.Fields(text(0)), strings.Fields(text(1)), pool}
 	}
-	return classes, nil
+	return served, nil
 }

@@ -21,6 +21,7 @@ type Host struct {
 	PID          int
 	Started      string   // of the process, in the kernel's ticks since boot
 	Classes      []string // that it has handlers for
+	Pool         int      // connections that it may open to Postgres; 0 if it does not say
 }
 
 // Register writes down whose the owner is and which queues it serves, so that
@@ -44,7 +45,7 @@ func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
 func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
 	return o.store.run(ctx, registerScript, []string{o.store.ks.key(keyLeases), o.store.ks.owner(o.Identity)}, o.Identity, lease,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
-		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n")).Err()
+		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool).Err()
 }
 
 // Orders is what a process learns when it beats.

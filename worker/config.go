@@ -32,6 +32,7 @@ type Config struct {
 	AllowBatches bool          // run jobs of Sidekiq Pro's batches, though the batch will not hear of it
 	MaxIteration time.Duration // after which an Iterable lets other jobs run; 0: no limit
 
+	Pool    int // connections that the handlers may open to Postgres, for workerctl doctor; 0: not said
 	Tag     string
 	Labels  []string
 	Version string // shown by Sidekiq's web page

@@ -19,7 +19,7 @@ type Handler func(ctx context.Context, j *queue.Job) error
 type Middleware func(next Handler) Handler
 
 // Options are how jobs of a class are treated. What the job's own payload says
-// (retry, backtrace) comes first.
+// (retry, dead, backtrace) comes first.
 type Options struct {
 	Retry queue.RetryOption // for jobs that do not say; retried by default
 
@@ -34,6 +34,10 @@ type Options struct {
 	// Deadline is the age at which a job, counted from its creation, is given
 	// up: its context ends, and it goes to the dead set without another run.
 	Deadline time.Duration
+
+	// NoDead drops jobs, and does not keep them in the dead set, when their retries
+	// are exhausted.
+	NoDead bool
 
 	// Backtrace is the number of lines of the stack to keep with a failure, for
 	// jobs that do not say; -1 keeps all.

@@ -80,7 +80,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	}
 	p.describe(patch, j, from, err)
 	dead := outcome{action: queue.Dead, payload: patch.Apply(j), at: now, failed: true, died: true}
-	if j.Field("dead") == "false" && !isRefused(err) {
+	if p.dropped(j) && !isRefused(err) {
 		dead.action = queue.Done
 	}
 	if retry == "false" || errors.Is(err, ErrDeadline) || (steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
@@ -100,11 +100,25 @@ func (p *policy) retryField(j *queue.Job) string {
 	return field
 }
 
-// limit is the most retries that a retry field allows. What is no integer means
-// the default.
+// dropped reports whether a job is not kept when it dies.
+func (p *policy) dropped(j *queue.Job) bool {
+	switch j.Field("dead") {
+	case "", "null":
+		return p.NoDead
+	case "false":
+		return true
+	}
+	return false
+}
+
+// limit is the most retries that a retry field allows. What is no integer means the
+// number of its class, which a program that only pushes need not know, else the
+// default.
 func (p *policy) limit(field string) int {
-	if n, err := strconv.Atoi(field); err == nil {
-		return n
+	for _, text := range []string{field, p.Retry.String()} {
+		if n, err := strconv.Atoi(text); err == nil {
+			return n
+		}
 	}
 	return p.maxRetries
 }

@@ -98,6 +98,15 @@ func TestAFailureIsWrittenIntoThePayloadAndNothingElseChanges(t *testing.T) {
 func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
 	p := testPolicy()
 	p.Retry = queue.RetryMax(2)
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":true,"retry_count":1}`), "q", errors.New("x"), false, now); out.action != queue.Dead {
+		t.Errorf("true is not the class's number: %+v", out)
+	}
+	p.NoDead = true
+	for field, want := range map[string]queue.Action{`"x":1`: queue.Done, `"dead":null`: queue.Done, `"dead":false`: queue.Done, `"dead":true`: queue.Dead} {
+		if out := p.decide(parse(t, `{"class":"A","args":[],"retry":0,`+field+`}`), "q", errors.New("x"), false, now); out.action != want || !out.died {
+			t.Errorf("%s: %+v", field, out)
+		}
+	}
 	p.RetryDelay = func(count int, err error) time.Duration { return time.Duration(count+1) * time.Hour }
 	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", errors.New("x"), false, now)
 	if out.at.Sub(now) != time.Hour || !strings.Contains(out.payload, `"retry":2`) {

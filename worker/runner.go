@@ -77,7 +77,7 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		}
 	}
 	host := thisHost()
-	host.Classes = c.Mux.Classes()
+	host.Classes, host.Pool = c.Mux.Classes(), c.Pool
 	r.owners = newOwnership(store, host, queues, c.Lease)
 	r.processor = &processor{handlers: c.Mux.wrapped(), classes: c.Mux.Classes(), log: c.Logger, jobLog: !c.NoJobLog,
 		onError: c.ErrorHandlers, onDeath: c.DeathHandlers,

@@ -38,13 +38,13 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 	b.stop()
 	b.beside(knows).run()
 	b.until("it has run", func() bool { return len(r.all()) == 2 && b.empty() })
-	classes, err := b.store.Classes(t.Context())
+	classes, err := b.store.Served(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := 0
-	for _, list := range classes {
-		if strings.Join(list, " ") == "New" {
+	for _, s := range classes {
+		if strings.Join(s.Classes, " ") == "New" {
 			served++
 		}
 	}

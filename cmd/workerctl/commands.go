@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -285,17 +284,4 @@ func (c *ctl) signal(ctx context.Context, signal string, words []string) error {
 		}
 	}
 	return nil
-}
-
-// migrate needs no Redis.
-func (c *ctl) migrate(ctx context.Context, words []string) error {
-	if len(words) > 0 {
-		return fmt.Errorf("%w: migrate takes no arguments", errUsage)
-	}
-	url := database.DirectURL(c.env)
-	if err := c.env.Err(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	names, err := database.Migrate(ctx, url)
-	return c.done(err, "the tables are there: "+strings.Join(names, ", "))
 }

@@ -33,7 +33,7 @@ func (c *ctl) heldClasses(ctx context.Context) error {
 	if c.json {
 		return c.print(append([]queue.Held{}, list...))
 	}
-	served, err := c.store.Classes(ctx)
+	served, err := c.store.Served(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (c *ctl) heldClasses(ctx context.Context) error {
 	t.row("CLASS", "JOBS", "SINCE", "WORKERS THAT KNOW IT")
 	for _, h := range list {
 		n := 0
-		for _, classes := range served {
-			if slices.Contains(classes, h.Class) {
+		for _, s := range served {
+			if slices.Contains(s.Classes, h.Class) {
 				n++
 			}
 		}

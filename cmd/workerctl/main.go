@@ -44,7 +44,13 @@ const usage = `Usage: workerctl COMMAND [arguments] [flags]
   cancel JID…                     stop iterable jobs, Ruby's too, between two steps
   quiet|stop|dump IDENTITY…       tell processes, or --all: take no more jobs,
                                   stop, write their stacks to their logs
-  migrate                         create the tables of the jobs in Postgres
+  migrate [up|status]             create the tables of the jobs in Postgres, or say which are
+                                  there; past a pooler, by DIRECT_DATABASE_URL
+  doctor                          look at Redis, queues, processes, pools, Postgres, PgBouncer
+                                  and replicas, and say what is wrong and what to do;
+                                  exit code 0, 1 (warnings) or 2 (wrong)
+  plan                            from what a machine has and the queues bring: processes,
+                                  threads, pools and PgBouncer's sizes, with the arithmetic
   install-units --split default=15,push=25,…
                                   write systemd's units for one process per queue
   health --http ADDRESS           ask a worker's /livez, as a container's health check
@@ -75,6 +81,9 @@ type ctl struct {
 	since                 time.Duration
 	queue, jid, delay, at string
 	page, days            int
+	envFile, pgbouncer    string
+	web, streaming        string
+	plan                  planFlags
 	retry                 string
 	flags                 *pflag.FlagSet
 }
@@ -86,9 +95,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return code
 	}
 	err := c.command(ctx, words)
+	var verdict verdictError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &verdict):
+		return int(verdict)
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(errOut, "workerctl: %v\n`workerctl --help` lists the commands.\n", strings.TrimPrefix(err.Error(), "usage: "))
 		return 2
@@ -119,6 +131,11 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.StringVar(&c.split, "split", "", "install-units: `INSTANCE=THREADS,…`; push-2 is a second process of the queue push")
 	f.StringVar(&c.root, "root", "", "install-units: below this `DIRECTORY` instead of /")
 	f.StringVar(&c.http, "http", "", "health: the `ADDRESS` that the worker was given")
+	f.StringVar(&c.envFile, "env-file", "", "doctor: also read variables from this `FILE`, such as Mastodon's .env.production")
+	f.StringVar(&c.pgbouncer, "pgbouncer", "", "doctor: the `URL` of PgBouncer's admin console; tried by itself behind a pooler")
+	f.StringVar(&c.web, "web", "", "doctor, plan: web processes and the threads of each, `NxM`; WEB_CONCURRENCY and MAX_THREADS if not given")
+	f.StringVar(&c.streaming, "streaming", "", "doctor, plan: streaming processes and the pool of each, `NxM`")
+	c.plan.register(f)
 	f.BoolVar(&c.purge, "purge", false, "uninstall-units: remove /etc/kyu too")
 	help := f.BoolP("help", "h", false, "print this and exit")
 	showVersion := f.BoolP("version", "V", false, "print the version and exit")
@@ -159,7 +176,7 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 // local are the commands that need no Redis.
 func (c *ctl) local() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"migrate": c.migrate, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits, "health": c.health,
+		"migrate": c.migrate, "doctor": c.doctor, "plan": c.makePlan, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits, "health": c.health,
 	}
 }
 

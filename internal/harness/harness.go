@@ -69,6 +69,7 @@ type Site struct {
 	Store  *queue.Store
 	Client *queue.Client
 	Dir    string
+	Env    []string // of workerctl and of workers, beside REDIS_URL
 }
 
 // New starts a Redis; args are further settings of it.
@@ -96,7 +97,7 @@ func (s *Site) Until(limit time.Duration, what string, cond func() bool) {
 func (s *Site) Ctl(stdin string, args ...string) (out string, code int) {
 	s.Helper()
 	cmd := exec.Command(filepath.Join(Bin, "workerctl"), args...)
-	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL)
+	cmd.Env = append(append(os.Environ(), "REDIS_URL="+s.Server.URL), s.Env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	b, _ := cmd.CombinedOutput()
 	return string(b), cmd.ProcessState.ExitCode()

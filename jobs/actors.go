@@ -1,0 +1,136 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/internal/httpsig"
+	"github.com/redis/go-redis/v9"
+)
+
+// How many actors are remembered, and for how long: a fan-out asks for the same one
+// thousands of times.
+const (
+	actorsKept   = 1000
+	actorsAge    = 5 * time.Minute
+	followersAge = 10 * time.Minute
+)
+
+// errNoActor says that the account is gone, or has no key: there is nothing to send
+// in its name.
+var errNoActor = errors.New("the account is gone or has no key")
+
+// actor is a local account that sends.
+type actor struct {
+	uri       string
+	key       httpsig.Key
+	suspended bool
+}
+
+// Actors finds local accounts and their keys.
+type Actors struct {
+	db     *database.Database
+	cache  redis.UniversalClient
+	domain string
+	known  *expirable.LRU[int64, *actor]
+}
+
+// NewActors makes an Actors. domain is the host in the URLs of local accounts
+// (WEB_DOMAIN, else LOCAL_DOMAIN); cache may lose what it holds.
+func NewActors(db *database.Database, cache redis.UniversalClient, domain string) *Actors {
+	return &Actors{db: db, cache: cache, domain: domain, known: expirable.NewLRU[int64, *actor](actorsKept, nil, actorsAge)}
+}
+
+// find reads an account. It asks the primary: a key that a replica does not have yet
+// is a delivery that is lost without a word.
+func (a *Actors) find(ctx context.Context, id int64) (*actor, error) {
+	if known, ok := a.known.Get(id); ok {
+		return known, nil
+	}
+	r, err := a.db.Fresh()
+	if err != nil {
+		return nil, err
+	}
+	type row struct {
+		Username, URI, Key, Scheme string
+		Suspended                  bool
+	}
+	// id_scheme is a column of newer versions of Mastodon.
+	found, err := database.One(ctx, r, pgx.RowToStructByPos[row], `SELECT username, COALESCE(uri, ''), COALESCE(private_key, ''),
+		COALESCE(to_jsonb(accounts)->>'id_scheme', ''), suspended_at IS NOT NULL FROM accounts WHERE id = $1 AND domain IS NULL`, id)
+	if errors.Is(err, pgx.ErrNoRows) || (err == nil && found.Key == "") {
+		return nil, errNoActor
+	}
+	if err != nil {
+		return nil, hint(err)
+	}
+	found.URI = a.uri(id, found.Username, found.URI, found.Scheme)
+	key, err := httpsig.ParseKey(found.URI+"#main-key", found.Key)
+	if err != nil {
+		return nil, err
+	}
+	act := &actor{found.URI, key, found.Suspended}
+	a.known.Add(id, act)
+	return act, nil
+}
+
+// uri is a local account's id. Mastodon does not store it but makes it, of the name
+// or, by the newer scheme, of the number.
+func (a *Actors) uri(id int64, username, stored, scheme string) string {
+	switch {
+	case stored != "":
+		return stored
+	case scheme == "1" || scheme == "numeric_ap_id":
+		return fmt.Sprintf("https://%s/ap/users/%d", a.domain, id)
+	default:
+		return fmt.Sprintf("https://%s/users/%s", a.domain, username)
+	}
+}
+
+// followers is the value of the header Collection-Synchronization (FEP-8fcf): a
+// digest of the account's followers on the inbox's server, so that the server
+// notices when it has others. It is the XOR of the SHA-256 sums of their URIs.
+func (a *Actors) followers(ctx context.Context, id int64, act *actor, server string) (string, error) {
+	key := fmt.Sprintf("kyu:followers_digest:%d:%s", id, server)
+	digest, err := a.cache.Get(ctx, key).Result()
+	if err != nil {
+		// A cache that is down costs a query, not a delivery.
+		if digest, err = a.followersDigest(ctx, id, server); err != nil {
+			return "", err
+		}
+		a.cache.Set(ctx, key, digest, followersAge)
+	}
+	return fmt.Sprintf(`collectionId="%s/followers", digest="%s", url="%s/followers_synchronization"`, act.uri, digest, act.uri), nil
+}
+
+func (a *Actors) followersDigest(ctx context.Context, id int64, server string) (string, error) {
+	r, err := a.db.Replica(ctx)
+	if err != nil {
+		return "", err
+	}
+	uris, err := database.Collect(ctx, r, pgx.RowTo[string], `SELECT accounts.uri FROM follows JOIN accounts ON accounts.id = follows.account_id
+		WHERE follows.target_account_id = $1 AND (accounts.uri = $2 OR accounts.uri LIKE $3)`, id, server, likeEscape(server)+"/%")
+	if err != nil {
+		return "", hint(err)
+	}
+	var digest [sha256.Size]byte
+	for _, uri := range uris {
+		sum := sha256.Sum256([]byte(uri))
+		for i := range digest {
+			digest[i] ^= sum[i]
+		}
+	}
+	return hex.EncodeToString(digest[:]), nil
+}
+
+func likeEscape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}

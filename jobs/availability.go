@@ -1,0 +1,115 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/database"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	failureDays     = 7 // on which deliveries failed, until a host counts as gone
+	availabilityAge = time.Minute
+)
+
+// Availability knows the hosts that have not answered for a week, as Mastodon keeps
+// them: the days with failures in Redis, the verdict in the table
+// unavailable_domains (mastodon.md 3.2).
+type Availability struct {
+	db    *database.Database
+	redis redis.UniversalClient
+	log   *slog.Logger
+
+	mu    sync.Mutex
+	gone  map[string]bool
+	asked time.Time
+}
+
+// NewAvailability makes an Availability.
+func NewAvailability(db *database.Database, rdb redis.UniversalClient, log *slog.Logger) *Availability {
+	return &Availability{db: db, redis: rdb, log: log}
+}
+
+// isGone reports whether a host counts as gone. What others have found out is
+// known within a minute.
+func (a *Availability) isGone(ctx context.Context, host string) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock() // who waits here needs the answer too
+	if time.Since(a.asked) > availabilityAge {
+		r, err := a.db.Fresh()
+		if err != nil {
+			return false, err
+		}
+		domains, err := database.Collect(ctx, r, pgx.RowTo[string], "SELECT domain FROM unavailable_domains")
+		if err != nil {
+			return false, hint(err)
+		}
+		a.gone = make(map[string]bool, len(domains))
+		for _, d := range domains {
+			a.gone[d] = true
+		}
+		a.asked = time.Now()
+	}
+	return a.gone[host], nil
+}
+
+func failuresKey(host string) string { return "exhausted_deliveries:" + host }
+
+// failed counts today as a day on which a host failed. After a week of such days it
+// is gone.
+func (a *Availability) failed(ctx context.Context, host string) error {
+	var days *redis.IntCmd
+	_, err := a.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.SAdd(ctx, failuresKey(host), time.Now().UTC().Format("20060102"))
+		days = p.SCard(ctx, failuresKey(host))
+		return nil
+	})
+	if err != nil || days.Val() < failureDays {
+		return err
+	}
+	p, err := a.db.Primary(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Exec(ctx, `INSERT INTO unavailable_domains (domain, created_at, updated_at) VALUES ($1, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')
+		ON CONFLICT DO NOTHING`, host); err != nil {
+		return hint(err)
+	}
+	a.note(host, true)
+	a.log.Warn("a host has failed on seven days: nothing is sent there until something works again", "host", host)
+	return nil
+}
+
+// answered forgets a host's failures.
+func (a *Availability) answered(ctx context.Context, host string) error {
+	had, err := a.redis.Del(ctx, failuresKey(host)).Result()
+	if err != nil || (had == 0 && !a.knows(host)) {
+		return err
+	}
+	p, err := a.db.Primary(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = p.Exec(ctx, "DELETE FROM unavailable_domains WHERE domain = $1", host)
+	a.note(host, false)
+	return hint(err)
+}
+
+func (a *Availability) knows(host string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.gone[host]
+}
+
+func (a *Availability) note(host string, gone bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.gone == nil {
+		a.gone = map[string]bool{}
+	}
+	a.gone[host] = gone
+}

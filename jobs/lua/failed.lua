@@ -1,0 +1,23 @@
+#!lua flags=allow-oom
+-- Count a failure of a host. Too many in a row open its breaker, and a probe that
+-- fails opens it again, for twice as long.
+-- KEYS   1 kyu:breaker:HOST, as in enter.lua
+-- ARGV   1 failures that open it, 2 and 3 the shortest and the longest cool-off in
+--        milliseconds
+-- Result the cool-off in milliseconds if this failure opened it, else 0
+-- Atomic so that failures that many workers see at once open it once.
+local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[3] * 4)
+local state = redis.call('HMGET', KEYS[1], 'until', 'cool', 'probe')
+local cool
+if state[3] then
+  cool = math.min(state[2] * 2, tonumber(ARGV[3]))
+elseif not state[1] and failures >= tonumber(ARGV[1]) then
+  cool = tonumber(ARGV[2])
+else
+  return 0 -- not yet, or a request that was under way when it opened
+end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'until', time[1] * 1000 + math.floor(time[2] / 1000) + cool, 'cool', cool)
+redis.call('HDEL', KEYS[1], 'probe')
+return cool

@@ -1,0 +1,221 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	gomail "github.com/wneessen/go-mail"
+)
+
+// Mail sends mail by SMTP.
+type Mail struct {
+	Config MailConfig
+	Bulk   MailConfig // for mass mail; Config if it names no server
+	Log    *slog.Logger
+}
+
+// Message is the argument of MailDeliveryWorker: one mail.
+type Message struct {
+	From    string            `json:"from"` // SMTP_FROM_ADDRESS if empty
+	ReplyTo string            `json:"reply_to"`
+	To      []string          `json:"to"`
+	CC      []string          `json:"cc"`
+	BCC     []string          `json:"bcc"`
+	Subject string            `json:"subject"`
+	Text    string            `json:"text"`
+	HTML    string            `json:"html"`
+	Headers map[string]string `json:"headers"`
+	Bulk    bool              `json:"bulk"` // mass mail
+}
+
+// Deliver sends a mail. Its Message-ID and Date are the job's, so all attempts of a
+// job are one mail: a server that took it and answered too late can tell the second.
+// What the server refuses with 5xx, and what is no proper mail, goes to the dead set;
+// everything else is tried again.
+func (m *Mail) Deliver(ctx context.Context, a Message) error {
+	config := m.Config
+	if a.Bulk && m.Bulk.Server != "" {
+		config = m.Bulk
+	}
+	if config.Server == "" {
+		return errors.New("no mail server is configured: set SMTP_SERVER")
+	}
+	if err := a.check(); err != nil {
+		return queue.Kill(err)
+	}
+	message, err := a.compose(config, queue.JobFrom(ctx))
+	if err != nil {
+		return queue.Kill(err)
+	}
+	client, err := config.client(ctx)
+	if err != nil {
+		return err
+	}
+	return m.send(ctx, client, config, message)
+}
+
+func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfig, message *gomail.Msg) error {
+	connection, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("mail server %s: %w", config.address(), err)
+	}
+	err = client.SendWithSMTPClient(connection, message)
+	// The mail is accepted or not: how the connection ends changes nothing.
+	if e := client.CloseWithSMTPClient(connection); e != nil {
+		m.Log.Debug("the mail server did not say goodbye", "server", config.address(), "err", e)
+	}
+	if err == nil || message.IsDelivered() {
+		return nil
+	}
+	err = fmt.Errorf("mail server %s: %w", config.address(), err)
+	var refused *gomail.SendError
+	if errors.As(err, &refused) && refused.ErrorCode() >= 500 {
+		return queue.Kill(err)
+	}
+	return err
+}
+
+// compose makes the mail.
+func (a *Message) compose(c MailConfig, j *queue.Job) (*gomail.Msg, error) {
+	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	from := cmp.Or(a.From, c.From)
+	if err := m.From(from); err != nil {
+		return nil, fmt.Errorf("from %q: %w", from, err)
+	}
+	if c.ReturnPath != "" {
+		if err := m.EnvelopeFrom(c.ReturnPath); err != nil {
+			return nil, fmt.Errorf("return path %q: %w", c.ReturnPath, err)
+		}
+	}
+	if reply := cmp.Or(a.ReplyTo, c.ReplyTo); reply != "" {
+		if err := m.ReplyTo(reply); err != nil {
+			return nil, fmt.Errorf("reply to %q: %w", reply, err)
+		}
+	}
+	for field, set := range map[string]func(...string) error{"to": m.To, "cc": m.Cc, "bcc": m.Bcc} {
+		list := map[string][]string{"to": a.To, "cc": a.CC, "bcc": a.BCC}[field]
+		if len(list) > 0 {
+			if err := set(list...); err != nil {
+				return nil, fmt.Errorf("%s: %w", field, err)
+			}
+		}
+	}
+	m.Subject(a.Subject)
+	identify(m, c, j)
+	m.SetGenHeader("Auto-Submitted", "auto-generated")
+	m.SetGenHeader("Precedence", "list")
+	m.SetGenHeader("X-Auto-Response-Suppress", "All")
+	for name, value := range a.Headers {
+		m.SetGenHeader(gomail.Header(name), value)
+	}
+	m.SetBodyString(gomail.TypeTextPlain, a.Text)
+	if a.HTML != "" {
+		m.AddAlternativeString(gomail.TypeTextHTML, a.HTML)
+	}
+	return m, nil
+}
+
+// identify makes all attempts of a job the same mail.
+func identify(m *gomail.Msg, c MailConfig, j *queue.Job) {
+	if j == nil || j.JID == "" {
+		m.SetMessageID()
+		m.SetDate()
+		return
+	}
+	m.SetMessageIDWithValue(safeID(j.JID) + "@" + c.Domain)
+	if created := j.Time("created_at"); !created.IsZero() {
+		m.SetDateWithValue(created)
+	} else {
+		m.SetDate()
+	}
+}
+
+// safeID is a jid without what may not stand in a Message-ID.
+func safeID(jid string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '!' || r > '~' || strings.ContainsRune("<>()[]@,;:\\\"", r) {
+			return '.'
+		}
+		return r
+	}, jid)
+}
+
+// reserved are headers that a job may not set: they are made from its other fields.
+var reserved = map[string]bool{"from": true, "to": true, "cc": true, "bcc": true, "subject": true, "sender": true, "reply-to": true,
+	"return-path": true, "message-id": true, "date": true, "mime-version": true, "content-type": true, "content-transfer-encoding": true,
+	"received": true, "dkim-signature": true}
+
+// check refuses what could say more to the mail server, or to the receiver's
+// program, than one header: a line end in a header or an address is an attack.
+func (a *Message) check() error {
+	if len(a.To)+len(a.CC)+len(a.BCC) == 0 {
+		return errors.New("the mail has no recipient")
+	}
+	for what, texts := range map[string][]string{"from": {a.From}, "reply_to": {a.ReplyTo}, "subject": {a.Subject}, "to": a.To, "cc": a.CC, "bcc": a.BCC} {
+		for _, text := range texts {
+			if !printable(text) {
+				return fmt.Errorf("%s holds a control character: %.60q", what, text)
+			}
+		}
+	}
+	for name, value := range a.Headers {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) || reserved[strings.ToLower(name)] {
+			return fmt.Errorf("%.60q cannot be a header of its own", name)
+		}
+		if !printable(value) {
+			return fmt.Errorf("the header %s holds a control character: %.60q", name, value)
+		}
+	}
+	return nil
+}
+
+// printable reports whether a text has no control characters; line separators of
+// Unicode are treated as ends of lines by some programs.
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029'
+	})
+}
+
+// dialer connects within five seconds, with TLS from the first byte on if config is
+// not nil. A connection ends with job, the context of the job: that of a dial ends when
+// it has connected.
+func dialer(job context.Context, config *tls.Config) gomail.DialContextFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{Timeout: 5 * time.Second}
+		conn, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conn = &bounded{conn, context.AfterFunc(job, func() { conn.Close() })}
+		if config == nil {
+			return conn, nil
+		}
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return secure, nil
+	}
+}
+
+// bounded is a connection that is closed when a context ends.
+type bounded struct {
+	net.Conn
+	stop func() bool
+}
+
+// Close closes the connection.
+func (b *bounded) Close() error {
+	b.stop()
+	return b.Conn.Close()
+}

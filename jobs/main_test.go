@@ -1,0 +1,122 @@
+package jobs_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/database/migrate"
+	"github.com/kyujobs/kyu/internal/guard"
+	"github.com/kyujobs/kyu/internal/pgtest"
+	"github.com/kyujobs/kyu/internal/redistest"
+	"github.com/kyujobs/kyu/jobs"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	// pgx closes connections in the background, with a deadline of its own; the
+	// cache of keys sweeps for ever.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"),
+		goleak.IgnoreAnyFunction("github.com/hashicorp/golang-lru/v2/expirable.NewLRU[...].func1"))
+}
+
+// site is what the jobs of a server work on: a Postgres with the tables, a Redis,
+// and an HTTP client that may reach loopback.
+type site struct {
+	*testing.T
+	url   string
+	db    *database.Database
+	redis *redis.Client
+	http  *jobs.HTTP
+	log   *buffer
+	slog  *slog.Logger
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{T: t, url: pgtest.Start(t), log: &buffer{}}
+	s.slog = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, err := migrate.Up(t.Context(), s.url); err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(t.Context(), database.Config{URL: s.url}, 25, s.slog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	s.db, s.redis = db, redistest.Start(t).Client()
+	g, err := guard.New("127.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.http = jobs.NewHTTP(g, "Kyu/test (+https://home.example/)")
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+// exec runs SQL.
+func (s *site) exec(sql string, args ...any) {
+	s.Helper()
+	if _, err := s.db.Pool().Exec(s.Context(), sql, args...); err != nil {
+		s.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// count reads a number.
+func (s *site) count(sql string, args ...any) (n int) {
+	s.Helper()
+	if err := s.db.Pool().QueryRow(s.Context(), sql, args...).Scan(&n); err != nil {
+		s.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+// account makes a local account with a key, and returns the key.
+func (s *site) account(id int, username string) *rsa.PrivateKey {
+	s.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		s.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	s.exec("INSERT INTO accounts (id, username, private_key) VALUES ($1, $2, $3)", id, username, string(text))
+	return key
+}
+
+// run is the context of a job's run.
+func run(t testing.TB, payload string, args ...any) context.Context {
+	t.Helper()
+	j, err := queue.ParseJob(fmt.Sprintf(payload, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return queue.WithJob(t.Context(), j)
+}
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,138 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/internal/guard"
+	"github.com/kyujobs/kyu/queue"
+)
+
+const (
+	activityJSON    = "application/activity+json"
+	linkedJSON      = "application/ld+json"
+	activityStreams = "https://www.w3.org/ns/activitystreams"
+)
+
+// Resources fetches objects of other servers into Postgres.
+type Resources struct {
+	DB   *database.Database
+	HTTP *HTTP
+	Log  *slog.Logger
+}
+
+// Resource is the argument of FetchResourceWorker.
+type Resource struct {
+	URL string
+}
+
+// validators are what a conditional request needs.
+type validators struct{ ETag, LastModified string }
+
+// Fetch gets an object and stores it under its id, which must be the URL that it
+// came from: if it says another, that one is asked, once. It is fetched again only if
+// it has changed since. Run again it stores the same.
+func (f *Resources) Fetch(ctx context.Context, a Resource) error {
+	p, err := f.DB.Primary(ctx)
+	if err != nil {
+		return err
+	}
+	location := a.URL
+	for range 2 {
+		id, err := f.fetch(ctx, p, location)
+		if id == "" || err != nil {
+			return err
+		}
+		location = id
+	}
+	return forGood(f.Log, a.URL, errors.New("the object's id is not where it comes from"))
+}
+
+// fetch gets an object. It returns the id of one that says it is at home elsewhere.
+func (f *Resources) fetch(ctx context.Context, p *database.Primary, location string) (elsewhere string, err error) {
+	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators], "SELECT etag, last_modified FROM kyu_resources WHERE url = $1", location)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", hint(err)
+	}
+	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` + activityStreams + `"`}}
+	if known.ETag != "" {
+		header.Set("If-None-Match", known.ETag)
+	}
+	if known.LastModified != "" {
+		header.Set("If-Modified-Since", known.LastModified)
+	}
+	got, err := f.HTTP.get(ctx, location, header, false)
+	if err != nil {
+		return "", ask(f.Log, location, err)
+	}
+	switch {
+	case got.status == http.StatusNotModified && known != validators{}:
+		_, err := p.Exec(ctx, "UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
+		return "", err
+	case got.status != http.StatusOK:
+		return "", judged(ctx, f.Log, got)
+	}
+	id, err := objectID(got)
+	if err != nil {
+		return "", forGood(f.Log, location, err)
+	}
+	if id != got.url.String() {
+		return id, nil
+	}
+	_, err = p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified) VALUES ($1, $2::text::json, $3, $4)
+		ON CONFLICT (url) DO UPDATE SET body = excluded.body, etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = now()`,
+		id, string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
+	return "", hint(err)
+}
+
+// ask says what an error of a GET means for the job: what is forbidden or too large
+// stays so.
+func ask(log *slog.Logger, location string, err error) error {
+	if errors.Is(err, guard.ErrForbidden) || errors.Is(err, errTooLarge) {
+		return forGood(log, location, err)
+	}
+	return err
+}
+
+// judged says what an answer that is no success means for the job.
+func judged(ctx context.Context, log *slog.Logger, got *answer) error {
+	err := &StatusError{got.status, got.url.Host}
+	if judge(got.status, true) == refused {
+		return forGood(log, got.url.Redacted(), err)
+	}
+	if wait := retryAfter(got.header.Get("Retry-After"), time.Now()); wait > 0 {
+		return queue.RetryIn(wait, err)
+	}
+	return err
+}
+
+// objectID checks that an answer is an ActivityStreams object, and gives its id.
+func objectID(got *answer) (string, error) {
+	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
+	profiles := strings.Fields(params["profile"])
+	if err != nil || (kind != activityJSON && (kind != linkedJSON || !slices.Contains(profiles, activityStreams))) {
+		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"), activityJSON)
+	}
+	var object struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(got.body, &object); err != nil {
+		return "", errors.New("the body is no JSON object")
+	}
+	id, err := url.Parse(object.ID)
+	if err != nil || guard.CheckURL(id) != nil {
+		return "", fmt.Errorf("the object has no id that is a URL: %.60q", object.ID)
+	}
+	return object.ID, nil
+}

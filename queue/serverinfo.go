@@ -1,0 +1,60 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ServerInfo is how the Redis server is.
+type ServerInfo struct {
+	Version      string
+	RunID        string // of the server's process
+	Policy       string // maxmemory-policy; empty if it does not say
+	UsedMemory   int64  // bytes
+	MaxMemory    int64  // bytes; 0: no limit
+	SystemMemory int64  // bytes
+	AOF          bool   // it writes an append-only file
+	AOFFailed    bool   // and the last write failed
+	Snapshots    string // when it makes snapshots ("3600 1 300 100"); empty: never; "?": it does not say
+}
+
+// Info asks the server how it is.
+func (s *Store) Info(ctx context.Context) (ServerInfo, error) {
+	fields, err := info(ctx, s.rdb)
+	if err != nil {
+		return ServerInfo{}, err
+	}
+	number := func(key string) int64 { n, _ := strconv.ParseInt(fields[key], 10, 64); return n }
+	i := ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"], Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
+		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"), AOF: fields["aof_enabled"] == "1",
+		AOFFailed: fields["aof_last_write_status"] == "err", Snapshots: "?"}
+	if save, err := s.rdb.ConfigGet(ctx, "save").Result(); err == nil {
+		i.Snapshots = save["save"]
+	}
+	return i, nil
+}
+
+// RunID names the running process of a Redis server: two addresses with one RunID
+// are one server.
+func RunID(ctx context.Context, c redis.Cmdable) (string, error) {
+	fields, err := info(ctx, c)
+	return fields["run_id"], err
+}
+
+func info(ctx context.Context, c redis.Cmdable) (map[string]string, error) {
+	text, err := c.Info(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[key] = value
+		}
+	}
+	return fields, nil
+}
