@@ -3,7 +3,7 @@ VERSION ?= 0.1.0-dev
 LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: help build demo test check fuzz bench deb deps clean
+.PHONY: help build demo test check fuzz bench bench-deadhosts deb deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -12,8 +12,7 @@ build: ## build bin/worker and bin/workerctl
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/worker ./cmd/workerctl
 
-demo: ## see it work, in less than a minute
-	@mkdir -p bin
+demo: build ## see it work, in less than a minute
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/demo ./examples/demo
 	@bin/demo
 
@@ -32,6 +31,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: deps build ## throughput, latency, cost, beside Ruby Sidekiq and the bare script loop
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
 	@bin/loadtest bench
+
+bench-deadhosts: deps ## deliveries when one in twenty goes to a host that never answers
+	@go test ./acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m
 
 deb: build ## bin/kyu_VERSION_ARCH.deb: the programs and their units
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \

@@ -8,4 +8,6 @@ import (
 	"github.com/kyujobs/kyu/internal/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m, "./cmd/worker", "./cmd/workerctl", "./examples/hello") }
+func TestMain(m *testing.M) {
+	harness.Main(m, "./cmd/worker", "./cmd/workerctl", "./examples/hello", "./examples/demo")
+}

@@ -212,7 +212,7 @@ func TestAnOpenBreakerPutsJobsOffAndOneProbes(t *testing.T) {
 	in.status.Store(500)
 	d, other := s.deliveries(), s.deliveries() // two workers
 	a := jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL}
-	for range 5 {
+	for range 3 {
 		if err := d.Deliver(t.Context(), a); outcome(err) != "retry" {
 			t.Fatal(err)
 		}

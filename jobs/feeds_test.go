@@ -166,7 +166,9 @@ func TestANotificationIsStoredOnceHoweverOftenItsJobRuns(t *testing.T) {
 	n := &jobs.Notifications{DB: s.db}
 	results := make(chan error)
 	for range 20 { // at once, too
-		go func() { results <- n.Notify(t.Context(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5, ActivityType: "Mention"}) }()
+		go func() {
+			results <- n.Notify(t.Context(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5, ActivityType: "Mention"})
+		}()
 	}
 	for range 20 {
 		if err := <-results; err != nil {

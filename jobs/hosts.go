@@ -31,7 +31,7 @@ var (
 // Breaker opens after so many failures of a host in a row, and stays open for a
 // while that doubles with every probe that fails.
 const (
-	breakAfter = 5
+	breakAfter = 3
 	coolFirst  = time.Minute
 	coolMost   = 30 * time.Minute
 	probeLimit = requestLimit + 5*time.Second

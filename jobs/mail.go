@@ -22,7 +22,12 @@ type Mail struct {
 	Log    *slog.Logger
 }
 
-// Message is the argument of MailDeliveryWorker: one mail.
+// MailDelivery is the argument of MailDeliveryWorker.
+type MailDelivery struct {
+	Message Message
+}
+
+// Message is one mail.
 type Message struct {
 	From    string            `json:"from"` // SMTP_FROM_ADDRESS if empty
 	ReplyTo string            `json:"reply_to"`
@@ -36,11 +41,14 @@ type Message struct {
 	Bulk    bool              `json:"bulk"` // mass mail
 }
 
-// Deliver sends a mail. Its Message-ID and Date are the job's, so all attempts of a
+// Deliver sends the mail of a job.
+func (m *Mail) Deliver(ctx context.Context, a MailDelivery) error { return m.Send(ctx, a.Message) }
+
+// Send sends a mail. Its Message-ID and Date are the job's, so all attempts of a
 // job are one mail: a server that took it and answered too late can tell the second.
 // What the server refuses with 5xx, and what is no proper mail, goes to the dead set;
 // everything else is tried again.
-func (m *Mail) Deliver(ctx context.Context, a Message) error {
+func (m *Mail) Send(ctx context.Context, a Message) error {
 	config := m.Config
 	if a.Bulk && m.Bulk.Server != "" {
 		config = m.Bulk

@@ -41,7 +41,7 @@ func TestAMailArrivesWithTheJobsIdentity(t *testing.T) {
 	a := message("Åsa <asa@b.example>")
 	a.CC, a.BCC = []string{"c@b.example"}, []string{"secret@b.example"}
 	for range 2 { // a second run is the same mail
-		if err := m.Deliver(run(t, mailJob), a); err != nil {
+		if err := m.Send(run(t, mailJob), a); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,18 +65,18 @@ func TestAMailServersAnswerDecides(t *testing.T) {
 	server := smtptest.Start(t)
 	m := mailer(t, server.Port, nil)
 	for to, want := range map[string]string{"ok@b.example": "done", "451@b.example": "retry", "452@b.example": "retry", "550@b.example": "dead", "data550@b.example": "dead"} {
-		if err := m.Deliver(run(t, mailJob), message(to)); outcome(err) != want {
+		if err := m.Send(run(t, mailJob), message(to)); outcome(err) != want {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
 	busy := smtptest.Start(t, "--busy")
-	if err := mailer(t, busy.Port, nil).Deliver(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" {
+	if err := mailer(t, busy.Port, nil).Send(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" {
 		t.Errorf("421 at connect: %v", err)
 	}
-	if err := mailer(t, 1, nil).Deliver(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || !strings.Contains(err.Error(), "127.0.0.1:1") {
+	if err := mailer(t, 1, nil).Send(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("nobody listens: %v", err)
 	}
-	if err := (&jobs.Mail{}).Deliver(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || !strings.Contains(err.Error(), "SMTP_SERVER") {
+	if err := (&jobs.Mail{}).Send(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || !strings.Contains(err.Error(), "SMTP_SERVER") {
 		t.Errorf("no server: %v", err)
 	}
 }
@@ -84,11 +84,11 @@ func TestAMailServersAnswerDecides(t *testing.T) {
 func TestAServerThatAnswersTooLateSeesOneMailTwice(t *testing.T) {
 	server := smtptest.Start(t)
 	m := mailer(t, server.Port, map[string]string{"SMTP_READ_TIMEOUT": "1"})
-	if err := m.Deliver(run(t, mailJob), message("slow@b.example")); outcome(err) != "retry" {
+	if err := m.Send(run(t, mailJob), message("slow@b.example")); outcome(err) != "retry" {
 		t.Fatalf("the late answer: %v", err)
 	}
 	m = mailer(t, server.Port, nil) // has time
-	if err := m.Deliver(run(t, mailJob), message("slow@b.example")); err != nil {
+	if err := m.Send(run(t, mailJob), message("slow@b.example")); err != nil {
 		t.Fatal(err)
 	}
 	mails := server.Mails()
@@ -103,7 +103,7 @@ func TestAServerThatAnswersTooLateSeesOneMailTwice(t *testing.T) {
 	// A job whose time is over does not wait for the server.
 	ctx, cancel := context.WithCancel(run(t, mailJob))
 	ended := make(chan error)
-	go func() { ended <- m.Deliver(ctx, message("slow@b.example")) }()
+	go func() { ended <- m.Send(ctx, message("slow@b.example")) }()
 	testwait.Until(t, 10*time.Second, "the server has the third", func() bool { return len(server.Mails()) == 3 })
 	cancel()
 	if err := <-ended; err == nil {
@@ -134,7 +134,7 @@ func TestEncryptionIsAsConfigured(t *testing.T) {
 		{"tls with an unknown certificate", wrapped, map[string]string{"SMTP_TLS": "true"}, false, false},
 	} {
 		before := len(c.server.Mails())
-		err := mailer(t, c.server.Port, c.vars).Deliver(run(t, mailJob), message("ok@b.example"))
+		err := mailer(t, c.server.Port, c.vars).Send(run(t, mailJob), message("ok@b.example"))
 		mails := c.server.Mails()
 		if (err == nil) != c.sent || (len(mails) > before) != c.sent || (c.sent && mails[len(mails)-1].TLS != c.tls) {
 			t.Errorf("%s: %v, %d mails", c.name, err, len(mails)-before)
@@ -147,11 +147,11 @@ func TestEachWayToLogInWorks(t *testing.T) {
 	secure, open := smtptest.Start(t, "--starttls", cert, "--auth"), smtptest.Start(t, "--auth")
 	for _, method := range []string{"plain", "login", "cram_md5"} {
 		vars := map[string]string{"SMTP_LOGIN": smtptest.User, "SMTP_PASSWORD": smtptest.Password, "SMTP_AUTH_METHOD": method, "SMTP_CA_FILE": cert}
-		if err := mailer(t, secure.Port, vars).Deliver(run(t, mailJob), message("ok@b.example")); err != nil {
+		if err := mailer(t, secure.Port, vars).Send(run(t, mailJob), message("ok@b.example")); err != nil {
 			t.Errorf("%s: %v", method, err)
 		}
 		vars["SMTP_PASSWORD"] = "wrong"
-		if err := mailer(t, secure.Port, vars).Deliver(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || strings.Contains(err.Error(), "wrong") {
+		if err := mailer(t, secure.Port, vars).Send(run(t, mailJob), message("ok@b.example")); outcome(err) != "retry" || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("%s with a wrong password: %v", method, err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestEachWayToLogInWorks(t *testing.T) {
 	vars := map[string]string{"SMTP_LOGIN": smtptest.User, "SMTP_PASSWORD": smtptest.Password, "SMTP_ENABLE_STARTTLS": "never"}
 	for _, method := range []string{"plain", "login"} {
 		vars["SMTP_AUTH_METHOD"] = method
-		if err := mailer(t, open.Port, vars).Deliver(run(t, mailJob), message("ok@b.example")); err != nil {
+		if err := mailer(t, open.Port, vars).Send(run(t, mailJob), message("ok@b.example")); err != nil {
 			t.Errorf("%s in the clear: %v", method, err)
 		}
 	}
@@ -183,7 +183,7 @@ func TestNothingCanBeInjectedIntoAMail(t *testing.T) {
 			a := message("ok@b.example")
 			change(&a)
 			n++
-			if err := m.Deliver(run(t, mailJob), a); outcome(err) != "dead" {
+			if err := m.Send(run(t, mailJob), a); outcome(err) != "dead" {
 				t.Errorf("%q: %v", tail, err)
 			}
 		}
@@ -192,13 +192,13 @@ func TestNothingCanBeInjectedIntoAMail(t *testing.T) {
 		a := message("ok@b.example")
 		a.Headers = map[string]string{name: "evil@x.example"}
 		n++
-		if err := m.Deliver(run(t, mailJob), a); outcome(err) != "dead" {
+		if err := m.Send(run(t, mailJob), a); outcome(err) != "dead" {
 			t.Errorf("header %q: %v", name, err)
 		}
 	}
 	for _, to := range [][]string{nil, {""}, {"nonsense"}, {"a@b.example>, <evil@x.example"}, {"a@b.example, evil@x.example"}} {
 		n++
-		if err := m.Deliver(run(t, mailJob), message(to...)); outcome(err) != "dead" {
+		if err := m.Send(run(t, mailJob), message(to...)); outcome(err) != "dead" {
 			t.Errorf("to %q: %v", to, err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestNothingCanBeInjectedIntoAMail(t *testing.T) {
 		t.Errorf("%d tries, %d mails", n, len(server.Mails()))
 	}
 	// A jid from somewhere else cannot break the Message-ID.
-	if err := m.Deliver(run(t, `{"class":"M","jid":"a>\u000d\u000aBcc: evil@x.example<b","args":[]}`), message("ok@b.example")); err != nil {
+	if err := m.Send(run(t, `{"class":"M","jid":"a>\u000d\u000aBcc: evil@x.example<b","args":[]}`), message("ok@b.example")); err != nil {
 		t.Fatal(err)
 	}
 	if got := server.Mails()[0]; len(got.To) != 1 || strings.Contains(got.Data, "Bcc: ") {
@@ -219,7 +219,7 @@ func TestMassMailHasAServerOfItsOwn(t *testing.T) {
 	m := mailer(t, normal.Port, map[string]string{"BULK_SMTP_SERVER": "127.0.0.1", "BULK_SMTP_PORT": fmt.Sprint(bulk.Port), "BULK_SMTP_FROM_ADDRESS": "news@home.example"})
 	a := message("ok@b.example")
 	a.Bulk = true
-	if err := m.Deliver(run(t, mailJob), a); err != nil || len(bulk.Mails()) != 1 || len(normal.Mails()) != 0 {
+	if err := m.Send(run(t, mailJob), a); err != nil || len(bulk.Mails()) != 1 || len(normal.Mails()) != 0 {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kyujobs/kyu/internal/version"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Config is what the jobs need beside Postgres and the queue.
@@ -52,10 +53,11 @@ type Server struct {
 	redis, cache *redis.Client
 }
 
-// NewServer makes the jobs of a worker with so many threads. Nothing is connected
-// before it is used; Close gives it back.
+// NewServer makes the jobs of a worker with so many threads; with 0 other servers'
+// hosts are neither limited nor left alone when they fail. Nothing is connected before
+// it is used; Close gives it back.
 func NewServer(c Config, db *database.Database, store *queue.Store, threads int, log *slog.Logger) *Server {
-	s := &Server{redis: redis.NewClient(c.Redis), cache: redis.NewClient(c.Cache),
+	s := &Server{redis: connect(c.Redis, threads), cache: connect(c.Cache, threads),
 		http: NewHTTP(c.Guard, "Kyu/"+version.Number+" (+https://"+c.Domain+"/)")}
 	var stamp []queue.ClientMiddleware
 	if db.Replicated() {
@@ -71,6 +73,15 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	s.Resources = &Resources{DB: db, HTTP: s.http, Log: log}
 	s.Previews = &Previews{DB: db, Redis: s.redis, Cache: s.cache, HTTP: s.http, Log: log}
 	return s
+}
+
+// connect makes a client with a connection for every thread.
+func connect(o *redis.Options, threads int) *redis.Client {
+	c := *o
+	c.PoolSize = max(threads, 10)
+	c.Protocol = 2
+	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(&c)
 }
 
 // Close gives the connections back.

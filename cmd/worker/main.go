@@ -47,7 +47,11 @@ func (p *program) open(ctx context.Context, b *cli.Boot) (closer func(), err err
 		}
 		p.jobs.Redis, p.jobs.Cache = o, o
 	}
-	server := jobs.NewServer(p.jobs, p.db, b.Store, b.Threads, b.Log)
+	threads := b.Threads
+	if *p.testJobs && os.Getenv("TEST_NO_BREAKERS") != "" {
+		threads = 0
+	}
+	server := jobs.NewServer(p.jobs, p.db, b.Store, threads, b.Log)
 	if err := server.Ping(ctx); err != nil { // not every queue needs them
 		b.Log.Warn("the Redis of feeds and counters, or that of the cache, does not answer: jobs that need it will fail and be retried; check REDIS_URL and CACHE_REDIS_URL", "err", err)
 	}

@@ -18,9 +18,9 @@ import (
 type planFlags struct {
 	cores, maxConnections, reserved int
 	least, perProcess               int
-	utilisation                                 float64
-	pooler, units, ini                          bool
-	rate, mean                                  string
+	utilisation                     float64
+	pooler, units, ini              bool
+	rate, mean                      string
 }
 
 func (p *planFlags) register(f *pflag.FlagSet) {

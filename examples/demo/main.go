@@ -1,70 +1,43 @@
-// Command demo shows in less than a minute what Kyu does: four queues in strict
-// order, a failure that is retried, and a worker that is killed with jobs in its
-// hands. It uses the Redis in REDIS_URL, or one of its own in memory. The workers
-// are real processes: this program again, with the argument "worker".
+// Command demo shows in less than a minute what Kyu does: four queues that do their
+// real work in strict order, a failure that is retried, and a worker that is killed
+// with jobs in its hands. It runs bin/worker, on the Redis in REDIS_URL or one of its
+// own in memory, on a Postgres of its own if the machine has the programs, and against
+// servers of its own on loopback.
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/kyujobs/kyu/cli"
 	"github.com/kyujobs/kyu/queue"
-	"github.com/kyujobs/kyu/worker"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "worker" {
-		os.Args = os.Args[1:]
-		work()
-	}
 	if err := story(); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// work is the worker: all that a program of your own needs.
-func work() {
-	app := cli.New("worker")
-	worker.Handle(app.Mux, "Demo::Notify", pause)
-	worker.Handle(app.Mux, "Demo::Deliver", pause)
-	worker.Handle(app.Mux, "Demo::Mail", pause)
-	worker.Handle(app.Mux, "Demo::Fetch", pause)
-	worker.Handle(app.Mux, "Demo::Flaky", flaky)
-	app.Main()
-}
-
-// Task is what all jobs of the demo take: a text to tell them by, and a time.
-type Task struct {
-	Name string
-	MS   int64
-}
-
-func pause(ctx context.Context, t Task) error {
-	select {
-	case <-time.After(time.Duration(t.MS) * time.Millisecond):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func flaky(ctx context.Context, _ Task) error {
-	if _, again := queue.JobFrom(ctx).RetryCount(); again {
-		return nil
-	}
-	return queue.RetryIn(time.Second, errors.New("the other server is not there"))
+// demo is what the acts share.
+type demo struct {
+	client  *queue.Client
+	program string   // the worker
+	config  string   // its file
+	env     []string // and its environment
+	servers *others
+	url     string // of Postgres; empty without
+	redis   *goredis.Client
+	worker  *process
 }
 
 func story() error {
@@ -80,21 +53,37 @@ func story() error {
 		return err
 	}
 	defer store.Close()
-	d := &demo{client: queue.NewClient(store), url: url}
-	if d.dir, err = os.MkdirTemp("", "kyu-demo-"); err != nil {
+	key, err := newKey()
+	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(d.dir)
-	config := "poll_interval_average: 1\n" // look for due retries every second: a demo is short
-	if err := os.WriteFile(filepath.Join(d.dir, "worker.yml"), []byte(config), 0o600); err != nil {
+	servers, err := listen(&key.PublicKey)
+	if err != nil {
 		return err
 	}
+	defer servers.close()
+	pg, stopPostgres, err := postgres(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer stopPostgres()
+	options, err := goredis.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	d := &demo{client: queue.NewClient(store), servers: servers, url: pg, redis: goredis.NewClient(options)}
+	defer d.redis.Close()
+	clean, err := d.prepare(url)
+	if err != nil {
+		return err
+	}
+	defer clean()
 	for _, act := range []func(context.Context) error{d.order, d.retry, d.kill} {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
-	say("That was it. Next: `make build`, `bin/worker --help`, and README.md.")
+	say("That was it. Next: `bin/worker --help`, `bin/workerctl --help`, and README.md.")
 	return nil
 }
 
@@ -113,47 +102,111 @@ func redis() (url string, stop func(), err error) {
 	return "redis://" + m.Addr(), m.Close, nil
 }
 
-type demo struct {
-	client *queue.Client
-	url    string
-	dir    string
-	worker *process
+// prepare writes the worker's configuration.
+func (d *demo) prepare(redisURL string) (clean func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	d.program = filepath.Join(filepath.Dir(self), "worker")
+	if _, err := os.Stat(d.program); err != nil {
+		return nil, errors.New("there is no " + d.program + ": run `make demo`, which builds it")
+	}
+	dir, err := os.MkdirTemp("", "kyu-demo-")
+	if err != nil {
+		return nil, err
+	}
+	d.config = filepath.Join(dir, "worker.yml")
+	text := "poll_interval_average: 1\n" // look for due retries every second: a demo is short
+	host, port, _ := net.SplitHostPort(d.servers.smtp.Addr().String())
+	d.env = []string{"REDIS_URL=" + redisURL, "DATABASE_URL=" + d.url, "DB_HOST=", "DB_NAME=", "DB_USER=", "LOCAL_DOMAIN=demo.example",
+		"ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=" + host, "SMTP_PORT=" + port}
+	return func() { os.RemoveAll(dir) }, os.WriteFile(d.config, []byte(text), 0o600)
 }
 
-func (d *demo) push(ctx context.Context, class, name, q string, ms int64) error {
-	_, err := d.client.Push(ctx, class, []any{name, ms}, queue.Options{Queue: q})
+func (d *demo) push(ctx context.Context, q, class string, args ...any) error {
+	_, err := d.client.Push(ctx, class, args, queue.Options{Queue: q})
 	return err
 }
 
-// order shows the strict order of queues.
-func (d *demo) order(ctx context.Context) error {
-	say("1. Twelve jobs for four queues, pushed in reverse order of importance: pull, mailers, push, default.\n" +
-		"   One worker with one thread takes them: default first, pull last, each queue first in, first out.")
-	for _, q := range []struct{ name, class string }{{"pull", "Demo::Fetch"}, {"mailers", "Demo::Mail"}, {"push", "Demo::Deliver"}, {"default", "Demo::Notify"}} {
-		for i := range 3 {
-			if err := d.push(ctx, q.class, fmt.Sprint(i+1), q.name, 100); err != nil {
-				return err
+func (d *demo) mail(to string) map[string]any {
+	return map[string]any{"to": []string{to}, "subject": "Hello", "text": "A mail of the demo."}
+}
+
+// job is a job of one queue.
+type job struct {
+	queue, class string
+	args         []any
+}
+
+// work is what a Mastodon-like server has to do, the least important first.
+func (d *demo) work() (list []job) {
+	for i := range 3 {
+		if d.url == "" { // mail needs no Postgres
+			for _, q := range []string{"pull", "mailers", "push", "default"} {
+				list = append(list, job{q, "MailDeliveryWorker", []any{d.mail(q + "@demo.example")}})
 			}
+			continue
+		}
+		pull := job{"pull", "FetchResourceWorker", []any{d.servers.url(fmt.Sprint("/notes/", i+1))}}
+		list = append(list, pull,
+			job{"mailers", "MailDeliveryWorker", []any{d.mail(fmt.Sprintf("user%d@demo.example", i+1))}},
+			job{"push", "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1, d.servers.url("/inbox")}},
+			job{"default", "FeedInsertWorker", []any{100 + i, 2}})
+	}
+	return list
+}
+
+// order shows the strict order of queues, and what comes of the jobs.
+func (d *demo) order(ctx context.Context) error {
+	if d.url == "" {
+		say("There is no Postgres on this machine (apt-get install postgresql): deliveries, pages and feeds need one, so all jobs are mails.")
+	}
+	say("1. Twelve jobs for four queues: objects to fetch (pull), mails (mailers), deliveries to another server (push), feeds (default).\n" +
+		"   One worker with one thread takes them: default first, pull last, each queue first in, first out.")
+	for _, j := range d.work() {
+		if err := d.push(ctx, j.queue, j.class, j.args...); err != nil {
+			return err
 		}
 	}
 	var err error
 	if d.worker, err = d.start(ctx, "first", "-c", "1"); err != nil {
 		return err
 	}
-	return d.worker.wait(ctx, "INFO: done", 12)
+	if err := d.worker.wait(ctx, "INFO: done", 12); err != nil {
+		return err
+	}
+	return d.results(ctx)
+}
+
+// results says what the jobs have done.
+func (d *demo) results(ctx context.Context) error {
+	text := "   What has arrived: " + d.servers.report()
+	if d.url != "" {
+		rows, err := stored(ctx, d.url)
+		if err != nil {
+			return err
+		}
+		text += fmt.Sprintf(",\n   %s, %d statuses in bob's home feed", rows, d.redis.ZCard(ctx, "feed:home:2").Val())
+	}
+	say(text + ".")
+	return nil
 }
 
 // retry shows a failure.
 func (d *demo) retry(ctx context.Context) error {
-	say("2. A job that fails. It is retried with some delay (here 1 s and up to 10 s of jitter), by the same rules as in Sidekiq.")
-	if err := d.push(ctx, "Demo::Flaky", "flaky", "default", 0); err != nil {
+	if d.url == "" {
+		return d.worker.stop()
+	}
+	say("2. The other server is busy (503, Retry-After: 1). The job is retried when it asked for it, with up to 10 s of jitter, as in Sidekiq.")
+	d.servers.busy.Store(true)
+	if err := d.push(ctx, "pull", "FetchResourceWorker", d.servers.url("/notes/4")); err != nil {
 		return err
 	}
-	if err := d.worker.wait(ctx, "WARN: fail", 1); err != nil {
-		return err
-	}
-	if err := d.worker.wait(ctx, "INFO: done", 1); err != nil {
-		return err
+	for _, text := range []string{"WARN: fail", "INFO: done"} {
+		if err := d.worker.wait(ctx, text, 1); err != nil {
+			return err
+		}
 	}
 	return d.worker.stop()
 }
@@ -161,12 +214,16 @@ func (d *demo) retry(ctx context.Context) error {
 // kill shows what a crash costs.
 func (d *demo) kill(ctx context.Context) error {
 	say("3. A worker with three jobs in its hands is killed with kill -9. Sidekiq's fetch would lose them.")
-	for i := range 3 {
-		if err := d.push(ctx, "Demo::Deliver", fmt.Sprint(i+1), "push", 2000); err != nil {
+	for range 3 {
+		slow := job{"push", "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1, d.servers.url("/slow")}}
+		if d.url == "" {
+			slow = job{"push", "MailDeliveryWorker", []any{d.mail("slow@demo.example")}}
+		}
+		if err := d.push(ctx, slow.queue, slow.class, slow.args...); err != nil {
 			return err
 		}
 	}
-	victim, err := d.start(ctx, "victim", "-c", "3")
+	victim, err := d.start(ctx, "victim", "-c", "6")
 	if err != nil {
 		return err
 	}
@@ -176,7 +233,7 @@ func (d *demo) kill(ctx context.Context) error {
 	victim.cmd.Process.Kill()
 	victim.cmd.Wait()
 	say("   Killed. Another worker starts, sees that the first is dead, and brings its jobs back to the head of their queue.")
-	heir, err := d.start(ctx, "heir", "-c", "3")
+	heir, err := d.start(ctx, "heir", "-c", "6")
 	if err != nil {
 		return err
 	}
@@ -184,63 +241,6 @@ func (d *demo) kill(ctx context.Context) error {
 		return err
 	}
 	return heir.stop()
-}
-
-// process is a worker and what it prints.
-type process struct {
-	cmd   *exec.Cmd
-	lines chan string
-}
-
-func (d *demo) start(ctx context.Context, name string, flags ...string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	args := append([]string{"worker", "--log-format", "plain", "-t", "5", "-C", filepath.Join(d.dir, "worker.yml")}, flags...)
-	p := &process{cmd: exec.CommandContext(ctx, self, args...), lines: make(chan string, 1000)}
-	p.cmd.Env = append(os.Environ(), "REDIS_URL="+d.url)
-	p.cmd.Stderr = os.Stderr
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { // ends with the process's output
-		defer close(p.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			fmt.Printf("   %-6s | %s\n", name, s.Text())
-			p.lines <- s.Text()
-		}
-	}()
-	return p, nil
-}
-
-// wait blocks until n lines with text have been printed.
-func (p *process) wait(ctx context.Context, text string, n int) error {
-	for n > 0 {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				return fmt.Errorf("the worker ended before it said %q", text)
-			}
-			if strings.Contains(line, text) {
-				n--
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("the worker did not say %q in time", text)
-		}
-	}
-	return nil
-}
-
-func (p *process) stop() error {
-	p.cmd.Process.Signal(os.Interrupt)
-	for range p.lines { // to the end
-	}
-	return p.cmd.Wait()
 }
 
 func say(text string) { fmt.Printf("\n%s\n", text) }

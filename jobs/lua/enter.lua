@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Ask whether a host may be sent to.
 -- KEYS   1 kyu:breaker:HOST, a hash: failures (in a row), until (ms; set while it is
 --        open), cool (ms; how long it is open), probe (1 while one request tries)

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Count a failure of a host. Too many in a row open its breaker, and a probe that
 -- fails opens it again, for twice as long.
 -- KEYS   1 kyu:breaker:HOST, as in enter.lua

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Put a status into a feed, in Mastodon's layout.
 -- KEYS   1 the feed, a zset of status ids scored by themselves; 2 FEED:reblogs, a
 --        zset: boosted status -> the boost that stands for it in the feed;

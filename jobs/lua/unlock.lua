@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Take a lock away.
 -- KEYS   1 the lock
 -- ARGV   1 who holds it
