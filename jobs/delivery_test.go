@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/internal/httpsig"
+	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
 )
@@ -260,34 +262,53 @@ func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAHostThatHangsHoldsFewThreads(t *testing.T) {
+// hanging is a host that does not answer before release is closed.
+func hanging(t *testing.T) (url string, release chan struct{}) {
+	release = make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(server.Close)
+	return server.URL, release
+}
+
+func TestAHostThatHangsHoldsHalfOfTheThreads(t *testing.T) {
 	s := newSite(t)
 	s.account(1, "alice")
-	release := make(chan struct{})
-	hang := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	defer hang.Close()
+	url, release := hanging(t)
 	d := s.deliveries()
 	results := make(chan error, 25)
 	for range 25 {
-		go func() {
-			results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: hang.URL})
-		}()
+		go func() { results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}) }()
 	}
-	for range 13 { // half of the threads, and not more, wait for it
+	for range 13 {
 		if err := <-results; outcome(err) != "snooze" {
 			t.Error(err)
 		}
 	}
-	select {
-	case err := <-results:
-		t.Errorf("one more came back: %v", err)
-	case <-time.After(1100 * time.Millisecond): // from now on they count as slow
-	}
-	if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: hang.URL}); outcome(err) != "snooze" {
-		t.Error(err)
-	}
 	close(release)
 	for range 12 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAHostThatIsSlowHoldsAnEighthOfTheThreads(t *testing.T) {
+	s := newSite(t)
+	s.account(1, "alice")
+	url, release := hanging(t)
+	d := s.deliveries()
+	results := make(chan error, 3)
+	for range 3 {
+		go func() { results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}) }()
+	}
+	// What is not put off yet ends by itself: nobody waits for it here.
+	testwait.Until(t, 5*time.Second, "the three count as slow, and one more is put off", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		return outcome(d.Deliver(ctx, jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url})) == "snooze"
+	})
+	close(release)
+	for range 3 {
 		if err := <-results; err != nil {
 			t.Error(err)
 		}

@@ -166,13 +166,19 @@ func TestANotificationIsStoredOnceHoweverOftenItsJobRuns(t *testing.T) {
 	n := &jobs.Notifications{DB: s.db}
 	results := make(chan error)
 	for range 20 { // at once, too
-		go func() {
-			results <- n.Notify(t.Context(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5, ActivityType: "Mention"})
-		}()
-	}
-	for range 20 {
-		if err := <-results; err != nil {
-			t.Error(err)
+		s.exec("DELETE FROM notifications")
+		for range 20 {
+			go func() {
+				results <- n.Notify(t.Context(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5, ActivityType: "Mention"})
+			}()
+		}
+		for range 20 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if got := s.count("SELECT count(*) FROM notifications"); got != 1 {
+			t.Fatalf("%d notifications", got)
 		}
 	}
 	if got := s.count("SELECT count(*) FROM notifications WHERE account_id = 2 AND from_account_id = 1 AND type = 'mention'"); got != 1 || s.count("SELECT count(*) FROM notifications") != 1 {

@@ -174,6 +174,27 @@ func TestNoVectorReachesLoopback(t *testing.T) {
 	}
 }
 
+func TestNoPrivateAddressIsAllowed(t *testing.T) {
+	g, checked := &guard.Guard{}, 0
+	for _, host := range private {
+		text, err := url.PathUnescape(strings.Trim(host, "[]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			continue // a name
+		}
+		checked++
+		if err := g.Check(a); !errors.Is(err, guard.ErrForbidden) {
+			t.Errorf("%v: %v", a, err)
+		}
+	}
+	if checked < 40 {
+		t.Errorf("%d addresses", checked)
+	}
+}
+
 func TestPublicAddressesAreAllowed(t *testing.T) {
 	g := &guard.Guard{}
 	for _, text := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00::1", "2001:4860:4860::8888", "2003::1"} {
