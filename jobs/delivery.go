@@ -106,10 +106,7 @@ func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 	if err != nil {
 		return err
 	}
-	visit, wait, err := d.Hosts.enter(ctx, host)
-	if err != nil {
-		return err
-	}
+	visit, wait := d.Hosts.enter(ctx, host)
 	if wait > 0 {
 		return queue.Snooze(wait)
 	}
@@ -150,7 +147,10 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	switch judge(reply.status, act.suspended) {
 	case delivered:
 		v.answered(keep)
-		return d.Availability.answered(keep, host)
+		if err := d.Availability.answered(keep, host); err != nil { // it is delivered all the same
+			d.Log.Warn("the failed days of a host could not be forgotten", "host", host, "err", err)
+		}
+		return nil
 	case refused:
 		v.answered(keep)
 		return forGood(d.Log, host, status)

@@ -247,6 +247,16 @@ func TestAnOpenBreakerPutsJobsOffAndOneProbes(t *testing.T) {
 	}
 }
 
+func TestWithoutRedisADeliveryIsMadeAllTheSame(t *testing.T) {
+	s := newSite(t)
+	key := s.account(1, "alice")
+	in := newInbox(t, "https://home.example/users/alice#main-key", &key.PublicKey)
+	s.redis.Close()
+	if err := s.deliveries().Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL}); err != nil || in.seen.Load() != 1 {
+		t.Errorf("%v after %d requests", err, in.seen.Load())
+	}
+}
+
 func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 	s := newSite(t)
 	s.account(1, "alice")

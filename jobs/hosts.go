@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"embed"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -70,30 +69,43 @@ type visit struct {
 }
 
 // enter asks to send to a host. If wait is not zero, it is not allowed now, and
-// should be tried after wait.
-func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Duration, err error) {
+// should be tried after wait. While Redis does not answer, every host may be sent to:
+// that must not cost a delivery an attempt.
+func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Duration) {
 	v = &visit{hosts: h, host: host, since: time.Now()}
 	if h.threads == 0 {
-		return v, 0, nil
+		return v, 0
 	}
 	if !h.take(v) {
-		return nil, soon(), nil
+		return nil, soon()
 	}
-	reply, err := enterScript.Run(ctx, h.redis, []string{breakerKey(host)}, probeLimit.Milliseconds()).Int64Slice()
+	reply, err := enterScript.Run(ctx, h.redis, []string{breakerKey(host)}, probeLimit.Milliseconds(), h.room()).Int64Slice()
 	switch {
-	case err != nil:
-		v.leave()
-		return nil, 0, fmt.Errorf("asking the breaker of %s: %w", host, err)
+	case err != nil || len(reply) != 2:
+		h.log.Warn("the breaker of a host cannot be asked: it is sent to all the same", "host", host, "err", err)
+		return v, 0
 	case reply[0] > 0:
 		v.leave()
 		// What waits for the same host does not come back at the same moment.
-		return nil, time.Duration(reply[0])*time.Millisecond + soon(), nil
+		return nil, time.Duration(reply[0])*time.Millisecond + soon()
 	case reply[1] > 0 && !h.suspect(v):
 		v.leave()
-		return nil, soon(), nil
+		return nil, soon()
 	}
-	return v, 0, nil
+	return v, 0
 }
+
+// room reports whether another request may go to a host that has failed: 1 or 0.
+func (h *Hosts) room() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.suspects < h.suspectLimit() {
+		return 1
+	}
+	return 0
+}
+
+func (h *Hosts) suspectLimit() int { return max(1, h.threads/12) }
 
 func breakerKey(host string) string { return "kyu:breaker:" + host }
 
@@ -123,7 +135,7 @@ func (h *Hosts) take(v *visit) bool {
 func (h *Hosts) suspect(v *visit) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.suspects >= max(1, h.threads/12) {
+	if h.suspects >= h.suspectLimit() {
 		return false
 	}
 	h.suspects++

@@ -53,10 +53,7 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 		return forGood(w.Log, hook.URL, err)
 	}
 	host := strings.ToLower(to.Hostname())
-	visit, wait, err := w.Hosts.enter(ctx, host)
-	if err != nil {
-		return err
-	}
+	visit, wait := w.Hosts.enter(ctx, host)
 	if wait > 0 {
 		return queue.Snooze(wait)
 	}
