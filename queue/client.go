@@ -112,8 +112,9 @@ func (c *Client) push(ctx context.Context, class string, slice [][]any, o Option
 		o.At = time.Time{}
 	}
 	var batches []Batch
+	stamp := c.timestamps.appendTime(nil, now, nil)
 	collect := func(_ context.Context, j *NewJob) error {
-		payload, err := c.payload(j, now)
+		payload, err := c.payload(j, now, stamp)
 		if err != nil {
 			return err
 		}
@@ -121,6 +122,7 @@ func (c *Client) push(ctx context.Context, class string, slice [][]any, o Option
 		jids[len(jids)-1] = j.JID
 		return nil
 	}
+	chain := c.chain(collect)
 	for _, args := range slice {
 		j := &NewJob{Class: class, Args: args, Options: o}
 		if j.JID == "" {
@@ -130,7 +132,7 @@ func (c *Client) push(ctx context.Context, class string, slice [][]any, o Option
 			j.Queue = "default"
 		}
 		jids = append(jids, "")
-		if err := c.chain(collect)(ctx, j); err != nil {
+		if err := chain(ctx, j); err != nil {
 			return nil, err
 		}
 	}
@@ -167,11 +169,11 @@ func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.C
 	return next
 }
 
-func (c *Client) payload(j *NewJob, now time.Time) (string, error) {
+func (c *Client) payload(j *NewJob, now time.Time, stamp []byte) (string, error) {
 	if err := j.check(); err != nil {
 		return "", err
 	}
-	payload, err := j.payload(now, c.timestamps)
+	payload, err := j.payload(now, stamp)
 	if err != nil {
 		return "", err
 	}

@@ -79,8 +79,9 @@ func (j *NewJob) check() error {
 	return nil
 }
 
-// payload is the job's JSON. The order of the fields is Ruby's.
-func (j *NewJob) payload(now time.Time, f Timestamps) (string, error) {
+// payload is the job's JSON. The order of the fields is Ruby's. stamp is now, as it
+// is written into payloads.
+func (j *NewJob) payload(now time.Time, stamp []byte) (string, error) {
 	args := j.Args
 	if args == nil {
 		args = []any{} // null would splat to no arguments in Ruby too, but [] says so
@@ -99,7 +100,7 @@ func (j *NewJob) payload(now time.Time, f Timestamps) (string, error) {
 	w.text("class", j.Class)
 	w.field("args", encoded)
 	w.text("jid", j.JID)
-	w.field("created_at", f.appendTime(nil, now, nil))
+	w.field("created_at", stamp)
 	if j.RetryFor > 0 {
 		w.int("retry_for", int64(j.RetryFor.Seconds()))
 	}
@@ -134,7 +135,7 @@ func (j *NewJob) payload(now time.Time, f Timestamps) (string, error) {
 		}
 	}
 	if j.At.IsZero() {
-		w.field("enqueued_at", f.appendTime(nil, now, nil))
+		w.field("enqueued_at", stamp)
 	}
 	return string(append(w.b, '}')), nil
 }

@@ -1,0 +1,97 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/redistest"
+	"github.com/kyujobs/kyu/queue"
+)
+
+const benchPayload = `{"retry":true,"queue":"default","class":"ActivityPub::DeliveryWorker","args":["{\"type\":\"Create\"}",1,"https://b.example/inbox",{"synchronize_followers":true}],"jid":"b4a577edbccf1d805744efa9","created_at":1795345820.25,"enqueued_at":1795345820.25}`
+
+func BenchmarkParseJob(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := queue.ParseJob(benchPayload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPatch(b *testing.B) {
+	j, err := queue.ParseJob(benchPayload)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		var p queue.Patch
+		p.SetInt("retry_count", 3)
+		p.SetString("error_message", "boom")
+		p.Apply(j)
+	}
+}
+
+// nowhere takes what is pushed, and forgets it.
+type nowhere struct{}
+
+func (nowhere) PushBatch(context.Context, queue.Batch) error { return nil }
+
+func bulkArgs(n int) [][]any {
+	args := make([][]any, n)
+	for i := range args {
+		args[i] = []any{i, "abcdefghijklmnopqrstuvwxyzabcdef"}
+	}
+	return args
+}
+
+func bulk(b *testing.B, backend queue.Backend) {
+	const n = 100_000
+	client, args := queue.NewClient(backend), bulkArgs(n)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.PushBulk(b.Context(), "Test::NoOp", args, queue.Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+func BenchmarkBulkEncoding(b *testing.B) { bulk(b, nowhere{}) }
+
+func BenchmarkBulkPush(b *testing.B) { bulk(b, redistest.Start(b).Store()) }
+
+func BenchmarkFetchAndSettle(b *testing.B) {
+	for _, n := range []int{1, 15, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			server := redistest.Start(b)
+			store := server.Store()
+			owner := store.Owner("bench:1:1")
+			if err := owner.Register(b.Context(), queue.Host{}, []string{"default"}, time.Hour); err != nil {
+				b.Fatal(err)
+			}
+			client, args := queue.NewClient(store), bulkArgs(100_000)
+			var done []*queue.Delivery
+			left, jobs := 0, 0
+			for b.Loop() {
+				if left < n {
+					b.StopTimer()
+					if _, err := client.PushBulk(b.Context(), "Test::NoOp", args, queue.Options{}); err != nil {
+						b.Fatal(err)
+					}
+					left += len(args)
+					b.StartTimer()
+				}
+				got, _, err := owner.Fetch(b.Context(), []string{"default"}, n, nil, done)
+				if err != nil || len(got) != n {
+					b.Fatal(len(got), err)
+				}
+				done, left, jobs = got, left-n, jobs+n
+			}
+			b.ReportMetric(float64(jobs)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}
