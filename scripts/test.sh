@@ -15,6 +15,8 @@ if [ $status -ne 0 ]; then
 	echo "--- the end of the log:"
 	grep -vE '^\s*(=== |--- PASS)' "$log" | tail -n 200
 fi
+# The benchmarks once, so that they do not rot.
+go test ./queue -run '^$' -bench . -benchtime 1x >/dev/null || { echo "FAIL: benchmarks of queue"; status=1; }
 scripts/fuzz.sh "${FUZZTIME:-10s}" || status=1
 count() { grep -cE "^\s*--- $1" "$log"; }
 echo "$((SECONDS - start)) s"
