@@ -3,7 +3,7 @@ VERSION ?= 0.1.0-dev
 LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: help build demo test check fuzz bench bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -28,9 +28,18 @@ check: ## format, vet, staticcheck, import directions
 fuzz: ## every fuzz target for FUZZTIME each
 	@scripts/fuzz.sh $(FUZZTIME)
 
-bench: deps build ## throughput, latency, cost, beside Ruby Sidekiq and the bare script loop
+bench: ## Go benchmarks of the envelope, a push, and fetch with settle
+	@go test ./queue -run '^$$' -bench . -benchmem
+
+bin/loadtest: build
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
-	@bin/loadtest bench
+
+bench-peers: deps bin/loadtest ## throughput, latency, cost beside Sidekiq, Asynq, River and the bare loop (half an hour)
+	@cd loadtest/peers && CGO_ENABLED=0 go build -trimpath -o ../../bin/peers .
+	@bin/loadtest peers
+
+starvation: deps bin/loadtest ## one process against several, when a queue is over-filled (three minutes)
+	@bin/loadtest starvation
 
 bench-deadhosts: deps ## deliveries when one in twenty goes to a host that never answers
 	@go test ./acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m

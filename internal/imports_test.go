@@ -12,7 +12,7 @@ var allowed = map[string]string{
 	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
-	"cli": "monitor queue worker", "loadtest": "queue",
+	"cli": "monitor queue worker", "loadtest": "internal/pgserver queue",
 	"cmd/worker":         "cli database jobs queue worker internal/testjobs",
 	"cmd/workerctl":      "database database/migrate deploy/systemd queue",
 	"examples/hello":     "cli worker",

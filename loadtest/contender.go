@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,10 +15,26 @@ import (
 
 // contender is somebody who drains a queue.
 type contender struct {
-	name string
-	jobs func(threads int) int // how many it is given: a few seconds' worth
+	name    string
+	promise string                // what becomes of a job whose worker is killed
+	jobs    func(threads int) int // how many it is given: a few seconds' worth
+	system  system
 	// start begins to drain in a process of its own; nil for the bare loop.
 	start func(s *site, threads int, pinned bool) (*exec.Cmd, error)
+	log   bool // it logs its jobs, as it does by default
+}
+
+// system is where a contender's jobs are.
+type system interface {
+	// fill empties the store and pushes n jobs with so many bytes of arguments that
+	// take so many milliseconds.
+	fill(ctx context.Context, s *site, n, bytes, ms int) error
+	// left is how many jobs are not done yet. It may be dearer than begun.
+	left(ctx context.Context, s *site) (int64, error)
+	// begun reports whether a job of n has been taken.
+	begun(ctx context.Context, s *site, n int) (bool, error)
+	// pid is the store's process.
+	pid(s *site) int
 }
 
 func contenders(o options) []contender {
@@ -35,15 +52,24 @@ func contenders(o options) []contender {
 			return s.spawn(pinned, "env", "JOB_LOG="+logging, "ruby", sidekiqBin, "-r", path, "-q", "default", "-c", strconv.Itoa(threads))
 		}
 	}
+	peer := func(name string) func(*site, int, bool) (*exec.Cmd, error) {
+		return func(s *site, threads int, pinned bool) (*exec.Cmd, error) {
+			return s.spawn(pinned, o.peers, name, "work", strconv.Itoa(threads))
+		}
+	}
 	fast := func(threads int) int { return map[bool]int{true: 30_000, false: 200_000}[threads == 1] }
 	slow := func(int) int { return 25_000 }
 	list := []contender{
-		{"bare loop", fast, nil},
-		{"kyu", fast, kyu("warn")},
-		{"kyu, job log", func(t int) int { return fast(t) / 2 }, kyu("info")},
+		{"bare loop", "", fast, lists{}, nil, false},
+		{"kyu", "runs again", fast, lists{}, kyu("warn"), false},
+		{"kyu, job log", "", func(t int) int { return fast(t) / 2 }, lists{}, kyu("info"), true},
 	}
 	if !o.noRuby {
-		list = append(list, contender{"sidekiq", slow, sidekiq("off")}, contender{"sidekiq, job log", slow, sidekiq("on")})
+		list = append(list, contender{"sidekiq", "is lost (BRPOP)", slow, lists{}, sidekiq("off"), false}, contender{"sidekiq, job log", "", slow, lists{}, sidekiq("on"), true})
+	}
+	if o.peers != "" {
+		list = append(list, contender{"asynq", "runs again, costs a retry", func(t int) int { return map[bool]int{true: 10_000, false: 40_000}[t == 1] }, asynq{o.peers}, peer("asynq"), false},
+			contender{"river", "runs again after an hour", func(t int) int { return map[bool]int{true: 2000, false: 20_000}[t == 1] }, river{o.peers}, peer("river"), false})
 	}
 	return list
 }
@@ -71,6 +97,26 @@ module Test
     include Sidekiq::Worker
     def perform(*) = nil
   end
+  class Sleep
+    include Sidekiq::Worker
+    def perform(ms) = sleep(ms / 1e3)
+  end
+  class Ledger
+    include Sidekiq::Worker
+    def perform(path, id, ms)
+      File.open(path, "a") { |f| f.write("start #{id}\n") }
+      sleep ms / 1e3
+      File.open(path, "a") { |f| f.write("end #{id}\n") }
+    end
+  end
+  class Work
+    include Sidekiq::Worker
+    def perform(path, queue, pushed, takes)
+      start = Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)
+      sleep takes / 1e6
+      File.open(path, "a") { |f| f.write("#{queue} #{pushed} #{start} #{Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)}\n") }
+    end
+  end
   class Stamp
     include Sidekiq::Worker
     def perform(path, pushed)
@@ -88,6 +134,9 @@ func (s *site) spawn(pinned bool, name string, args ...string) (*exec.Cmd, error
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "REDIS_URL="+s.url, "DATABASE_URL=", "DB_HOST=")
+	if s.postgres != nil && slices.Contains(args, "river") {
+		cmd.Env = append(cmd.Env, "DATABASE_URL="+s.postgres.URL)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/internal/pgserver"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -25,6 +27,9 @@ type site struct {
 	server *exec.Cmd
 	raw    *redis.Client
 	store  *queue.Store
+
+	postgres *pgserver.Server // nil unless a contender needs it
+	pg       *pgx.Conn
 }
 
 func newSite(ctx context.Context) (*site, error) {
@@ -57,7 +62,19 @@ func newSite(ctx context.Context) (*site, error) {
 	return s, err
 }
 
+// openPostgres starts a server that does not wait for the disk, as the Redis.
+func (s *site) openPostgres(ctx context.Context) (err error) {
+	if s.postgres, err = pgserver.Start("max_connections=200", "shared_buffers=256MB", "max_wal_size=4GB"); err != nil {
+		return err
+	}
+	s.pg, err = pgx.Connect(ctx, s.postgres.URL)
+	return err
+}
+
 func (s *site) close() {
+	if s.postgres != nil {
+		s.postgres.Remove()
+	}
 	s.server.Process.Kill()
 	s.server.Wait()
 	os.RemoveAll(s.dir)
@@ -90,6 +107,40 @@ func cpuSeconds(pid int) float64 {
 	return (user + system) / ticksPerSecond
 }
 
+// treeSeconds is what a process and all its children have used, those that have
+// ended included: a Postgres is many.
+func treeSeconds(pid int) float64 {
+	ticks := 0.0
+	for _, p := range family(pid) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		fields := strings.Fields(rest)
+		for _, f := range fields[11:15] { // of itself, and of children that have ended
+			n, _ := strconv.ParseFloat(f, 64)
+			ticks += n
+		}
+	}
+	return ticks / ticksPerSecond
+}
+
+// family is a process and its children.
+func family(pid int) []int {
+	list := []int{pid}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return list
+	}
+	for _, text := range strings.Fields(string(b)) {
+		if child, err := strconv.Atoi(text); err == nil {
+			list = append(list, child)
+		}
+	}
+	return list
+}
+
 // rssMB is what a process holds in RAM.
 func rssMB(pid int) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -115,30 +166,6 @@ func (s *site) commands(ctx context.Context) (n int) {
 				calls, _ := strconv.Atoi(rest[:strings.IndexByte(rest, ',')])
 				n += calls
 			}
-		}
-	}
-	return n
-}
-
-// fill pushes n no-op jobs of about 200 bytes.
-func (s *site) fill(ctx context.Context, n int) error {
-	args := make([][]any, n)
-	for i := range args {
-		args[i] = []any{i, "abcdefghijklmnopqrstuvwxyzabcdef"}
-	}
-	_, err := queue.NewClient(s.store).PushBulk(ctx, "Test::NoOp", args, queue.Options{})
-	return err
-}
-
-// left is how many jobs are not done yet: waiting, or in a Kyu worker's hands.
-func (s *site) left(ctx context.Context) int64 {
-	n := s.raw.LLen(ctx, "queue:default").Val()
-	if n > 0 {
-		return n
-	}
-	for _, key := range s.raw.Keys(ctx, "kyu:{queue:default}:*").Val() {
-		if strings.Contains(key, ":inflight:") {
-			n += s.raw.HLen(ctx, key).Val()
 		}
 	}
 	return n

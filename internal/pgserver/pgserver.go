@@ -150,6 +150,9 @@ func (s *Server) Restart() (err error) {
 	return nil
 }
 
+// PID is the server's process, the parent of all others.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Stop shuts the server down at once, as a crash would.
 func (s *Server) Stop() {
 	if s.cmd != nil && s.cmd.Process != nil {

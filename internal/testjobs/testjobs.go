@@ -45,6 +45,7 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.HandleIterable(m, "Test::Iter", iter)
 	worker.Handle(m, "Test::Ledger", ledger)
 	worker.Handle(m, "Test::Stamp", stamp)
+	worker.Handle(m, "Test::Work", work)
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
 		return db.Sleep(ctx, a.duration())
 	})
@@ -129,6 +130,22 @@ type stampArgs struct {
 func stamp(_ context.Context, a stampArgs) error {
 	waited := time.Now().UnixMicro() - a.Pushed
 	return appendLine(a.Path, fmt.Sprint(waited))
+}
+
+type workArgs struct {
+	Path   string
+	Queue  string
+	Pushed int64 // microseconds since 1970
+	Takes  int64 // microseconds
+}
+
+// work sleeps, and writes its queue and when it was pushed, started and ended.
+func work(ctx context.Context, a workArgs) error {
+	start := time.Now().UnixMicro()
+	if err := sleep(ctx, time.Duration(a.Takes)*time.Microsecond); err != nil {
+		return err
+	}
+	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Pushed, " ", start, " ", time.Now().UnixMicro()))
 }
 
 type ledgerArgs struct {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,7 +23,10 @@ type options struct {
 	rounds       int
 	scale        float64
 	worker, json string
+	peers        string // the program of Asynq and River; empty: without them
 	threads      []int
+	backlog      int
+	only         []string // parts
 	noRuby       bool
 }
 
@@ -34,19 +38,42 @@ type figure struct {
 	Round      int     `json:"round"`
 	JobsPerSec float64 `json:"jobs_per_second"`
 	WorkerCPU  float64 `json:"worker_cpu_seconds_per_million"`
-	RedisCPU   float64 `json:"redis_cpu_seconds_per_million"`
+	StoreCPU   float64 `json:"store_cpu_seconds_per_million"`
 	Commands   float64 `json:"redis_commands_per_job"`
 	RSS        float64 `json:"rss_mb"`
 	FirstJobMS float64 `json:"exec_to_first_job_ms"`
 }
 
-func bench(ctx context.Context, o options) error {
+func peers(ctx context.Context, o options) error {
 	s, err := newSite(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	if o.peers != "" {
+		if err := s.openPostgres(ctx); err != nil {
+			return err
+		}
+	}
 	fmt.Printf("%s, %d cores, %s, Redis %s, %s\n\n", time.Now().Format(time.DateOnly), cpus(), runtime.Version(), s.store.Server().Version, model())
+	parts := []struct {
+		name string
+		run  func(context.Context, options) error
+	}{{"drain", s.drainAll}, {"efficiency", s.efficiencies}, {"push", s.enqueues}, {"latency", s.latencies}, {"payload", s.payloads}, {"network", s.network},
+		{"backlog", s.backlog}, {"kill", s.killed}, {"idle", s.idle}}
+	for _, p := range parts {
+		if len(o.only) > 0 && !slices.Contains(o.only, p.name) {
+			continue
+		}
+		if err := p.run(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drainAll drains no-op jobs in interleaved rounds.
+func (s *site) drainAll(ctx context.Context, o options) error {
 	var all []figure
 	list := contenders(o)
 	total := o.rounds * 2 * len(o.threads) * len(list)
@@ -67,12 +94,6 @@ func bench(ctx context.Context, o options) error {
 	}
 	fmt.Fprint(os.Stderr, "\r\n")
 	drains(all, o)
-	if err := s.latencies(ctx, o); err != nil {
-		return err
-	}
-	if err := s.idle(ctx, o); err != nil {
-		return err
-	}
 	if o.json == "" {
 		return nil
 	}
@@ -96,16 +117,18 @@ func model() string {
 // drain measures one contender.
 func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool, scale float64) (figure, error) {
 	f := figure{Name: c.name, Threads: threads, Pinned: pinned}
-	s.raw.FlushAll(ctx)
 	n := int(float64(c.jobs(threads)) * scale)
-	if err := s.fill(ctx, n); err != nil {
+	if err := c.system.fill(ctx, s, n, 60, 0); err != nil {
 		return f, err
 	}
-	if err := pin(s.server.Process.Pid, pinned); err != nil {
-		return f, fmt.Errorf("taskset: %w", err)
+	store := c.system.pid(s)
+	for _, pid := range family(store) {
+		if err := pin(pid, pinned); err != nil {
+			return f, fmt.Errorf("taskset: %w", err)
+		}
+		defer pin(pid, false)
 	}
-	defer pin(s.server.Process.Pid, false)
-	redisCPU, calls := cpuSeconds(s.server.Process.Pid), s.commands(ctx)
+	storeCPU, calls := treeSeconds(store), s.commands(ctx)
 	perMillion := 1e6 / float64(n)
 	if c.start == nil {
 		if pinned {
@@ -121,7 +144,7 @@ func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool,
 	} else if err := s.race(ctx, c, threads, pinned, n, &f); err != nil {
 		return f, err
 	}
-	f.RedisCPU = (cpuSeconds(s.server.Process.Pid) - redisCPU) * perMillion
+	f.StoreCPU = (treeSeconds(store) - storeCPU) * perMillion
 	f.Commands = float64(s.commands(ctx)-calls) / float64(n)
 	return f, nil
 }
@@ -136,21 +159,29 @@ func (s *site) race(ctx context.Context, c contender, threads int, pinned bool, 
 	defer stop(cmd)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	left := int64(n)
-	for left == int64(n) {
+	for begun := false; !begun; {
 		<-tick.C
-		left = s.raw.LLen(ctx, "queue:default").Val()
+		if begun, err = c.system.begun(ctx, s, n); err != nil {
+			return err
+		}
 		if time.Since(exec) > 30*time.Second {
-			return fmt.Errorf("took no job in 30 s")
+			return errors.New("took no job in 30 s")
 		}
 	}
 	f.FirstJobMS = time.Since(exec).Seconds() * 1000
-	start, cpu, begun := time.Now(), cpuSeconds(cmd.Process.Pid), left
+	start, cpu := time.Now(), cpuSeconds(cmd.Process.Pid)
+	begun, err := c.system.left(ctx, s)
+	if err != nil {
+		return err
+	}
 	tick.Reset(20 * time.Millisecond) // not to disturb
-	for s.left(ctx) > 0 {
+	for left := begun; left > 0; {
 		<-tick.C
+		if left, err = c.system.left(ctx, s); err != nil {
+			return err
+		}
 		if time.Since(start) > 5*time.Minute {
-			return fmt.Errorf("does not end: %d left", s.left(ctx))
+			return fmt.Errorf("does not end: %d left", left)
 		}
 	}
 	f.JobsPerSec = float64(begun) / time.Since(start).Seconds()
@@ -168,7 +199,7 @@ func drains(all []figure, o options) {
 		}
 		fmt.Printf("%s: medians of %d rounds\n", title, o.rounds)
 		w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "-c\t\tjobs/s\tmin\tmax\t× sidekiq\t% of bare loop\tCPU s/M worker\tredis\tcommands/job\tRSS MB\texec to 1st job ms")
+		fmt.Fprintln(w, "-c\t\tjobs/s\tmin\tmax\t× sidekiq\t× asynq\t% of bare loop\tCPU s/M worker\tstore\tcommands/job\tRSS MB\texec to 1st job ms")
 		for _, threads := range o.threads {
 			pick := func(name string, of func(figure) float64) (median, low, high float64) {
 				var v []float64
@@ -188,13 +219,14 @@ func drains(all []figure, o options) {
 			for _, c := range contenders(o) {
 				m, low, high := pick(c.name, speed)
 				rival := "sidekiq"
-				if strings.HasSuffix(c.name, "job log") {
+				if c.log {
 					rival = "sidekiq, job log"
 				}
 				ruby, _, _ := pick(rival, speed)
+				other, _, _ := pick("asynq", speed)
 				med := func(of func(figure) float64) float64 { v, _, _ := pick(c.name, of); return v }
-				fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\n", threads, c.name, m, low, high,
-					ratio(m, ruby), 100*ratio(m, bare), med(func(f figure) float64 { return f.WorkerCPU }), med(func(f figure) float64 { return f.RedisCPU }),
+				fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\n", threads, c.name, m, low, high,
+					ratio(m, ruby), ratio(m, other), 100*ratio(m, bare), med(func(f figure) float64 { return f.WorkerCPU }), med(func(f figure) float64 { return f.StoreCPU }),
 					med(func(f figure) float64 { return f.Commands }), med(func(f figure) float64 { return f.RSS }), med(func(f figure) float64 { return f.FirstJobMS }))
 			}
 		}
@@ -217,12 +249,12 @@ func (s *site) latencies(ctx context.Context, o options) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\tprocesses\tp50\tp99\tmax\tcommands/job")
 	for _, c := range contenders(o) {
-		if c.start == nil || strings.HasSuffix(c.name, "job log") {
+		if c.start == nil || c.log {
 			continue
 		}
 		for _, processes := range []int{1, 20} {
-			if processes > 1 && strings.HasPrefix(c.name, "sidekiq") {
-				continue // 20 Ruby processes measure the machine's memory
+			if processes > 1 && (c.name == "sidekiq" || c.name == "river") {
+				continue // 20 Ruby processes, and 640 connections, measure the machine's memory
 			}
 			waits, perJob, err := s.trickle(ctx, c, processes, int(2000*o.scale))
 			if err != nil {
@@ -238,7 +270,9 @@ func (s *site) latencies(ctx context.Context, o options) error {
 }
 
 func (s *site) trickle(ctx context.Context, c contender, processes, n int) (waits []float64, perJob float64, err error) {
-	s.raw.FlushAll(ctx)
+	if err := c.system.fill(ctx, s, 0, 0, 0); err != nil {
+		return nil, 0, err
+	}
 	var cmds []*exec.Cmd
 	defer func() {
 		for _, cmd := range cmds {
@@ -252,22 +286,18 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 		}
 		cmds = append(cmds, cmd)
 	}
-	for s.raw.SCard(ctx, "processes").Val() < int64(processes) {
-		time.Sleep(20 * time.Millisecond)
-	}
-	time.Sleep(500 * time.Millisecond) // until all sleep
+	time.Sleep(time.Duration(2000+150*processes) * time.Millisecond) // until all have started, and sleep
 	path := filepath.Join(s.dir, "stamps-"+strconv.Itoa(processes)+c.name)
-	client := queue.NewClient(s.store)
 	calls := s.commands(ctx)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range n {
-		<-tick.C
-		if _, err := client.Push(ctx, "Test::Stamp", []any{path, time.Now().UnixMicro()}, queue.Options{}); err != nil {
-			return nil, 0, err
-		}
+	if p, ok := program(c.system); ok {
+		_, err = s.peer(ctx, p, c.name, "trickle", n, path)
+	} else {
+		err = s.stamps(ctx, path, n)
 	}
-	time.Sleep(time.Second)
+	if err != nil {
+		return nil, 0, err
+	}
+	time.Sleep(2 * time.Second)
 	perJob = float64(s.commands(ctx)-calls)/float64(n) - 1 // without the push itself
 	f, err := os.Open(path)
 	if err != nil {
@@ -283,6 +313,20 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 	}
 	slices.Sort(waits)
 	return waits, perJob, nil
+}
+
+// stamps pushes 200 jobs a second.
+func (s *site) stamps(ctx context.Context, path string, n int) error {
+	client := queue.NewClient(s.store)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range n {
+		<-tick.C
+		if _, err := client.Push(ctx, "Test::Stamp", []any{path, time.Now().UnixMicro()}, queue.Options{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // idle prints what a worker without jobs costs.

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// answer is an experiment whose result is known before (mastodon.md 7.5).
+type answer struct {
+	What  string
+	Found string
+	Right bool
+}
+
+// knownAnswers checks order and shares. The error names what is wrong.
+func (s *site) knownAnswers(ctx context.Context, o starvationOptions) (list []answer, wrong error) {
+	for _, check := range []func(context.Context, starvationOptions) (answer, error){s.pullStarves, s.pullGetsANinth, s.sharesFollowWeights} {
+		a, err := check(ctx, o)
+		if err != nil {
+			wrong = errors.Join(wrong, err)
+			continue
+		}
+		if !a.Right {
+			wrong = errors.Join(wrong, fmt.Errorf("a known answer is wrong: %s: %s", a.What, a.Found))
+		}
+		list = append(list, a)
+	}
+	return list, wrong
+}
+
+// saturate fills queues with jobs of 5 ms, lets one process of 20 threads work, and
+// gives the queues in the order in which their jobs started, while every queue still
+// held some.
+func (s *site) saturate(ctx context.Context, o starvationOptions, name string, sizes map[string]int, flags []string, enough int) ([]string, error) {
+	s.raw.FlushAll(ctx)
+	path := filepath.Join(s.dir, "answer-"+name)
+	for q, n := range sizes {
+		args := make([][]any, n)
+		for i := range args {
+			args[i] = []any{path, q, 0, 5000}
+		}
+		if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::Work", args, queue.Options{Queue: q}); err != nil {
+			return nil, err
+		}
+	}
+	start := time.Now()
+	stopAll, err := s.launchAll(ctx, o, [][]string{with(threads, flags)})
+	if err != nil {
+		return nil, err
+	}
+	defer stopAll()
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		runs, err := readRuns(path, start, 1)
+		if err == nil && len(runs) >= enough {
+			order := make([]string, len(runs))
+			for i, r := range runs {
+				order[i] = r.queue
+			}
+			return order, nil
+		}
+		if time.Now().After(limit) || ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: only %d of %d jobs ran within a minute", name, len(runs), enough)
+		}
+	}
+}
+
+func count(list []string, one string) (n int) {
+	for _, s := range list {
+		if s == one {
+			n++
+		}
+	}
+	return n
+}
+
+// pullStarves: strict order, default saturated: no job of pull starts.
+func (s *site) pullStarves(ctx context.Context, o starvationOptions) (answer, error) {
+	const n = 6000
+	order, err := s.saturate(ctx, o, "strict", map[string]int{"default": n, "pull": 50}, each("default", "pull"), n+10)
+	if err != nil {
+		return answer{}, err
+	}
+	// Jobs that start in the last moments run at once: what counts is before them.
+	first := slices.Index(order, "pull")
+	return answer{"strict order, default saturated: pull never starts", fmt.Sprintf("%d jobs of default started before the first of pull, of %d", first, n), first >= n-threads}, nil
+}
+
+// pullGetsANinth: weights 8 and 1, both saturated: pull is drawn in 1/9 of the cases.
+func (s *site) pullGetsANinth(ctx context.Context, o starvationOptions) (answer, error) {
+	const n = 4500
+	order, err := s.saturate(ctx, o, "ninth", map[string]int{"default": n, "pull": n}, each("default,8", "pull,1"), n)
+	if err != nil {
+		return answer{}, err
+	}
+	pull := count(order[:n], "pull")
+	x := chiSquare([]int{n - pull, pull}, []float64{8, 1})
+	return answer{"weights 8:1, both saturated: pull is drawn in 1/9 of the cases", fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
+}
+
+// sharesFollowWeights: four saturated queues with equal service times.
+func (s *site) sharesFollowWeights(ctx context.Context, o starvationOptions) (answer, error) {
+	const n = 4500
+	sizes, weights := map[string]int{}, []float64{8, 6, 2, 1}
+	for _, q := range queues {
+		sizes[q] = n
+	}
+	order, err := s.saturate(ctx, o, "shares", sizes, each("default,8", "push,6", "mailers,2", "pull,1"), n)
+	if err != nil {
+		return answer{}, err
+	}
+	counts := make([]int, len(queues))
+	for i, q := range queues {
+		counts[i] = count(order[:n], q)
+	}
+	x := chiSquare(counts, weights)
+	return answer{"weights 8:6:2:1, all saturated, equal service times: shares 8:6:2:1", fmt.Sprintf("%v of %d, chi-square %.1f (at most 16.3)", counts, n, x), x <= 16.27}, nil
+}
+
+// chiSquare compares counts with weights. The limits above are those that chance
+// exceeds once in a thousand times, for one and for three degrees of freedom.
+func chiSquare(counts []int, weights []float64) (x float64) {
+	total, sum := 0.0, 0.0
+	for i, n := range counts {
+		total += float64(n)
+		sum += weights[i]
+	}
+	for i, n := range counts {
+		want := total * weights[i] / sum
+		x += (float64(n) - want) * (float64(n) - want) / want
+	}
+	return x
+}

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// columns is a table on the terminal.
+func columns(head string) *tabwriter.Writer {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	return w
+}
+
+// median of an odd number of tries.
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// workers are the contenders that run jobs, without those that log them.
+func workers(o options) []contender {
+	return slices.DeleteFunc(contenders(o), func(c contender) bool { return c.start == nil || c.log })
+}
+
+// efficiencies compare the time that jobs of 10 ms take with what they would take if
+// nothing else did.
+func (s *site) efficiencies(ctx context.Context, o options) error {
+	fmt.Println("Jobs of 10 ms: ideal time / actual time, from the first job to the last; medians of 3")
+	w := columns("\t-c 15\t-c 100")
+	for _, c := range workers(o) {
+		fmt.Fprint(w, c.name)
+		for _, threads := range []int{15, 100} {
+			var tries []float64
+			for range 3 {
+				n := int(float64(threads) * 300 * o.scale)
+				if err := c.system.fill(ctx, s, n, 0, 10); err != nil {
+					return err
+				}
+				var f figure
+				if err := s.race(ctx, c, threads, false, n, &f); err != nil {
+					return fmt.Errorf("10 ms jobs, %s -c %d: %w", c.name, threads, err)
+				}
+				tries = append(tries, f.JobsPerSec/(float64(threads)*100))
+			}
+			fmt.Fprintf(w, "\t%.2f", median(tries))
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+	fmt.Println()
+	return nil
+}
+
+// enqueues measure pushing.
+func (s *site) enqueues(ctx context.Context, o options) error {
+	fmt.Println("Pushing, jobs/s; medians of 3")
+	w := columns("\tone by one\tby 16 goroutines\tin bulk")
+	client := queue.NewClient(s.store)
+	n := int(10_000 * o.scale)
+	one := func(goroutines, n int) (float64, error) {
+		start := time.Now()
+		var all sync.WaitGroup
+		errs := make([]error, goroutines)
+		for g := range goroutines {
+			all.Go(func() {
+				for range n / goroutines {
+					if _, err := client.Push(ctx, "Test::NoOp", []any{g}, queue.Options{}); err != nil {
+						errs[g] = err
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		return float64(n) / time.Since(start).Seconds(), errs[0]
+	}
+	bulk := func() (float64, error) {
+		start := time.Now()
+		err := lists{}.fill(ctx, s, n*50, 60, 0)
+		return float64(n*50) / time.Since(start).Seconds(), err
+	}
+	row := func(name string, measures ...func() (float64, error)) error {
+		fmt.Fprint(w, name)
+		for _, m := range measures {
+			var tries []float64
+			for range 3 {
+				s.raw.FlushAll(ctx)
+				v, err := m()
+				if err != nil {
+					return fmt.Errorf("pushing, %s: %w", name, err)
+				}
+				tries = append(tries, v)
+			}
+			fmt.Fprintf(w, "\t%.0f", median(tries))
+		}
+		fmt.Fprintln(w)
+		return nil
+	}
+	if err := row("kyu", func() (float64, error) { return one(1, n) }, func() (float64, error) { return one(16, n*4) }, bulk); err != nil {
+		return err
+	}
+	if !o.noRuby {
+		if err := row("sidekiq", func() (float64, error) { return s.rubyPush(ctx, n, "one") }, func() (float64, error) { return s.rubyPush(ctx, n, "threads") },
+			func() (float64, error) { return s.rubyPush(ctx, n*10, "bulk") }); err != nil {
+			return err
+		}
+	}
+	if o.peers != "" {
+		for _, name := range []string{"asynq", "river"} {
+			m := map[string]int{"asynq": n, "river": n / 5}[name]
+			if err := row(name, func() (float64, error) { return s.peer(ctx, o.peers, name, "push", m, 1) }, func() (float64, error) { return s.peer(ctx, o.peers, name, "push", m*4, 16) },
+				func() (float64, error) { return s.peer(ctx, o.peers, name, "fill", m*5, 60, 0) }); err != nil {
+				return err
+			}
+		}
+	}
+	w.Flush()
+	fmt.Println("Asynq pushes nothing in bulk: 16 goroutines push one by one.")
+	fmt.Println()
+	return nil
+}
+
+const rubyPusher = `require "sidekiq"
+Sidekiq.configure_client { |c| c.redis = { url: ENV.fetch("REDIS_URL"), size: 16 } }
+n, how = Integer(ARGV[0]), ARGV[1]
+one = ->(i) { Sidekiq::Client.push("class" => "Test::NoOp", "args" => [i]) }
+start = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+case how
+when "one" then n.times(&one)
+when "threads" then 16.times.map { |t| Thread.new { (n / 16).times(&one) } }.each(&:join)
+when "bulk"
+  text = "x" * 60
+  (0...n).each_slice(1000) { |s| Sidekiq::Client.push_bulk("class" => "Test::NoOp", "args" => s.map { |i| [i, text] }) }
+end
+puts n / (Process.clock_gettime(Process::CLOCK_MONOTONIC) - start)
+`
+
+// rubyPush lets Ruby's client push.
+func (s *site) rubyPush(ctx context.Context, n int, how string) (float64, error) {
+	path := filepath.Join(s.dir, "push.rb")
+	if err := os.WriteFile(path, []byte(rubyPusher), 0o600); err != nil {
+		return 0, err
+	}
+	cmd := exec.CommandContext(ctx, "ruby", path, strconv.Itoa(n), how)
+	cmd.Env = append(os.Environ(), "REDIS_URL="+s.url)
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+}
+
+// payloads drain jobs of the size of a delivery.
+func (s *site) payloads(ctx context.Context, o options) error {
+	fmt.Println("Drain of jobs of 3.3 kB, -c 15, jobs/s; medians of 3")
+	w := columns("\tjobs/s")
+	for _, c := range workers(o) {
+		var tries []float64
+		for range 3 {
+			n := int(float64(c.jobs(15)) * o.scale / 4)
+			if err := c.system.fill(ctx, s, n, 3100, 0); err != nil {
+				return err
+			}
+			var f figure
+			if err := s.race(ctx, c, 15, false, n, &f); err != nil {
+				return fmt.Errorf("3.3 kB, %s: %w", c.name, err)
+			}
+			tries = append(tries, f.JobsPerSec)
+		}
+		fmt.Fprintf(w, "%s\t%.0f\n", c.name, median(tries))
+	}
+	w.Flush()
+	fmt.Println()
+	return nil
+}
+
+// network drains over a connection that takes a millisecond longer there and back.
+func (s *site) network(ctx context.Context, o options) error {
+	fmt.Println("Drain with 1 ms of network in between, jobs/s")
+	relay, err := newRelay(strings.TrimSuffix(strings.TrimPrefix(s.url, "redis://"), "/0"), 500*time.Microsecond)
+	if err != nil {
+		return err
+	}
+	defer relay.close()
+	direct := s.url
+	defer func() { s.url = direct }()
+	w := columns("\t-c 15\t-c 100")
+	for _, c := range workers(o) {
+		if c.name == "river" {
+			continue
+		}
+		fmt.Fprint(w, c.name)
+		for _, threads := range []int{15, 100} {
+			n := int(20_000 * o.scale)
+			if c.name == "kyu" {
+				n *= 5
+			}
+			s.url = direct
+			if err := c.system.fill(ctx, s, n, 60, 0); err != nil {
+				return err
+			}
+			s.url = relay.url
+			var f figure
+			if err := s.race(ctx, c, threads, false, n, &f); err != nil {
+				return fmt.Errorf("1 ms, %s -c %d: %w", c.name, threads, err)
+			}
+			fmt.Fprintf(w, "\t%.0f", f.JobsPerSec)
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+	fmt.Println()
+	return nil
+}
+
+// backlog compares a fetch from a long queue with one from a short one.
+func (s *site) backlog(ctx context.Context, o options) error {
+	measure := func() (p50, p99 float64, err error) {
+		owner := s.store.Owner(fmt.Sprintf("backlog:%d:%d", os.Getpid(), time.Now().UnixNano()))
+		if err := owner.Register(ctx, queue.Host{}, []string{"default"}, time.Hour); err != nil {
+			return 0, 0, err
+		}
+		var done []*queue.Delivery
+		var took []float64
+		for range 5000 {
+			start := time.Now()
+			jobs, _, err := owner.Fetch(ctx, []string{"default"}, 1, nil, done)
+			if err != nil {
+				return 0, 0, err
+			}
+			took = append(took, time.Since(start).Seconds()*1e6)
+			done = jobs
+		}
+		slices.Sort(took)
+		return took[len(took)/2], took[len(took)*99/100], nil
+	}
+	fmt.Println("Fetch and acknowledge one job, microseconds; medians of 5 times 5,000")
+	w := columns("backlog\tp50\tp99")
+	for _, n := range []int{30_000, o.backlog} {
+		s.raw.FlushAll(ctx)
+		for left := n; left > 0; left -= 1_000_000 {
+			args := make([][]any, min(left, 1_000_000))
+			for i := range args {
+				args[i] = []any{i, "abcdefghijklmnopqrstuvwxyzabcdef"}
+			}
+			if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::NoOp", args, queue.Options{}); err != nil {
+				return err
+			}
+		}
+		var p50s, p99s []float64
+		for range 5 {
+			p50, p99, err := measure()
+			if err != nil {
+				return err
+			}
+			p50s, p99s = append(p50s, p50), append(p99s, p99)
+		}
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\n", n, median(p50s), median(p99s))
+	}
+	w.Flush()
+	s.raw.FlushAll(ctx)
+	fmt.Println()
+	return nil
+}
+
+const (
+	killedJobs = 600
+	killedWait = 2 * time.Minute
+)
+
+// killed kills a worker with kill -9 in the middle of its jobs, starts another, and
+// counts.
+func (s *site) killed(ctx context.Context, o options) error {
+	fmt.Printf("kill -9 of a worker with 15 jobs in its hands (%d of 100 ms), another started at once\n", killedJobs)
+	w := columns("\tnever ended\tended twice\tall ended after\tin a crash a running job, by its documentation")
+	for _, c := range workers(o) {
+		lost, twice, took, err := s.kill(ctx, c)
+		if err != nil {
+			return fmt.Errorf("kill -9, %s: %w", c.name, err)
+		}
+		after := took.Round(100 * time.Millisecond).String()
+		if lost > 0 {
+			after = fmt.Sprintf("not within %v", killedWait)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", c.name, lost, twice, after, c.promise)
+	}
+	w.Flush()
+	fmt.Println()
+	return nil
+}
+
+func (s *site) kill(ctx context.Context, c contender) (lost, twice int, took time.Duration, err error) {
+	if err := c.system.fill(ctx, s, 0, 0, 0); err != nil {
+		return 0, 0, 0, err
+	}
+	path := filepath.Join(s.dir, "killed-"+c.name)
+	if p, ok := program(c.system); ok {
+		_, err = s.peer(ctx, p, c.name, "ledger", killedJobs, path, 100)
+	} else {
+		args := make([][]any, killedJobs)
+		for i := range args {
+			args[i] = []any{path, strconv.Itoa(i), 100}
+		}
+		_, err = queue.NewClient(s.store).PushBulk(ctx, "Test::Ledger", args, queue.Options{})
+	}
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	first, err := c.start(s, 15, false)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	for len(ends(path)) < killedJobs/5 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, pid := range append(family(first.Process.Pid)[1:], first.Process.Pid) {
+		exec.Command("kill", "-9", strconv.Itoa(pid)).Run()
+	}
+	first.Wait()
+	killed := time.Now()
+	second, err := c.start(s, 15, false)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer stop(second)
+	for len(ends(path)) < killedJobs && time.Since(killed) < killedWait {
+		time.Sleep(50 * time.Millisecond)
+	}
+	took = time.Since(killed)
+	counts := ends(path)
+	for _, n := range counts {
+		if n > 1 {
+			twice++
+		}
+	}
+	return killedJobs - len(counts), twice, took, nil
+}
+
+// ends reads which jobs have ended, and how often.
+func ends(path string) map[string]int {
+	counts := map[string]int{}
+	f, err := os.Open(path)
+	if err != nil {
+		return counts
+	}
+	defer f.Close()
+	b, err := io.ReadAll(bufio.NewReader(f))
+	if err != nil {
+		return counts
+	}
+	for line := range strings.Lines(string(b)) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "end "); ok {
+			counts[id]++
+		}
+	}
+	return counts
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+// riverPeer is River on Postgres.
+type riverPeer struct {
+	pool   *pgxpool.Pool
+	insert *river.Client[pgx.Tx]
+}
+
+func newRiver(ctx context.Context) (peer, error) {
+	config, err := pgxpool.ParseConfig(os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = 32
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	insert, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
+	return &riverPeer{pool, insert}, err
+}
+
+func (p *riverPeer) setup(ctx context.Context) error {
+	m, err := rivermigrate.New(riverpgxv5.New(p.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// riverArgs are a job's arguments, as River wants them.
+type riverArgs struct{ Job }
+
+// Kind names the worker.
+func (riverArgs) Kind() string { return "test" }
+
+func (p *riverPeer) push(ctx context.Context, j Job) error {
+	_, err := p.insert.Insert(ctx, riverArgs{j}, nil)
+	return err
+}
+
+func (p *riverPeer) bulk(ctx context.Context, jobs []Job) error {
+	const batch = 10_000
+	for start := 0; start < len(jobs); start += batch {
+		params := make([]river.InsertManyParams, 0, batch)
+		for _, j := range jobs[start:min(start+batch, len(jobs))] {
+			params = append(params, river.InsertManyParams{Args: riverArgs{j}})
+		}
+		if _, err := p.insert.InsertManyFast(ctx, params); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type riverWorker struct {
+	river.WorkerDefaults[riverArgs]
+}
+
+// Work does the job.
+func (riverWorker) Work(ctx context.Context, j *river.Job[riverArgs]) error { return j.Args.Run(ctx) }
+
+func (p *riverPeer) work(ctx context.Context, threads int) error {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, riverWorker{})
+	client, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), Workers: workers,
+		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: 20 * time.Millisecond, // as River's own benchmark; by default it fetches ten times a second
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: threads}}})
+	if err != nil {
+		return err
+	}
+	if err := client.Start(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return client.StopAndCancel(context.Background())
+}

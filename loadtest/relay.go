@@ -1,0 +1,69 @@
+package main
+
+import (
+	"net"
+	"time"
+)
+
+// relay passes a TCP service on, later.
+type relay struct {
+	url      string
+	listener net.Listener
+}
+
+func newRelay(to string, delay time.Duration) (*relay, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go func() { // ends with the listener
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go pass(out, in, delay)
+			go pass(in, out, delay)
+		}
+	}()
+	return &relay{"redis://" + l.Addr().String() + "/0", l}, nil
+}
+
+func (r *relay) close() { r.listener.Close() }
+
+// chunk is what was read, and when it may go on.
+type chunk struct {
+	bytes []byte
+	due   time.Time
+}
+
+// pass copies from in to out, each byte so much later.
+func pass(out, in net.Conn, delay time.Duration) {
+	chunks := make(chan chunk, 1024)
+	go func() { // ends with in
+		defer close(chunks)
+		for {
+			b := make([]byte, 64<<10)
+			n, err := in.Read(b)
+			if n > 0 {
+				chunks <- chunk{b[:n], time.Now().Add(delay)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for c := range chunks {
+		time.Sleep(time.Until(c.due))
+		if _, err := out.Write(c.bytes); err != nil {
+			break
+		}
+	}
+	out.Close()
+	in.Close()
+}
