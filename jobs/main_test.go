@@ -1,7 +1,6 @@
 package jobs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,7 +8,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"github.com/kyujobs/kyu/database"
@@ -17,6 +15,7 @@ import (
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/internal/pgtest"
 	"github.com/kyujobs/kyu/internal/redistest"
+	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
@@ -38,13 +37,13 @@ type site struct {
 	db    *database.Database
 	redis *redis.Client
 	http  *jobs.HTTP
-	log   *buffer
+	log   *testwait.Log
 	slog  *slog.Logger
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{T: t, url: pgtest.Start(t), log: &buffer{}}
+	s := &site{T: t, url: pgtest.Start(t), log: &testwait.Log{}}
 	s.slog = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if _, err := migrate.Up(t.Context(), s.url); err != nil {
 		t.Fatal(err)
@@ -101,22 +100,4 @@ func run(t testing.TB, payload string, args ...any) context.Context {
 		t.Fatal(err)
 	}
 	return queue.WithJob(t.Context(), j)
-}
-
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
