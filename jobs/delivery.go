@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/internal/httpsig"
 	"github.com/kyujobs/kyu/queue"
@@ -176,9 +177,9 @@ func (d *Deliveries) count(ctx context.Context, host string, err error) error {
 }
 
 // forGood ends a job that cannot do what it was to do, now or later: for Mastodon,
-// and so for its statistics, it is done.
-func forGood(log *slog.Logger, host string, err error) error {
-	log.Info("not sent, and not tried again", "to", host, "err", err)
+// and so for its statistics, it is done. A password in to, a host or a URL, is hidden.
+func forGood(log *slog.Logger, to string, err error) error {
+	log.Info("not sent, and not tried again", "to", env.MaskURL(to), "err", err)
 	return nil
 }
 

@@ -262,13 +262,21 @@ func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 	s.account(1, "alice")
 	d := s.deliveries()
 	d.HTTP = jobs.NewHTTP(&guard.Guard{}, "test")
-	for _, url := range []string{"http://127.0.0.1:1/inbox", "http://localhost:1/inbox", "ftp://example.com/inbox", "http://user@example.com/", "nonsense"} {
+	for _, url := range []string{"http://127.0.0.1:1/inbox", "http://localhost:1/inbox", "ftp://example.com/inbox", "http://user:hush@example.com/", "nonsense"} {
 		if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
 	if n := strings.Count(s.log.String(), "not sent, and not tried again"); n != 5 {
 		t.Errorf("%d of 5 are told:\n%s", n, s.log)
+	}
+	s.exec("INSERT INTO webhooks (id, url, secret) VALUES (1, 'http://127.0.0.1:1/hush', 'x')")
+	w := &jobs.Webhooks{DB: s.db, HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog), Log: s.slog}
+	if err := w.Deliver(t.Context(), jobs.Webhook{WebhookID: 1, Body: "{}"}); err != nil || !strings.Contains(s.log.String(), "webhook/1") {
+		t.Errorf("a webhook to a port that is not for HTTP: %v", err)
+	}
+	if strings.Contains(s.log.String(), "hush") {
+		t.Error("the log shows what is secret in a URL")
 	}
 }
 

@@ -50,7 +50,7 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 	}
 	to, err := guard.ParseURL(hook.URL)
 	if err != nil {
-		return forGood(w.Log, hook.URL, err)
+		return forGood(w.Log, fmt.Sprintf("webhook/%d", a.WebhookID), err)
 	}
 	host := strings.ToLower(to.Hostname())
 	visit, wait := w.Hosts.enter(ctx, host)

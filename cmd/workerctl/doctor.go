@@ -78,8 +78,12 @@ func (c *ctl) doctor(ctx context.Context, words []string) error {
 		defer store.Close()
 		c.store = store
 		e.redis(ctx, cache)
-		e.queues(ctx)
-		e.processes(ctx)
+		if list, err := store.Processes(ctx); err != nil {
+			e.bad(wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)", "they cannot be read: %v", err)
+		} else {
+			e.queues(ctx, list)
+			e.processes(ctx, list)
+		}
 	}
 	e.pools = append(e.pools, others...)
 	e.postgres(ctx, base)
@@ -181,15 +185,10 @@ func (e *examination) memory(info queue.ServerInfo) {
 const longWait = time.Minute
 
 // queues looks for jobs that nobody takes.
-func (e *examination) queues(ctx context.Context) {
+func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 	queues, err := e.store.Queues(ctx)
 	if err != nil {
-		e.bad(wrong, "queues", "", "they cannot be read: %v", err)
-		return
-	}
-	processes, err := e.store.Processes(ctx)
-	if err != nil {
-		e.bad(wrong, "processes", "", "they cannot be read: %v", err)
+		e.bad(wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)", "they cannot be read: %v", err)
 		return
 	}
 	served := map[string]bool{}
@@ -223,11 +222,7 @@ func (e *examination) queues(ctx context.Context) {
 }
 
 // processes compares each one's threads with its pool.
-func (e *examination) processes(ctx context.Context) {
-	list, err := e.store.Processes(ctx)
-	if err != nil {
-		return // said by queues
-	}
+func (e *examination) processes(ctx context.Context, list []queue.Process) {
 	served, err := e.store.Served(ctx)
 	if err != nil {
 		e.bad(warning, "processes", "", "what workers say of themselves cannot be read: %v", err)

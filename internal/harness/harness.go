@@ -69,7 +69,7 @@ type Site struct {
 	Store  *queue.Store
 	Client *queue.Client
 	Dir    string
-	Env    []string // of workerctl and of workers, beside REDIS_URL
+	Env    []string // of workerctl, beside REDIS_URL
 }
 
 // New starts a Redis; args are further settings of it.
