@@ -95,8 +95,7 @@ func (s *Store) release(ctx context.Context, set *JobSet, queues []string, page 
 // processes do not say it.
 type Served struct {
 	Classes []string // that it has handlers for
-	Queues  []string
-	Pool    int // connections that it may open to Postgres; 0: it does not say
+	Pool    int      // connections that it may open to Postgres; 0: it does not say
 }
 
 // Served gives what every live worker of ours serves, by identity.
@@ -110,13 +109,13 @@ func (s *Store) Served(ctx context.Context) (map[string]Served, error) {
 		if l.Ended || l.Fenced {
 			continue
 		}
-		fields, err := s.rdb.HMGet(ctx, s.ks.owner(l.Identity), "classes", "queues", "pool").Result()
+		fields, err := s.rdb.HMGet(ctx, s.ks.owner(l.Identity), "classes", "pool").Result()
 		if err != nil {
 			return nil, fmt.Errorf("owner %s: %w", l.Identity, err)
 		}
 		text := func(i int) string { s, _ := fields[i].(string); return s }
-		pool, _ := strconv.Atoi(text(2)) // absent in what an older version wrote
-		served[l.Identity] = Served{strings.Fields(text(0)), strings.Fields(text(1)), pool}
+		pool, _ := strconv.Atoi(text(1)) // absent in what an older version wrote
+		served[l.Identity] = Served{strings.Fields(text(0)), pool}
 	}
 	return served, nil
 }
