@@ -7,7 +7,7 @@ import (
 )
 
 // The directions of docs/internals.md: a package imports only those of ours that
-// stand beside it here. internal/env, sdnotify and version are for everybody.
+// stand beside it here. internal/env, failpoint, sdnotify and version are for everybody.
 var allowed = map[string]string{
 	"queue": "", "worker": "queue", "worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
@@ -23,9 +23,9 @@ var allowed = map[string]string{
 	"internal/pgtest":    "internal/pgserver internal/redistest internal/testwait",
 	"internal/smtptest":  "internal/redistest internal/testwait",
 	"internal/guard":     "", "internal/httpsig": "",
-	"internal/env": "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
+	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
 	"internal/harness": "internal/redistest internal/testwait queue",
-	"internal":         "", "acceptance": "", "interop": "",
+	"internal":         "", "acceptance": "", "interop": "", "faults": "",
 }
 
 func TestImportsPointOneWay(t *testing.T) {
@@ -34,7 +34,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	const prefix = "github.com/kyujobs/kyu/"
-	everybody := " internal/env internal/sdnotify internal/version "
+	everybody := " internal/env internal/failpoint internal/sdnotify internal/version "
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		name := strings.TrimPrefix(words[0], prefix)

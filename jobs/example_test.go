@@ -23,7 +23,10 @@ func ExampleNewServer() {
 		if err != nil {
 			return nil, err
 		}
-		server := jobs.NewServer(config, db, b.Store, b.Threads, b.Log)
+		server, err := jobs.NewServer(config, db, b.Store, b.Threads, b.Log)
+		if err != nil {
+			return nil, err
+		}
 		worker.Handle(b.Mux, "MailDeliveryWorker", server.Mail.Deliver)
 		return func() { server.Close(); db.Close() }, nil
 	}

@@ -10,12 +10,11 @@ import (
 	"github.com/kyujobs/kyu/internal/version"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Config is what the jobs need beside Postgres and the queue.
 type Config struct {
-	Redis, Cache *redis.Options // of feeds, failures and locks; of what may be lost
+	Redis, Cache queue.Config // of feeds, failures and locks; of what may be lost
 	Guard        *guard.Guard
 	Mail, Bulk   MailConfig
 	Domain       string // in the URLs of local accounts
@@ -55,9 +54,19 @@ type Server struct {
 
 // NewServer makes the jobs of a worker with so many threads; with 0 other servers'
 // hosts are neither limited nor left alone when they fail. Nothing is connected before
-// it is used; Close gives it back.
-func NewServer(c Config, db *database.Database, store *queue.Store, threads int, log *slog.Logger) *Server {
-	s := &Server{redis: connect(c.Redis, threads), cache: connect(c.Cache, threads),
+// it is used; Close gives it back. The error says which address of a Redis is wrong.
+func NewServer(c Config, db *database.Database, store *queue.Store, threads int, log *slog.Logger) (*Server, error) {
+	connections := max(threads, 10) // one for every thread
+	app, err := c.Redis.Redis(connections)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := c.Cache.Redis(connections)
+	if err != nil {
+		app.Close()
+		return nil, err
+	}
+	s := &Server{redis: app, cache: cache,
 		http: NewHTTP(c.Guard, "Kyu/"+version.Number+" (+https://"+c.Domain+"/)")}
 	var stamp []queue.ClientMiddleware
 	if db.Replicated() {
@@ -72,16 +81,7 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	s.Mail = &Mail{Config: c.Mail, Bulk: c.Bulk, Log: log}
 	s.Resources = &Resources{DB: db, HTTP: s.http, Log: log}
 	s.Previews = &Previews{DB: db, Redis: s.redis, Cache: s.cache, HTTP: s.http, Log: log}
-	return s
-}
-
-// connect makes a client with a connection for every thread.
-func connect(o *redis.Options, threads int) *redis.Client {
-	c := *o
-	c.PoolSize = max(threads, 10)
-	c.Protocol = 2
-	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return redis.NewClient(&c)
+	return s, nil
 }
 
 // Close gives the connections back.

@@ -48,6 +48,11 @@ func (b *Bell) Ring(ctx context.Context) (*Delivery, error) {
 		return nil, nil
 	case redis.HasErrorPrefix(err, "OOM"):
 		return nil, ErrFull
+	case errors.Is(err, errLarge):
+		b.Close()
+		n, err := b.owner.store.buryLarge(ctx, k.landing)
+		b.owner.buried.Add(int64(n))
+		return nil, err
 	default:
 		b.Close()
 		return nil, fmt.Errorf("bell: %w", err)

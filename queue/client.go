@@ -2,12 +2,15 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 const (
 	bulkSlice          = 1000 // jobs in one script
 	bulkSliceScheduled = 100  // ZADD costs more than LPUSH
+
+	waitFor = time.Second // for replicas to confirm a push
 )
 
 // Client pushes jobs. It is safe for concurrent use.
@@ -206,5 +209,26 @@ func (s *Store) PushBatch(ctx context.Context, b Batch) error {
 		}
 		args = append(args, due, j.Payload)
 	}
-	return pushError(s.run(ctx, pushScript, keys, args...).Err())
+	if s.replicas == 0 {
+		return pushError(s.run(ctx, pushScript, keys, args...).Err())
+	}
+	return s.pushAndWait(ctx, keys, args)
+}
+
+// pushAndWait confirms a push when enough replicas have it. WAIT counts what its own
+// connection has written, so both go over one.
+func (s *Store) pushAndWait(ctx context.Context, keys []string, args []any) error {
+	conn := s.rdb.Conn()
+	defer conn.Close()
+	if err := s.runOn(ctx, conn, pushScript, keys, args...).Err(); err != nil {
+		return pushError(err)
+	}
+	n, err := conn.Wait(ctx, s.replicas, waitFor).Result()
+	switch {
+	case err != nil:
+		return fmt.Errorf("push: %w (%w)", ErrUnknown, err)
+	case n < int64(s.replicas):
+		return fmt.Errorf("push: %w: it is in Redis, but %d of %d replicas have confirmed it within %v: a failover may lose it", ErrUnknown, n, s.replicas, waitFor)
+	}
+	return nil
 }

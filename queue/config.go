@@ -1,13 +1,17 @@
 package queue
 
 import (
+	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // DefaultMaxPayload is the largest payload that a push accepts, in bytes.
@@ -27,7 +31,15 @@ type Config struct {
 	Metrics7   bool        // write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's
 	Timestamps Timestamps  // of new payloads and of rewrites; Mirror if empty
 	MaxPayload int         // bytes; DefaultMaxPayload if 0
-	PoolSize   int         // connections for everything but doorbells; 10 if 0
+	MaxTaken   int         // bytes of a payload that is read; what is larger goes to the dead set as it is; DefaultMaxTaken if 0
+
+	Sentinels        []string // host:port; then Sentinel says where the Redis is, and URL and Addr do not
+	SentinelMaster   string   // the name under which they watch it
+	SentinelUsername string
+	SentinelPassword string
+	WaitReplicas     int // a push is confirmed when so many replicas have it too, so that a failover does not lose it; 0: none
+
+	PoolSize int // connections for everything but doorbells; 10 if 0
 }
 
 // ConfigFromEnv reads the variables that Sidekiq and Mastodon use. The first of
@@ -37,6 +49,7 @@ type Config struct {
 func ConfigFromEnv(r *env.Reader) Config {
 	c := fromEnv(r, "redis", "SIDEKIQ_")
 	c.setNamespace(r)
+	c.WaitReplicas = r.Int("redis wait replicas", 0, 0, 100, "SIDEKIQ_REDIS_WAIT_REPLICAS", "REDIS_WAIT_REPLICAS")
 	return c
 }
 
@@ -44,14 +57,19 @@ func ConfigFromEnv(r *env.Reader) Config {
 // client of its own: with the prefix "" the one of REDIS_URL or REDIS_x, which holds
 // a Mastodon-like server's feeds and counters; with "CACHE_" the cache's, where each
 // field that CACHE_REDIS_x leaves out is that of the former. name is how
-// --print-config calls it. Problems go to r; the options are nil then.
-func RedisFromEnv(r *env.Reader, name, prefix string) *redis.Options {
-	c := fromEnv(r, name, prefix)
+// --print-config calls it. Problems go to r.
+func RedisFromEnv(r *env.Reader, name, prefix string) Config { return fromEnv(r, name, prefix) }
+
+// Redis is a plain client of that server with so many connections, for what is not
+// queues. It connects when it is first used.
+func (c *Config) Redis(connections int) (*redis.Client, error) {
 	o, err := c.options()
 	if err != nil {
-		return nil // reported
+		return nil, err
 	}
-	return o
+	o.PoolSize, o.Protocol = connections, 2
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return c.client(o), nil
 }
 
 func fromEnv(r *env.Reader, name, prefix string) Config {
@@ -67,7 +85,7 @@ func fromEnv(r *env.Reader, name, prefix string) Config {
 		v, source := r.Get(keys...)
 		if source != "" {
 			shown := v
-			if field == "PASSWORD" {
+			if strings.HasSuffix(field, "PASSWORD") || strings.HasPrefix(field, "TLS_") {
 				shown = env.Mask(v)
 			}
 			r.Note(name+" "+field, shown, source)
@@ -86,6 +104,8 @@ func fromEnv(r *env.Reader, name, prefix string) Config {
 		c.DB = n
 	}
 	c.Username, c.Password = part("USER"), part("PASSWORD")
+	c.setSentinels(r, part)
+	c.setTLS(r, part)
 	if _, err := c.options(); err != nil {
 		r.Problem("%w", err)
 	}
@@ -135,6 +155,70 @@ func (c *Config) setAddr(r *env.Reader, host, port string) {
 	c.Network, c.Addr = "tcp", net.JoinHostPort(h, p)
 }
 
+// setSentinels reads Mastodon's variables: both SENTINELS and SENTINEL_MASTER must
+// be there, and a URL comes first.
+func (c *Config) setSentinels(r *env.Reader, part func(string) string) {
+	list, master := part("SENTINELS"), part("SENTINEL_MASTER")
+	port := part("SENTINEL_PORT")
+	user, password := part("SENTINEL_USERNAME"), part("SENTINEL_PASSWORD")
+	if c.URL != "" || (list == "" && master == "") {
+		return
+	}
+	if list == "" || master == "" {
+		r.Problem("REDIS_SENTINELS=%q and REDIS_SENTINEL_MASTER=%q: set both, or neither", list, master)
+		return
+	}
+	for _, addr := range strings.Split(list, ",") {
+		addr = strings.TrimSpace(addr)
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			addr = net.JoinHostPort(strings.Trim(addr, "[]"), cmp.Or(port, "26379"))
+		}
+		c.Sentinels = append(c.Sentinels, addr)
+	}
+	c.SentinelMaster = master
+	c.SentinelUsername, c.SentinelPassword = cmp.Or(user, c.Username), cmp.Or(password, c.Password)
+}
+
+// setTLS reads a certificate authority and a client certificate, as PEM texts; the
+// variable with _FILE names a file instead.
+func (c *Config) setTLS(r *env.Reader, part func(string) string) {
+	ca, cert, key := part("TLS_CA"), part("TLS_CERT"), part("TLS_KEY")
+	if ca == "" && cert == "" && key == "" {
+		return
+	}
+	if c.URL != "" && !strings.HasPrefix(c.URL, "rediss://") {
+		r.Problem("REDIS_TLS_* is set, but the URL %s does not ask for TLS: want rediss://", env.MaskURL(c.URL))
+		return
+	}
+	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		c.TLS.RootCAs = x509.NewCertPool()
+		if !c.TLS.RootCAs.AppendCertsFromPEM([]byte(ca)) {
+			r.Problem("REDIS_TLS_CA: no PEM certificate in it; REDIS_TLS_CA_FILE names a file that holds one")
+		}
+	}
+	if cert == "" && key == "" {
+		return
+	}
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		r.Problem("REDIS_TLS_CERT and REDIS_TLS_KEY: %w; both must be PEM and belong together; with _FILE they name files", err)
+	}
+	c.TLS.Certificates = []tls.Certificate{pair}
+}
+
+// client makes a client of o, through Sentinel if there are any.
+func (c *Config) client(o *redis.Options) *redis.Client {
+	if len(c.Sentinels) == 0 {
+		return redis.NewClient(o)
+	}
+	return redis.NewFailoverClient(&redis.FailoverOptions{MasterName: c.SentinelMaster, SentinelAddrs: c.Sentinels,
+		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
+		Dialer: o.Dialer, Protocol: o.Protocol, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
+		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout,
+		WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: o.ContextTimeoutEnabled, PoolSize: o.PoolSize})
+}
+
 func (c *Config) setNamespace(r *env.Reader) {
 	name, source := r.Get("SIDEKIQ_REDIS_NAMESPACE", "REDIS_NAMESPACE")
 	if source == "" {
@@ -145,6 +229,14 @@ func (c *Config) setNamespace(r *env.Reader) {
 	}
 	r.Note("redis namespace", name, source)
 	c.Namespace = name
+}
+
+// where names the server in messages.
+func (c *Config) where(o *redis.Options) string {
+	if len(c.Sentinels) == 0 {
+		return o.Addr
+	}
+	return c.SentinelMaster + " (by Sentinel: " + strings.Join(c.Sentinels, ", ") + ")"
 }
 
 // options are go-redis's options for c.
@@ -170,7 +262,14 @@ func (c *Config) options() (*redis.Options, error) {
 		o.Password = c.Password
 	}
 	if c.TLS != nil {
-		o.TLSConfig = c.TLS
+		name := ""
+		if o.TLSConfig != nil {
+			name = o.TLSConfig.ServerName
+		} else if host, _, err := net.SplitHostPort(o.Addr); err == nil {
+			name = host
+		}
+		o.TLSConfig = c.TLS.Clone()
+		o.TLSConfig.ServerName = cmp.Or(o.TLSConfig.ServerName, name)
 	}
 	return o, nil
 }

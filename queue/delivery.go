@@ -26,6 +26,7 @@ type Owner struct {
 	Identity string
 	store    *Store
 	seq      atomic.Uint64
+	buried   atomic.Int64
 	mu       sync.Mutex
 	keys     map[string]*ownerKeys // by queue
 }
@@ -65,11 +66,11 @@ const MaxFetch = 1000
 // settled again, and what may have been taken is found by Audit.
 func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []string, done []*Delivery) (jobs []*Delivery, stale int, err error) {
 	first := o.seq.Add(uint64(want)) - uint64(want) + 1
-	keys := make([]string, 2, 2+2*len(queues))
+	keys := make([]string, 3, 3+2*len(queues))
 	ks := o.store.ks
-	keys[0], keys[1] = ks.key(keyLeases), ks.key(keyPaused)
-	args := make([]any, 3, 3+want+len(queues)+len(done)+len(draws))
-	args[0], args[1], args[2] = o.Identity, want, ks.queuePrefixLen()
+	keys[0], keys[1], keys[2] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead)
+	args := make([]any, 5, 5+want+len(queues)+len(done)+len(draws))
+	args[0], args[1], args[2], args[3], args[4] = o.Identity, want, ks.queuePrefixLen(), o.store.maxTaken, score(time.Now())
 	for i := range want {
 		args = append(args, first+uint64(i))
 	}
@@ -98,8 +99,15 @@ func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []st
 	if held, _ := reply[1].(int64); held == 0 {
 		return nil, stale, ErrLeaseLost
 	}
-	return o.deliveries(reply[2:], queues, first, want), stale, nil
+	if buried, _ := reply[2].(int64); buried > 0 {
+		o.buried.Add(buried)
+	}
+	return o.deliveries(reply[3:], queues, first, want), stale, nil
 }
+
+// Buried is how many jobs were too large to be read (Config.MaxTaken) and went to
+// the dead set as they were, since it was last asked.
+func (o *Owner) Buried() int64 { return o.buried.Swap(0) }
 
 // deliveries reads the jobs of a fetch: per run of one queue its index and the
 // payloads.
@@ -227,6 +235,11 @@ func (o *Owner) Audit(ctx context.Context, queues []string, known []*Delivery) (
 			}
 			lost = append(lost, &Delivery{Raw: raw, Queue: name, Owner: o, token: token})
 		}
+		buried, err := o.store.buryLarge(ctx, k.landing)
+		if err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		o.buried.Add(int64(buried))
 		landing, err := o.store.rdb.LRange(ctx, k.landing, 0, -1).Result()
 		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)

@@ -22,11 +22,14 @@ type Host struct {
 	Started      string   // of the process, in the kernel's ticks since boot
 	Classes      []string // that it has handlers for
 	Pool         int      // connections that it may open to Postgres; 0 if it does not say
+
+	Lease time.Duration // that it takes: who has been silent for so long is dead; zero if it does not say
 }
 
 // Register writes down whose the owner is and which queues it serves, so that
 // a reclaimer finds its deliveries, and takes its lease.
 func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease time.Duration) error {
+	h.Lease = lease
 	if err := o.sign(ctx, h, queues, strconv.FormatInt(lease.Milliseconds(), 10)); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
@@ -45,7 +48,8 @@ func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
 func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
 	return o.store.run(ctx, registerScript, []string{o.store.ks.key(keyLeases), o.store.ks.owner(o.Identity)}, o.Identity, lease,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
-		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool).Err()
+		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
+		"lease", h.Lease.Milliseconds()).Err()
 }
 
 // Orders is what a process learns when it beats.
@@ -83,9 +87,9 @@ func texts(v any) []string {
 // Lease is an entry of the register of owners.
 type Lease struct {
 	Identity string
-	Ended    bool // by Redis's clock
-	Fenced   bool // declared dead: its jobs are being taken
-	score    string
+	Ended    bool   // by Redis's clock
+	Fenced   bool   // declared dead: its jobs are being taken
+	Score    string // its end as Redis has it: it changes with every beat
 }
 
 // Leases lists all owners.
@@ -104,7 +108,7 @@ func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 	leases := make([]Lease, 0, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		end, _ := strconv.ParseFloat(flat[i+1], 64)
-		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), score: flat[i+1]})
+		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), Score: flat[i+1]})
 	}
 	return leases, nil
 }
@@ -117,7 +121,9 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 		return Host{}, nil, fmt.Errorf("owner: %w", err)
 	}
 	pid, _ := strconv.Atoi(h["pid"])
-	host := Host{Name: h["host"], BootID: h["boot"], PIDNamespace: h["pidns"], PID: pid, Started: h["started"]}
+	lease, _ := strconv.ParseInt(h["lease"], 10, 64)
+	host := Host{Name: h["host"], BootID: h["boot"], PIDNamespace: h["pidns"], PID: pid, Started: h["started"],
+		Lease: time.Duration(lease) * time.Millisecond}
 	if h["queues"] == "" {
 		return host, nil, nil
 	}
@@ -127,17 +133,11 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 // Fence declares the owner of a lease dead. It does nothing, and returns false,
 // if the owner has beaten since the lease was listed.
 func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
-	n, err := s.run(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.score).Int()
+	n, err := s.run(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.Score).Int()
 	if err != nil {
 		return false, fmt.Errorf("fence: %w", err)
 	}
 	return n == 1, nil
-}
-
-// Poison says when a job that keeps coming back from dead owners is dead itself.
-type Poison struct {
-	Times  int           // it dies when it came back so often; 0: never
-	Within time.Duration // counted from the first time
 }
 
 // Reclaimed counts what became of a dead owner's jobs.
@@ -147,7 +147,8 @@ type Reclaimed struct {
 }
 
 // Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands.
-// more tells that there may be others.
+// Each carries from now on how often that happened to it (see Poison). more tells
+// that there may be others.
 func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
 	inflight, landing := s.ks.inflight(queue, identity), s.ks.landing(queue, identity)
 	tokens, err := s.rdb.HKeys(ctx, inflight).Result()
@@ -163,6 +164,9 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 		if raws, err = s.rdb.HMGet(ctx, inflight, tokens...).Result(); err != nil {
 			return r, false, fmt.Errorf("reclaim: %w", err)
 		}
+	}
+	if _, err := s.buryLarge(ctx, landing); err != nil {
+		return r, false, fmt.Errorf("reclaim: %w", err)
 	}
 	landed, err := s.rdb.LRange(ctx, landing, 0, int64(page-1)).Result()
 	if err != nil {
@@ -182,20 +186,26 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
 	keys := []string{s.ks.queue(queue), inflight, landing, s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{queue, p.Times, int(p.Within.Seconds()), score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
-	epitaphs := make([]string, len(tokens))
+	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
+	payloads := make([]string, len(tokens))
 	for i, token := range tokens {
-		raw, _ := raws[i].(string)
-		jid := ""
-		if j, err := ParseJob(raw); err == nil && j.JID != "" && p.Times > 0 {
-			jid, epitaphs[i] = j.JID, s.epitaph(j, queue, p, now)
+		raw, there := raws[i].(string)
+		if !there { // settled since the tokens were read: the script removes nothing
+			args = append(args, token, "", "", "queue")
+			continue
 		}
-		landed := ""
+		landed, where := "", "queue"
 		if token == "" {
 			landed = raw
 		}
-		keys = append(keys, s.ks.recovered(jid))
-		args = append(args, token, landed, epitaphs[i])
+		payloads[i] = raw // what is no job stays as it is: whoever takes it buries it
+		if j, err := ParseJob(raw); err == nil && p.Times > 0 {
+			var dead bool
+			if payloads[i], dead = s.crashed(j, queue, p, now); dead {
+				where = "dead"
+			}
+		}
+		args = append(args, token, landed, payloads[i], where)
 	}
 	reply, err := s.run(ctx, reclaimScript, keys, args...).Int64Slice()
 	if err != nil {
@@ -206,24 +216,10 @@ func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p 
 		case 1:
 			r.Requeued++
 		case 2:
-			r.Poisoned = append(r.Poisoned, epitaphs[i])
+			r.Poisoned = append(r.Poisoned, payloads[i])
 		}
 	}
 	return r, nil
-}
-
-// epitaph is the payload of a job that is poison: it says why it is dead.
-func (s *Store) epitaph(j *Job, queue string, p Poison, now time.Time) string {
-	var patch Patch
-	patch.SetString("queue", queue)
-	patch.SetString("error_class", "kyu.Poison")
-	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in their hands within %v: it was not run again", p.Times, p.Within))
-	key := "failed_at"
-	if j.Field(key) != "" {
-		key = "retried_at"
-	}
-	patch.SetTime(key, now, s.timestamps, j)
-	return patch.Apply(j)
 }
 
 func newestFirst(tokens []string) {

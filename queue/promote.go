@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -34,6 +35,7 @@ func (s *Store) Promote(ctx context.Context, set string, now time.Time, page int
 			moves[i] = move{raw, s.Requeued(j, now), cmp.Or(j.Queue, "default")}
 		}
 	}
+	failpoint.Hit("promote_before")
 	moved, err = s.promote(ctx, s.ks.key(set), moves, now)
 	return moved, len(members), err
 }
@@ -71,6 +73,7 @@ func (s *Store) promote(ctx context.Context, key string, moves []move, now time.
 func (s *Store) Requeued(j *Job, now time.Time) string {
 	var p Patch
 	p.Remove("at")
+	p.survived()
 	if j.Field("queue") == "" {
 		p.SetString("queue", "default")
 	}
@@ -102,6 +105,7 @@ func (s *Store) retriedByHand(j *Job, now time.Time) string {
 // sets the fields of the error.
 func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
 	p := new(Patch)
+	p.survived()
 	if n, ok := j.RetryCount(); ok {
 		p.SetInt("retry_count", int64(n)+1)
 		p.SetTime("retried_at", at, s.timestamps, j)

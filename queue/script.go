@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"embed"
@@ -31,9 +32,10 @@ var (
 	reclaimScript  = mustScript("reclaim")
 	buryScript     = mustScript("bury")
 	publishScript  = mustScript("publish")
+	largeScript    = mustScript("large")
 
 	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, buryScript, publishScript}
+		fenceScript, reclaimScript, buryScript, publishScript, largeScript}
 )
 
 func mustScript(name string) *script {
@@ -62,12 +64,30 @@ func (s *Store) body(sc *script) *luaBody {
 // run executes a script once. A server that does not know it has not run it,
 // so then, and only then, it is sent again in full.
 func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...any) *redis.Cmd {
+	return s.runOn(ctx, s.rdb, sc, keys, args...)
+}
+
+func (s *Store) runOn(ctx context.Context, c redis.Scripter, sc *script, keys []string, args ...any) *redis.Cmd {
 	body := s.body(sc)
-	cmd := s.rdb.EvalSha(ctx, body.sha, keys, args...)
+	cmd := c.EvalSha(ctx, body.sha, keys, args...)
 	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = s.rdb.Eval(ctx, body.text, keys, args...)
+		cmd = c.Eval(ctx, body.text, keys, args...)
 	}
 	return cmd
+}
+
+// sent names the failpoint of a command that has just been written, or "".
+func sent(command []byte) string {
+	switch {
+	case bytes.Contains(command, []byte(promoteScript.full.sha)):
+		return "promote_sent"
+	case !bytes.Contains(command, []byte(settleScript.full.sha)):
+		return ""
+	case bytes.Contains(command, []byte("\r\nretry\r\n$1\r\n")):
+		return "retry_sent"
+	default:
+		return "ack_sent"
+	}
 }
 
 // loadScripts finds out which form of Lua the server takes, and loads all

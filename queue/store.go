@@ -8,11 +8,14 @@
 package queue
 
 import (
+	"cmp"
 	"context"
+	"net"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -30,6 +33,8 @@ type Store struct {
 	ks         keyspace
 	timestamps Timestamps
 	maxPayload int
+	maxTaken   int
+	replicas   int // that must have a push before it is confirmed
 	server     Server
 
 	plainLua   bool // no script flags
@@ -60,6 +65,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Dialer = redis.NewDialer(o)
+	if failpoint.Enabled {
+		dial := o.Dialer
+		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return failpoint.Conn(conn, sent), err
+		}
+	}
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.DialTimeout = 2 * time.Second
@@ -74,15 +87,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	b := *o
 	b.ReadTimeout = bellTimeout + 3*time.Second
 	b.PoolSize = 1024 // a connection per bell, made when it is hung
+	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
 
 	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
-	s := &Store{rdb: redis.NewClient(o), bells: redis.NewClient(&b), addr: o.Addr, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
-		timestamps: c.Timestamps, maxPayload: c.MaxPayload, deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
+	s := &Store{rdb: c.client(o), bells: c.client(&b), addr: c.where(o), replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
+		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload), maxTaken: cmp.Or(c.MaxTaken, DefaultMaxTaken), deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
 		s.timestamps = Mirror
-	}
-	if s.maxPayload == 0 {
-		s.maxPayload = DefaultMaxPayload
 	}
 	if err := s.meet(ctx); err != nil {
 		s.Close()

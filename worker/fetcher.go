@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 	"golang.org/x/sync/errgroup"
 )
@@ -76,6 +77,9 @@ type fetcher struct {
 	polled  time.Time
 
 	ended func() error // of the intake: what comes after its end goes back
+
+	quarantine *quarantine
+	still      atomic.Bool // no fetch or bell is under way, and none goes: somebody is in quarantine, or it has ended
 
 	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	fetched atomic.Bool  // a fetch has worked
@@ -146,6 +150,7 @@ func (f *fetcher) Run(ctx context.Context) error {
 		f.listen(ctx)
 	}
 	down := f.finish(calls)
+	f.still.Store(true)
 	close(f.trips)
 	for _, b := range f.bells {
 		close(b.hang)
@@ -180,6 +185,8 @@ func (f *fetcher) patience() time.Duration {
 	switch {
 	case f.resting():
 		return time.Until(f.notTill)
+	case f.quarantine.closed(nil):
+		return aloneEvery
 	case !f.fullAt.IsZero() && f.anyUp(), f.audit:
 		return unhangAfter
 	case f.asleep && f.polling:
@@ -199,7 +206,16 @@ func (f *fetcher) act(ctx context.Context) {
 			b.old = true
 		}
 	}
+	if n := f.owner.Buried(); n > 0 {
+		f.log.Error("too large to be read: it goes to the dead set as it is", "jobs", n)
+	}
 	f.unhang(ctx, func(b *bell) bool { return b.old || slices.Contains(f.paused, b.name) })
+	closed := f.quarantine.closed(nil)
+	f.still.Store(closed && f.quietNow(ctx))
+	if closed {
+		f.flushPutBack()
+		return
+	}
 	if f.resting() {
 		return
 	}
@@ -264,8 +280,10 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 		}
 		t.putBack = nil
 	}
+	failpoint.Hit("before_fetch")
 	began := time.Now()
 	t.jobs, t.stale, t.err = t.owner.Fetch(ctx, queues, t.want, t.draws, t.acks)
+	failpoint.Hit("fetch_reply")
 	t.took = time.Since(began)
 	return t
 }
@@ -330,8 +348,12 @@ func (f *fetcher) flushPutBack() {
 // quietDown reports whether nothing is under way any more, and helps to get
 // there.
 func (f *fetcher) quietDown(ctx context.Context) bool {
-	f.unhang(ctx, func(*bell) bool { return true })
 	f.audit = true
+	return f.quietNow(ctx)
+}
+
+func (f *fetcher) quietNow(ctx context.Context) bool {
+	f.unhang(ctx, func(*bell) bool { return true })
 	return f.out == 0 && !f.anyUp()
 }
 

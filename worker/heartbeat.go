@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -30,6 +31,8 @@ type heartbeat struct {
 	last   atomic.Int64 // when a beat last reached Redis, in Unix milliseconds
 	turned atomic.Int64 // when the loop last turned over, likewise
 	stuck  atomic.Int64 // handlers that should have returned
+
+	replace func(*slot) // gives the capsule of a stuck handler another thread
 
 	published time.Time
 	rtt       time.Duration
@@ -68,6 +71,7 @@ func (h *heartbeat) beat(ctx context.Context) {
 	if err == nil {
 		h.obey(orders)
 		if time.Since(h.published) >= publishEvery-beatEvery/2 {
+			failpoint.Hit("heartbeat_mid")
 			err = h.publish(ctx, owner)
 		}
 	}
@@ -132,6 +136,7 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("stats_flush")
 	h.counted, h.published, h.rtt = false, time.Now(), time.Since(start)
 	if limit := h.runner.config.MaxRSS; limit > 0 && int64(r.RSS)*1024 > limit {
 		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory, r.RSS/1024, limit>>20))
@@ -164,8 +169,8 @@ func (h *heartbeat) leave(ctx context.Context) error {
 	}
 }
 
-// watch reports handlers that did not return when their time was over. They
-// keep their threads: with too many of them the process is of no use.
+// watch reports handlers that did not return when their time was over, and gives
+// their capsules other threads. With too many of them the process is of no use.
 func (h *heartbeat) watch() {
 	now, n := time.Now(), int64(0)
 	for _, s := range h.runner.slots() {
@@ -179,7 +184,8 @@ func (h *heartbeat) watch() {
 			n++
 		}
 		if fresh {
-			h.log.Error("stuck: the handler ignores its context past its time, its thread is lost",
+			h.replace(s)
+			h.log.Error("stuck: the handler ignores its context past its time, another thread takes its place",
 				"class", class, "tid", s.tid, "ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
 		}
 	}

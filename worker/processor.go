@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -36,6 +37,9 @@ type processor struct {
 	batches  bool // jobs of Sidekiq Pro's batches may run
 	observer Observer
 
+	poison     queue.Poison
+	quarantine *quarantine
+
 	processed, failed atomic.Int64
 }
 
@@ -45,6 +49,7 @@ func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() cont
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
 	for d := pool.next(s, false); d != nil; d = pool.next(s, true) {
+		failpoint.Hit("registered")
 		x := p.process(epoch(), s, d)
 		settler.add(x) // from here on the settler holds it: it is never in no hands
 		s.hold(nil)
@@ -63,6 +68,15 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 			p.observer.Ran(JobRun{Queue: d.Queue, Class: UnknownClass, Outcome: OutcomeDead})
 		}
 		return queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: now}
+	}
+	if p.poison.Suspect(j) {
+		if !p.quarantine.enter(epoch, d) {
+			return queue.Settlement{Delivery: d, Action: queue.Requeue}
+		}
+		defer p.quarantine.leave()
+		p.log.Warn("workers died with this job in their hands: it runs alone", "class", j.DisplayClass(), "jid", j.JID)
+	} else if p.quarantine.closed(d) {
+		return queue.Settlement{Delivery: d, Action: queue.Requeue}
 	}
 	class, _ := j.Unwrapped()
 	e := p.handlers[class]
@@ -86,6 +100,14 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	err = p.execute(ctx, s, j, e, class, now)
 	elapsed := time.Since(now)
 	out := p.conclude(epoch, j, e, d, err)
+	switch out.action {
+	case queue.Done:
+		failpoint.Hit("run_ok_before_ack")
+	case queue.Retry:
+		failpoint.Hit("retry_before")
+	case queue.Requeue:
+		failpoint.Hit("requeue_on_stop")
+	}
 	s.end(elapsed, out.failed, e != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
 	ctx.end()
 	p.count(out)
@@ -120,6 +142,7 @@ func (p *processor) execute(ctx *jobContext, s *slot, j *queue.Job, e *entry, cl
 	if err := refusal(j, p.batches); err != nil {
 		return err
 	}
+	failpoint.Hit("before_run")
 	limit, cause := runLimit(j, e.Options, now)
 	s.begin(class, now, limit)
 	if err := pastDeadline(j, e.Options, now); err != nil {

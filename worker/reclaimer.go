@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -17,8 +18,8 @@ const (
 )
 
 // reclaimer takes the jobs of dead owners out of their hands, back to the heads
-// of their queues. An owner is dead when it gave up its lease, when its lease has
-// ended, or, on this host, when its process is gone.
+// of their queues. An owner is dead when it gave up its lease, when it has not
+// beaten for a lease's length, or, on this host, when its process is gone.
 type reclaimer struct {
 	store    *queue.Store
 	owners   *ownership
@@ -28,17 +29,21 @@ type reclaimer struct {
 	notify   func(payload string) // of a job that turned out to be poison
 	observer Observer
 
-	hosts map[string]ownerFacts // what others wrote of themselves: it does not change
+	owned map[string]*ownerFacts
 }
 
+// ownerFacts are what another owner wrote of itself, which does not change, and
+// when its lease was last seen to be extended, by our own clock.
 type ownerFacts struct {
 	host   queue.Host
 	queues []string
+	score  string
+	beat   time.Time
 }
 
 // Run reclaims until ctx ends.
 func (r *reclaimer) Run(ctx context.Context) error {
-	r.hosts = map[string]ownerFacts{}
+	r.owned = map[string]*ownerFacts{}
 	for {
 		if err := r.sweep(context.WithoutCancel(ctx)); err != nil {
 			r.outage.failed("reclaim", err)
@@ -56,37 +61,44 @@ func (r *reclaimer) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	self, seen := r.owners.current().Identity, map[string]ownerFacts{}
+	self, seen := r.owners.current().Identity, map[string]*ownerFacts{}
 	for _, l := range leases {
 		if l.Identity == self {
 			continue
 		}
-		facts, known := r.hosts[l.Identity]
-		if !known {
+		facts := r.owned[l.Identity]
+		if facts == nil {
+			facts = new(ownerFacts)
 			if facts.host, facts.queues, err = r.store.OwnerHost(ctx, l.Identity); err != nil {
 				return err
 			}
 		}
+		if facts.score != l.Score {
+			facts.score, facts.beat = l.Score, time.Now()
+		}
 		seen[l.Identity] = facts
-		if !r.dead(l, facts.host) {
+		if !r.dead(l, facts) {
 			continue
 		}
 		if err := r.reclaim(ctx, l, facts.queues); err != nil {
 			return err
 		}
 	}
-	r.hosts = seen
+	r.owned = seen
 	return nil
 }
 
-// dead judges an owner. After an outage of Redis all leases have ended, so the
-// living get one lease's length to beat first.
-func (r *reclaimer) dead(l queue.Lease, h queue.Host) bool {
+// dead judges an owner: it is dead if nobody has seen it beat for the length of a
+// lease, by our own monotonic clock, so that no clock that is set can kill the
+// living or keep the dead. After an outage of Redis the living get one lease's
+// length to beat first.
+func (r *reclaimer) dead(l queue.Lease, f *ownerFacts) bool {
 	switch {
-	case l.Fenced, provenDead(r.owners.host, h):
+	case l.Fenced, provenDead(r.owners.host, f.host):
 		return true
 	default:
-		return l.Ended && r.outage.steadyFor() > r.owners.lease
+		silent := max(r.owners.lease, f.host.Lease)
+		return time.Since(f.beat) > silent && r.outage.steadyFor() > r.owners.lease
 	}
 }
 
@@ -103,6 +115,7 @@ func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, queues []string)
 	}
 	for _, q := range queues {
 		for more := true; more; {
+			failpoint.Hit("reclaim_mid")
 			got, rest, err := r.store.Reclaim(ctx, l.Identity, q, r.poison, reclaimPage)
 			if err != nil {
 				return err

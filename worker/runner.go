@@ -84,14 +84,18 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		env:     &environment{store: store, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
 		unknown: c.Unknown, batches: c.AllowBatches, observer: c.Observer,
 		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, again: store.Requeued, jitter: jitter, log: c.Logger}}
+	r.processor.poison = queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within}
+	q := &quarantine{log: c.Logger}
+	r.processor.quarantine = q
 	for i := range c.Capsules {
 		capsule := &c.Capsules[i]
 		p, s := newPool(capsule.Name, capsule.Concurrency), newSettler(store, r.outage)
 		s.report, s.observer = r.reportStale, c.Observer
 		f := newFetcher(capsule, p, s, r.owners, r.outage, c.Logger)
-		f.observer = c.Observer
+		f.observer, f.quarantine = c.Observer, q
 		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
 	}
+	q.capsules = r.capsules
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
 	return r, nil
 }
@@ -129,10 +133,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		return err
 	}
 	support, processors, intake := new(errgroup.Group), new(errgroup.Group), new(errgroup.Group)
+	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
 	support.Go(func() error { return r.heartbeat.Run(supportCtx) })
 	for _, c := range r.capsules {
 		support.Go(func() error { return c.settler.Run(supportCtx) })
-		for _, s := range c.pool.all {
+		for _, s := range c.pool.slots() {
 			processors.Go(func() error { return r.processor.run(s, c.pool, c.settler, r.owners.context) })
 		}
 		intake.Go(func() error { return c.fetcher.Run(intakeCtx) })
@@ -171,7 +176,7 @@ func (r *Runner) helpers(intake *errgroup.Group, ctx context.Context) {
 	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
 	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison, observer: r.config.Observer,
-		poison: queue.Poison{Times: max(r.config.Poison.Times, 0), Within: r.config.Poison.Within}}
+		poison: r.processor.poison}
 	intake.Go(func() error { return p.Run(ctx) })
 	intake.Go(func() error { return rec.Run(ctx) })
 }
@@ -232,6 +237,15 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 		return true
 	case <-grace.C:
 		return false
+	}
+}
+
+// replace gives the capsule of a slot whose handler does not return another one.
+func (r *Runner) replace(processors *errgroup.Group, s *slot) {
+	for _, c := range r.capsules {
+		if fresh := c.pool.replace(s); fresh != nil {
+			processors.Go(func() error { return r.processor.run(fresh, c.pool, c.settler, r.owners.context) })
+		}
 	}
 }
 
@@ -332,7 +346,7 @@ func (r *Runner) log() *slog.Logger { return r.config.Logger }
 func (r *Runner) slots() []*slot {
 	var all []*slot
 	for _, c := range r.capsules {
-		all = append(all, c.pool.all...)
+		all = append(all, c.pool.slots()...)
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -158,6 +159,7 @@ func (s *settler) flush(ctx context.Context) {
 			}
 			continue
 		}
+		failpoint.Hit("ack_reply")
 		wait.reset()
 		s.outage.worked("settle")
 		s.landed(stale)

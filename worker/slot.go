@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,7 +21,9 @@ type slot struct {
 	overdue   time.Time // when the handler should have returned; zero if it may run on
 	stuck     bool      // has been reported
 	goroutine string    // "goroutine 12", to find its stack
-	metrics   map[string]*queue.ClassMetrics
+
+	replaced bool // another has its place; of the pool's mutex
+	metrics  map[string]*queue.ClassMetrics
 }
 
 // pool is the slots of a capsule and the jobs that were fetched for them. The
@@ -29,10 +32,12 @@ type slot struct {
 // another by slots that are awake, and a woken slot that finds more jobs than
 // itself wakes the next, so that a long job holds nothing up.
 type pool struct {
-	all   []*slot
-	freed chan struct{} // rings when a thread comes free
+	capsule string
+	freed   chan struct{} // rings when a thread comes free
 
 	mu     sync.Mutex
+	all    []*slot
+	made   int // slots ever, for their names
 	free   int // threads without a job, and not reserved for one
 	ready  []*queue.Delivery
 	idle   []*slot
@@ -41,12 +46,42 @@ type pool struct {
 }
 
 func newPool(capsule string, n int) *pool {
-	p := &pool{freed: make(chan struct{}, 1), free: n}
-	for i := range n {
-		p.all = append(p.all, &slot{tid: capsule + strconv.Itoa(i), wake: make(chan struct{}, 1),
-			metrics: map[string]*queue.ClassMetrics{}})
+	p := &pool{capsule: capsule, freed: make(chan struct{}, 1), free: n}
+	for range n {
+		p.add()
 	}
 	return p
+}
+
+// add makes a slot. The caller holds mu, or is alone.
+func (p *pool) add() *slot {
+	s := &slot{tid: p.capsule + strconv.Itoa(p.made), wake: make(chan struct{}, 1), metrics: map[string]*queue.ClassMetrics{}}
+	p.made++
+	p.all = append(p.all, s)
+	return s
+}
+
+// replace makes a slot in the place of one whose handler does not return. The old
+// one ends when it does. It returns nil when there is no more work, or s is not
+// one of the pool's.
+func (p *pool) replace(s *slot) *slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || s.replaced || !slices.Contains(p.all, s) {
+		return nil
+	}
+	s.replaced = true
+	fresh := p.add()
+	p.free++
+	ring(p.freed)
+	return fresh
+}
+
+// slots are the threads that there are now.
+func (p *pool) slots() []*slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.all)
 }
 
 // reserve takes up to n free threads for jobs to come, and gives their number.
@@ -87,6 +122,10 @@ func (p *pool) rouse() {
 func (p *pool) next(s *slot, done bool) *queue.Delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.replaced {
+		p.all = slices.DeleteFunc(p.all, func(x *slot) bool { return x == s })
+		return nil
+	}
 	if done {
 		p.free++
 		ring(p.freed)

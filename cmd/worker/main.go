@@ -12,7 +12,6 @@ import (
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
-	"github.com/redis/go-redis/v9"
 )
 
 func main() {
@@ -41,17 +40,18 @@ func (p *program) open(ctx context.Context, b *cli.Boot) (closer func(), err err
 		return nil, err
 	}
 	if b.Dev != "" { // everything is in the one Redis that is embedded
-		o, err := redis.ParseURL(b.Dev)
-		if err != nil {
-			return nil, err
-		}
-		p.jobs.Redis, p.jobs.Cache = o, o
+		p.jobs.Redis = queue.Config{URL: b.Dev}
+		p.jobs.Cache = p.jobs.Redis
 	}
 	threads := b.Threads
 	if *p.testJobs && os.Getenv("TEST_NO_BREAKERS") != "" {
 		threads = 0
 	}
-	server := jobs.NewServer(p.jobs, p.db, b.Store, threads, b.Log)
+	server, err := jobs.NewServer(p.jobs, p.db, b.Store, threads, b.Log)
+	if err != nil {
+		p.db.Close()
+		return nil, err
+	}
 	if err := server.Ping(ctx); err != nil { // not every queue needs them
 		b.Log.Warn("the Redis of feeds and counters, or that of the cache, does not answer: jobs that need it will fail and be retried; check REDIS_URL and CACHE_REDIS_URL", "err", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
-	"github.com/redis/go-redis/v9"
 )
 
 // Levels of a finding, from best to worst.
@@ -116,7 +115,7 @@ func (e *examination) report() error {
 }
 
 // redis looks at the server that holds the queues.
-func (e *examination) redis(ctx context.Context, cache *redis.Options) {
+func (e *examination) redis(ctx context.Context, cache queue.Config) {
 	info, err := e.store.Info(ctx)
 	if err != nil {
 		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)", "it does not say how it is: %v", err)
@@ -134,10 +133,11 @@ func (e *examination) redis(ctx context.Context, cache *redis.Options) {
 	}
 	e.persistence(info)
 	e.memory(info)
-	if cache == nil {
+	other, err := cache.Redis(1)
+	if err != nil {
+		e.bad(wrong, "redis", "mend CACHE_REDIS_URL", "%v", err)
 		return
 	}
-	other := redis.NewClient(cache)
 	defer other.Close()
 	if id, err := queue.RunID(ctx, other); err != nil {
 		e.bad(warning, "redis", "check CACHE_REDIS_URL", "the cache's Redis does not answer: %v", err)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -159,6 +160,7 @@ func ledger(ctx context.Context, a ledgerArgs) error {
 	if err := appendLine(a.Path, "start "+a.ID); err != nil {
 		return err
 	}
+	failpoint.Hit("mid_run")
 	if err := sleep(ctx, time.Duration(a.MS)*time.Millisecond); err != nil {
 		return err
 	}

@@ -1,0 +1,66 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+)
+
+// DefaultMaxTaken is the largest payload that a worker reads, in bytes. Ruby's
+// clients push any size.
+const DefaultMaxTaken = 32 << 20
+
+// errLarge is the error of a doorbell that brings more than may be read.
+var errLarge = errors.New("a payload is too large to be read")
+
+// buryLarge moves what is too large to be read from a landing list to the dead
+// set, where a script can do it without anybody reading it.
+func (s *Store) buryLarge(ctx context.Context, landing string) (int, error) {
+	return s.run(ctx, largeScript, []string{landing, s.ks.key(keyDead)}, s.maxTaken, score(time.Now())).Int()
+}
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// limitReplies makes connections refuse a bulk reply over limit bytes before they
+// read it: the reader would hold it all in memory. It is for connections that have
+// one command under way at a time.
+func limitReplies(dial dialer, limit int) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &limitedConn{Conn: c, limit: limit}, nil
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	limit int
+	begun bool // the head of the reply under way has been seen
+}
+
+func (c *limitedConn) Write(b []byte) (int, error) {
+	c.begun = false
+	return c.Conn.Write(b)
+}
+
+func (c *limitedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n == 0 || c.begun {
+		return n, err
+	}
+	c.begun = true
+	if b[0] != '$' {
+		return n, err
+	}
+	head, _, found := bytes.Cut(b[1:n], []byte("\r"))
+	if size, e := strconv.Atoi(string(head)); found && e == nil && size > c.limit {
+		c.Close() // the rest of the reply is of no use to anybody
+		return 0, errLarge
+	}
+	return n, err
+}
