@@ -43,22 +43,34 @@ type processor struct {
 	processed, failed atomic.Int64
 }
 
-// run lets s run jobs until there are no more.
-func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() context.Context) error {
+// run lets s run jobs until there are no more; done tells that it has just run
+// one. A handler that calls runtime.Goexit ends the goroutine, and nothing can stop
+// that: then goOn is called, for another goroutine to run s.
+func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() context.Context, done bool, goOn func()) error {
 	s.mu.Lock()
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
-	for d := pool.next(s, false); d != nil; d = pool.next(s, true) {
-		failpoint.Hit("registered")
-		x := p.process(epoch(), s, d)
+	settle := func(x queue.Settlement) {
 		settler.add(x) // from here on the settler holds it: it is never in no hands
 		s.hold(nil)
 	}
+	exited := true
+	defer func() {
+		if exited {
+			goOn()
+		}
+	}()
+	for d := pool.next(s, done); d != nil; d = pool.next(s, true) {
+		failpoint.Hit("registered")
+		settle(p.process(epoch(), s, d, settle))
+	}
+	exited = false
 	return nil
 }
 
-// process runs one delivery and says what becomes of it.
-func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) queue.Settlement {
+// process runs one delivery and says what becomes of it, to its caller, or to
+// settle if the handler calls runtime.Goexit, for then it does not return.
+func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery, settle func(queue.Settlement)) queue.Settlement {
 	now := time.Now()
 	j, err := queue.ParseJob(d.Raw)
 	if err != nil {
@@ -97,7 +109,20 @@ func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery) q
 	if jobLog {
 		ctx.logger().Info("start")
 	}
+	returned := false
+	defer func() {
+		if !returned {
+			settle(p.finish(ctx, e, class, now, jobLog, newPanicError("the handler called runtime.Goexit")))
+		}
+	}()
 	err = p.execute(ctx, s, j, e, class, now)
+	returned = true
+	return p.finish(ctx, e, class, now, jobLog, err)
+}
+
+// finish concludes a run that has ended with err, and tells who wants to know.
+func (p *processor) finish(ctx *jobContext, e *entry, class string, now time.Time, jobLog bool, err error) queue.Settlement {
+	epoch, j, d, s := ctx.Context, ctx.job, ctx.delivery, ctx.slot
 	elapsed := time.Since(now)
 	out := p.conclude(epoch, j, e, d, err)
 	switch out.action {
@@ -176,20 +201,15 @@ func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause er
 	return limit, cause
 }
 
-// call runs a handler; a panic, or runtime.Goexit, becomes its error. It is the
-// only place that recovers.
+// call runs a handler; a panic becomes its error. It is the only place that
+// recovers.
 func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
-	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanicError(v)
-		} else if !returned {
-			err = newPanicError("the handler called runtime.Goexit")
 		}
 	}()
-	err = h(ctx, j)
-	returned = true
-	return err
+	return h(ctx, j)
 }
 
 // conclude computes the outcome. A job whose owner lost its lease has another

@@ -138,7 +138,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	for _, c := range r.capsules {
 		support.Go(func() error { return c.settler.Run(supportCtx) })
 		for _, s := range c.pool.slots() {
-			processors.Go(func() error { return r.processor.run(s, c.pool, c.settler, r.owners.context) })
+			r.employ(processors, c, s, false)
 		}
 		intake.Go(func() error { return c.fetcher.Run(intakeCtx) })
 	}
@@ -240,11 +240,18 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 	}
 }
 
+// employ gives a slot a goroutine.
+func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done bool) {
+	processors.Go(func() error {
+		return r.processor.run(s, c.pool, c.settler, r.owners.context, done, func() { r.employ(processors, c, s, true) })
+	})
+}
+
 // replace gives the capsule of a slot whose handler does not return another one.
 func (r *Runner) replace(processors *errgroup.Group, s *slot) {
 	for _, c := range r.capsules {
 		if fresh := c.pool.replace(s); fresh != nil {
-			processors.Go(func() error { return r.processor.run(fresh, c.pool, c.settler, r.owners.context) })
+			r.employ(processors, c, fresh, false)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -179,7 +180,7 @@ func TestAFailedJobIsRetriedByThePollerAndEnds(t *testing.T) {
 	}
 }
 
-func TestAPanicAndGoexitAreFailuresWithTheirStack(t *testing.T) {
+func TestAPanicIsAFailureWithItsStack(t *testing.T) {
 	b := newBench(t)
 	var failures ran
 	b.config.ErrorHandlers = []worker.ErrorHandler{
@@ -197,6 +198,25 @@ func TestAPanicAndGoexitAreFailuresWithTheirStack(t *testing.T) {
 	}
 	if got := failures.all(); len(got) != 1 || got[0] != "Panic: panic: oh no" {
 		t.Errorf("told %v", got)
+	}
+}
+
+func TestGoexitIsAFailureAndCostsNoThread(t *testing.T) {
+	b := newBench(t)
+	b.config.Capsules[0].Concurrency = 1
+	b.handle("Exit", func(context.Context) error { runtime.Goexit(); return nil })
+	var runs ran
+	b.handle("Job", func(context.Context) error { runs.add("ran"); return nil })
+	r := b.run()
+	for i := range 3 {
+		b.push("Exit", nil, queue.Options{})
+		b.push("Job", nil, queue.Options{})
+		b.until("the job behind it runs", func() bool { return len(runs.all()) == i+1 })
+	}
+	b.until("they have failed", func() bool { return b.size("retry") == 3 && b.empty() && r.Status().Busy == 0 })
+	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
+	if msg := page[0].Job.String("error_message"); !strings.Contains(msg, "runtime.Goexit") {
+		t.Error(msg)
 	}
 }
 

@@ -91,6 +91,9 @@ func (p *program) adjust(c *worker.Config) {
 	}
 	if *p.testJobs {
 		c.Observer = testjobs.NewObserver()
+		if os.Getenv("TEST_NO_POISON") != "" {
+			c.Poison.Times = -1
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package faultproxy stands between a Redis client and its server in tests. It
-// understands the protocol, so it can lose exactly the reply of one command:
-// the server has done it, and the client never hears of it.
+// understands the protocol, so it can lose exactly the reply of one command: the
+// server has done it, and the client never hears of it. It can also answer in the
+// server's place, delay, cut, and let connections fall silent.
 package faultproxy
 
 import (
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy forwards connections to a Redis server.
@@ -29,10 +31,20 @@ type Proxy struct {
 	done   sync.WaitGroup
 
 	mu      sync.Mutex
-	conns   map[net.Conn]bool
+	links   map[*link]bool
 	match   string // of the command's first two words
 	nth     int    // which of them loses its reply; 0: none
+	every   int    // then again every so many
 	dropped int
+	lag     time.Duration     // of every reply
+	answers map[string]string // the error that commands beginning with the key are answered
+	calls   map[string]int    // how many were
+}
+
+// link is a client's connection and ours to the server.
+type link struct {
+	client, server net.Conn
+	silent         bool // half open: nothing arrives on either side any more
 }
 
 // Start starts a proxy. It ends with the test.
@@ -42,7 +54,8 @@ func Start(t testing.TB, server string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), t: t, server: server, listen: l, conns: map[net.Conn]bool{}}
+	p := &Proxy{Addr: l.Addr().String(), t: t, server: server, listen: l, links: map[*link]bool{},
+		answers: map[string]string{}, calls: map[string]int{}}
 	p.done.Add(1)
 	go p.accept()
 	t.Cleanup(func() {
@@ -69,7 +82,14 @@ func Script(name string) string {
 func (p *Proxy) DropReply(match string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.match, p.nth = match, n
+	p.match, p.nth, p.every = match, n, 0
+}
+
+// DropEvery loses the reply of every n-th command that begins with match.
+func (p *Proxy) DropEvery(match string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.match, p.nth, p.every = match, n, n
 }
 
 // Dropped is how many replies were lost so far.
@@ -79,12 +99,49 @@ func (p *Proxy) Dropped() int {
 	return p.dropped
 }
 
+// Delay makes every reply come later.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lag = d
+}
+
+// Answer lets commands that begin with match (in lower case) be answered with an
+// error; they do not reach the server. An empty text ends it.
+func (p *Proxy) Answer(match, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[match] = 0
+	if p.answers[match] = text; text == "" {
+		delete(p.answers, match)
+	}
+}
+
+// Answered is how many commands were answered so since Answer was called.
+func (p *Proxy) Answered(match string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[match]
+}
+
+// Silence leaves all connections half open: what either side sends vanishes, and
+// neither is told. The server's ends go when they have nothing more to say. New
+// connections work.
+func (p *Proxy) Silence() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.silent = true
+	}
+}
+
 // Cut closes all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.conns {
-		c.Close()
+	for l := range p.links {
+		l.client.Close()
+		l.server.Close()
 	}
 }
 
@@ -100,66 +157,116 @@ func (p *Proxy) accept() {
 			client.Close()
 			continue
 		}
+		l := &link{client: client, server: server}
 		p.mu.Lock()
-		p.conns[client], p.conns[server] = true, true
+		p.links[l] = true
 		p.mu.Unlock()
 		p.done.Add(1)
-		go p.serve(client, server)
+		go p.serve(l)
 	}
 }
 
-// serve passes commands on and their replies back.
-func (p *Proxy) serve(client, server net.Conn) {
+// fate is what becomes of a command's reply.
+type fate struct {
+	drop   bool
+	answer string // instead of the server's, which was not asked
+}
+
+// serve passes commands on and their replies back, in their order.
+func (p *Proxy) serve(l *link) {
 	defer p.done.Done()
-	drops := make(chan bool, 1024) // per command: is its reply to be lost?
+	fates := make(chan fate, 1024)
 	p.done.Add(1)
 	go func() {
 		defer p.done.Done()
-		defer server.Close()
-		defer close(drops)
-		for r := bufio.NewReader(client); ; {
-			frame, words, err := readFrame(r)
-			if err != nil {
-				return
-			}
-			drops <- p.chosen(words)
-			if _, err := server.Write(frame); err != nil {
-				return
-			}
+		p.commands(l, fates)
+		close(fates)
+		if !p.isSilent(l) {
+			l.server.Close()
 		}
 	}()
-	r := bufio.NewReader(server)
-	for drop := range drops {
-		frame, _, err := readFrame(r)
-		if err != nil || drop {
-			break
-		}
-		if _, err := client.Write(frame); err != nil {
+	r := bufio.NewReader(l.server)
+	for f := range fates {
+		if !p.reply(l, r, f) {
 			break
 		}
 	}
-	client.Close()
-	server.Close()
+	l.client.Close()
+	l.server.Close()
 	p.mu.Lock()
-	delete(p.conns, client)
-	delete(p.conns, server)
+	delete(p.links, l)
 	p.mu.Unlock()
-	for range drops { // let the reader of commands end
+	for range fates { // let the reader of commands end
 	}
 }
 
-func (p *Proxy) chosen(words []string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.nth == 0 || !strings.HasPrefix(strings.ToLower(strings.Join(words, " ")), p.match) {
-		return false
+func (p *Proxy) commands(l *link, fates chan<- fate) {
+	for r := bufio.NewReader(l.client); ; {
+		frame, words, err := readFrame(r)
+		if err != nil {
+			return
+		}
+		if p.isSilent(l) {
+			continue
+		}
+		f := p.chosen(words)
+		if f.answer == "" {
+			if _, err := l.server.Write(frame); err != nil {
+				return
+			}
+		}
+		fates <- f
 	}
-	p.nth--
-	if p.nth == 0 {
-		p.dropped++
+}
+
+// reply passes a reply back, and reports whether the connection goes on.
+func (p *Proxy) reply(l *link, r *bufio.Reader, f fate) bool {
+	frame := []byte("-" + f.answer + "\r\n")
+	if f.answer == "" {
+		var err error
+		if frame, _, err = readFrame(r); err != nil || f.drop {
+			return false
+		}
+	}
+	if p.isSilent(l) {
 		return true
 	}
-	return false
+	p.mu.Lock()
+	lag := p.lag
+	p.mu.Unlock()
+	if lag > 0 {
+		<-time.After(lag)
+	}
+	_, err := l.client.Write(frame)
+	return err == nil
+}
+
+func (p *Proxy) isSilent(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return l.silent
+}
+
+func (p *Proxy) chosen(words []string) fate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	command := strings.ToLower(strings.Join(words, " "))
+	for match, text := range p.answers {
+		if strings.HasPrefix(command, match) {
+			p.calls[match]++
+			return fate{answer: text}
+		}
+	}
+	if p.nth == 0 || !strings.HasPrefix(command, p.match) {
+		return fate{}
+	}
+	p.nth--
+	if p.nth > 0 {
+		return fate{}
+	}
+	p.dropped++
+	p.nth = p.every
+	return fate{drop: true}
 }
 
 // readFrame reads one RESP2 value, its bytes and the first two bulk strings in it.

@@ -47,6 +47,17 @@ func Build(packages ...string) (clean func()) {
 	return func() { os.RemoveAll(dir) }
 }
 
+// BuildAs builds one more program into Bin, with build tags, under a name of its own.
+func BuildAs(name, tags, pkg string) {
+	build := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(Bin, name), pkg)
+	build.Dir = Root()
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build %s: %v\n%s", name, err, out)
+		os.Exit(1)
+	}
+}
+
 // Root is the folder of the module: tests run in their package's.
 func Root() string {
 	dir, err := os.Getwd()

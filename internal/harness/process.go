@@ -47,9 +47,16 @@ func (s *Site) Worker(args ...string) *Process {
 // Start starts a program. It is killed with the test.
 func (s *Site) Start(program string, args ...string) *Process {
 	s.Helper()
+	return s.StartWith(nil, program, args...)
+}
+
+// StartWith starts a program with further variables in its environment.
+func (s *Site) StartWith(env []string, program string, args ...string) *Process {
+	s.Helper()
 	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(lockedBuffer), Done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "TEST_RECORD="+s.RecordPath(),
 		"DATABASE_URL=", "DB_HOST=", "DB_NAME=", "DB_USER=")
+	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		s.Fatal(err)

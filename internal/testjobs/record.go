@@ -94,6 +94,9 @@ type flakyArgs struct {
 	Times int
 }
 
+// soon is when a flaky job runs again, but for the jitter of up to ten seconds.
+func soon(int, error) time.Duration { return time.Millisecond }
+
 // flaky fails the first Times times that the id comes, whoever runs it: a file of
 // its own counts.
 func flaky(_ context.Context, a flakyArgs) error {

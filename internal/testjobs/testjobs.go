@@ -36,13 +36,15 @@ func Register(m *worker.Mux, db Sleeper) {
 		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
 	}
 	worker.Handle(m, "Test::FailAfter", failAfter)
+	worker.Handle(m, "Test::Spin", spin, worker.Options{Timeout: time.Second})
+	worker.Handle(m, "Test::Fault", fault)
 	worker.Handle(m, "Test::Panic", func(_ context.Context, text string) error { panic(text) })
 	worker.Handle(m, "Test::Exit", func(_ context.Context, code int) error { os.Exit(code); return nil })
 	worker.Handle(m, "Test::Hang", func(context.Context, []json.RawMessage) error { select {} },
 		worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Record", func(ctx context.Context, _ []json.RawMessage) error { return record(ctx, "run") })
 	worker.Handle(m, "Test::Slow", slow)
-	worker.Handle(m, "Test::Flaky", flaky)
+	worker.Handle(m, "Test::Flaky", flaky, worker.Options{RetryDelay: soon})
 	worker.HandleIterable(m, "Test::Iter", iter)
 	worker.Handle(m, "Test::Ledger", ledger)
 	worker.Handle(m, "Test::Stamp", stamp)

@@ -1,0 +1,82 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/faultproxy"
+	"github.com/kyujobs/kyu/internal/harness"
+	"github.com/kyujobs/kyu/queue"
+)
+
+var fourQueues = []string{"default", "push", "mailers", "pull"}
+
+// polls is a configuration file with which a worker looks at the sets every so many
+// seconds.
+func polls(s *harness.Site, seconds float64) string {
+	s.Helper()
+	path := filepath.Join(s.Dir, fmt.Sprintf("poll-%v.yml", seconds))
+	if err := os.WriteFile(path, fmt.Appendf(nil, "poll_interval_average: %v\n", seconds), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return path
+}
+
+// member is a worker of a fleet, behind a proxy of its own.
+type member struct {
+	site    *harness.Site
+	proxy   *faultproxy.Proxy
+	args    []string
+	process *harness.Process
+}
+
+// newMember starts a worker behind a proxy.
+func newMember(s *harness.Site, args ...string) *member {
+	s.Helper()
+	m := &member{site: s, proxy: faultproxy.Start(s, s.Server.Addr), args: args}
+	m.start()
+	return m
+}
+
+func (m *member) start() {
+	m.site.Helper()
+	m.process = m.site.StartWith([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, filepath.Join(harness.Bin, "worker"),
+		append([]string{"--test-jobs", "--log-format", "plain"}, m.args...)...)
+}
+
+// kill kills the worker with kill -9 and starts another one.
+func (m *member) kill() {
+	m.site.Helper()
+	m.process.Kill()
+	m.start()
+}
+
+// stop stops the worker as a debugger does, for a while.
+func (m *member) stop(d time.Duration) {
+	m.process.Signal(syscall.SIGSTOP)
+	<-time.After(d)
+	m.process.Signal(syscall.SIGCONT)
+}
+
+// serves waits until a worker takes jobs.
+func serves(s *harness.Site, p *harness.Process) *harness.Process {
+	s.Helper()
+	s.Until(20*time.Second, "the worker takes jobs", func() bool { return p.Says("Serving") })
+	return p
+}
+
+// through opens a client of the queues behind a proxy.
+func through(t *testing.T, p *faultproxy.Proxy) *queue.Client {
+	t.Helper()
+	store, err := queue.Open(context.Background(), queue.Config{URL: "redis://" + p.Addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return queue.NewClient(store)
+}

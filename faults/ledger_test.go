@@ -1,0 +1,255 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/harness"
+	"github.com/kyujobs/kyu/queue"
+)
+
+func sortDurations(d []time.Duration) { slices.Sort(d) }
+
+// ledger is what is known of all jobs: which were meant to be pushed, which pushes
+// Redis has acknowledged, and, from the file that the jobs themselves write to, how
+// often each has started and ended. The file survives the SIGKILL of its writers.
+type ledger struct {
+	path string
+
+	mu     sync.Mutex
+	intent map[string]bool
+	acked  map[string]bool
+
+	file         *os.File
+	tail         []byte // a line that is not whole yet
+	starts, ends map[string]int
+}
+
+func newLedger(s *harness.Site) *ledger {
+	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{}, starts: map[string]int{}, ends: map[string]int{}}
+}
+
+// intend notes that a job is about to be pushed, and acknowledge that it was.
+func (l *ledger) intend(id string)      { l.mu.Lock(); l.intent[id] = true; l.mu.Unlock() }
+func (l *ledger) acknowledge(id string) { l.mu.Lock(); l.acked[id] = true; l.mu.Unlock() }
+
+// ackedSoFar is a copy of what is acknowledged and has not ended by what was read.
+func (l *ledger) open() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	open := map[string]bool{}
+	for id := range l.acked {
+		if l.ends[id] == 0 {
+			open[id] = true
+		}
+	}
+	return open
+}
+
+// read takes in what the jobs have written since.
+func (l *ledger) read(t testing.TB) {
+	t.Helper()
+	if l.file == nil {
+		f, err := os.Open(l.path)
+		if os.IsNotExist(err) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		l.file = f
+	}
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(l.file); err != nil {
+		t.Fatal(err)
+	}
+	text := append(l.tail, b.Bytes()...)
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	l.tail = slices.Clone(text[whole:])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(text[:whole]) {
+		what, id, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		if string(what) == "start" {
+			l.starts[string(id)]++
+		} else {
+			l.ends[string(id)]++
+		}
+	}
+}
+
+// ended is how many jobs have ended.
+func (l *ledger) ended(t testing.TB) int {
+	t.Helper()
+	l.read(t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ends)
+}
+
+// verdict is what the checker finds, in the words of Jepsen's total-queue: by the
+// law that what was pushed is queued, in flight, waiting in a set, dead or done, and
+// done at least once.
+type verdict struct {
+	Acked      int `json:"acked"`
+	Ended      int `json:"ended"`
+	Lost       int `json:"lost"`       // acknowledged, not ended, and nowhere in Redis
+	Unexpected int `json:"unexpected"` // ended, and never meant to be pushed
+	Recovered  int `json:"recovered"`  // ended though the push was not acknowledged
+	Duplicates int `json:"duplicates"` // ends beyond the first of each
+	Conflicts  int `json:"conflicts"`  // ended, and waiting or dead too
+	Stranded   int `json:"stranded"`   // in somebody's hands, and not running
+}
+
+// everything gives, in one moment, all payloads and where each is.
+const everything = `local out = {}
+local function add(where, list) for _, raw in ipairs(list) do out[#out + 1] = where; out[#out + 1] = raw end end
+for _, key in ipairs(redis.call('KEYS', 'queue:*')) do add('queue', redis.call('LRANGE', key, 0, -1)) end
+for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
+  if string.find(key, ':inflight:') then add('in flight', redis.call('HVALS', key)) else add('in flight', redis.call('LRANGE', key, 0, -1)) end
+end
+for _, key in ipairs({'retry', 'schedule', 'dead'}) do add(key, redis.call('ZRANGE', key, 0, -1)) end
+return out`
+
+// where says in which places the jobs are, by their ids: each must be in one.
+func where(t testing.TB, s *harness.Site) map[string][]string {
+	t.Helper()
+	flat, err := s.Raw.Eval(context.Background(), everything, nil).StringSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := map[string][]string{}
+	for i := 0; i+1 < len(flat); i += 2 {
+		id := idOf(flat[i+1])
+		places[id] = append(places[id], flat[i])
+	}
+	return places
+}
+
+// idOf is the id in the ledger of a payload: its jid.
+func idOf(raw string) string {
+	var j struct{ JID string }
+	if json.Unmarshal([]byte(raw), &j) != nil {
+		return raw
+	}
+	return j.JID
+}
+
+// conserve checks the law in the middle of a run: a job that was acknowledged
+// before the look, and has not ended after it, is in exactly one place.
+func (l *ledger) conserve(t *testing.T, s *harness.Site) {
+	t.Helper()
+	l.read(t)
+	before := l.open()
+	places := where(t, s)
+	l.read(t)
+	after := l.open()
+	for id := range before {
+		if after[id] && len(places[id]) == 0 {
+			t.Errorf("%s is nowhere in the middle of the run", id)
+		}
+	}
+	for id, in := range places {
+		if len(in) > 1 {
+			t.Errorf("%s is in %v at the same time", id, in)
+		}
+	}
+}
+
+// check gives the verdict at the end, and fails the test for what must not be.
+func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
+	t.Helper()
+	l.read(t)
+	places := where(t, s)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := verdict{Acked: len(l.acked), Ended: len(l.ends)}
+	for id := range l.acked {
+		if l.ends[id] == 0 && len(places[id]) == 0 {
+			v.Lost++
+			if v.Lost <= 10 {
+				t.Errorf("lost: %s, started %d times", id, l.starts[id])
+			}
+		}
+	}
+	for id, n := range l.ends {
+		v.Duplicates += n - 1
+		switch {
+		case !l.intent[id]:
+			v.Unexpected++
+			t.Errorf("unexpected: %s", id)
+		case !l.acked[id]:
+			v.Recovered++
+		}
+	}
+	for id, in := range places {
+		for _, place := range in {
+			switch {
+			case place == "in flight":
+				v.Stranded++
+				t.Errorf("stranded: %s", id)
+			case l.ends[id] > 0:
+				v.Conflicts++
+				t.Errorf("%s has ended, and is in %s too", id, place)
+			case len(in) > 1:
+				t.Errorf("%s is in %v at the same time", id, in)
+			}
+		}
+	}
+	if v.Acked == 0 {
+		t.Error("nothing was pushed: the test tests nothing")
+	}
+	return v
+}
+
+// push pushes a job that writes to the ledger, and insists: a push whose outcome is
+// unknown is repeated until it is known.
+func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args []any, o queue.Options) error {
+	if o.JID == "" {
+		o.JID = queue.NewJID()
+	}
+	o.Idempotent = true
+	l.intend(o.JID)
+	args = append([]any{l.path, o.JID}, args...)
+	wait := time.NewTicker(20 * time.Millisecond)
+	defer wait.Stop()
+	for {
+		_, err := c.Push(ctx, class, args, o)
+		if err == nil {
+			l.acknowledge(o.JID)
+			return nil
+		}
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return fmt.Errorf("push: %w", err)
+		}
+	}
+}
+
+// must pushes n jobs that take ms each; they must not fail, for they may not be
+// retried.
+func (l *ledger) must(t *testing.T, s *harness.Site, queueName string, n, ms int) {
+	t.Helper()
+	for range n {
+		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{ms}, queue.Options{Queue: queueName, Retry: queue.RetryMax(0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// drained waits until nothing is queued, in flight, to be retried or scheduled.
+func drained(s *harness.Site, limit time.Duration) {
+	s.Helper()
+	s.Until(limit, "everything has run", func() bool {
+		return s.Waiting()+s.InFlight()+s.Card("retry")+s.Card("schedule") == 0
+	})
+	s.Settled(limit)
+}
