@@ -25,6 +25,9 @@ import (
 // jobs are taken over.
 const bellTimeout = 5 * time.Second
 
+// replyWithin is how long Redis may take to answer anything else.
+const replyWithin = 3 * time.Second
+
 // Store is the Redis that holds the queues. It is safe for concurrent use.
 type Store struct {
 	rdb        *redis.Client // never repeats a command by itself: it could run twice
@@ -73,10 +76,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			return failpoint.Conn(conn, sent), err
 		}
 	}
+	all := &links{silence: replyWithin, open: map[*link]bool{}}
+	o.Dialer = all.dial(o.Dialer)
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.DialTimeout = 2 * time.Second
-	o.ReadTimeout, o.WriteTimeout = 3*time.Second, 3*time.Second
+	o.ReadTimeout, o.WriteTimeout = replyWithin, replyWithin
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -85,7 +90,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		o.PoolSize = c.PoolSize
 	}
 	b := *o
-	b.ReadTimeout = bellTimeout + 3*time.Second
+	b.ReadTimeout = bellTimeout + replyWithin
 	b.PoolSize = 1024 // a connection per bell, made when it is hung
 	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
 
@@ -95,6 +100,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.timestamps == "" {
 		s.timestamps = Mirror
 	}
+	s.rdb.AddHook(all)
+	s.bells.AddHook(all)
 	if err := s.meet(ctx); err != nil {
 		s.Close()
 		return nil, explain(err, s.addr)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -40,6 +41,12 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// With is the same server with further settings, for its next start.
+func (s *Server) With(args ...string) *Server {
+	s.args = append(s.args, args...)
+	return s
+}
+
 // Restart starts the server again after Kill, with what it had saved.
 func (s *Server) Restart() {
 	s.t.Helper()
@@ -54,7 +61,10 @@ func (s *Server) Restart() {
 		s.t.Fatalf("redis-server does not start: %v: is it installed? (make deps)", err)
 	}
 	c := s.Client()
-	testwait.Until(s.t, 10*time.Second, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
+	testwait.Until(s.t, 10*time.Second, "redis-server answers", func() bool {
+		err := c.Ping(context.Background()).Err()
+		return err == nil || redis.HasErrorPrefix(err, "LOADING")
+	})
 }
 
 // Kill ends the server as kill -9 does.
@@ -65,6 +75,9 @@ func (s *Server) Kill() {
 		s.cmd = nil
 	}
 }
+
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.args[slices.Index(s.args, "--dir")+1] }
 
 // PID is the server's process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
