@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if *seed == 0 {
 		*seed = time.Now().UnixNano() % 1_000_000
 	}
-	flag.Set("test.parallel", "12") // those that may run beside others mostly wait
+	flag.Set("test.parallel", "16") // those that may run beside others mostly wait
 	clean := harness.Build("./cmd/worker", "./cmd/workerctl")
 	harness.BuildAs("worker-failpoints", "failpoints", "./cmd/worker")
 	code := m.Run()

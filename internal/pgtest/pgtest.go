@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,6 +96,24 @@ pool_mode = transaction
 // as "default_pool_size = 5"; the mode is transaction unless they say otherwise.
 func (c *Cluster) Pooler(settings ...string) (url, admin string) {
 	c.t.Helper()
+	p := c.StartPooler(settings...)
+	return p.URL, p.Admin
+}
+
+// Bouncer is a PgBouncer of a test's own.
+type Bouncer struct {
+	URL, Admin string
+
+	t    testing.TB
+	path string
+	file string
+	as   *syscall.SysProcAttr
+	cmd  *exec.Cmd
+}
+
+// StartPooler starts a PgBouncer that the test can kill.
+func (c *Cluster) StartPooler(settings ...string) *Bouncer {
+	c.t.Helper()
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		path = "/usr/sbin/pgbouncer" // not in everybody's PATH
@@ -113,13 +132,26 @@ func (c *Cluster) Pooler(settings ...string) (url, admin string) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
-	cmd := exec.Command(path, "-q", file)
-	cmd.SysProcAttr = as
-	if err := cmd.Start(); err != nil {
-		c.t.Fatalf("pgbouncer does not start: %v: is it installed? (make deps)", err)
-	}
-	c.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	base := fmt.Sprintf("postgres://kyu@127.0.0.1:%d/", port)
-	testwait.Until(c.t, 10*time.Second, "PgBouncer answers", func() bool { return pgserver.Answers(base + "postgres") })
-	return base + "postgres", base + "pgbouncer"
+	b := &Bouncer{URL: base + "postgres", Admin: base + "pgbouncer", t: c.t, path: path, file: file, as: as}
+	b.Restart()
+	c.t.Cleanup(b.Kill)
+	return b
+}
+
+// Restart starts it again after Kill.
+func (b *Bouncer) Restart() {
+	b.t.Helper()
+	b.cmd = exec.Command(b.path, "-q", b.file)
+	b.cmd.SysProcAttr = b.as
+	if err := b.cmd.Start(); err != nil {
+		b.t.Fatalf("pgbouncer does not start: %v: is it installed? (make deps)", err)
+	}
+	testwait.Until(b.t, 10*time.Second, "PgBouncer answers", func() bool { return pgserver.Answers(b.URL) })
+}
+
+// Kill ends it as kill -9 does.
+func (b *Bouncer) Kill() {
+	b.cmd.Process.Kill()
+	b.cmd.Wait()
 }

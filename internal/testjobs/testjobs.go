@@ -49,6 +49,14 @@ func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::Ledger", ledger)
 	worker.Handle(m, "Test::Stamp", stamp)
 	worker.Handle(m, "Test::Work", work)
+	worker.Handle(m, "Test::DBLedger", func(ctx context.Context, a dbLedgerArgs) error {
+		for range a.Queries {
+			if err := db.Sleep(ctx, 0); err != nil {
+				return err
+			}
+		}
+		return appendLine(a.Path, "end "+a.ID)
+	}, worker.Options{RetryDelay: soon})
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
 		return db.Sleep(ctx, a.duration())
 	})
@@ -149,6 +157,12 @@ func work(ctx context.Context, a workArgs) error {
 		return err
 	}
 	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Pushed, " ", start, " ", time.Now().UnixMicro()))
+}
+
+type dbLedgerArgs struct {
+	Path    string
+	ID      string
+	Queries int
 }
 
 type ledgerArgs struct {
