@@ -36,6 +36,13 @@ func (s *systemd) every() time.Duration {
 	return statusEvery
 }
 
+// patience is how long a loop may take for a turn: half of what the watchdog allows,
+// so that it barks in time, but two seconds if it allows that much, for a healthy
+// loop turns over every second.
+func (s *systemd) patience() time.Duration {
+	return max(s.watchdog/2, min(s.watchdog, 2*time.Second))
+}
+
 // report sends READY once, when a beat and a look at the queues have worked, and
 // from then on the status; it reports whether that is so. It feeds the watchdog
 // only while the loops turn over.
@@ -49,7 +56,7 @@ func (s *systemd) report(r *worker.Runner) bool {
 		s.ready = true
 		states = append(states, "READY=1")
 	}
-	if s.watchdog > 0 && time.Since(r.Turned()) < s.watchdog {
+	if s.watchdog > 0 && time.Since(r.Turned()) < s.patience() {
 		states = append(states, "WATCHDOG=1")
 	}
 	if err := s.Send(states...); err != nil {

@@ -103,9 +103,18 @@ func (f *fetcher) anyUp() bool {
 // unhang asks Redis to wake the bells that are up and chosen. They come down
 // through rings.
 func (f *fetcher) unhang(ctx context.Context, chosen func(*bell) bool) {
+	var up []*bell
 	for _, b := range f.bells {
 		if b.up && chosen(b) {
-			b.ring.Unhang(ctx) // one that it missed is asked again, or times out
+			up = append(up, b)
 		}
+	}
+	if len(up) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, unhangWithin) // a Redis that hangs must not hold the loop up
+	defer cancel()
+	for _, b := range up {
+		b.ring.Unhang(ctx) // one that it missed is asked again, or times out
 	}
 }

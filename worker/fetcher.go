@@ -34,12 +34,14 @@ const (
 	// unhangAfter is how long all threads are busy before bells are taken down:
 	// shorter, and short jobs would have them hung and unhung for nothing.
 	unhangAfter = 20 * time.Millisecond
+	// unhangWithin is how long Redis may take to take the bells down.
+	unhangWithin = time.Second
 	// pollEvery is how often a sleeping fetcher looks for jobs where it cannot
 	// hang bells, and pollFor how long before it tries them again.
 	pollEvery = 100 * time.Millisecond
 	pollFor   = 5 * time.Second
 	// finishWithin is how long a stop waits for Redis to take the bells down.
-	finishWithin = 2 * time.Second
+	finishWithin = time.Second
 	// turnEvery is how often the loop turns over when nothing happens, to show
 	// that it lives: a watchdog of a second must not bark.
 	turnEvery = time.Second / 2
