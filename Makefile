@@ -1,9 +1,11 @@
 # The two commands are `make demo` and `make test`; `make help` lists the others.
 VERSION ?= 0.1.0-dev
 LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
-FUZZTIME ?= 20s
+FUZZTIME ?= 5m
+SEED    ?= 0
+RUN     ?= .
 
-.PHONY: help build demo test check fuzz bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz faults soak scorecard stress bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -43,6 +45,20 @@ starvation: deps bin/loadtest ## one process against several, when a queue is ov
 
 bench-deadhosts: deps ## deliveries when one in twenty goes to a host that never answers
 	@go test ./acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m
+
+faults: deps ## the long run of the ledger: a million jobs, a thousand kills, 500 network faults (twenty minutes)
+	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 60m -args -size full -seed $(SEED) -out bin/faults
+
+soak: deps ## the same for hours: ten million jobs, five thousand faults
+	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 12h -args -size soak -seed $(SEED) -out bin/faults
+
+scorecard: deps ## every row of docs/reliability.md as often as it asks; RUN=pattern for some (an hour)
+	@go test ./faults -run '$(RUN)' -skip TestNothingIsLost -count=1 -v -timeout 3h -args -size full -seed $(SEED) -out bin/faults
+	@go test ./faults/model -run Order -count=1 -v -timeout 30m -args -states 25000000
+	@go test ./queue -run 'Linear|AnySequence' -count=1 -v -timeout 30m -args -history 1000000 -rapid.checks 1000
+
+stress: deps ## the core packages twenty times, shuffled, with the race detector
+	@go test -race -count=20 -shuffle=on -timeout 2h ./queue ./worker ./faults/model
 
 deb: build ## bin/kyu_VERSION_ARCH.deb: the programs and their units
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \

@@ -25,7 +25,7 @@ var allowed = map[string]string{
 	"internal/guard":     "", "internal/httpsig": "",
 	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "",
 	"internal/harness": "internal/redistest internal/testwait queue",
-	"internal":         "", "acceptance": "", "interop": "", "faults": "",
+	"internal":         "", "acceptance": "", "interop": "", "faults": "", "faults/model": "",
 }
 
 func TestImportsPointOneWay(t *testing.T) {

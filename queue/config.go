@@ -85,7 +85,7 @@ func fromEnv(r *env.Reader, name, prefix string) Config {
 		v, source := r.Get(keys...)
 		if source != "" {
 			shown := v
-			if strings.HasSuffix(field, "PASSWORD") || strings.HasPrefix(field, "TLS_") {
+			if strings.HasSuffix(field, "PASSWORD") {
 				shown = env.Mask(v)
 			}
 			r.Note(name+" "+field, shown, source)
@@ -105,7 +105,7 @@ func fromEnv(r *env.Reader, name, prefix string) Config {
 	}
 	c.Username, c.Password = part("USER"), part("PASSWORD")
 	c.setSentinels(r, part)
-	c.setTLS(r, part)
+	c.setTLS(r, prefix)
 	if _, err := c.options(); err != nil {
 		r.Problem("%w", err)
 	}
@@ -181,8 +181,15 @@ func (c *Config) setSentinels(r *env.Reader, part func(string) string) {
 
 // setTLS reads a certificate authority and a client certificate, as PEM texts; the
 // variable with _FILE names a file instead.
-func (c *Config) setTLS(r *env.Reader, part func(string) string) {
-	ca, cert, key := part("TLS_CA"), part("TLS_CERT"), part("TLS_KEY")
+func (c *Config) setTLS(r *env.Reader, prefix string) {
+	pem := func(field string) string { // beside a URL too, which cannot say it
+		v, source := r.Get(prefix+"REDIS_TLS_"+field, "REDIS_TLS_"+field)
+		if source != "" {
+			r.Note("redis TLS "+field, env.Mask(v), source)
+		}
+		return v
+	}
+	ca, cert, key := pem("CA"), pem("CERT"), pem("KEY")
 	if ca == "" && cert == "" && key == "" {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -51,15 +52,33 @@ func (js *JobSet) Size(ctx context.Context) (int64, error) {
 // Page reads up to count entries from the offset-th on: of the dead set the last
 // to die first, else the next to be due first.
 func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error) {
+	first, last, some := window(offset, count)
+	if !some {
+		return nil, nil
+	}
 	read := js.store.rdb.ZRangeWithScores
 	if js.name == keyDead {
 		read = js.store.rdb.ZRevRangeWithScores
 	}
-	members, err := read(ctx, js.key(), offset, offset+count-1).Result()
+	members, err := read(ctx, js.key(), first, last).Result()
 	if err != nil {
 		return nil, js.wrap(err)
 	}
 	return entries(members), nil
+}
+
+// window is a page as Redis counts: both ends, from 0. some is false if there is
+// nothing in it. To Redis a negative end counts from the last, so it must not come to
+// that.
+func window(offset, count int64) (first, last int64, some bool) {
+	offset = max(offset, 0)
+	if count <= 0 {
+		return 0, 0, false
+	}
+	if last = offset + count - 1; last < offset {
+		last = math.MaxInt64
+	}
+	return offset, last, true
 }
 
 func entries(members []redis.Z) []Entry {

@@ -142,10 +142,11 @@ func latency(raw string, now time.Time) float64 {
 // QueuePage reads up to count payloads of a queue, the next to run first, from
 // the offset-th on.
 func (s *Store) QueuePage(ctx context.Context, name string, offset, count int64) ([]string, error) {
-	if count < 1 || offset < 0 {
+	first, last, some := window(offset, count)
+	if !some {
 		return nil, nil
 	}
-	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -offset-count, -offset-1).Result()
+	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -last-1, -first-1).Result() // the next to run is on the right
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}

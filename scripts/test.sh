@@ -17,7 +17,7 @@ if [ $status -ne 0 ]; then
 fi
 # The benchmarks once, so that they do not rot.
 go test ./queue -run '^$' -bench . -benchtime 1x >/dev/null || { echo "FAIL: benchmarks of queue"; status=1; }
-scripts/fuzz.sh "${FUZZTIME:-10s}" || status=1
+scripts/fuzz.sh "${FUZZTIME:-30s}" || status=1
 count() { grep -cE "^\s*--- $1" "$log"; }
 echo "$((SECONDS - start)) s"
 echo "$(count PASS) passed, $(($(count FAIL) + (status != 0 && $(count FAIL) == 0))) failed, $(count SKIP) skipped"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -192,7 +193,8 @@ func (c *ctl) deleteFromQueue(ctx context.Context, name string, jids []string) e
 	return nil
 }
 
-func (c *ctl) offset() int64 { return int64(max(c.page, 1)-1) * pageSize }
+// offset is where the page begins that was asked for.
+func (c *ctl) offset() int64 { return min(int64(max(c.page, 1)-1), math.MaxInt64/pageSize) * pageSize }
 
 func (c *ctl) done(err error, what string) error {
 	if err == nil {

@@ -140,11 +140,16 @@ func Mask(secret string) string {
 	return "***"
 }
 
-// MaskURL hides the password in a URL, and in its query.
+// MaskURL hides the password in a URL, and in its query; and all of what is no URL,
+// unless it is a plain name.
 func MaskURL(raw string) string {
+	if !strings.ContainsAny(raw, ":@?=") {
+		return raw
+	}
 	u, err := url.Parse(raw)
-	if err != nil {
-		return "***" // unreadable, so it could hold anything
+	if err != nil || u.Scheme == "" || u.Fragment != "" || !strings.HasPrefix(strings.ToLower(raw), u.Scheme+"://") ||
+		(strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[")) {
+		return "***" // no URL as one means it, so a password could be anywhere
 	}
 	if _, has := u.User.Password(); has {
 		u.User = url.UserPassword(u.User.Username(), "***")

@@ -1,0 +1,328 @@
+package queue_test
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"pgregory.net/rapid"
+)
+
+// world is what must be in Redis: the same commands done to slices in memory. Jobs
+// are known by their jids.
+type world struct {
+	*fixture
+	t *rapid.T
+
+	lists  map[string][]string // next to run last, as in Redis
+	sets   map[string][]string // retry, schedule and dead
+	owners []*keeper
+	ended  map[string]bool
+	pushed int
+}
+
+// keeper is an owner, and what it has in its hands, oldest first.
+type keeper struct {
+	*queue.Owner
+	held []*queue.Delivery
+	gone bool // it has left
+}
+
+var abc = []string{"a", "b", "c"}
+
+// Any sequence of commands leaves in Redis what it leaves in the model, in the same
+// order; and a fetch takes nothing from a queue while one before it holds a job.
+func TestAnySequenceOfCommandsKeepsEveryJobInOnePlace(t *testing.T) {
+	f := newFixture(t)
+	rounds := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		f.raw.FlushAll(t.Context())
+		rounds++
+		w := &world{fixture: f, t: rt, lists: map[string][]string{}, sets: map[string][]string{}, ended: map[string]bool{}}
+		for range 3 {
+			w.join(rounds)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"push":     w.push,
+			"schedule": w.schedule,
+			"fetch":    w.fetch,
+			"ring":     w.ring,
+			"settle":   w.settleOne,
+			"promote":  w.promote,
+			"die":      w.die,
+			"forget":   w.forget,
+			"":         w.compare,
+		})
+	})
+}
+
+func (w *world) join(round int) {
+	o := w.store.Owner(fmt.Sprintf("h:%d:%d", round, len(w.owners)))
+	if err := o.Register(w.Context(), queue.Host{Name: "h", PID: 1}, abc, time.Hour); err != nil {
+		w.t.Fatal(err)
+	}
+	w.owners = append(w.owners, &keeper{Owner: o})
+}
+
+func (w *world) push(t *rapid.T) {
+	q := rapid.SampledFrom(abc).Draw(t, "queue")
+	n := rapid.IntRange(1, 4).Draw(t, "n")
+	for range n {
+		w.pushed++
+		jid := fmt.Sprint("j", w.pushed)
+		if _, err := w.client.Push(w.Context(), "Job", []any{n}, queue.Options{Queue: q, JID: jid}); err != nil {
+			t.Fatal(err)
+		}
+		w.lists[q] = append([]string{jid}, w.lists[q]...)
+	}
+}
+
+func (w *world) schedule(t *rapid.T) {
+	w.pushed++
+	jid := fmt.Sprint("j", w.pushed)
+	q := rapid.SampledFrom(abc).Draw(t, "queue")
+	if _, err := w.client.Push(w.Context(), "Job", nil, queue.Options{Queue: q, JID: jid, At: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	w.sets["schedule"] = append(w.sets["schedule"], jid)
+}
+
+// one draws an owner that has not left, or nil.
+func (w *world) one(t *rapid.T, holding bool) *keeper {
+	var can []*keeper
+	for _, k := range w.owners {
+		if !k.gone && (!holding || len(k.held) > 0) {
+			can = append(can, k)
+		}
+	}
+	if len(can) == 0 {
+		return nil
+	}
+	return can[rapid.IntRange(0, len(can)-1).Draw(t, "owner")]
+}
+
+func (w *world) fetch(t *rapid.T) {
+	k := w.one(t, false)
+	if k == nil {
+		return
+	}
+	order := rapid.Permutation(abc).Draw(t, "order")
+	want := rapid.IntRange(1, 5).Draw(t, "want")
+	var acks []*queue.Delivery // some of what it holds has ended
+	for _, d := range slices.Clone(k.held) {
+		if !d.Landed() && rapid.Bool().Draw(t, "ends") {
+			acks = append(acks, d)
+			w.drop(k, d)
+			w.ended[jidOf(d.Raw)] = true
+		}
+	}
+	jobs, stale, err := k.Fetch(w.Context(), order, want, nil, acks)
+	if err != nil || stale != 0 {
+		t.Fatalf("fetch: %v, %d stale", err, stale)
+	}
+	var expect []string
+	for _, q := range order { // nothing from a queue while one before it holds a job
+		for len(w.lists[q]) > 0 && len(expect) < want {
+			expect = append(expect, w.next(q))
+		}
+	}
+	var got []string
+	for _, d := range jobs {
+		got = append(got, jidOf(d.Raw))
+	}
+	if !slices.Equal(got, expect) {
+		t.Fatalf("fetched %v in the order of %v, want %v", got, order, expect)
+	}
+	k.held = append(k.held, jobs...)
+}
+
+// next takes the job of a queue that is next to run.
+func (w *world) next(q string) string {
+	n := len(w.lists[q]) - 1
+	jid := w.lists[q][n]
+	w.lists[q] = w.lists[q][:n]
+	return jid
+}
+
+func (w *world) drop(k *keeper, d *queue.Delivery) {
+	k.held = slices.DeleteFunc(k.held, func(x *queue.Delivery) bool { return x == d })
+}
+
+func (w *world) ring(t *rapid.T) {
+	k := w.one(t, false)
+	q := rapid.SampledFrom(abc).Draw(t, "queue")
+	if k == nil || len(w.lists[q]) == 0 {
+		return
+	}
+	bell := k.Bell(q)
+	defer bell.Close()
+	d, err := bell.Ring(w.Context())
+	if err != nil || d == nil {
+		t.Fatalf("rang: %v, %v", d, err)
+	}
+	if got, want := jidOf(d.Raw), w.next(q); got != want {
+		t.Fatalf("the bell brought %s, want %s", got, want)
+	}
+	k.held = append(k.held, d)
+}
+
+func (w *world) settleOne(t *rapid.T) {
+	k := w.one(t, true)
+	if k == nil {
+		return
+	}
+	d := k.held[rapid.IntRange(0, len(k.held)-1).Draw(t, "job")]
+	jid := jidOf(d.Raw)
+	action := rapid.SampledFrom([]queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue, queue.Forward}).Draw(t, "action")
+	x := queue.Settlement{Delivery: d, Action: action, Payload: d.Raw, At: time.Now().Add(-time.Minute), To: "c"}
+	for try := range 2 { // the second time nothing must happen
+		stale, err := w.store.Settle(w.Context(), []queue.Settlement{x})
+		if err != nil || stale[0] != (try == 1) {
+			t.Fatalf("settle %s, %d: stale %v, %v", action, try, stale, err)
+		}
+	}
+	w.drop(k, d)
+	switch action {
+	case queue.Done:
+		w.ended[jid] = true
+	case queue.Requeue:
+		w.lists[d.Queue] = append(w.lists[d.Queue], jid)
+	case queue.Forward:
+		w.lists["c"] = append([]string{jid}, w.lists["c"]...)
+	default:
+		w.sets[string(action)] = append(w.sets[string(action)], jid)
+	}
+}
+
+// promote moves all that is due; what was scheduled an hour ahead is due then.
+func (w *world) promote(t *rapid.T) {
+	set := rapid.SampledFrom(queue.DueSets).Draw(t, "set")
+	members := w.raw.ZRange(w.Context(), set, 0, -1).Val() // in the order in which they are due
+	moved, _, err := w.store.Promote(w.Context(), set, time.Now().Add(2*time.Hour), 1000)
+	if err != nil || moved != len(w.sets[set]) {
+		t.Fatalf("promoted %d of %d, %v", moved, len(w.sets[set]), err)
+	}
+	for _, raw := range members {
+		j, err := queue.ParseJob(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.lists[j.Queue] = append([]string{j.JID}, w.lists[j.Queue]...)
+	}
+	delete(w.sets, set)
+}
+
+// die lets an owner leave with all that it holds, and another one take that back.
+func (w *world) die(t *rapid.T) {
+	k := w.one(t, false)
+	if k == nil {
+		return
+	}
+	if err := k.Leave(w.Context(), queue.Host{}, abc); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := k.Fetch(w.Context(), abc, 1, nil, nil); err != queue.ErrLeaseLost {
+		t.Fatalf("who has left fetched: %v", err)
+	}
+	for _, q := range abc {
+		want := w.reclaimed(k, q)
+		got, more, err := w.store.Reclaim(w.Context(), k.Identity, q, queue.Poison{}, 1000)
+		if err != nil || more || got.Requeued != len(want) {
+			t.Fatalf("reclaimed %+v of %v, %v", got, want, err)
+		}
+		w.lists[q] = append(w.lists[q], want...)
+	}
+	k.gone, k.held = true, nil
+	w.join(1_000_000 + w.pushed)
+}
+
+// reclaimed is what comes back of a dead owner to a queue: the oldest delivery is next
+// to run, but for landed ones, which go before.
+func (w *world) reclaimed(k *keeper, q string) []string {
+	var fetched, landed []*queue.Delivery
+	for _, d := range k.held {
+		switch {
+		case d.Queue != q:
+		case d.Landed():
+			landed = append(landed, d)
+		default:
+			fetched = append(fetched, d)
+		}
+	}
+	slices.SortFunc(fetched, queue.NewestFirst)
+	slices.Reverse(landed) // BLMOVE puts the newest on the left
+	var jids []string
+	for _, d := range append(fetched, landed...) {
+		jids = append(jids, jidOf(d.Raw))
+	}
+	return jids
+}
+
+// forget lets an owner lose the memory of some deliveries, as if their replies had been
+// lost, and audit.
+func (w *world) forget(t *rapid.T) {
+	k := w.one(t, true)
+	if k == nil {
+		return
+	}
+	d := k.held[rapid.IntRange(0, len(k.held)-1).Draw(t, "job")]
+	w.drop(k, d)
+	lost, err := k.Audit(w.Context(), abc, k.held)
+	if err != nil || len(lost) != 1 || lost[0].Raw != d.Raw {
+		t.Fatalf("the audit finds %v, want %s, %v", lost, d.Raw, err)
+	}
+	k.held = append(k.held, lost[0])
+	slices.SortStableFunc(k.held, func(a, b *queue.Delivery) int { return queue.NewestFirst(b, a) })
+}
+
+func jidOf(raw string) string {
+	j, err := queue.ParseJob(raw)
+	if err != nil {
+		return raw
+	}
+	return j.JID
+}
+
+// compare holds Redis against the model, all of it, in order.
+func (w *world) compare(t *rapid.T) {
+	for _, q := range abc {
+		var got []string
+		for _, raw := range w.raw.LRange(w.Context(), "queue:"+q, 0, -1).Val() {
+			got = append(got, jidOf(raw))
+		}
+		if !slices.Equal(got, w.lists[q]) {
+			t.Fatalf("queue %s holds %v, want %v", q, got, w.lists[q])
+		}
+	}
+	for _, set := range []string{"retry", "schedule", "dead"} {
+		w.same(t, set, w.raw.ZRange(w.Context(), set, 0, -1).Val(), w.sets[set])
+	}
+	for _, k := range w.owners {
+		var got, want []string
+		for _, q := range abc {
+			got = append(got, w.raw.HVals(w.Context(), "kyu:{queue:"+q+"}:inflight:"+k.Identity).Val()...)
+			got = append(got, w.raw.LRange(w.Context(), "kyu:{queue:"+q+"}:landing:"+k.Identity, 0, -1).Val()...)
+		}
+		for _, d := range k.held {
+			want = append(want, jidOf(d.Raw))
+		}
+		w.same(t, k.Identity, got, want)
+	}
+}
+
+func (w *world) same(t *rapid.T, where string, raws, want []string) {
+	var got []string
+	for _, raw := range raws {
+		got = append(got, jidOf(raw))
+	}
+	sort.Strings(got)
+	want = slices.Clone(want)
+	sort.Strings(want)
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Fatalf("%s holds %v, want %v", where, got, want)
+	}
+}
