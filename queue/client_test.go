@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/faultproxy"
+	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -203,5 +204,17 @@ func TestOpenSaysWhatToDoAboutAWrongAddressOrPassword(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "bad") {
 			t.Errorf("the password is in the error: %v", err)
 		}
+	}
+}
+
+func TestAConnectionThatTheServerHasClosedIsNotUsed(t *testing.T) {
+	s := redistest.Start(t)
+	c := queue.NewClient(s.Store())
+	for range 3 {
+		if _, err := c.Push(t.Context(), "Job", nil, queue.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		s.Kill()
+		s.Restart()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,8 +41,20 @@ func (l *links) dial(d dialer) dialer {
 		l.mu.Lock()
 		l.open[made] = true
 		l.mu.Unlock()
+		if _, ok := c.(syscall.Conn); ok {
+			return openLink{made}, nil
+		}
 		return made, nil
 	}
+}
+
+// openLink is a link whose socket go-redis can look at, to see before it uses the
+// connection whether the other side has closed it.
+type openLink struct{ *link }
+
+// SyscallConn gives that socket.
+func (c openLink) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
 // cut closes what has been silent.

@@ -269,14 +269,14 @@ func (w *world) forget(t *rapid.T) {
 	if k == nil {
 		return
 	}
-	d := k.held[rapid.IntRange(0, len(k.held)-1).Draw(t, "job")]
+	at := rapid.IntRange(0, len(k.held)-1).Draw(t, "job")
+	d := k.held[at]
 	w.drop(k, d)
 	lost, err := k.Audit(w.Context(), abc, k.held)
 	if err != nil || len(lost) != 1 || lost[0].Raw != d.Raw {
 		t.Fatalf("the audit finds %v, want %s, %v", lost, d.Raw, err)
 	}
-	k.held = append(k.held, lost[0])
-	slices.SortStableFunc(k.held, func(a, b *queue.Delivery) int { return queue.NewestFirst(b, a) })
+	k.held = slices.Insert(k.held, at, lost[0])
 }
 
 func jidOf(raw string) string {

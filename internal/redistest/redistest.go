@@ -1,4 +1,6 @@
-// Package redistest starts real Redis servers for tests, on private ports.
+// Package redistest starts real Redis servers for tests, on private ports. What the
+// tests run works as the user whom docs/redis.md recommends, with its few rights; what a
+// test does itself, by Client, as one who may do all.
 package redistest
 
 import (
@@ -8,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,11 +24,12 @@ import (
 
 // Server is a redis-server of a test's own.
 type Server struct {
-	Addr string // host:port
-	URL  string
-	t    testing.TB
-	args []string
-	cmd  *exec.Cmd
+	Addr  string // host:port
+	URL   string // with the user of docs/redis.md
+	Admin string // with the rights to do all
+	t     testing.TB
+	args  []string
+	cmd   *exec.Cmd
 }
 
 // Start starts a server with an empty database; args are further settings, such
@@ -33,12 +38,33 @@ func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	port := FreePort(t)
 	s := &Server{Addr: "127.0.0.1:" + strconv.Itoa(port), t: t}
-	s.URL = "redis://" + s.Addr + "/0"
+	s.URL, s.Admin = "redis://kyu:secret@"+s.Addr+"/0", "redis://"+s.Addr+"/0"
 	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
 		"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	if !slices.Contains(args, "--user") {
+		s.args = append(s.args, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "kyu")
+		s.args = append(s.args, Rule(t)...)
+	}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
+}
+
+// Rule is the rule that docs/redis.md gives for a worker's user, with the password
+// "secret".
+func Rule(t testing.TB) []string {
+	t.Helper()
+	_, self, _, _ := runtime.Caller(0)
+	page, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../docs/redis.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rule, found := strings.Cut(string(page), "    ACL SETUSER kyu ")
+	if !found {
+		t.Fatal("no rule in docs/redis.md")
+	}
+	rule, _, _ = strings.Cut(rule, "\n")
+	return strings.Fields(strings.Replace(rule, ">PASSWORD", ">secret", 1))
 }
 
 // With is the same server with further settings, for its next start.
@@ -49,6 +75,15 @@ func (s *Server) With(args ...string) *Server {
 
 // Restart starts the server again after Kill, with what it had saved.
 func (s *Server) Restart() {
+	s.t.Helper()
+	s.Launch()
+	c := s.Client()
+	testwait.Until(s.t, time.Minute, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
+}
+
+// Launch starts the server again and waits only until it says something: it may
+// still be loading.
+func (s *Server) Launch() {
 	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.t.TempDir(), "redis.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -61,7 +96,7 @@ func (s *Server) Restart() {
 		s.t.Fatalf("redis-server does not start: %v: is it installed? (make deps)", err)
 	}
 	c := s.Client()
-	testwait.Until(s.t, 10*time.Second, "redis-server answers", func() bool {
+	testwait.Until(s.t, 10*time.Second, "redis-server says something", func() bool {
 		err := c.Ping(context.Background()).Err()
 		return err == nil || redis.HasErrorPrefix(err, "LOADING")
 	})
