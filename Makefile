@@ -5,7 +5,7 @@ FUZZTIME ?= 5m
 SEED    ?= 0
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz faults soak scorecard stress bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,9 @@ scorecard: deps ## every row of docs/reliability.md as often as it asks; RUN=pat
 
 stress: deps ## the core packages twenty times, shuffled, with the race detector
 	@go test -race -count=20 -shuffle=on -timeout 2h ./queue ./worker ./faults/model
+
+supply: ## what a release carries: byte-identical builds, SBOM, gosec, govulncheck
+	@scripts/supply.sh
 
 deb: build ## bin/kyu_VERSION_ARCH.deb: the programs and their units
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \
