@@ -277,67 +277,75 @@ func (s *site) backlog(ctx context.Context, o options) error {
 	return nil
 }
 
-const (
-	killedJobs = 600
-	killedWait = 2 * time.Minute
-)
+// ordeal is how often a worker is killed with kill -9, and under what load.
+type ordeal struct {
+	kills, jobs, ms int
+	wait            time.Duration // for the last job, from the last kill on
+}
 
-// killed kills a worker with kill -9 in the middle of its jobs, starts another, and
-// counts.
+var ordeals = []ordeal{{1, 600, 100, 2 * time.Minute}, {20, 6000, 50, 5 * time.Minute}}
+
+// killed kills workers with kill -9 in the middle of their jobs, starts another each
+// time, and counts by the ledger that the jobs write.
 func (s *site) killed(ctx context.Context, o options) error {
-	fmt.Printf("kill -9 of a worker with 15 jobs in its hands (%d of 100 ms), another started at once\n", killedJobs)
-	w := columns("\tnever ended\tended twice\tall ended after\tin a crash a running job, by its documentation")
-	for _, c := range workers(o) {
-		lost, twice, took, err := s.kill(ctx, c)
-		if err != nil {
-			return fmt.Errorf("kill -9, %s: %w", c.name, err)
+	for _, x := range ordeals {
+		fmt.Printf("kill -9 of a worker with 15 jobs in its hands, %d times, another started at once; %d jobs of %d ms\n", x.kills, x.jobs, x.ms)
+		w := columns("\tnever ended\tended twice\tall ended after\tin a crash a running job, by its documentation")
+		for _, c := range workers(o) {
+			lost, twice, took, err := s.kill(ctx, c, x)
+			if err != nil {
+				return fmt.Errorf("kill -9, %s: %w", c.name, err)
+			}
+			after := took.Round(100 * time.Millisecond).String()
+			if lost > 0 {
+				after = fmt.Sprintf("not within %v", x.wait)
+			}
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", c.name, lost, twice, after, c.promise)
 		}
-		after := took.Round(100 * time.Millisecond).String()
-		if lost > 0 {
-			after = fmt.Sprintf("not within %v", killedWait)
-		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", c.name, lost, twice, after, c.promise)
+		w.Flush()
+		fmt.Println()
 	}
-	w.Flush()
-	fmt.Println()
 	return nil
 }
 
-func (s *site) kill(ctx context.Context, c contender) (lost, twice int, took time.Duration, err error) {
+func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int, took time.Duration, err error) {
 	if err := c.system.fill(ctx, s, 0, 0, 0); err != nil {
 		return 0, 0, 0, err
 	}
-	path := filepath.Join(s.dir, "killed-"+c.name)
+	path := filepath.Join(s.dir, fmt.Sprint("killed-", x.kills, "-", c.name))
 	if p, ok := program(c.system); ok {
-		_, err = s.peer(ctx, p, c.name, "ledger", killedJobs, path, 100)
+		_, err = s.peer(ctx, p, c.name, "ledger", x.jobs, path, x.ms)
 	} else {
-		args := make([][]any, killedJobs)
+		args := make([][]any, x.jobs)
 		for i := range args {
-			args[i] = []any{path, strconv.Itoa(i), 100}
+			args[i] = []any{path, strconv.Itoa(i), x.ms}
 		}
 		_, err = queue.NewClient(s.store).PushBulk(ctx, "Test::Ledger", args, queue.Options{})
 	}
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	first, err := c.start(s, 15, false)
+	now, err := c.start(s, 15, false)
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	for len(ends(path)) < killedJobs/5 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	for _, pid := range append(family(first.Process.Pid)[1:], first.Process.Pid) {
-		exec.Command("kill", "-9", strconv.Itoa(pid)).Run()
-	}
-	first.Wait()
+	defer func() { stop(now) }()
 	killed := time.Now()
-	second, err := c.start(s, 15, false)
-	if err != nil {
-		return 0, 0, 0, err
+	for range x.kills {
+		before := len(ends(path))
+		for limit := time.Now().Add(20 * time.Second); len(ends(path)) < before+x.jobs/(2*x.kills+1) && time.Now().Before(limit); {
+			time.Sleep(10 * time.Millisecond)
+		}
+		for _, pid := range append(family(now.Process.Pid)[1:], now.Process.Pid) {
+			exec.Command("kill", "-9", strconv.Itoa(pid)).Run()
+		}
+		now.Wait()
+		killed = time.Now()
+		if now, err = c.start(s, 15, false); err != nil {
+			return 0, 0, 0, err
+		}
 	}
-	defer stop(second)
-	for len(ends(path)) < killedJobs && time.Since(killed) < killedWait {
+	for len(ends(path)) < x.jobs && time.Since(killed) < x.wait {
 		time.Sleep(50 * time.Millisecond)
 	}
 	took = time.Since(killed)
@@ -347,7 +355,7 @@ func (s *site) kill(ctx context.Context, c contender) (lost, twice int, took tim
 			twice++
 		}
 	}
-	return killedJobs - len(counts), twice, took, nil
+	return x.jobs - len(counts), twice, took, nil
 }
 
 // ends reads which jobs have ended, and how often.
