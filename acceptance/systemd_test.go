@@ -2,12 +2,14 @@ package acceptance
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +195,33 @@ func (b *booted) quiets(t *testing.T) {
 	b.Push("Test::NoOp", nil, queue.Options{Queue: "mailers"})
 	b.Do("systemctl", "restart", "worker@mailers", "worker@pull")
 	b.Settled(10 * time.Second) // and takes jobs again
+}
+
+// produce pushes jobs that write to a ledger until stop is closed, and returns the ids that
+// Redis acknowledged.
+func produce(s *harness.Site, ledger string, stop <-chan struct{}, every time.Duration, ms int) (acked map[string]bool, wait func()) {
+	acked = map[string]bool{}
+	var done sync.WaitGroup
+	done.Add(1)
+	go func() {
+		defer done.Done()
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			id := fmt.Sprint(i)
+			_, err := s.Client.Push(context.Background(), "Test::Ledger", []any{ledger, id, ms},
+				queue.Options{Queue: fourQueues[i%4], JID: "job" + id, Idempotent: true})
+			if err == nil {
+				acked[id] = true
+			}
+		}
+	}()
+	return acked, done.Wait
 }
 
 func (b *booted) rolls(t *testing.T) {
