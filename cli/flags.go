@@ -66,6 +66,8 @@ func (a *App) parse(args []string) (*options, error) {
 			"Redis:    REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USER, REDIS_PASSWORD;\n"+
 			"          each with the prefix SIDEKIQ_ comes first; NAME_FILE reads a value from a file.\n"+
 			"          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with redis-namespace.\n"+
+			"          REDIS_SENTINELS with REDIS_SENTINEL_MASTER finds it by Sentinel; REDIS_TLS_CA, _CERT\n"+
+			"          and _KEY go with rediss://; REDIS_WAIT_REPLICAS=1 lets pushes wait for a replica.\n"+
 			"Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.\n"+
 			"Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up over stuck handlers or memory.\n", a.Name, f.FlagUsages())
 		return nil, pflag.ErrHelp

@@ -193,7 +193,7 @@ func TestOpenSaysWhatToDoAboutAWrongAddressOrPassword(t *testing.T) {
 	f.raw.ConfigSet(t.Context(), "requirepass", "secret")
 	for url, want := range map[string]string{
 		"redis://127.0.0.1:1":                  "is it running",
-		f.server.URL:                           "wants a password",
+		f.server.Admin:                         "wants a password",
 		"redis://:bad@" + f.server.Addr + "/0": "refuses the user or password",
 		"redis://x y":                          "is not understood",
 	} {

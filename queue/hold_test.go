@@ -104,7 +104,7 @@ func TestDeploysAreListedByTime(t *testing.T) {
 
 func TestANamespaceIsBeforeEveryKeyAndNoMember(t *testing.T) {
 	f := newFixture(t)
-	store := f.server.Store(func(c *queue.Config) { c.Namespace = "ns" })
+	store := f.server.Store(func(c *queue.Config) { c.Namespace, c.URL = "ns", f.server.Admin })
 	ctx := t.Context()
 	f.raw.FlushAll(ctx) // the owner of the fixture has no namespace
 	client := queue.NewClient(store)

@@ -133,11 +133,11 @@ func TestProcessesAndWorkOfAllSidekiqsAreRead(t *testing.T) {
 		t.Fatal(known, err)
 	}
 	// A process of Sidekiq 8.1.2 and later has its threads beside info, one of 6.4.1 its work under :workers.
-	f.raw.SAdd(ctx, "processes", "ruby8", "ruby6", "gone")
-	f.raw.HSet(ctx, "ruby8", "info", `{"hostname":"r","started_at":1.5,"pid":2,"queues":["b"]}`, "concurrency", "3", "busy", "1", "beat", "1795345820.5", "quiet", "true", "rss", "1024")
-	f.raw.HSet(ctx, "ruby8:work", "t", `{"queue":"b","payload":"{\"class\":\"R\",\"jid\":\"w2\"}","run_at":1795345821}`)
-	f.raw.HSet(ctx, "ruby6", "info", `{"hostname":"r","started_at":1.5,"pid":3,"concurrency":4,"queues":[]}`, "busy", "1")
-	f.raw.HSet(ctx, "ruby6:workers", "t", `{"queue":"b","payload":{"class":"R","jid":"w3"},"run_at":1795345822}`)
+	f.raw.SAdd(ctx, "processes", "r:8:x", "r:6:x", "r:9:x")
+	f.raw.HSet(ctx, "r:8:x", "info", `{"hostname":"r","started_at":1.5,"pid":2,"queues":["b"]}`, "concurrency", "3", "busy", "1", "beat", "1795345820.5", "quiet", "true", "rss", "1024")
+	f.raw.HSet(ctx, "r:8:x:work", "t", `{"queue":"b","payload":"{\"class\":\"R\",\"jid\":\"w2\"}","run_at":1795345821}`)
+	f.raw.HSet(ctx, "r:6:x", "info", `{"hostname":"r","started_at":1.5,"pid":3,"concurrency":4,"queues":[]}`, "busy", "1")
+	f.raw.HSet(ctx, "r:6:x:workers", "t", `{"queue":"b","payload":{"class":"R","jid":"w3"},"run_at":1795345822}`)
 	list, err := f.store.Processes(ctx)
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%+v %v", list, err)
@@ -152,10 +152,10 @@ func TestProcessesAndWorkOfAllSidekiqsAreRead(t *testing.T) {
 	if err != nil || len(work) != 3 || work[0].Job.JID != "w1" || work[1].Job.JID != "w2" || work[2].Job.JID != "w3" {
 		t.Errorf("work %+v %v", work, err)
 	}
-	if err := f.store.Signal(ctx, "ruby8", "TSTP"); err != nil || f.raw.LIndex(ctx, "ruby8-signals", 0).Val() != "TSTP" {
+	if err := f.store.Signal(ctx, "r:8:x", "TSTP"); err != nil || f.raw.LIndex(ctx, "r:8:x-signals", 0).Val() != "TSTP" {
 		t.Error(err)
 	}
-	if err := f.store.Signal(ctx, "gone", "TSTP"); !errors.Is(err, queue.ErrNotFound) {
+	if err := f.store.Signal(ctx, "r:9:x", "TSTP"); !errors.Is(err, queue.ErrNotFound) {
 		t.Error(err)
 	}
 	if n, err := f.store.CleanProcesses(ctx); n != 1 || err != nil {

@@ -130,10 +130,17 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 	return host, strings.Split(h["queues"], "\n"), nil
 }
 
-// Fence declares the owner of a lease dead. It does nothing, and returns false,
-// if the owner has beaten since the lease was listed.
-func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
-	n, err := s.run(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.Score).Int()
+// Fence declares the owner of a lease dead, which serves these queues. It does
+// nothing, and returns false, if the owner has beaten since the lease was listed.
+func (s *Store) Fence(ctx context.Context, l Lease, queues []string) (bool, error) {
+	keys := []string{s.ks.key(keyLeases), s.ks.owner(l.Identity)}
+	for _, q := range queues {
+		keys = append(keys, s.ks.inflight(q, l.Identity))
+	}
+	for _, q := range queues {
+		keys = append(keys, s.ks.landing(q, l.Identity))
+	}
+	n, err := s.run(ctx, fenceScript, keys, l.Identity, l.Score, len(queues)).Int()
 	if err != nil {
 		return false, fmt.Errorf("fence: %w", err)
 	}
@@ -179,11 +186,15 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 	if len(tokens) == 0 {
 		return r, false, nil
 	}
-	r, err = s.reclaim(ctx, queue, inflight, landing, p, tokens, raws)
+	alone, err := s.rdb.HGet(ctx, s.ks.owner(identity), "alone").Result()
+	if err != nil && err != redis.Nil {
+		return r, false, fmt.Errorf("reclaim: %w", err)
+	}
+	r, err = s.reclaim(ctx, queue, inflight, landing, p, alone == "1", tokens, raws)
 	return r, more, err
 }
 
-func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, tokens []string, raws []any) (r Reclaimed, err error) {
+func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, alone bool, tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
 	keys := []string{s.ks.queue(queue), inflight, landing, s.ks.key(keyQueues), s.ks.key(keyDead)}
 	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
@@ -201,7 +212,7 @@ func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p 
 		payloads[i] = raw // what is no job stays as it is: whoever takes it buries it
 		if j, err := ParseJob(raw); err == nil && p.Times > 0 {
 			var dead bool
-			if payloads[i], dead = s.crashed(j, queue, p, now); dead {
+			if payloads[i], dead = s.crashed(j, queue, p, alone, now); dead {
 				where = "dead"
 			}
 		}

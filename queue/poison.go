@@ -7,7 +7,9 @@ import (
 
 // Poison says when a job that keeps coming back from dead owners is dead itself.
 // The job carries the count: `crashes`, and `crashed_at`, the time of the first. A
-// run that ends, well or not, clears it of them.
+// run that ends, well or not, clears it of them. As other jobs come back with it, the
+// last crash counts only if it was alone in its owner's hands; or if it is one of
+// three times as many, for then it cannot be had alone.
 type Poison struct {
 	Times  int           // it dies when it came back so often; 0: never
 	Within time.Duration // counted from the first time
@@ -28,9 +30,13 @@ const (
 	fieldCrashedAt = "crashed_at"
 )
 
-// crashed is the payload of a job whose owner died with it in flight, and whether
-// it is poison now. Then the payload says why it is dead.
-func (s *Store) crashed(j *Job, queue string, p Poison, now time.Time) (payload string, dead bool) {
+// hopeless is how many times as many crashes make a job poison that was never alone
+// in a dead owner's hands.
+const hopeless = 3
+
+// crashed is the payload of a job whose owner died with it in flight, alone or with
+// others, and whether it is poison now. Then the payload says why it is dead.
+func (s *Store) crashed(j *Job, queue string, p Poison, alone bool, now time.Time) (payload string, dead bool) {
 	n, _ := j.Int(fieldCrashes)
 	first := j.Time(fieldCrashedAt)
 	var patch Patch
@@ -39,7 +45,11 @@ func (s *Store) crashed(j *Job, queue string, p Poison, now time.Time) (payload 
 		patch.SetTime(fieldCrashedAt, now, s.timestamps, j)
 	}
 	patch.SetInt(fieldCrashes, n+1)
-	if n+1 < int64(p.Times) {
+	times := int64(p.Times)
+	if !alone && p.Times > 1 {
+		times *= hopeless
+	}
+	if n+1 < times {
 		return patch.Apply(j), false
 	}
 	patch.SetString("queue", queue)

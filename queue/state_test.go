@@ -289,11 +289,11 @@ func TestALeaseThatWasFencedCannotBeExtended(t *testing.T) {
 	if _, err := f.owner.Beat(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if ok, _ := f.store.Fence(t.Context(), leases[0]); ok {
+	if ok, _ := f.store.Fence(t.Context(), leases[0], abc); ok {
 		t.Error("fenced an owner that has beaten since its lease was read")
 	}
 	leases, _ = f.store.Leases(t.Context())
-	if ok, err := f.store.Fence(t.Context(), leases[0]); !ok {
+	if ok, err := f.store.Fence(t.Context(), leases[0], abc); !ok {
 		t.Error("not fenced", err)
 	}
 	if _, err := f.owner.Beat(t.Context(), time.Hour); !errors.Is(err, queue.ErrLeaseLost) {
@@ -334,16 +334,36 @@ func TestReclaimGivesJobsBackInOrderAndForeignSettlesNothing(t *testing.T) {
 	}
 }
 
+// crash lets an owner fetch n jobs and die with them, and gives what became of them.
+func (f *fixture) crash(identity string, n int) queue.Reclaimed {
+	f.Helper()
+	f.owner = f.newOwner(identity)
+	if got := len(f.fetch(n)); got != n {
+		f.Fatalf("%d jobs in its hands, want %d", got, n)
+	}
+	leases, err := f.store.Leases(f.Context())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, l := range leases {
+		if l.Identity == identity {
+			if ok, err := f.store.Fence(f.Context(), l, abc); !ok {
+				f.Fatal("not fenced: ", err)
+			}
+		}
+	}
+	got, _, err := f.store.Reclaim(f.Context(), identity, "a", queue.Poison{Times: 3, Within: time.Hour}, 50)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return got
+}
+
 func TestAJobThatKeepsComingBackIsPoison(t *testing.T) {
 	f := newFixture(t)
 	f.push("a", 1)
 	for i := 1; i <= 3; i++ {
-		f.fetch(1)
-		got, _, err := f.store.Reclaim(t.Context(), "h:1:a", "a", queue.Poison{Times: 3, Within: time.Hour}, 50)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if dead := len(got.Poisoned) == 1; dead != (i == 3) {
+		if got := f.crash(fmt.Sprint("h:2:", i), 1); (len(got.Poisoned) == 1) != (i == 3) {
 			t.Errorf("time %d: %+v", i, got)
 		}
 	}
@@ -354,6 +374,20 @@ func TestAJobThatKeepsComingBackIsPoison(t *testing.T) {
 	}
 	if _, counted := page[0].Job.RetryCount(); counted {
 		t.Error("a crash cost a retry")
+	}
+}
+
+func TestAJobThatWasNeverAloneInItsOwnersHandsIsNotPoisonSoSoon(t *testing.T) {
+	f := newFixture(t)
+	f.push("a", 2)
+	for i := 1; i <= 8; i++ {
+		if got := f.crash(fmt.Sprint("h:2:", i), 2); len(got.Poisoned) > 0 {
+			t.Errorf("time %d: %+v", i, got)
+		}
+	}
+	f.at("queue:a=2")
+	if got := f.crash("h:2:9", 2); len(got.Poisoned) != 2 { // whatever it is, it does not end by itself
+		t.Errorf("the ninth time: %+v", got)
 	}
 }
 

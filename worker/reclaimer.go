@@ -103,15 +103,15 @@ func (r *reclaimer) dead(l queue.Lease, f *ownerFacts) bool {
 }
 
 func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, queues []string) error {
+	if len(queues) == 0 {
+		queues = r.owners.queues // it never said: look where we look
+	}
 	if !l.Fenced {
-		fenced, err := r.store.Fence(ctx, l)
+		fenced, err := r.store.Fence(ctx, l, queues)
 		if err != nil || !fenced {
 			return err // it has beaten after all
 		}
 		r.log.Warn("a worker is dead: its jobs go back to their queues", "identity", l.Identity)
-	}
-	if len(queues) == 0 {
-		queues = r.owners.queues // it never said: look where we look
 	}
 	for _, q := range queues {
 		for more := true; more; {
