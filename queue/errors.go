@@ -92,6 +92,8 @@ func explain(err error, addr string) error {
 		return fmt.Errorf("the Redis at %s wants a password: set it in REDIS_URL or REDIS_PASSWORD: %w", addr, err)
 	case strings.Contains(text, "NOPERM"):
 		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in docs/redis.md: %w", addr, err)
+	case strings.Contains(text, "all sentinels"):
+		return fmt.Errorf("no Sentinel names the Redis %s: do they run, and are REDIS_SENTINELS and REDIS_SENTINEL_MASTER right? %w", addr, err)
 	case strings.Contains(text, "DB index"):
 		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the path in REDIS_URL: %w", addr, err)
 	default:

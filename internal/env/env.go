@@ -29,9 +29,15 @@ type Reader struct {
 // Err is every problem found so far, one a line, or nil.
 func (r *Reader) Err() error { return errors.Join(r.problems...) }
 
-// Problem records that a setting is wrong.
+// Problem records that a setting is wrong. It is told once, whoever reads the setting.
 func (r *Reader) Problem(format string, args ...any) {
-	r.problems = append(r.problems, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	for _, known := range r.problems {
+		if known.Error() == err.Error() {
+			return
+		}
+	}
+	r.problems = append(r.problems, err)
 }
 
 // Note records a resolved setting.
