@@ -62,6 +62,7 @@ const (
 )
 
 func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
+	t.Parallel()
 	row := scores(t, 15)
 	var mu sync.Mutex
 	cells, most := 0, 0.0
@@ -157,6 +158,7 @@ func cell(t *testing.T, s *harness.Site, l *ledger, proxy *faultproxy.Proxy, cli
 }
 
 func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
+	t.Parallel()
 	for _, p := range policies {
 		if p.real == nil {
 			continue

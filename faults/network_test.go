@@ -49,6 +49,7 @@ var lossyWays = []lossy{
 }
 
 func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
+	t.Parallel()
 	n := times(5, 500)
 	for _, way := range lossyWays {
 		t.Run(way.name, func(t *testing.T) {

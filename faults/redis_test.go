@@ -256,7 +256,9 @@ func TestAClockThatIsSetReclaimsNobodyAndStallsNothing(t *testing.T) {
 		t.Errorf("what was due ran %v late", worst)
 	}
 	row("Redis's clock set %d times by a day, an hour, forward and back: living workers reclaimed 0, lost 0 of %d, ended twice %d; due jobs late by %.1f s at most, with a look every 0.5 s", steps, v.Acked, v.Duplicates, percentile(late, 1).Seconds())
-	afterAStepBack(t, s, l, set, row)
+	if *size != "smoke" { // package worker holds it with a shorter lease
+		afterAStepBack(t, s, l, set, row)
+	}
 }
 
 // afterAStepBack kills a worker whose lease ends in an hour by the clock that was set
