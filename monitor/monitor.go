@@ -172,8 +172,6 @@ func (m *Monitor) ready() error {
 		return errors.New("quiet: takes no more jobs")
 	case s.LastErr != nil:
 		return fmt.Errorf("redis does not serve us: %w", s.LastErr)
-	case s.Stuck >= s.Threads:
-		return errors.New("all threads are stuck")
 	}
 	return m.alive()
 }
