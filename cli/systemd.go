@@ -36,11 +36,11 @@ func (s *systemd) every() time.Duration {
 	return statusEvery
 }
 
-// patience is how long a loop may take for a turn: half of what the watchdog allows,
-// so that it barks in time, but two seconds if it allows that much, for a healthy
-// loop turns over every second.
+// patience is how long a loop may take for a turn: less than half of what the
+// watchdog allows, so that its food stops within half, but two seconds if it allows
+// that much, for a healthy loop turns over every second.
 func (s *systemd) patience() time.Duration {
-	return max(s.watchdog/2, min(s.watchdog, 2*time.Second))
+	return max(s.watchdog*2/5, min(s.watchdog, 2*time.Second))
 }
 
 // report sends READY once, when a beat and a look at the queues have worked, and
