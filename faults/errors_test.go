@@ -88,11 +88,7 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 				if n := s.Card("dead"); n > 0 {
 					t.Errorf("%d jobs are dead: they failed because Redis did", n)
 				}
-				select {
-				case <-w.Done:
-					t.Errorf("the worker has ended:\n%s", w.Log())
-				default:
-				}
+				lives(t, w)
 			})
 		}
 	})
@@ -186,11 +182,7 @@ func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
 			if n := s.Card("dead"); n > 0 || v.Duplicates > 0 {
 				t.Errorf("%d jobs are dead, %d ended twice", n, v.Duplicates)
 			}
-			select {
-			case <-w.Done:
-				t.Errorf("the worker has ended:\n%s", w.Log())
-			default:
-			}
+			lives(t, w)
 			t.Logf("%s for real: %+v; the worker said: %t", p.kind, v, w.Says("does not serve us"))
 		})
 	}

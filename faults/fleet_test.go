@@ -70,6 +70,16 @@ func serves(s *harness.Site, p *harness.Process) *harness.Process {
 	return p
 }
 
+// lives fails the test if a worker has ended.
+func lives(t *testing.T, p *harness.Process) {
+	t.Helper()
+	select {
+	case <-p.Done:
+		t.Errorf("the worker has ended for it:\n%s", p.Log())
+	default:
+	}
+}
+
 // through opens a client of the queues behind a proxy.
 func through(t *testing.T, p *faultproxy.Proxy) *queue.Client {
 	t.Helper()

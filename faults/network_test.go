@@ -122,11 +122,7 @@ func TestAConnectionThatFallsSilentHoldsNothingUp(t *testing.T) {
 		s.Settled(10 * time.Second)
 	}
 	for _, m := range fleet {
-		select {
-		case <-m.process.Done:
-			t.Error("a worker has ended for it")
-		default:
-		}
+		lives(t, m.process)
 	}
 	v := l.check(t, s)
 	if slowest > 10*time.Second {

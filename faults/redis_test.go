@@ -64,11 +64,7 @@ func TestARedisThatIsKilledLosesNothingAndWorkGoesOnAtOnce(t *testing.T) {
 	s.Settled(60 * time.Second)
 	v := l.check(t, s)
 	for _, w := range workers {
-		select {
-		case <-w.Done:
-			t.Error("a worker has ended for it")
-		default:
-		}
+		lives(t, w)
 	}
 	if n := s.Card("retry") + s.Card("dead"); n > 0 {
 		t.Errorf("%d jobs failed because Redis did", n)
@@ -156,11 +152,7 @@ func TestAFullDiskLosesNothingAndWorkGoesOnWhenThereIsRoom(t *testing.T) {
 	stop()
 	s.Settled(30 * time.Second)
 	v := l.check(t, s)
-	select {
-	case <-w.Done:
-		t.Error("the worker has ended for it")
-	default:
-	}
+	lives(t, w)
 	if n := s.Card("retry") + s.Card("dead"); n > 0 {
 		t.Errorf("%d jobs failed because Redis did", n)
 	}

@@ -116,23 +116,7 @@ func TestARollingDeployRunsNothingTwice(t *testing.T) {
 	row := scores(t, 7)
 	s := harness.New(t)
 	l := newLedger(s)
-	stop := make(chan struct{})
-	var producer sync.WaitGroup
-	producer.Go(func() {
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-				if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{20}, queue.Options{Queue: fourQueues[i%4], Retry: queue.RetryMax(0)}); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		}
-	})
+	stop := l.load(t, s, 2*time.Millisecond, 20)
 	fleet := []*harness.Process{s.Worker("-c", "5"), s.Worker("-c", "5"), s.Worker("-c", "5")}
 	deploys, slowest := times(4, 100), time.Duration(0)
 	for range deploys {
@@ -146,8 +130,7 @@ func TestARollingDeployRunsNothingTwice(t *testing.T) {
 			fleet[i] = s.Worker("-c", "5")
 		}
 	}
-	close(stop)
-	producer.Wait()
+	stop()
 	s.Settled(30 * time.Second)
 	v := l.check(t, s)
 	if v.Duplicates > 0 {
