@@ -230,7 +230,7 @@ func masterDown(s *harness.Site) func() {
 // loading lets the server start again, slowly.
 func loading(s *harness.Site) func() {
 	s.Server.Kill()
-	s.Server.With("--key-load-delay", "100000").Launch() // microseconds for each command
+	s.Server.With("--key-load-delay", "5000").Launch() // microseconds for each command
 	return func() { admin(s)("CONFIG", "SET", "key-load-delay", "0") }
 }
 

@@ -78,9 +78,7 @@ func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
 			dropped := proxy.Dropped()
 			proxy.DropReply("", 0)
 			began := time.Now()
-			s.Until(60*time.Second, "all has run", func() bool {
-				return s.Waiting()+s.InFlight()+s.Card("schedule")+s.Card("retry") == 0
-			})
+			drained(s, 60*time.Second)
 			v := l.check(t, s)
 			if v.Duplicates > 0 {
 				t.Errorf("%d jobs ended twice", v.Duplicates)

@@ -35,7 +35,8 @@ func retriedUntilDone(t *testing.T, s *harness.Site, limit time.Duration) {
 				t.Fatal(err)
 			}
 		}
-		return s.Waiting()+s.InFlight()+s.Card("retry")+s.Card("schedule") == 0
+		n, err := s.Raw.Eval(t.Context(), countLeft, nil).Int()
+		return err == nil && n == 0
 	})
 }
 
