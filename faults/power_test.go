@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,10 @@ func watch(t *testing.T, s *harness.Site) *witness {
 	if w.file == "" {
 		t.Fatal("the server has no append-only file open")
 	}
+	// Stopped, so that it writes nothing between the look at the file and the first call that is seen.
+	syscall.Kill(pid, syscall.SIGSTOP)
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	s.Until(10*time.Second, "the server is stopped", func() bool { return state(t, pid) == "T" })
 	info, err := os.Stat(w.file)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +73,17 @@ func watch(t *testing.T, s *harness.Site) *witness {
 			return w
 		}
 	}
+}
+
+// state is a process's, in the letters of /proc.
+func state(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:1]
 }
 
 var call = regexp.MustCompile(`^(\d+)\s+(?:(write|fdatasync|fsync)\((\d+)|<\.\.\. (write|fdatasync|fsync) resumed>)(.*)$`)
