@@ -146,9 +146,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	close(r.running)
 
 	r.await(ctx, intakeCtx)
+	deadline := time.Now().Add(r.config.Timeout) // from here: a Redis that hangs may hold up the intake's end
 	quiet()
 	err := intake.Wait()
-	if !r.drain(processors, abort) {
+	if !r.drain(processors, abort, deadline) {
 		r.putBack()
 	}
 	release()
@@ -207,9 +208,9 @@ func (r *Runner) await(ctx, intake context.Context) {
 	hooks.run(context.WithoutCancel(ctx), r.log(), "shutdown", reversed)
 }
 
-// drain gives running jobs their time, then cancels them, and reports whether
-// all have ended.
-func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc) bool {
+// drain gives running jobs their time, up to the deadline, then cancels them, and
+// reports whether all have ended.
+func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc, deadline time.Time) bool {
 	done := make(chan struct{})
 	go func() { // ends with the last handler: the one goroutine that Run cannot promise to end
 		processors.Wait()
@@ -218,7 +219,7 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 	if n := len(r.work()); n > 0 {
 		r.log().Info("Pausing to allow jobs to finish...", "busy", n, "timeout", r.config.Timeout)
 	}
-	timeout := time.NewTimer(r.config.Timeout)
+	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
 	select {
 	case <-done:

@@ -113,11 +113,11 @@ func (s *settler) Run(ctx context.Context) error {
 				ring(s.ready) // fetches come and go: they take the acks along
 				continue
 			}
-			s.flush(ctx)
+			s.flush(ctx, context.WithoutCancel(ctx)) // torn, the outcome of a call would be unknown
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			s.flush(last)
+			s.flush(last, last) // a Redis that hangs must not hold up the end
 			return nil
 		}
 	}
@@ -137,15 +137,15 @@ func (s *settler) trips() uint64 {
 	return s.taken
 }
 
-// flush settles until nothing is left, or ctx ends.
-func (s *settler) flush(ctx context.Context) {
+// flush settles until nothing is left, or ctx ends. Its calls end with calls.
+func (s *settler) flush(ctx, calls context.Context) {
 	var wait backoff
 	for s.next() {
 		if ctx.Err() != nil {
 			return
 		}
 		began := time.Now()
-		stale, err := s.store.Settle(context.WithoutCancel(ctx), s.flying) // torn, its outcome would be unknown
+		stale, err := s.store.Settle(calls, s.flying)
 		if s.observer != nil {
 			s.observer.Settled(time.Since(began), len(s.flying), err)
 		}
