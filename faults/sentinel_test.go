@@ -73,7 +73,8 @@ func (w *watched) whole() {
 
 // followed reports whether the primary's replica has all it has.
 func (w *watched) followed() bool {
-	c := w.primary().Client()
+	c := redis.NewClient(&redis.Options{Addr: w.primary().Addr, Protocol: 2})
+	defer c.Close()
 	info := c.Info(context.Background(), "replication").Val()
 	return strings.Contains(info, "role:master") && strings.Contains(info, "state=online")
 }
