@@ -22,6 +22,7 @@ func fault(_ context.Context, kind string) error {
 		runtime.Goexit()
 	case "nilmap":
 		var m map[string]int
+		//lint:ignore SA5000 that is the fault
 		m["x"] = 1
 	case "closed":
 		c := make(chan int)
@@ -61,6 +62,7 @@ func deep(n int) int {
 	var room [1 << 16]byte
 	room[n%len(room)] = 1
 	depth.Store(int64(n))
+	//lint:ignore SA5007 that is the fault
 	return deep(n+1) + int(room[(n+1)%len(room)])
 }
 
