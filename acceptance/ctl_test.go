@@ -93,7 +93,7 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 			t.Errorf("workerctl %s: exit %d, want 2 and %q in\n%s", args, code, want, out)
 		}
 	}
-	for args, want := range map[string]string{"retries retry nobody": "not found", "quiet nobody": "not found", "iteration nobody": "not found",
+	for args, want := range map[string]string{"retries retry nobody": "not found", "quiet no:1:body": "not found", "iteration nobody": "not found",
 		"queue a delete nobody": "not found", "retries show nobody": "not found"} {
 		if out, code := s.Ctl("", strings.Fields(args)...); code != 1 || !strings.Contains(out, want) {
 			t.Errorf("workerctl %s: exit %d\n%s", args, code, out)

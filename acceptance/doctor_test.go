@@ -63,6 +63,7 @@ func TestDoctorFindsNothingWrongWithAHealthySystem(t *testing.T) {
 
 func TestDoctorNamesWhatIsWrongWithRedis(t *testing.T) {
 	s := harness.New(t, "--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
+	s.Env = []string{"REDIS_URL=" + s.Server.Admin} // one who may ask for its configuration
 	says(s, 2, []string{`^wrong +redis +it evicts \(allkeys-lru\)`, `→ CONFIG SET maxmemory-policy noeviction`, `^wrong +redis +it keeps nothing on disk`,
 		`^warning +redis +cache and queues share one server`, `^warning +processes +no process runs`, `^warning +postgres +none is configured`})
 	s.Raw.ConfigSet(t.Context(), "maxmemory-policy", "noeviction")
