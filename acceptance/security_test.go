@@ -30,6 +30,7 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 	s := harness.New(t)
 	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, Username: "kyu", Password: "secret", Protocol: 2, MaxRetries: -1})
 	defer c.Close()
+	refused := 0
 	for _, command := range dangerous {
 		var words []any
 		for _, w := range strings.Fields(command) {
@@ -37,6 +38,8 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 		}
 		if err := c.Do(t.Context(), words...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
 			t.Errorf("%s: %v, want NOPERM", command, err)
+		} else {
+			refused++
 		}
 	}
 	for _, script := range []string{`return redis.call('FLUSHALL')`, `return redis.call('GET', 'other')`, `return redis.call('KEYS', '*')`} {
@@ -44,7 +47,7 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 			t.Errorf("from Lua, %s: %v", script, err)
 		}
 	}
-	t.Logf("row 41: %d of %d dangerous commands refused", len(dangerous), len(dangerous))
+	t.Logf("row 41: %d of %d dangerous commands refused", refused, len(dangerous))
 }
 
 // secured is a Redis that talks TLS, and to nobody without a certificate.

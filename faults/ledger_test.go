@@ -40,7 +40,7 @@ func newLedger(s *harness.Site) *ledger {
 func (l *ledger) intend(id string)      { l.mu.Lock(); l.intent[id] = true; l.mu.Unlock() }
 func (l *ledger) acknowledge(id string) { l.mu.Lock(); l.acked[id] = true; l.mu.Unlock() }
 
-// ackedSoFar is a copy of what is acknowledged and has not ended by what was read.
+// open is what is acknowledged and has not ended, by what was read.
 func (l *ledger) open() map[string]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -354,6 +354,7 @@ func (f *fetcher) quietDown(ctx context.Context) bool {
 	return f.quietNow(ctx)
 }
 
+// quietNow takes the bells down, and reports whether nothing is under way.
 func (f *fetcher) quietNow(ctx context.Context) bool {
 	f.unhang(ctx, func(*bell) bool { return true })
 	return f.out == 0 && !f.anyUp()
