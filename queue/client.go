@@ -97,6 +97,7 @@ func (c *Client) PushBulk(ctx context.Context, class string, args [][]any, o Opt
 	if o.At.After(time.Now()) {
 		size = bulkSliceScheduled
 	}
+	jids = make([]string, 0, len(args))
 	for start := 0; start < len(args); start += size {
 		got, err := c.push(ctx, class, args[start:min(start+size, len(args))], o)
 		if err != nil {
@@ -115,19 +116,22 @@ func (c *Client) push(ctx context.Context, class string, slice [][]any, o Option
 		o.At = time.Time{}
 	}
 	var batches []Batch
+	var scratch []byte // where a payload is written, to be copied out
 	stamp := c.timestamps.appendTime(nil, now, nil)
-	collect := func(_ context.Context, j *NewJob) error {
-		payload, err := c.payload(j, now, stamp)
-		if err != nil {
+	collect := func(_ context.Context, j *NewJob) (err error) {
+		if scratch, err = c.payload(scratch[:0], j, now, stamp); err != nil {
 			return err
 		}
-		batches = addTo(batches, j, Pushed{j.JID, payload, j.At})
+		batches = addTo(batches, j, Pushed{j.JID, string(scratch), j.At}, len(slice))
 		jids[len(jids)-1] = j.JID
 		return nil
 	}
 	chain := c.chain(collect)
-	for _, args := range slice {
-		j := &NewJob{Class: class, Args: args, Options: o}
+	jids = make([]string, 0, len(slice))
+	jobs := make([]NewJob, len(slice)) // together, for speed
+	for i, args := range slice {
+		j := &jobs[i]
+		*j = NewJob{Class: class, Args: args, Options: o}
 		if j.JID == "" {
 			j.JID = NewJID()
 		}
@@ -147,9 +151,9 @@ func (c *Client) push(ctx context.Context, class string, slice [][]any, o Option
 	return jids, nil
 }
 
-// addTo puts a job with the others that go to the same place: middleware may
-// have sent jobs of one bulk push to several queues.
-func addTo(batches []Batch, j *NewJob, p Pushed) []Batch {
+// addTo puts a job with the others that go to the same place, of which there may be
+// n: middleware may have sent jobs of one bulk push to several queues.
+func addTo(batches []Batch, j *NewJob, p Pushed, n int) []Batch {
 	name := j.Queue
 	if !p.At.IsZero() {
 		name = ""
@@ -160,7 +164,9 @@ func addTo(batches []Batch, j *NewJob, p Pushed) []Batch {
 			return batches
 		}
 	}
-	return append(batches, Batch{Queue: name, Jobs: []Pushed{p}, Idempotent: j.Idempotent})
+	b := Batch{Queue: name, Jobs: make([]Pushed, 0, n), Idempotent: j.Idempotent}
+	b.Jobs = append(b.Jobs, p)
+	return append(batches, b)
 }
 
 func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.Context, *NewJob) error {
@@ -172,16 +178,17 @@ func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.C
 	return next
 }
 
-func (c *Client) payload(j *NewJob, now time.Time, stamp []byte) (string, error) {
+// payload writes the job's payload to b, which is empty.
+func (c *Client) payload(b []byte, j *NewJob, now time.Time, stamp []byte) ([]byte, error) {
 	if err := j.check(); err != nil {
-		return "", err
+		return nil, err
 	}
-	payload, err := j.payload(now, stamp)
+	payload, err := j.appendPayload(b, now, stamp)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(payload) > c.maxPayload {
-		return "", &TooLargeError{j.Class, len(payload), c.maxPayload}
+		return nil, &TooLargeError{j.Class, len(payload), c.maxPayload}
 	}
 	return payload, nil
 }
@@ -199,15 +206,15 @@ func (s *Store) PushBatch(ctx context.Context, b Batch) error {
 	keys := []string{dest, s.ks.key(keyQueues)}
 	args := make([]any, 0, 2+2*len(b.Jobs))
 	args = append(args, b.Queue, ttl)
-	for _, j := range b.Jobs {
-		due := ""
+	for i := range b.Jobs {
+		j, due := &b.Jobs[i], ""
 		if !j.At.IsZero() {
 			due = score(j.At)
 		}
 		if b.Idempotent {
 			keys = append(keys, s.ks.pushed(j.JID))
 		}
-		args = append(args, due, j.Payload)
+		args = append(args, due, &j.Payload)
 	}
 	if s.replicas == 0 {
 		return pushError(s.run(ctx, pushScript, keys, args...).Err())

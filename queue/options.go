@@ -79,26 +79,20 @@ func (j *NewJob) check() error {
 	return nil
 }
 
-// payload is the job's JSON. The order of the fields is Ruby's. stamp is now, as it
-// is written into payloads.
-func (j *NewJob) payload(now time.Time, stamp []byte) (string, error) {
-	args := j.Args
-	if args == nil {
-		args = []any{} // null would splat to no arguments in Ruby too, but [] says so
-	}
-	encoded, err := encode(args, 1)
-	if err != nil {
-		return "", &InvalidError{"args", err.Error()}
-	}
-	w := fieldWriter{b: make([]byte, 0, 256+len(encoded))}
+// appendPayload appends the job's JSON to b, which is empty. The order of the
+// fields is Ruby's. stamp is now, as it is written into payloads.
+func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, error) {
+	w := fieldWriter{b}
 	retry := j.Retry.token
 	if retry == "" {
 		retry = "true"
 	}
-	w.field("retry", []byte(retry))
+	w.token("retry", retry)
 	w.text("queue", j.Queue)
 	w.text("class", j.Class)
-	w.field("args", encoded)
+	if err := w.args(j.Args); err != nil {
+		return nil, err
+	}
 	w.text("jid", j.JID)
 	w.field("created_at", stamp)
 	if j.RetryFor > 0 {
@@ -108,11 +102,11 @@ func (j *NewJob) payload(now time.Time, stamp []byte) (string, error) {
 		w.text("retry_queue", j.RetryQueue)
 	}
 	if j.NoDead {
-		w.field("dead", []byte("false"))
+		w.token("dead", "false")
 	}
 	switch {
 	case j.Backtrace < 0:
-		w.field("backtrace", []byte("true"))
+		w.token("backtrace", "true")
 	case j.Backtrace > 0:
 		w.int("backtrace", int64(j.Backtrace))
 	}
@@ -126,36 +120,35 @@ func (j *NewJob) payload(now time.Time, stamp []byte) (string, error) {
 	}
 	if len(j.Tags) > 0 {
 		if err := w.value("tags", j.Tags); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	for _, key := range sortedKeys(j.Extra) {
 		if err := w.value(key, j.Extra[key]); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	if j.At.IsZero() {
 		w.field("enqueued_at", stamp)
 	}
-	return string(append(w.b, '}')), nil
+	return append(w.b, '}'), nil
 }
 
 // fieldWriter builds a JSON object.
 type fieldWriter struct{ b []byte }
 
-func (w *fieldWriter) field(key string, token []byte) {
+func (w *fieldWriter) name(key string) {
 	sep := byte(',')
 	if len(w.b) == 0 {
 		sep = '{'
 	}
-	w.b = append(w.b, sep)
-	w.b = appendString(w.b, key)
-	w.b = append(w.b, ':')
-	w.b = append(w.b, token...)
+	w.b = append(appendString(append(w.b, sep), key), ':')
 }
 
-func (w *fieldWriter) text(key, s string)      { w.field(key, appendString(nil, s)) }
-func (w *fieldWriter) int(key string, n int64) { w.field(key, strconv.AppendInt(nil, n, 10)) }
+func (w *fieldWriter) field(key string, token []byte) { w.name(key); w.b = append(w.b, token...) }
+func (w *fieldWriter) token(key, token string)        { w.name(key); w.b = append(w.b, token...) }
+func (w *fieldWriter) text(key, s string)             { w.name(key); w.b = appendString(w.b, s) }
+func (w *fieldWriter) int(key string, n int64)        { w.name(key); w.b = strconv.AppendInt(w.b, n, 10) }
 
 func (w *fieldWriter) value(key string, v any) error {
 	token, err := encode(v, 1)
@@ -163,6 +156,22 @@ func (w *fieldWriter) value(key string, v any) error {
 		return &InvalidError{key, err.Error()}
 	}
 	w.field(key, token)
+	return nil
+}
+
+// args writes the arguments; none as [], for null would splat to no arguments in
+// Ruby too, but [] says so.
+func (w *fieldWriter) args(list []any) error {
+	w.name("args")
+	if b, ok := appendPlain(w.b, list); ok {
+		w.b = b
+		return nil
+	}
+	token, err := encode(list, 1)
+	if err != nil {
+		return &InvalidError{"args", err.Error()}
+	}
+	w.b = append(w.b, token...)
 	return nil
 }
 
@@ -179,7 +188,9 @@ func sortedKeys[V any](m map[string]V) []string {
 func NewJID() string {
 	var b [12]byte
 	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	var text [24]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 // At is the time f seconds after the epoch; for a value under 1e9, as in
