@@ -10,18 +10,17 @@ import (
 	"time"
 )
 
-// activeJobWrappers are the classes under which Rails' ActiveJob arrives
+// isActiveJob reports whether a class is one under which Rails' ActiveJob arrives
 // (sidekiq-wire 3.5).
-var activeJobWrappers = map[string]bool{
-	"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper": true,
-	"Sidekiq::ActiveJob::Wrapper":                          true,
+func isActiveJob(class string) bool {
+	return class == "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" || class == "Sidekiq::ActiveJob::Wrapper"
 }
 
 // Unwrapped gives the class that the job is really about and its arguments:
 // for an ActiveJob wrapper the wrapped class and its still encoded arguments,
 // for every other job Class and Args.
 func (j *Job) Unwrapped() (class string, args json.RawMessage) {
-	if !activeJobWrappers[j.Class] {
+	if !isActiveJob(j.Class) {
 		return j.Class, j.Args
 	}
 	var inner []struct {

@@ -71,8 +71,10 @@ func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []st
 	keys[0], keys[1], keys[2] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead)
 	args := make([]any, 5, 5+want+len(queues)+len(done)+len(draws))
 	args[0], args[1], args[2], args[3], args[4] = o.Identity, want, ks.queuePrefixLen(), o.store.maxTaken, score(time.Now())
-	for i := range want {
-		args = append(args, first+uint64(i))
+	tokens := make([]uint64, want)
+	for i := range tokens {
+		tokens[i] = first + uint64(i)
+		args = append(args, &tokens[i]) // a number would be allocated, each by itself
 	}
 	for _, name := range queues {
 		k := o.queue(name)
@@ -81,7 +83,7 @@ func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []st
 		args = append(args, nil)
 		for _, d := range done {
 			if d.Queue == name {
-				args = append(args, d.token)
+				args = append(args, &d.token)
 				n++
 			}
 		}

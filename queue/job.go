@@ -21,6 +21,8 @@ var ErrInvalid = errors.New("not a valid job")
 type Job struct {
 	raw     string
 	members []member
+	few     [12]member // what members is made of, as a rule: one allocation less
+	names   nameSet
 	open    int32 // index just after the opening brace
 	escaped bool  // a name is written with escapes
 
@@ -32,6 +34,19 @@ type Job struct {
 
 type member struct{ name, value span }
 
+// nameSet is the names of a payload's fields, more or less: two names may have one
+// bit. The runtime asks every job for fields that next to none has, and hears so
+// without a search.
+type nameSet uint64
+
+// nameBit parts the fields of a plain job from all others that the runtime asks for.
+func nameBit(name string) nameSet {
+	if name == "" {
+		return 1
+	}
+	return 1 << ((len(name) + int(name[0]) + 18*int(name[len(name)-1])) & 63)
+}
+
 // ParseJob reads a payload. The error wraps ErrInvalid and says what is wrong:
 // broken JSON, no object, no class, or args that are not an array. Missing
 // args read as [] (sidekiq-wire 3.4).
@@ -39,7 +54,8 @@ func ParseJob(raw string) (*Job, error) {
 	if len(raw) > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: longer than 2 GiB", ErrInvalid)
 	}
-	j := &Job{raw: raw, members: make([]member, 0, 12)}
+	j := &Job{raw: raw}
+	j.members = j.few[:0]
 	c := scanner{s: raw}
 	c.space()
 	j.open = int32(c.i) + 1
@@ -48,7 +64,9 @@ func ParseJob(raw string) (*Job, error) {
 	}
 	ok := c.object(1, func(n, v span) {
 		j.members = append(j.members, member{n, v})
-		j.escaped = j.escaped || strings.IndexByte(n.token(raw), '\\') >= 0
+		name := raw[n.start+1 : n.end-1]
+		j.names |= nameBit(name)
+		j.escaped = j.escaped || strings.IndexByte(name, '\\') >= 0
 	})
 	if !ok || !c.end() {
 		return nil, fmt.Errorf("%w: broken JSON near byte %d", ErrInvalid, c.i)
@@ -82,6 +100,9 @@ func (j *Job) Field(key string) string {
 }
 
 func (j *Job) find(key string) *member {
+	if j.names&nameBit(key) == 0 && !j.escaped {
+		return nil
+	}
 	for i := len(j.members) - 1; i >= 0; i-- {
 		m := &j.members[i]
 		if name := j.raw[m.name.start+1 : m.name.end-1]; name == key {
@@ -117,7 +138,11 @@ func (j *Job) String(key string) string {
 // Int is the value of a top-level integer; ok is false if it is absent, not an
 // integer, or beyond 64 bits.
 func (j *Job) Int(key string) (n int64, ok bool) {
-	n, err := strconv.ParseInt(j.Field(key), 10, 64)
+	token := j.Field(key)
+	if token == "" {
+		return 0, false // an error would be allocated
+	}
+	n, err := strconv.ParseInt(token, 10, 64)
 	return n, err == nil
 }
 
@@ -150,7 +175,7 @@ func (j *Job) Tags() []string {
 
 // SplitArgs takes a JSON array apart into its elements, which share its memory.
 func SplitArgs(array json.RawMessage) ([]json.RawMessage, error) {
-	list := []json.RawMessage{}
+	list := make([]json.RawMessage, 0, 4)
 	c := scanner{s: string(array)}
 	ok := c.array(1, func(e span) { list = append(list, array[e.start:e.end:e.end]) })
 	if !ok || !c.end() {

@@ -136,6 +136,9 @@ func (c *scanner) str() bool {
 		return false
 	}
 	for i := c.i + 1; i < len(c.s); i++ {
+		if plainText[c.s[i]] {
+			continue
+		}
 		switch b := c.s[i]; {
 		case b == '"':
 			c.i = i + 1
@@ -161,6 +164,14 @@ func (c *scanner) str() bool {
 	}
 	return false
 }
+
+// plainText is the bytes that stand for themselves in a JSON string.
+var plainText = func() (plain [256]bool) {
+	for b := range plain {
+		plain[b] = b >= 0x20 && b != '"' && b != '\\'
+	}
+	return plain
+}()
 
 func hex4(s string) bool {
 	for i := range 4 {

@@ -13,6 +13,7 @@
 -- is taken from a queue while one before it holds a job.
 -- Tokens come as text because Lua's numbers are slow to write.
 local call, want, limit = redis.call, tonumber(ARGV[2]), tonumber(ARGV[4])
+local KEYS, ARGV = KEYS, ARGV -- globals are slow
 local acked, at = 0, 6 + want
 for key = 5, #KEYS, 2 do
   local n = tonumber(ARGV[at])
@@ -29,20 +30,21 @@ local function take(q, n)
   if n < 1 or shut[string.sub(list, ARGV[3] + 1)] then return 0 end
   local jobs = call('RPOP', list, n)
   if not jobs then return 0 end
-  local fields, fit = {}, jobs
+  local fields, used, fit = {}, 0, jobs
   for i = 1, #jobs do
-    if #jobs[i] > limit then
+    local job = jobs[i]
+    if #job > limit then
       if fit == jobs then fit = {unpack(jobs, 1, i - 1)} end
-      call('ZADD', KEYS[3], ARGV[5], jobs[i])
+      call('ZADD', KEYS[3], ARGV[5], job)
       out[3] = out[3] + 1
     else
-      fields[#fields + 1], fields[#fields + 2] = ARGV[token], jobs[i]
-      token = token + 1
-      if fit ~= jobs then fit[#fit + 1] = jobs[i] end
+      fields[used + 1], fields[used + 2] = ARGV[token], job
+      token, used = token + 1, used + 2
+      if fit ~= jobs then fit[#fit + 1] = job end
     end
   end
-  if #fields > 0 then
-    call('HSET', KEYS[2 * q + 3], unpack(fields))
+  if used > 0 then
+    call('HSET', KEYS[2 * q + 3], unpack(fields, 1, used))
     out[#out + 1], out[#out + 2] = q - 1, fit
   end
   return #jobs
