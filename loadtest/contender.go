@@ -24,11 +24,17 @@ type contender struct {
 	log   bool // it logs its jobs, as it does by default
 }
 
+// load is what each of the jobs is.
+type load struct {
+	bytes   int  // of its arguments
+	ms      int  // that it waits
+	goTimer bool // for a timer of Go's runtime; else for one of the kernel, as for the answer of a server
+}
+
 // system is where a contender's jobs are.
 type system interface {
-	// fill empties the store and pushes n jobs with so many bytes of arguments that
-	// take so many milliseconds.
-	fill(ctx context.Context, s *site, n, bytes, ms int) error
+	// fill empties the store and pushes n jobs.
+	fill(ctx context.Context, s *site, n int, l load) error
 	// left is how many jobs are not done yet. It may be dearer than begun.
 	left(ctx context.Context, s *site) (int64, error)
 	// begun reports whether a job of n has been taken.
@@ -97,7 +103,7 @@ module Test
     include Sidekiq::Worker
     def perform(*) = nil
   end
-  class Sleep
+  class Wait
     include Sidekiq::Worker
     def perform(ms) = sleep(ms / 1e3)
   end

@@ -118,7 +118,7 @@ func model() string {
 func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool, scale float64) (figure, error) {
 	f := figure{Name: c.name, Threads: threads, Pinned: pinned}
 	n := int(float64(c.jobs(threads)) * scale)
-	if err := c.system.fill(ctx, s, n, 60, 0); err != nil {
+	if err := c.system.fill(ctx, s, n, load{bytes: 60}); err != nil {
 		return f, err
 	}
 	store := c.system.pid(s)
@@ -247,7 +247,7 @@ func ratio(a, b float64) float64 {
 func (s *site) latencies(ctx context.Context, o options) error {
 	fmt.Println("Push to start at 200 jobs/s, -c 15, idle: milliseconds")
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "\tprocesses\tp50\tp99\tmax\tcommands/job")
+	fmt.Fprintln(w, "\tprocesses\tp50\tp99\tmax\tcommands/job beyond those at rest")
 	for _, c := range contenders(o) {
 		if c.start == nil || c.log {
 			continue
@@ -270,7 +270,7 @@ func (s *site) latencies(ctx context.Context, o options) error {
 }
 
 func (s *site) trickle(ctx context.Context, c contender, processes, n int) (waits []float64, perJob float64, err error) {
-	if err := c.system.fill(ctx, s, 0, 0, 0); err != nil {
+	if err := c.system.fill(ctx, s, 0, load{}); err != nil {
 		return nil, 0, err
 	}
 	var cmds []*exec.Cmd
@@ -288,7 +288,10 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 	}
 	time.Sleep(time.Duration(2000+150*processes) * time.Millisecond) // until all have started, and sleep
 	path := filepath.Join(s.dir, "stamps-"+strconv.Itoa(processes)+c.name)
-	calls := s.commands(ctx)
+	resting := s.commands(ctx)
+	time.Sleep(idleSpan)
+	calls, start := s.commands(ctx), time.Now()
+	idle := float64(calls-resting) / idleSpan.Seconds()
 	if p, ok := program(c.system); ok {
 		_, err = s.peer(ctx, p, c.name, "trickle", n, path)
 	} else {
@@ -298,7 +301,7 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 		return nil, 0, err
 	}
 	time.Sleep(2 * time.Second)
-	perJob = float64(s.commands(ctx)-calls)/float64(n) - 1 // without the push itself
+	perJob = (float64(s.commands(ctx)-calls)-idle*time.Since(start).Seconds())/float64(n) - 1 // without the push itself
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
@@ -314,6 +317,10 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 	slices.Sort(waits)
 	return waits, perJob, nil
 }
+
+// idleSpan is how long processes are watched at rest: what they send then, as leases
+// and statistics, they send under load too, and no job is to pay for it.
+const idleSpan = 10 * time.Second
 
 // stamps pushes 200 jobs a second.
 func (s *site) stamps(ctx context.Context, path string, n int) error {

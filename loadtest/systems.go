@@ -14,14 +14,17 @@ import (
 // lists are Sidekiq's lists, which Kyu shares.
 type lists struct{}
 
-func (lists) fill(ctx context.Context, s *site, n, bytes, ms int) error {
+func (lists) fill(ctx context.Context, s *site, n int, l load) error {
 	s.raw.FlushAll(ctx)
 	class, args := "Test::NoOp", make([][]any, n)
-	text := strings.Repeat("x", bytes)
+	text := strings.Repeat("x", l.bytes)
 	for i := range args {
 		args[i] = []any{i, text}
-		if ms > 0 {
-			class, args[i] = "Test::Sleep", []any{ms}
+		if l.ms > 0 {
+			class, args[i] = "Test::Wait", []any{l.ms}
+		}
+		if l.goTimer {
+			class = "Test::Sleep"
 		}
 	}
 	_, err := queue.NewClient(s.store).PushBulk(ctx, class, args, queue.Options{})
@@ -53,9 +56,9 @@ func (lists) pid(s *site) int { return s.server.Process.Pid }
 // asynq is Asynq's keys.
 type asynq struct{ program string }
 
-func (a asynq) fill(ctx context.Context, s *site, n, bytes, ms int) error {
+func (a asynq) fill(ctx context.Context, s *site, n int, l load) error {
 	s.raw.FlushAll(ctx)
-	_, err := s.peer(ctx, a.program, "asynq", "fill", n, bytes, ms)
+	_, err := s.peer(ctx, a.program, "asynq", "fill", n, l.bytes, l.ms, l.goTimer)
 	return err
 }
 
@@ -80,14 +83,14 @@ func (asynq) pid(s *site) int { return s.server.Process.Pid }
 // river is River's table.
 type river struct{ program string }
 
-func (r river) fill(ctx context.Context, s *site, n, bytes, ms int) error {
+func (r river) fill(ctx context.Context, s *site, n int, l load) error {
 	if _, err := s.peer(ctx, r.program, "river", "setup"); err != nil {
 		return err
 	}
 	if _, err := s.pg.Exec(ctx, "TRUNCATE river_job"); err != nil {
 		return err
 	}
-	if _, err := s.peer(ctx, r.program, "river", "fill", n, bytes, ms); err != nil {
+	if _, err := s.peer(ctx, r.program, "river", "fill", n, l.bytes, l.ms, l.goTimer); err != nil {
 		return err
 	}
 	_, err := s.pg.Exec(ctx, "VACUUM ANALYZE river_job")

@@ -41,7 +41,7 @@ func (f *fetcher) rang(b *bell) {
 	}
 	f.polling = false
 	f.outage.worked("fetch")
-	if time.Since(b.at) < backlog {
+	if time.Since(b.at) < backlog+f.took {
 		f.asleep = false
 	}
 	first := f.capsule.Mode() != Strict || d.Queue == f.names[0]

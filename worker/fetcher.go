@@ -28,8 +28,9 @@ const (
 	// auditEvery is how often Redis is asked whether it holds jobs for us that
 	// we do not know of, beside after every lost reply.
 	auditEvery = 30 * time.Second
-	// backlog: a bell that rings so soon after it was hung rang for a job that
-	// was waiting already. More may wait: fetching takes them in batches.
+	// backlog: a bell that rings so soon after it was hung, beside the time that a
+	// trip takes, rang for a job that was waiting already. More may wait: fetching
+	// takes them in batches.
 	backlog = time.Millisecond
 	// unhangAfter is how long all threads are busy before bells are taken down:
 	// shorter, and short jobs would have them hung and unhung for nothing.
@@ -64,9 +65,11 @@ type fetcher struct {
 	pauses chan []string // the paused queues, whenever they change
 	paused []string
 
-	trips   chan trip // to the lanes
-	results chan trip // from the lanes
-	out     int       // trips under way
+	trips   chan trip     // to the lanes
+	results chan trip     // from the lanes
+	out     int           // trips under way
+	dry     bool          // one came back short: no other goes beside those under way
+	took    time.Duration // by the last trip
 	timer   *time.Timer
 
 	bells  []*bell
@@ -237,7 +240,7 @@ func (f *fetcher) act(ctx context.Context) {
 		f.sleepOrPoll(ctx)
 		return
 	}
-	if f.out == 0 || (f.out < lanes && free >= secondTrip) {
+	if f.out == 0 || (f.out < lanes && !f.dry && free >= secondTrip) {
 		f.depart(ctx)
 	}
 }
@@ -293,6 +296,7 @@ func (t trip) travel(ctx context.Context, queues []string, store *queue.Store) t
 // arrived hands out what a trip brought.
 func (f *fetcher) arrived(t trip) {
 	f.out--
+	f.dry = len(t.jobs) < t.want
 	if f.observer != nil {
 		f.observer.Fetched(t.took, len(t.jobs), t.err)
 	}
@@ -312,9 +316,10 @@ func (f *fetcher) arrived(t trip) {
 		f.failed(t.err)
 	default:
 		f.fetched.Store(true)
+		f.took = t.took
 		f.outage.worked("fetch")
 		f.wait.reset()
-		f.asleep = len(t.jobs) < t.want && f.out == 0
+		f.asleep = f.dry && f.out == 0
 	}
 }
 

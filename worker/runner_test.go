@@ -117,6 +117,16 @@ func (b *bench) until(what string, cond func() bool) {
 	testwait.Until(b, 15*time.Second, what, cond)
 }
 
+// calls is how often Redis has carried out a command.
+func (b *bench) calls(command string) (n int) {
+	for line := range strings.Lines(b.raw.Info(b.Context(), "commandstats").Val()) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_"+command+":calls="); ok {
+			fmt.Sscanf(rest, "%d", &n)
+		}
+	}
+	return n
+}
+
 func (b *bench) size(set string) int64 { return b.raw.ZCard(b.Context(), set).Val() }
 
 // handle registers a handler without arguments.
@@ -623,21 +633,43 @@ func TestAnIdleJobCostsTwoCommandsAndWakesOneProcess(t *testing.T) {
 		b.run()
 	}
 	b.until("all sleep", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 5 })
-	calls := func(name string) (n int) {
-		for line := range strings.Lines(b.raw.Info(t.Context(), "commandstats").Val()) {
-			if rest, ok := strings.CutPrefix(line, "cmdstat_"+name+":calls="); ok {
-				fmt.Sscanf(rest, "%d", &n)
-			}
-		}
-		return n
-	}
-	before := calls("blmove")
+	before := b.calls("blmove")
 	for i := range jobs {
 		b.push("Job", nil, queue.Options{})
 		b.until("ran", func() bool { return len(runs.all()) == i+1 })
 	}
-	if n := calls("blmove") - before; n > jobs*3/2+10 { // one per job, and those that timed out meanwhile
+	if n := b.calls("blmove") - before; n > jobs*3/2+10 { // one per job, and those that timed out meanwhile
 		t.Errorf("%d BLMOVE for %d jobs: more than one process wakes", n, jobs)
+	}
+}
+
+// Two fetches that are under way when the queue runs dry each came back while the
+// other was out, and went again, for ever. And a bell took longer to ring than a
+// backlog was given to show, so that a burst was taken one by one.
+func TestABurstOverASlowNetworkIsTakenInBatchesAndThenTheWorkerSleeps(t *testing.T) {
+	b := newBench(t)
+	b.config.Capsules[0] = worker.Capsule{Name: "wide", Concurrency: 100, Queues: []worker.QueueWeight{{Name: "a"}}}
+	worker.Handle(b.mux, "Job", func(_ context.Context, ms int) error {
+		<-time.After(time.Duration(ms) * time.Millisecond)
+		return nil
+	})
+	proxy := faultproxy.Start(t, b.server.Addr)
+	proxy.Delay(2 * time.Millisecond)
+	b.runOn(b.server.Store(func(c *queue.Config) { c.URL = "redis://" + proxy.Addr }))
+	const bursts, jobs = 5, 1000
+	args := make([][]any, jobs)
+	for i := range args {
+		args[i] = []any{i * 7 % 8}
+	}
+	before := b.calls("blmove")
+	for range bursts {
+		if _, err := b.client.PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		b.until("sleeps", func() bool { return strings.Contains(b.raw.ClientList(t.Context()).Val(), "flags=b") && b.empty() })
+	}
+	if n := b.calls("blmove") - before; n > bursts*jobs/10 {
+		t.Errorf("%d of %d jobs were taken one by one", n, bursts*jobs)
 	}
 }
 

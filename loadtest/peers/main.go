@@ -1,12 +1,12 @@
 // Command peers lets Asynq and River do what loadtest lets Kyu and Sidekiq do. It is
 // a module of its own, so that Kyu does not depend on them.
 //
-//	peers asynq|river setup                  create what it needs
-//	peers asynq|river fill N BYTES MS        push N jobs as fast as it can; prints jobs per second
-//	peers asynq|river push N GOROUTINES      push N jobs one by one; prints jobs per second
-//	peers asynq|river trickle N PATH         push 200 jobs a second, which write how long they waited
-//	peers asynq|river ledger N PATH MS       push N jobs that write when they start and end
-//	peers asynq|river work THREADS           work until interrupted
+//	peers asynq|river setup                    create what it needs
+//	peers asynq|river fill N BYTES MS GOTIMER  push N jobs as fast as it can; prints jobs per second
+//	peers asynq|river push N GOROUTINES        push N jobs one by one; prints jobs per second
+//	peers asynq|river trickle N PATH           push 200 jobs a second, which write how long they waited
+//	peers asynq|river ledger N PATH MS         push N jobs that write when they start and end
+//	peers asynq|river work THREADS             work until interrupted
 //
 // The store is REDIS_URL or DATABASE_URL.
 package main
@@ -24,7 +24,7 @@ import (
 
 // Job is what all jobs take.
 type Job struct {
-	What   string `json:"what"` // noop, sleep, stamp or ledger
+	What   string `json:"what"` // wait, sleep, stamp or ledger
 	N      int    `json:"n"`
 	Text   string `json:"text,omitempty"`
 	Path   string `json:"path,omitempty"`
@@ -45,14 +45,16 @@ func (j Job) Run(ctx context.Context) error {
 			return err
 		}
 		return appendLine(j.Path, fmt.Sprint("end ", j.N))
+	case "sleep":
+		return sleep(ctx, j.MS)
 	}
-	return sleep(ctx, j.MS)
+	if j.MS == 0 {
+		return nil
+	}
+	return wait(time.Duration(j.MS) * time.Millisecond)
 }
 
 func sleep(ctx context.Context, ms int64) error {
-	if ms == 0 {
-		return nil
-	}
 	select {
 	case <-time.After(time.Duration(ms) * time.Millisecond):
 		return nil
@@ -115,14 +117,17 @@ func run(ctx context.Context, args []string) error {
 	case "work":
 		return p.work(ctx, number(2))
 	case "fill":
-		jobs := make([]Job, number(2))
+		what, jobs := "wait", make([]Job, number(2))
+		if len(args) > 5 && args[5] == "true" {
+			what = "sleep"
+		}
 		for i := range jobs {
-			jobs[i] = Job{What: "noop", N: i, Text: strings.Repeat("x", number(3)), MS: int64(number(4))}
+			jobs[i] = Job{What: what, N: i, Text: strings.Repeat("x", number(3)), MS: int64(number(4))}
 		}
 		return timed(len(jobs), func() error { return p.bulk(ctx, jobs) })
 	case "push":
 		return timed(number(2), func() error {
-			return spread(number(2), number(3), func(i int) error { return p.push(ctx, Job{What: "noop", N: i}) })
+			return spread(number(2), number(3), func(i int) error { return p.push(ctx, Job{What: "wait", N: i}) })
 		})
 	case "trickle":
 		tick := time.NewTicker(5 * time.Millisecond)
