@@ -3,6 +3,8 @@ package main
 import (
 	"net"
 	"time"
+
+	"github.com/kyujobs/kyu/internal/kerneltimer"
 )
 
 // relay passes a TCP service on, later.
@@ -59,7 +61,9 @@ func pass(out, in net.Conn, delay time.Duration) {
 		}
 	}()
 	for c := range chunks {
-		time.Sleep(time.Until(c.due))
+		if err := kerneltimer.Sleep(time.Until(c.due)); err != nil {
+			break
+		}
 		if _, err := out.Write(c.bytes); err != nil {
 			break
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/kerneltimer"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -29,7 +30,7 @@ func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Mil
 func Register(m *worker.Mux, db Sleeper) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
-	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error { return wait(a.duration()) })
+	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error { return kerneltimer.Sleep(a.duration()) })
 	worker.Handle(m, "Test::CPU", burn)
 	worker.Handle(m, "Test::Eat", eat)
 	worker.Handle(m, "Test::BlockFetch", func(context.Context, []json.RawMessage) error { blocked.Store(true); return nil })
