@@ -92,9 +92,9 @@ func (wholeTicks) Ticks(low, high float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// svg is a chart for a page.
-func (s series) svg(legend bool) (string, error) {
-	p, err := s.plot(legend)
+// svg is a chart for a page, which says itself what the colors mean.
+func (s series) svg() (string, error) {
+	p, err := s.plot(false)
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -236,6 +237,16 @@ func sizes(l look) map[string]float64 {
 	return m
 }
 
+// legend says which color is which queue's.
+func legend() template.HTML {
+	var b strings.Builder
+	for _, q := range queues {
+		c := colors[q]
+		fmt.Fprintf(&b, `<span><i style="background: rgb(%d %d %d)"></i>%s</span> `, c.R, c.G, c.B, q)
+	}
+	return template.HTML(`<p class="legend">` + b.String() + `<span><i class="burst"></i>burst</span></p>`)
+}
+
 //go:embed report.html
 var page string
 
@@ -250,7 +261,7 @@ func (r *report) write(dir string) error {
 	for i := range r.Arrangements {
 		a := &r.Arrangements[i]
 		for k, to := range []*template.HTML{&a.Age, &a.Length, &a.Threads} {
-			svg, err := kinds[k][i].svg(true)
+			svg, err := kinds[k][i].svg()
 			if err != nil {
 				return err
 			}
@@ -275,7 +286,7 @@ func (r *report) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	t, err := template.New("report").Funcs(template.FuncMap{"human": human}).Parse(page)
+	t, err := template.New("report").Funcs(template.FuncMap{"human": human, "legend": legend}).Parse(page)
 	if err == nil {
 		err = t.Execute(f, r)
 	}
