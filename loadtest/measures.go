@@ -349,7 +349,7 @@ func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int
 	killed := time.Now()
 	for range x.kills {
 		before := len(ends(path))
-		for limit := time.Now().Add(20 * time.Second); len(ends(path)) < before+x.jobs/(2*x.kills+1) && time.Now().Before(limit); {
+		for limit := time.Now().Add(20 * time.Second); len(ends(path)) < before+x.jobs/(2*x.kills+1) && time.Now().Before(limit) && ctx.Err() == nil; {
 			time.Sleep(10 * time.Millisecond)
 		}
 		for _, pid := range append(family(now.Process.Pid)[1:], now.Process.Pid) {
@@ -361,7 +361,7 @@ func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int
 			return 0, 0, 0, err
 		}
 	}
-	for len(ends(path)) < x.jobs && time.Since(killed) < x.wait {
+	for len(ends(path)) < x.jobs && time.Since(killed) < x.wait && ctx.Err() == nil {
 		time.Sleep(50 * time.Millisecond)
 	}
 	took = time.Since(killed)

@@ -164,6 +164,9 @@ func addTo(batches []Batch, j *NewJob, p Pushed, n int) []Batch {
 			return batches
 		}
 	}
+	if len(batches) > 0 {
+		n = 1 // a second place is rare, and there may be many
+	}
 	b := Batch{Queue: name, Jobs: make([]Pushed, 0, n), Idempotent: j.Idempotent}
 	b.Jobs = append(b.Jobs, p)
 	return append(batches, b)
