@@ -64,34 +64,49 @@ func BenchmarkBulkEncoding(b *testing.B) { bulk(b, nowhere{}) }
 
 func BenchmarkBulkPush(b *testing.B) { bulk(b, redistest.Start(b).Store()) }
 
-func BenchmarkFetchAndSettle(b *testing.B) {
-	for _, n := range []int{1, 15, 100} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			server := redistest.Start(b)
-			store := server.Store()
-			owner := store.Owner("bench:1:1")
-			if err := owner.Register(b.Context(), queue.Host{}, []string{"default"}, time.Hour); err != nil {
+// fetching takes n jobs at a time from the last of some queues, and acknowledges those
+// before.
+func fetching(b *testing.B, n int, queues ...string) {
+	store := redistest.Start(b).Store()
+	owner := store.Owner("bench:1:1")
+	if err := owner.Register(b.Context(), queue.Host{}, queues, time.Hour); err != nil {
+		b.Fatal(err)
+	}
+	client, args, last := queue.NewClient(store), bulkArgs(100_000), queues[len(queues)-1]
+	var done []*queue.Delivery
+	left, jobs := 0, 0
+	for b.Loop() {
+		if left < n {
+			b.StopTimer()
+			if _, err := client.PushBulk(b.Context(), "Test::NoOp", args, queue.Options{Queue: last}); err != nil {
 				b.Fatal(err)
 			}
-			client, args := queue.NewClient(store), bulkArgs(100_000)
-			var done []*queue.Delivery
-			left, jobs := 0, 0
-			for b.Loop() {
-				if left < n {
-					b.StopTimer()
-					if _, err := client.PushBulk(b.Context(), "Test::NoOp", args, queue.Options{}); err != nil {
-						b.Fatal(err)
-					}
-					left += len(args)
-					b.StartTimer()
-				}
-				got, _, err := owner.Fetch(b.Context(), []string{"default"}, n, nil, done)
-				if err != nil || len(got) != n {
-					b.Fatal(len(got), err)
-				}
-				done, left, jobs = got, left-n, jobs+n
+			left += len(args)
+			b.StartTimer()
+		}
+		got, _, err := owner.Fetch(b.Context(), queues, n, nil, done)
+		if err != nil || len(got) != n {
+			b.Fatal(len(got), err)
+		}
+		done, left, jobs = got, left-n, jobs+n
+	}
+	b.ReportMetric(float64(jobs)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+func BenchmarkFetchAndSettle(b *testing.B) {
+	for _, n := range []int{1, 15, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { fetching(b, n, "default") })
+	}
+}
+
+func BenchmarkFetchFromTheLastQueue(b *testing.B) {
+	for _, n := range []int{1, 4, 20} {
+		b.Run(fmt.Sprint("of", n), func(b *testing.B) {
+			queues := make([]string, n)
+			for i := range queues {
+				queues[i] = fmt.Sprint("q", i)
 			}
-			b.ReportMetric(float64(jobs)/b.Elapsed().Seconds(), "jobs/s")
+			fetching(b, 15, queues...)
 		})
 	}
 }
