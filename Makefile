@@ -36,7 +36,7 @@ bench: ## Go benchmarks of the envelope, a push, and fetch with settle
 bin/loadtest: build
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
 
-bench-peers: deps bin/loadtest ## throughput, latency, cost beside Sidekiq, Asynq, River and the bare loop (half an hour)
+bench-peers: deps bin/loadtest ## throughput, latency, cost beside Sidekiq, Asynq, River and the bare loop (fifty minutes)
 	@cd loadtest/peers && CGO_ENABLED=0 go build -trimpath -o ../../bin/peers .
 	@bin/loadtest peers
 
