@@ -364,6 +364,9 @@ func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int
 	for len(ends(path)) < x.jobs && time.Since(killed) < x.wait && ctx.Err() == nil {
 		time.Sleep(50 * time.Millisecond)
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, 0, 0, err // what did not end was not lost
+	}
 	took = time.Since(killed)
 	counts := ends(path)
 	for _, n := range counts {
