@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
+	"golang.org/x/sync/errgroup"
 )
 
 const benchPayload = `{"retry":true,"queue":"default","class":"ActivityPub::DeliveryWorker","args":["{\"type\":\"Create\"}",1,"https://b.example/inbox",{"synchronize_followers":true}],"jid":"b4a577edbccf1d805744efa9","created_at":1795345820.25,"enqueued_at":1795345820.25}`
@@ -108,5 +109,35 @@ func BenchmarkFetchFromTheLastQueue(b *testing.B) {
 			}
 			fetching(b, 15, queues...)
 		})
+	}
+}
+
+// One goroutine and 16 on two cores: what a push gains from company, beside a bare LPUSH.
+func BenchmarkPushers(b *testing.B) {
+	server := redistest.Start(b)
+	raw, client := server.Client(), queue.NewClient(server.Store())
+	for name, push := range map[string]func() error{
+		"push":  func() error { _, err := client.Push(b.Context(), "Test::NoOp", []any{1}, queue.Options{}); return err },
+		"lpush": func() error { return raw.LPush(b.Context(), "queue:default", benchPayload).Err() },
+	} {
+		for _, n := range []int{1, 16} {
+			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {
+				var all errgroup.Group
+				for g := range n {
+					all.Go(func() error {
+						for range (b.N + g) / n {
+							if err := push(); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				}
+				if err := all.Wait(); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+			})
+		}
 	}
 }

@@ -36,11 +36,6 @@ var encodeOptions = json.JoinOptions(
 // encode writes v as Ruby would. It refuses NaN, infinities, invalid UTF-8,
 // and nesting beyond maxDepth less depth levels.
 func encode(v any, depth int) ([]byte, error) {
-	if list, ok := v.([]any); ok {
-		if b, ok := appendPlain(make([]byte, 0, 128), list); ok {
-			return b, nil
-		}
-	}
 	raw, err := json.Marshal(v, encodeOptions)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -204,4 +205,32 @@ func FuzzPatchKeepsEveryOtherByte(f *testing.F) {
 			t.Errorf("removed: %q, %v", gone.Apply(j), err)
 		}
 	})
+}
+
+// A set of bits answers for absent fields, and names share its bits.
+func TestAFieldIsFoundHoweverItsNameIsWrittenAndHoweverManyThereAre(t *testing.T) {
+	parse := func(raw string) *Job {
+		j, err := ParseJob(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	if got := parse(`{"class":"A","b\u0069d":"escaped"}`).String("bid"); got != "escaped" {
+		t.Errorf("bid is %q", got)
+	}
+	j := parse(`{"class":"A","bid":"x","":7}`)
+	if j.String("bid") != "x" || j.Field("") != "7" || j.Field("crashes") != "" {
+		t.Errorf("bid %q, the one without a name %q, crashes %q", j.String("bid"), j.Field(""), j.Field("crashes"))
+	}
+	raw := `{"class":"A"`
+	for i := range 300 {
+		raw += fmt.Sprintf(`,"f%d":%d`, i, i)
+	}
+	j = parse(raw + "}")
+	for i := range 300 {
+		if got, ok := j.Int(fmt.Sprint("f", i)); !ok || got != int64(i) {
+			t.Errorf("f%d is %d", i, got)
+		}
+	}
 }

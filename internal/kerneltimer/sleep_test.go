@@ -1,6 +1,7 @@
 package kerneltimer_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -19,5 +20,33 @@ func TestNobodyWakesEarly(t *testing.T) {
 		if took := time.Since(start); took < d {
 			t.Errorf("slept %v of %v", took, d)
 		}
+	}
+}
+
+// 15 goroutines sleep 10 ms over and over, each at its own time, and do nothing else:
+// the most that a worker can reach with such jobs.
+func BenchmarkSleepers(b *testing.B) {
+	const sleepers, d = 15, 10 * time.Millisecond
+	for name, sleep := range map[string]func(time.Duration) error{
+		"go":     func(d time.Duration) error { time.Sleep(d); return nil },
+		"kernel": kerneltimer.Sleep,
+	} {
+		b.Run(name, func(b *testing.B) {
+			var all sync.WaitGroup
+			for i := range sleepers {
+				all.Go(func() {
+					if err := sleep(time.Duration(i) * d / sleepers); err != nil {
+						b.Error(err)
+					}
+					for range b.N {
+						if err := sleep(d); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.ReportMetric(float64(b.N)*d.Seconds()/b.Elapsed().Seconds(), "efficiency")
+		})
 	}
 }

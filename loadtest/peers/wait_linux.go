@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait sleeps for d by a timer of the kernel, as internal/kerneltimer of Kyu does.
+// wait sleeps for d by a timer of the kernel. It is Kyu's internal/kerneltimer over again:
+// to import that, this module would have to require Kyu's, and Asynq would be measured
+// with Kyu's version of go-redis.
 func wait(d time.Duration) error {
 	if d <= 0 {
 		return nil
