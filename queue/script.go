@@ -67,6 +67,11 @@ func (s *Store) run(ctx context.Context, sc *script, keys []string, args ...any)
 	return s.runOn(ctx, s.rdb, sc, keys, args...)
 }
 
+// runOwn executes a script once on the runtime's own connections.
+func (s *Store) runOwn(ctx context.Context, sc *script, keys []string, args ...any) *redis.Cmd {
+	return s.runOn(ctx, s.own, sc, keys, args...)
+}
+
 func (s *Store) runOn(ctx context.Context, c redis.Scripter, sc *script, keys []string, args ...any) *redis.Cmd {
 	body := s.body(sc)
 	cmd := c.EvalSha(ctx, body.sha, keys, args...)

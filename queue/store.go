@@ -10,6 +10,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"strings"
@@ -28,9 +29,14 @@ const bellTimeout = 5 * time.Second
 // replyWithin is how long Redis may take to answer anything else.
 const replyWithin = 3 * time.Second
 
+// ownConnections bounds the runtime's own connections. It is more than all loops of a
+// process can use at once, each of which has one call under way: none of them waits.
+const ownConnections = 512
+
 // Store is the Redis that holds the queues. It is safe for concurrent use.
 type Store struct {
-	rdb        *redis.Client // never repeats a command by itself: it could run twice
+	rdb        *redis.Client // for pushes and inspection; never repeats a command by itself: it could run twice
+	own        *redis.Client // for the runtime's own calls: a lease never waits behind users' pushes
 	bells      *redis.Client // its reads wait as long as a doorbell hangs
 	addr       string
 	ks         keyspace
@@ -89,18 +95,21 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.PoolSize > 0 {
 		o.PoolSize = c.PoolSize
 	}
+	own := *o
+	own.PoolSize = ownConnections
 	b := *o
 	b.ReadTimeout = bellTimeout + replyWithin
 	b.PoolSize = 1024 // a connection per bell, made when it is hung
 	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
 
 	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
-	s := &Store{rdb: c.client(o), bells: c.client(&b), addr: c.where(o), replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
+	s := &Store{rdb: c.client(o), own: c.client(&own), bells: c.client(&b), addr: c.where(o), replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
 		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload), maxTaken: cmp.Or(c.MaxTaken, DefaultMaxTaken), deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
 		s.timestamps = Mirror
 	}
 	s.rdb.AddHook(all)
+	s.own.AddHook(all)
 	s.bells.AddHook(all)
 	if err := s.meet(ctx); err != nil {
 		s.Close()
@@ -115,11 +124,7 @@ func (silence) Printf(context.Context, string, ...any) {}
 
 // Close gives all connections back.
 func (s *Store) Close() error {
-	err := s.bells.Close()
-	if e := s.rdb.Close(); e != nil {
-		err = e
-	}
-	return err
+	return errors.Join(s.bells.Close(), s.own.Close(), s.rdb.Close())
 }
 
 // Server is what the server said of itself when the Store was opened.
