@@ -9,10 +9,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bell is a doorbell on one queue: a connection that sleeps in Redis until a
-// job is pushed, by whomever, and then brings that job. Redis wakes one sleeper
-// in the whole fleet, and the job is in the owner's landing list before anybody
-// knows of it. Not safe for concurrent use, but for Unhang.
+// Bell is a doorbell on one queue: a connection that sleeps in Redis until a job is pushed,
+// by whomever. Redis wakes one sleeper in the whole fleet, and the job is in the owner's
+// landing list before anybody knows of it. It is not delivered: it waits there until a Fetch
+// adopts it. Not safe for concurrent use, but for Unhang.
 type Bell struct {
 	owner *Owner
 	queue string
@@ -24,38 +24,35 @@ type Bell struct {
 // Bell makes a doorbell on a queue. It connects when it is first hung.
 func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} }
 
-// Queue is the queue that the bell hangs on.
-func (b *Bell) Queue() string { return b.queue }
-
-// Ring hangs the bell and sleeps until a job comes, for at most a few seconds.
-// It returns nil without an error if none came, or Unhang took it down, and
-// ErrFull if Redis does not let it hang. After any other error a job may have
-// landed without being seen: Audit finds it.
-func (b *Bell) Ring(ctx context.Context) (*Delivery, error) {
+// Ring hangs the bell and sleeps until a job lands, for at most a few seconds. It returns
+// false without an error if none came, or Unhang took it down; ErrFull if Redis does not let
+// it hang, and ErrWrongType if the queue is no list. After any other error a job may have
+// landed: the next Fetch must look.
+func (b *Bell) Ring(ctx context.Context) (landed bool, err error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
 	b.hung.Store(b.id)
 	k := b.owner.queue(b.queue)
-	raw, err := b.conn.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", b.owner.store.bellSeconds()).Text()
+	err = b.conn.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", b.owner.store.bellSeconds()).Err()
 	b.hung.Store(0)
 	switch {
 	case err == nil:
-		return &Delivery{Raw: raw, Queue: b.queue, Owner: b.owner}, nil
+		return true, nil
 	case errors.Is(err, redis.Nil):
-		return nil, nil
+		return false, nil
 	case redis.HasErrorPrefix(err, "OOM"):
-		return nil, ErrFull
-	case errors.Is(err, errLarge):
+		return false, ErrFull
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return false, fmt.Errorf("bell: %w: %s", ErrWrongType, k.list)
+	case errors.Is(err, errLarge): // it landed; the fetch that looks at it does not read it
 		b.Close()
-		n, err := b.owner.store.buryLarge(ctx, k.landing)
-		b.owner.buried.Add(int64(n))
-		return nil, err
+		return true, nil
 	default:
 		b.Close()
-		return nil, fmt.Errorf("bell: %w", err)
+		return false, fmt.Errorf("bell: %w", err)
 	}
 }
 
@@ -74,11 +71,11 @@ func (b *Bell) connect(ctx context.Context) error {
 	return nil
 }
 
-// Unhang wakes the bell if it sleeps. A job that rang at the same moment is
-// still brought. Safe to call while Ring runs, and more than once.
+// Unhang wakes the bell if it sleeps. A job that rang at the same moment has landed all the
+// same. Safe to call while Ring runs, and more than once.
 func (b *Bell) Unhang(ctx context.Context) error {
 	if id := b.hung.Load(); id > 0 {
-		return b.owner.store.rdb.ClientUnblock(ctx, id).Err()
+		return b.owner.store.own.ClientUnblock(ctx, id).Err()
 	}
 	return nil
 }
@@ -91,8 +88,8 @@ func (b *Bell) Close() {
 	}
 }
 
-// bellSeconds is how long a bell hangs. Where it cannot be taken down it must
-// not hang long, for a stop waits for it.
+// bellSeconds is how long a bell hangs. Where it cannot be taken down it must not hang long,
+// for a stop waits for it.
 func (s *Store) bellSeconds() float64 {
 	if s.noUnblock {
 		return 0.2

@@ -1,39 +1,36 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Delivery is a job in someone's hands: it is in flight until it is settled.
+// Delivery is a job in someone's hands: a field of an in-flight hash, until it is settled.
 type Delivery struct {
-	Raw   string // the payload, byte for byte
+	Raw   string // the payload, byte for byte; empty if only its token is known (Held)
 	Queue string // the queue it was taken from
 	Owner *Owner
-	token uint64 // names it in the owner's in-flight hash; 0: it lies in the landing list
+	Token uint64 // names it in the owner's in-flight hash; never used twice by a Store
 }
 
-// Owner is what one identity holds in Redis: its lease and its deliveries. A
-// process takes a new identity, and so a new Owner, when its lease is lost.
+// Owner is what one identity holds in Redis: its lease and its deliveries. A process takes a
+// new identity, and so a new Owner, when its lease is lost.
 type Owner struct {
 	Identity string
 	store    *Store
-	seq      atomic.Uint64
-	buried   atomic.Int64
 	mu       sync.Mutex
 	keys     map[string]*ownerKeys // by queue
+	told     beatReply             // of the last beat; only Beat reads and writes it
 }
 
 type ownerKeys struct{ list, inflight, landing string }
 
-// Owner gives identity a place in Redis. It takes no lease: Beat does.
+// Owner gives identity a place in Redis. It takes no lease: Register does.
 func (s *Store) Owner(identity string) *Owner {
 	return &Owner{Identity: identity, store: s, keys: map[string]*ownerKeys{}}
 }
@@ -50,88 +47,126 @@ func (o *Owner) queue(name string) *ownerKeys {
 	return k
 }
 
-// MaxFetch is the most jobs that one Fetch takes or acknowledges: Lua's stack
-// bounds it.
-const MaxFetch = 1000
+// Tokens reserves n tokens and returns the first. A token names a delivery for the life of
+// the Store, whatever identity it is used under: an acknowledgement that comes late can
+// never meet another delivery.
+func (s *Store) Tokens(n int) uint64 { return s.tokens.Add(uint64(n)) - uint64(n) + 1 }
 
-// Fetch acknowledges done, then takes up to want jobs. Without draws, no job is
-// taken from a queue while one before it in queues holds a job. With draws, each
-// takes one job from the first queue that has one, in the order of its bytes,
-// which are 1-based indexes into queues. Paused queues are skipped.
+const (
+	// MaxFetch is the most jobs that one Fetch takes or acknowledges: Lua's stack bounds it.
+	MaxFetch = 1000
+	// FetchBytes is the most bytes of payloads that one Fetch takes, beside the first.
+	FetchBytes = 8 << 20
+)
+
+// FetchRequest says what a fetch does, in this order: it acknowledges Done, puts the jobs of
+// the landing lists of Adopt back to the taking end of their queues, and takes up to Want
+// jobs, under the tokens First, First+1, ….
+type FetchRequest struct {
+	Queues []string
+	Want   int         // at most MaxFetch
+	First  uint64      // of Tokens(Want)
+	Draws  []string    // nil: strict; else an order of queues for each job, 1-based indexes as bytes
+	Done   []*Delivery // of this owner and of Queues; others must be settled by Settle
+	Adopt  []int       // indexes of Queues
+	Bytes  int         // of all payloads together, beside the first; 0: FetchBytes
+}
+
+// Fetched is the reply of a fetch.
+type Fetched struct {
+	Jobs    []*Delivery
+	Acked   int    // of Done, how many were in the owner's hands
+	Buried  int    // jobs too large to be read (Config.MaxTaken): in the dead set as they are
+	More    bool   // jobs were left behind for their bytes, though Jobs is short
+	BadKey  string // a key of a wrong type that held jobs up, or ""
+	Refused []int  // indexes of the queues that it holds up: their jobs stay where they are
+}
+
+// Fetch carries a request out in one script. Without draws, no job is taken from a queue
+// while one before it in Queues holds a job. With draws, each takes one job from the first
+// queue that has one. Paused queues are skipped.
 //
-// stale is how many of done were not in the owner's hands any more. Every
-// delivery of done must be of this owner, of one of queues, and fetched (not
-// landed). The error is ErrLeaseLost if the lease is gone; done is settled then
-// all the same. After any other error what was done is not known: done can be
-// settled again, and what may have been taken is found by Audit.
-func (o *Owner) Fetch(ctx context.Context, queues []string, want int, draws []string, done []*Delivery) (jobs []*Delivery, stale int, err error) {
-	first := o.seq.Add(uint64(want)) - uint64(want) + 1
-	keys := make([]string, 3, 3+2*len(queues))
+// The error is ErrLeaseLost if the lease is gone; Done is settled then all the same. After
+// any other error what was done is not known: Done can be settled again by Settle, and what
+// may have been taken is found by Held.
+func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
+	keys, args := o.fetchArgs(&r)
+	reply, err := o.store.runOwn(ctx, fetchScript, keys, args...).Slice()
+	if err != nil {
+		return f, fmt.Errorf("fetch: %w", err)
+	}
+	number := func(i int) int { n, _ := reply[i].(int64); return int(n) }
+	f.Acked = number(0)
+	if number(1) == 0 {
+		return f, ErrLeaseLost
+	}
+	f.Buried, f.More = number(2), number(3) == 1
+	f.BadKey, _ = reply[4].(string)
+	refused, _ := reply[5].(string)
+	for _, q := range []byte(refused) {
+		f.Refused = append(f.Refused, int(q)-1)
+	}
+	f.Jobs = o.deliveries(reply[6:], &r)
+	return f, nil
+}
+
+func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	ks := o.store.ks
-	keys[0], keys[1], keys[2] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead)
-	args := make([]any, 5, 5+want+len(queues)+len(done)+len(draws))
-	args[0], args[1], args[2], args[3], args[4] = o.Identity, want, ks.queuePrefixLen(), o.store.maxTaken, score(time.Now())
-	tokens := make([]uint64, want)
+	keys = make([]string, 4, 4+2*len(r.Queues)+len(r.Adopt))
+	keys[0], keys[1], keys[2], keys[3] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead), ks.key(keyQueues)
+	room := r.Bytes
+	if room <= 0 {
+		room = FetchBytes
+	}
+	adopt := make([]byte, len(r.Adopt))
+	for i, q := range r.Adopt {
+		adopt[i] = byte(q + 1)
+	}
+	args = make([]any, 8, 8+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
+	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.queuePrefixLen(), o.store.maxTaken
+	args[4], args[5], args[6], args[7] = score(time.Now()), room, len(r.Queues), adopt
+	tokens := make([]uint64, r.Want)
 	for i := range tokens {
-		tokens[i] = first + uint64(i)
+		tokens[i] = r.First + uint64(i)
 		args = append(args, &tokens[i]) // a number would be allocated, each by itself
 	}
-	for _, name := range queues {
+	for _, name := range r.Queues {
 		k := o.queue(name)
 		keys = append(keys, k.list, k.inflight)
 		at, n := len(args), 0
 		args = append(args, nil)
-		for _, d := range done {
-			if d.Queue == name {
-				args = append(args, &d.token)
+		for _, d := range r.Done {
+			if d.Queue == name && d.Owner == o { // a token is never sent for another identity
+				args = append(args, &d.Token)
 				n++
 			}
 		}
 		args[at] = n
 	}
-	for _, d := range draws {
+	for _, q := range r.Adopt {
+		keys = append(keys, o.queue(r.Queues[q]).landing)
+	}
+	for _, d := range r.Draws {
 		args = append(args, d)
 	}
-	reply, err := o.store.run(ctx, fetchScript, keys, args...).Slice()
-	if err != nil {
-		return nil, 0, fmt.Errorf("fetch: %w", err)
-	}
-	acked, _ := reply[0].(int64)
-	stale = len(done) - int(acked)
-	if held, _ := reply[1].(int64); held == 0 {
-		return nil, stale, ErrLeaseLost
-	}
-	if buried, _ := reply[2].(int64); buried > 0 {
-		o.buried.Add(buried)
-	}
-	return o.deliveries(reply[3:], queues, first, want), stale, nil
+	return keys, args
 }
 
-// Buried is how many jobs were too large to be read (Config.MaxTaken) and went to
-// the dead set as they were, since it was last asked.
-func (o *Owner) Buried() int64 { return o.buried.Swap(0) }
-
-// deliveries reads the jobs of a fetch: per run of one queue its index and the
-// payloads.
-func (o *Owner) deliveries(reply []any, queues []string, token uint64, want int) []*Delivery {
-	batch := make([]Delivery, 0, want) // one allocation for all
-	jobs := make([]*Delivery, 0, want)
+// deliveries reads the jobs of a fetch: per run of one queue its index and the payloads.
+// Each is allocated by itself, so that a job that runs long keeps no other's payload.
+func (o *Owner) deliveries(reply []any, r *FetchRequest) []*Delivery {
+	jobs, token := make([]*Delivery, 0, r.Want), r.First
 	for i := 0; i+1 < len(reply); i += 2 {
 		q, _ := reply[i].(int64)
 		raws, _ := reply[i+1].([]any)
 		for _, raw := range raws {
 			text, _ := raw.(string)
-			batch = append(batch, Delivery{Raw: text, Queue: queues[q], Owner: o, token: token})
-			jobs = append(jobs, &batch[len(batch)-1])
+			jobs = append(jobs, &Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token})
 			token++
 		}
 	}
 	return jobs
 }
-
-// Landed reports whether d came through a doorbell and lies in the landing
-// list: it must be settled by Settle, not as part of a Fetch.
-func (d *Delivery) Landed() bool { return d.token == 0 }
 
 // Action is where a settled job goes.
 type Action string
@@ -141,7 +176,7 @@ const (
 	Retry    Action = "retry"    // the retry set
 	Schedule Action = "schedule" // the schedule set
 	Dead     Action = "dead"     // the dead set
-	Requeue  Action = "requeue"  // the head of its queue, unchanged
+	Requeue  Action = "requeue"  // the taking end of its queue, unchanged
 	Forward  Action = "forward"  // the end of a queue, its own or another
 	Hold     Action = "hold"     // the hold set of its class
 )
@@ -155,29 +190,44 @@ type Settlement struct {
 	To       string    // the queue for Forward, the class for Hold
 }
 
-// Settle carries out settlements, in order. stale[i] tells that the i-th
-// delivery was not in its owner's hands any more, so that nothing was done.
-// After an error it can be repeated: what was settled is then stale.
-func (s *Store) Settle(ctx context.Context, batch []Settlement) (stale []bool, err error) {
-	now := time.Now()
-	keys := []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead), s.ks.key(keyHeld)}
+// Result is what a script did with one job.
+type Result int8
+
+const (
+	Refused Result = -1 // nothing: a key that it would go to has a wrong type
+	Stale   Result = 0  // nothing: the delivery was not in its owner's hands any more
+	Settled Result = 1
+)
+
+// Settle carries out settlements, in order, with a result for each. After an error it can
+// be repeated: what was settled is then stale.
+func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error) {
+	keys, args := s.settleArgs(batch)
+	reply, err := s.runOwn(ctx, settleScript, keys, args...).Int64Slice()
+	if err != nil {
+		return nil, fmt.Errorf("settle: %w", err)
+	}
+	results := make([]Result, len(batch))
+	for i := range results {
+		results[i] = Result(reply[i])
+	}
+	return results, nil
+}
+
+func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
+	keys = []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead), s.ks.key(keyHeld)}
 	index := map[*ownerKeys]int{}
 	for _, x := range batch {
 		k := x.Delivery.Owner.queue(x.Delivery.Queue)
 		if _, seen := index[k]; !seen {
 			index[k] = len(index)
-			keys = append(keys, k.list, k.inflight, k.landing)
+			keys = append(keys, k.list, k.inflight)
 		}
 	}
-	args := make([]any, 0, 3+8*len(batch))
-	args = append(args, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
+	args = make([]any, 0, 3+7*len(batch))
+	args = append(args, score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
 	for _, x := range batch {
-		token, landed, due, to := "", "", "", 0
-		if x.Delivery.Landed() {
-			landed = x.Delivery.Raw
-		} else {
-			token = strconv.FormatUint(x.Delivery.token, 10)
-		}
+		due, to := "", 0
 		if !x.At.IsZero() {
 			due = score(x.At)
 		}
@@ -190,73 +240,34 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) (stale []bool, e
 			to = len(keys)
 		}
 		q := index[x.Delivery.Owner.queue(x.Delivery.Queue)]
-		args = append(args, string(x.Action), q, token, landed, x.Payload, due, to, x.To)
+		token := strconv.FormatUint(x.Delivery.Token, 10)
+		args = append(args, string(x.Action), q, token, x.Payload, due, to, x.To)
 	}
-	reply, err := s.run(ctx, settleScript, keys, args...).Int64Slice()
-	if err != nil {
-		return nil, fmt.Errorf("settle: %w", err)
-	}
-	stale = make([]bool, len(batch))
-	for i := range stale {
-		stale[i] = reply[i] == 0
-	}
-	return stale, nil
+	return keys, args
 }
 
-// Audit compares what Redis says is in the owner's hands with what the caller
-// knows it has, and returns the rest: jobs whose reply was lost on the way. It is
-// right only while no Fetch or Bell of this owner is under way; a job that an
-// old request brings in later is found by the next Audit.
-func (o *Owner) Audit(ctx context.Context, queues []string, known []*Delivery) (lost []*Delivery, err error) {
-	for _, name := range queues {
+// Held lists what Redis says is in the owner's hands, without payloads, and the indexes of
+// the queues whose landing lists hold jobs. What the caller does not know of came with a
+// reply that was lost.
+func (o *Owner) Held(ctx context.Context, queues []string) (held []*Delivery, landed []int, err error) {
+	pipe := o.store.own.Pipeline()
+	tokens, lengths := make([]*redis.StringSliceCmd, len(queues)), make([]*redis.IntCmd, len(queues))
+	for i, name := range queues {
 		k := o.queue(name)
-		tokens, landed := map[uint64]bool{}, map[string]int{}
-		for _, d := range known {
-			switch {
-			case d.Owner != o || d.Queue != name:
-			case d.Landed():
-				landed[d.Raw]++
-			default:
-				tokens[d.token] = true
+		tokens[i], lengths[i] = pipe.HKeys(ctx, k.inflight), pipe.LLen(ctx, k.landing)
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) { // a wrong type holds nothing of ours
+		return nil, nil, fmt.Errorf("audit: %w", err)
+	}
+	for i, name := range queues {
+		for _, field := range tokens[i].Val() {
+			if token, err := strconv.ParseUint(field, 10, 64); err == nil {
+				held = append(held, &Delivery{Queue: name, Owner: o, Token: token})
 			}
 		}
-		held, err := o.store.rdb.HKeys(ctx, k.inflight).Result()
-		if err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-		for _, field := range held {
-			token, err := strconv.ParseUint(field, 10, 64)
-			if err != nil || tokens[token] {
-				continue
-			}
-			raw, err := o.store.rdb.HGet(ctx, k.inflight, field).Result()
-			if err == redis.Nil {
-				continue
-			} else if err != nil {
-				return nil, fmt.Errorf("audit: %w", err)
-			}
-			lost = append(lost, &Delivery{Raw: raw, Queue: name, Owner: o, token: token})
-		}
-		buried, err := o.store.buryLarge(ctx, k.landing)
-		if err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-		o.buried.Add(int64(buried))
-		landing, err := o.store.rdb.LRange(ctx, k.landing, 0, -1).Result()
-		if err != nil {
-			return nil, fmt.Errorf("audit: %w", err)
-		}
-		for _, raw := range landing {
-			if landed[raw] > 0 {
-				landed[raw]--
-				continue
-			}
-			lost = append(lost, &Delivery{Raw: raw, Queue: name, Owner: o})
+		if lengths[i].Val() > 0 {
+			landed = append(landed, i)
 		}
 	}
-	return lost, nil
+	return held, landed, nil
 }
-
-// NewestFirst orders deliveries of one owner so that putting each at the head
-// of its queue leaves the oldest in front.
-func NewestFirst(a, b *Delivery) int { return cmp.Compare(b.token, a.token) }

@@ -20,6 +20,8 @@ var (
 	// ErrFull says that Redis is over its maxmemory and refuses a doorbell, which
 	// counts as a write. Fetch still works.
 	ErrFull = errors.New("over maxmemory: Redis refuses writes")
+	// ErrWrongType says that a key holds something that is not Kyu's: its jobs wait.
+	ErrWrongType = errors.New("a key holds a wrong type")
 	// ErrNotFound says that a job, set entry or process is not (or no longer) there.
 	ErrNotFound = errors.New("not found")
 )

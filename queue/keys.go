@@ -47,6 +47,7 @@ func (k keyspace) landing(queue, identity string) string {
 }
 
 func (k keyspace) owner(identity string) string   { return k.key("kyu:owner:" + identity) }
+func (k keyspace) host(place string) string       { return k.key("kyu:host:" + place) }
 func (k keyspace) pushed(jid string) string       { return k.key("kyu:pushed:" + jid) }
 func (k keyspace) hold(class string) string       { return k.key("kyu:hold:" + class) }
 func (k keyspace) signals(identity string) string { return k.key(identity + "-signals") }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"time"
 )
 
 // DefaultMaxTaken is the largest payload that a worker reads, in bytes. Ruby's
@@ -15,12 +14,6 @@ const DefaultMaxTaken = 32 << 20
 
 // errLarge is the error of a doorbell that brings more than may be read.
 var errLarge = errors.New("a payload is too large to be read")
-
-// buryLarge moves what is too large to be read from a landing list to the dead
-// set, where a script can do it without anybody reading it.
-func (s *Store) buryLarge(ctx context.Context, landing string) (int, error) {
-	return s.run(ctx, largeScript, []string{landing, s.ks.key(keyDead)}, s.maxTaken, score(time.Now())).Int()
-}
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 

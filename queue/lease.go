@@ -1,19 +1,15 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// Host is where an owner lives: enough for a process beside it to see that it
-// is dead without waiting for its lease. And what it can run.
+// Host is where an owner lives: enough for a process beside it to see that it is dead without
+// waiting for its lease. And what it can run.
 type Host struct {
 	Name         string
 	BootID       string // of the running kernel
@@ -23,11 +19,19 @@ type Host struct {
 	Classes      []string // that it has handlers for
 	Pool         int      // connections that it may open to Postgres; 0 if it does not say
 
-	Lease time.Duration // that it takes: who has been silent for so long is dead; zero if it does not say
+	Lease time.Duration // its length: silence longer than this means dead; zero if it does not say
 }
 
-// Register writes down whose the owner is and which queues it serves, so that
-// a reclaimer finds its deliveries, and takes its lease.
+// place names the machine of h for those on it, or "" if it cannot be told from others.
+func (h *Host) place() string {
+	if h.BootID == "" || h.PIDNamespace == "" {
+		return ""
+	}
+	return h.BootID + ":" + h.PIDNamespace
+}
+
+// Register writes down whose the owner is and which queues it serves, so that a reclaimer
+// finds its deliveries, and takes its lease.
 func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease time.Duration) error {
 	h.Lease = lease
 	if err := o.sign(ctx, h, queues, strconv.FormatInt(lease.Milliseconds(), 10)); err != nil {
@@ -36,20 +40,23 @@ func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease tim
 	return nil
 }
 
-// Leave gives the lease up, if it is not lost already. Whatever the owner still
-// holds, or what a late reply may yet bring it, is for any reclaimer to take.
+// Leave gives the lease up, if it is not lost already. What the owner still holds, or what a
+// late reply may yet bring it, is for any reclaimer to take, and counts as no crash.
 func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
-	if err := o.sign(ctx, h, queues, ""); err != nil {
+	if err := o.sign(ctx, h, queues, "", "left", 1); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
 }
 
-func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string) error {
-	return o.store.run(ctx, registerScript, []string{o.store.ks.key(keyLeases), o.store.ks.owner(o.Identity)}, o.Identity, lease,
+func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string, more ...any) error {
+	ks := o.store.ks
+	args := append([]any{o.Identity, lease,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
 		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
-		"lease", h.Lease.Milliseconds()).Err()
+		"lease", h.Lease.Milliseconds()}, more...)
+	keys := []string{ks.key(keyLeases), ks.owner(o.Identity), ks.host(h.place())}
+	return o.store.runOwn(ctx, registerScript, keys, args...).Err()
 }
 
 // Orders is what a process learns when it beats.
@@ -58,19 +65,45 @@ type Orders struct {
 	Paused  []string // queues
 }
 
-// Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a
-// reclaimer has declared this owner dead.
+// beatReply is the last reply that told signals: the next beat takes them away.
+type beatReply struct {
+	number uint64
+	told   int
+}
+
+// Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a reclaimer has
+// declared this owner dead. If the reply is lost, the next Beat tells its signals again. Not
+// safe for concurrent use.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 	ks := o.store.ks
-	reply, err := o.store.run(ctx, beatScript, []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused)},
-		o.Identity, lease.Milliseconds()).Slice()
+	keys := []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused), ks.owner(o.Identity)}
+	reply, err := o.store.runOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(), o.told.number, o.told.told).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
 	}
 	if len(reply) < 3 {
 		return Orders{}, ErrLeaseLost
 	}
-	return Orders{Signals: texts(reply[1]), Paused: texts(reply[2])}, nil
+	orders := Orders{Signals: texts(reply[1]), Paused: texts(reply[2])}
+	if o.told.told = len(orders.Signals); o.told.told > 0 {
+		o.told.number++
+	}
+	return orders, nil
+}
+
+// Alone writes down that of all that the owner holds only one delivery runs, or, with nil,
+// that this is so no more. If the owner dies meanwhile, the crash is that job's.
+func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
+	key, err := o.store.ks.owner(o.Identity), error(nil)
+	if d != nil {
+		err = o.store.own.HSet(ctx, key, fieldAlone, d.Token).Err()
+	} else {
+		err = o.store.own.HDel(ctx, key, fieldAlone).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("alone: %w", err)
+	}
+	return nil
 }
 
 func texts(v any) []string {
@@ -92,7 +125,17 @@ type Lease struct {
 	Score    string // its end as Redis has it: it changes with every beat
 }
 
-// Leases lists all owners.
+func leasesOf(v any, now int64) []Lease {
+	flat := texts(v)
+	leases := make([]Lease, 0, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		end, _ := strconv.ParseFloat(flat[i+1], 64)
+		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), Score: flat[i+1]})
+	}
+	return leases
+}
+
+// Leases lists all owners. Its cost grows with their number: it is for people.
 func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 	pipe := s.rdb.Pipeline()
 	clock := pipe.Time(ctx)
@@ -100,23 +143,42 @@ func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
-	flat, err := all.StringSlice()
+	flat, err := all.Slice()
 	if err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
-	now := clock.Val().UnixMilli()
-	leases := make([]Lease, 0, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		end, _ := strconv.ParseFloat(flat[i+1], 64)
-		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), Score: flat[i+1]})
-	}
-	return leases, nil
+	return leasesOf(flat, clock.Val().UnixMilli()), nil
 }
 
-// OwnerHost tells where an owner lives and which queues it serves. A missing
-// record reads as the zero Host without queues.
+// Suspects are owners that may be dead.
+type Suspects struct {
+	Now    time.Time // by Redis's clock
+	Fenced []Lease   // a page of those that were declared dead
+	Ended  []Lease   // a page of those whose lease ends before now, or too late to be true
+	Beside []Lease   // the next few on the same machine, by name
+}
+
+// Sweep looks for owners that may be dead: at most page of each kind, past skip fenced ones.
+// No lease may be longer than longest. Its cost does not grow with the number of the living.
+func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int, longest time.Duration) (Suspects, error) {
+	ks := o.store.ks
+	keys := []string{ks.key(keyLeases)}
+	if place := h.place(); place != "" {
+		keys = append(keys, ks.host(place))
+	}
+	reply, err := o.store.runOwn(ctx, sweepScript, keys, o.Identity, page, skip, longest.Milliseconds()).Slice()
+	if err != nil {
+		return Suspects{}, fmt.Errorf("sweep: %w", err)
+	}
+	now, _ := reply[0].(int64)
+	return Suspects{Now: time.UnixMilli(now), Fenced: leasesOf(reply[1], now),
+		Ended: leasesOf(reply[2], now), Beside: leasesOf(reply[3], now)}, nil
+}
+
+// OwnerHost tells where an owner lives and which queues it serves. A missing record reads as
+// the zero Host without queues.
 func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string, error) {
-	h, err := s.rdb.HGetAll(ctx, s.ks.owner(identity)).Result()
+	h, err := s.own.HGetAll(ctx, s.ks.owner(identity)).Result()
 	if err != nil {
 		return Host{}, nil, fmt.Errorf("owner: %w", err)
 	}
@@ -128,127 +190,4 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 		return host, nil, nil
 	}
 	return host, strings.Split(h["queues"], "\n"), nil
-}
-
-// Fence declares the owner of a lease dead, which serves these queues. It does
-// nothing, and returns false, if the owner has beaten since the lease was listed.
-func (s *Store) Fence(ctx context.Context, l Lease, queues []string) (bool, error) {
-	keys := []string{s.ks.key(keyLeases), s.ks.owner(l.Identity)}
-	for _, q := range queues {
-		keys = append(keys, s.ks.inflight(q, l.Identity))
-	}
-	for _, q := range queues {
-		keys = append(keys, s.ks.landing(q, l.Identity))
-	}
-	n, err := s.run(ctx, fenceScript, keys, l.Identity, l.Score, len(queues)).Int()
-	if err != nil {
-		return false, fmt.Errorf("fence: %w", err)
-	}
-	return n == 1, nil
-}
-
-// Reclaimed counts what became of a dead owner's jobs.
-type Reclaimed struct {
-	Requeued int
-	Poisoned []string // the payloads that went to the dead set
-}
-
-// Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands.
-// Each carries from now on how often that happened to it (see Poison). more tells
-// that there may be others.
-func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
-	inflight, landing := s.ks.inflight(queue, identity), s.ks.landing(queue, identity)
-	tokens, err := s.rdb.HKeys(ctx, inflight).Result()
-	if err != nil {
-		return r, false, fmt.Errorf("reclaim: %w", err)
-	}
-	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
-	if len(tokens) > page {
-		tokens, more = tokens[:page], true
-	}
-	var raws []any
-	if len(tokens) > 0 {
-		if raws, err = s.rdb.HMGet(ctx, inflight, tokens...).Result(); err != nil {
-			return r, false, fmt.Errorf("reclaim: %w", err)
-		}
-	}
-	if _, err := s.buryLarge(ctx, landing); err != nil {
-		return r, false, fmt.Errorf("reclaim: %w", err)
-	}
-	landed, err := s.rdb.LRange(ctx, landing, 0, int64(page-1)).Result()
-	if err != nil {
-		return r, false, fmt.Errorf("reclaim: %w", err)
-	}
-	more = more || len(landed) == page
-	for _, raw := range landed {
-		tokens, raws = append(tokens, ""), append(raws, raw)
-	}
-	if len(tokens) == 0 {
-		return r, false, nil
-	}
-	alone, err := s.rdb.HGet(ctx, s.ks.owner(identity), "alone").Result()
-	if err != nil && err != redis.Nil {
-		return r, false, fmt.Errorf("reclaim: %w", err)
-	}
-	r, err = s.reclaim(ctx, queue, inflight, landing, p, alone == "1", tokens, raws)
-	return r, more, err
-}
-
-func (s *Store) reclaim(ctx context.Context, queue, inflight, landing string, p Poison, alone bool, tokens []string, raws []any) (r Reclaimed, err error) {
-	now := time.Now()
-	keys := []string{s.ks.queue(queue), inflight, landing, s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max}
-	payloads := make([]string, len(tokens))
-	for i, token := range tokens {
-		raw, there := raws[i].(string)
-		if !there { // settled since the tokens were read: the script removes nothing
-			args = append(args, token, "", "", "queue")
-			continue
-		}
-		landed, where := "", "queue"
-		if token == "" {
-			landed = raw
-		}
-		payloads[i] = raw // what is no job stays as it is: whoever takes it buries it
-		if j, err := ParseJob(raw); err == nil && p.Times > 0 {
-			var dead bool
-			if payloads[i], dead = s.crashed(j, queue, p, alone, now); dead {
-				where = "dead"
-			}
-		}
-		args = append(args, token, landed, payloads[i], where)
-	}
-	reply, err := s.run(ctx, reclaimScript, keys, args...).Int64Slice()
-	if err != nil {
-		return r, fmt.Errorf("reclaim: %w", err)
-	}
-	for i, what := range reply {
-		switch what {
-		case 1:
-			r.Requeued++
-		case 2:
-			r.Poisoned = append(r.Poisoned, payloads[i])
-		}
-	}
-	return r, nil
-}
-
-func newestFirst(tokens []string) {
-	n := func(s string) uint64 { v, _ := strconv.ParseUint(s, 10, 64); return v }
-	slices.SortFunc(tokens, func(a, b string) int { return cmp.Compare(n(b), n(a)) })
-}
-
-// Bury forgets a fenced identity that has held nothing for grace, so long that
-// none of its commands can still be under way. It returns false if it is too
-// early.
-func (s *Store) Bury(ctx context.Context, identity string, queues []string, grace time.Duration) (bool, error) {
-	keys := []string{s.ks.key(keyLeases), s.ks.owner(identity)}
-	for _, q := range queues {
-		keys = append(keys, s.ks.inflight(q, identity), s.ks.landing(q, identity))
-	}
-	n, err := s.run(ctx, buryScript, keys, identity, grace.Milliseconds()).Int()
-	if err != nil && err != redis.Nil {
-		return false, fmt.Errorf("bury: %w", err)
-	}
-	return n == 1, nil
 }

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// Poison says when a job that keeps coming back from dead owners is dead itself.
-// The job carries the count: `crashes`, and `crashed_at`, the time of the first. A
-// run that ends, well or not, clears it of them. As other jobs come back with it, the
-// last crash counts only if it was alone in its owner's hands; or if it is one of
-// three times as many, for then it cannot be had alone.
+// Poison says when a job that keeps coming back from dead owners is dead itself. The job
+// carries the count: `crashes`, and `crashed_at`, the time of the first. A run that ends, well
+// or not, resets it. A job is poison after Times crashes within Within if only it ran when
+// the last owner died; otherwise after three times as many, for then it cannot be had alone.
 type Poison struct {
 	Times  int           // it dies when it came back so often; 0: never
 	Within time.Duration // counted from the first time

@@ -30,12 +30,12 @@ var (
 	beatScript     = mustScript("beat")
 	fenceScript    = mustScript("fence")
 	reclaimScript  = mustScript("reclaim")
-	buryScript     = mustScript("bury")
+	forgetScript   = mustScript("forget")
+	sweepScript    = mustScript("sweep")
 	publishScript  = mustScript("publish")
-	largeScript    = mustScript("large")
 
 	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, buryScript, publishScript, largeScript}
+		fenceScript, reclaimScript, forgetScript, sweepScript, publishScript}
 )
 
 func mustScript(name string) *script {

@@ -14,6 +14,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
@@ -38,6 +39,7 @@ type Store struct {
 	rdb        *redis.Client // for pushes and inspection; never repeats a command by itself: it could run twice
 	own        *redis.Client // for the runtime's own calls: a lease never waits behind users' pushes
 	bells      *redis.Client // its reads wait as long as a doorbell hangs
+	tokens     atomic.Uint64 // the last token that was given
 	addr       string
 	ks         keyspace
 	timestamps Timestamps

@@ -1,18 +1,22 @@
 #!lua flags=allow-oom
 -- Extend a lease, and collect what the process has been told.
--- KEYS   1 kyu:leases, 2 the process's signals, 3 paused
--- ARGV   1 identity, 2 lease in milliseconds
+-- KEYS   1 kyu:leases, 2 the process's signals, 3 paused, 4 kyu:owner:IDENTITY
+-- ARGV   1 identity, 2 lease in milliseconds, 3 number of the last reply that told signals,
+--        4 how many it told ('0': none that must be taken away)
 -- Result {1, signals oldest first, paused queues}; {0} if the lease is lost
--- Atomic so that a lease that a reclaimer has fenced (a negative score) cannot be
--- extended. Time is Redis's own: the owners' clocks need not agree.
+-- Atomic so that a lease that a reclaimer has fenced (a negative score) cannot be extended.
+-- Time is Redis's own: the owners' clocks need not agree. Signals are taken away by the beat
+-- after the one that told them, once: if a reply is lost, they are told again.
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) < 0 then return {0} end
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2], ARGV[1])
-local told = {}
-for i = 1, 16 do
-  local signal = redis.call('RPOP', KEYS[2])
-  if not signal then break end
-  told[i] = signal
+if ARGV[4] ~= '0' and redis.call('HGET', KEYS[4], 'told') ~= ARGV[3] then
+  redis.pcall('LTRIM', KEYS[2], 0, -1 - ARGV[4])
+  redis.call('HSET', KEYS[4], 'told', ARGV[3])
 end
-return {1, told, redis.call('SMEMBERS', KEYS[3])}
+local told = redis.pcall('LRANGE', KEYS[2], -16, -1)
+local oldest = {}
+for i = #told, 1, -1 do oldest[#oldest + 1] = told[i] end
+local paused = redis.pcall('SMEMBERS', KEYS[3])
+return {1, oldest, paused.err and {} or paused}

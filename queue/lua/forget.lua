@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Forget a fenced identity that has nothing left.
--- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, then its in-flight hashes and landing lists
+-- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, 3 kyu:host:HOST, the owners of its machine,
+--        then its in-flight hashes and landing lists
 -- ARGV   1 identity, 2 milliseconds that it stays fenced, longer than any of its
 --        commands can still be on the way
 -- Result 1 if it is gone, 0 if not yet
@@ -9,9 +10,10 @@ local lease = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if lease >= 0 or now + lease < tonumber(ARGV[2]) then return 0 end
-for key = 3, #KEYS do
+for key = 4, #KEYS do
   if redis.call('EXISTS', KEYS[key]) == 1 then return 0 end
 end
 redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[2])
+redis.pcall('ZREM', KEYS[3], ARGV[1])
+redis.call('UNLINK', KEYS[2])
 return 1

@@ -1,0 +1,204 @@
+package protocol
+
+import (
+	"errors"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// Trip is one fetch of a capsule: it settles what is done, puts landed jobs back to the
+// taking end of their queues, and takes up to Want jobs under the tokens First,
+// First+1, …
+type Trip struct {
+	Capsule int
+	Owner   *queue.Owner
+	Want    int
+	First   uint64
+	Acks    []*Entry // of Owner; in no other list
+	Adopt   []int    // queues whose landing lists are looked at
+}
+
+// asked reports whether the trip may bring a token.
+func (t *Trip) asked(o *queue.Owner, token uint64) bool {
+	return t.Owner == o && token >= t.First && token < t.First+uint64(t.Want)
+}
+
+// Depart decides whether a capsule makes a trip now, and which. held tells that the lease
+// surely holds: without it nothing is taken. limit bounds the jobs and the acks of a trip.
+func (p *Process) Depart(ci int, held bool, limit int) (t *Trip, ok bool) {
+	c := &p.capsules[ci]
+	if p.Owner == nil || !held {
+		return nil, false
+	}
+	want, acks := p.wants(c, limit)
+	adopt := p.adoptable(c, want)
+	if want == 0 && len(adopt) == 0 {
+		return nil, false
+	}
+	t = &Trip{Capsule: ci, Owner: p.Owner, Want: want, Adopt: adopt}
+	if want > 0 {
+		t.First = p.token(want)
+	}
+	t.Acks = append(t.Acks, c.acks[:acks]...)
+	c.acks = append(c.acks[:0], c.acks[acks:]...)
+	for _, q := range adopt {
+		p.landed[q] = false
+	}
+	c.trips = append(c.trips, t)
+	return t, true
+}
+
+// wants is how many jobs and acks a trip of the capsule carries now. Without jobs it has no
+// reason to go for the acks either. The script settles before it takes, so the seats of the
+// acks that ride count as free, and never more is in flight than there are seats.
+func (p *Process) wants(c *capsule, limit int) (want, acks int) {
+	if p.quiet || p.gate.closed() || (c.asleep && !p.rang(c)) {
+		return 0, 0
+	}
+	acks = min(len(c.acks), limit)
+	want = min(c.Seats-c.held()+acks, limit)
+	switch out := len(c.trips); {
+	case want <= 0:
+		return 0, 0
+	case out > 0 && (out >= c.Lanes || c.short || want < secondTrip):
+		return 0, 0
+	}
+	return want, acks
+}
+
+// rang reports whether a landing list of the capsule's queues may hold jobs.
+func (p *Process) rang(c *capsule) bool {
+	for _, q := range c.Queues {
+		if p.landed[q] {
+			return true
+		}
+	}
+	return false
+}
+
+// adoptable lists the queues whose landed jobs this trip puts back to their places. A trip
+// that takes nothing goes only if no trip is under way, to give to others what landed here
+// while all seats are taken.
+func (p *Process) adoptable(c *capsule, want int) (queues []int) {
+	if want == 0 && len(c.trips) > 0 {
+		return nil
+	}
+	for _, q := range c.Queues {
+		if p.landed[q] {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}
+
+// Brought is the reply of a trip. Err is nil, queue.ErrLeaseLost (the acks were settled, and
+// nothing was taken), or any other error: then nothing is known of it.
+type Brought struct {
+	Jobs  []*queue.Delivery
+	Acked int  // of the trip's acks, how many were in the owner's hands
+	More  bool // jobs were left behind for their bytes: a short trip says nothing of the queues
+	Err   error
+}
+
+// Returned takes the reply of a trip. stale counts acks whose deliveries had been taken away.
+func (p *Process) Returned(t *Trip, b Brought) (stale int) {
+	c := &p.capsules[t.Capsule]
+	for i := range c.trips {
+		if c.trips[i] == t {
+			c.trips = append(c.trips[:i], c.trips[i+1:]...)
+			break
+		}
+	}
+	lost := errors.Is(b.Err, queue.ErrLeaseLost)
+	if b.Err != nil && !lost {
+		p.doubt(c, t)
+		p.returnReady()
+		return 0
+	}
+	stale = p.confirmAcks(t, b.Acked)
+	for _, d := range b.Jobs {
+		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
+	}
+	c.short = !b.More && len(b.Jobs) < t.Want
+	c.asleep = !lost && c.short && len(c.trips) == 0 && !p.rang(c)
+	p.returnReady()
+	return stale
+}
+
+// confirmAcks counts the acks of a trip that were not in the owner's hands, unless one of
+// them may have been settled before.
+func (p *Process) confirmAcks(t *Trip, acked int) (stale int) {
+	for _, e := range t.Acks {
+		if e.doubt {
+			return 0
+		}
+	}
+	return len(t.Acks) - acked
+}
+
+// doubt notes a trip whose reply was lost: its acks are settled again, its landing lists are
+// looked at again, and an audit finds what it may have taken.
+func (p *Process) doubt(c *capsule, t *Trip) {
+	for _, e := range t.Acks {
+		e.doubt = true
+	}
+	c.rest = append(c.rest, t.Acks...)
+	if t.Owner == p.Owner {
+		for _, q := range t.Adopt {
+			p.landed[q] = true
+		}
+	}
+	c.asleep, p.audit = false, true
+}
+
+// Start gives a thread of a capsule the oldest job that may run now, or nil. A job whose
+// owner is not the present one, or that has no lease, must not start: it goes back to its
+// queue, if it is still in the owner's hands.
+func (p *Process) Start(ci int, held bool) *Entry {
+	c := &p.capsules[ci]
+	for len(c.ready) > 0 && !p.gate.closed() {
+		e := c.ready[0]
+		c.ready[0] = nil
+		c.ready = c.ready[1:]
+		if e.Owner != p.Owner || !held {
+			p.giveBack(c, e)
+			continue
+		}
+		e.State, e.at = Running, len(c.running)
+		c.running = append(c.running, e)
+		return e
+	}
+	return nil
+}
+
+// Waiting reports whether a capsule has jobs that a thread could take.
+func (p *Process) Waiting(ci int) bool {
+	return len(p.capsules[ci].ready) > 0 && !p.gate.closed()
+}
+
+// returnReady gives back what was fetched and has not started when the intake has ended. It
+// waits for all trips of a capsule, so that the oldest job of all is put back last and is
+// taken first.
+func (p *Process) returnReady() {
+	if !p.quiet {
+		return
+	}
+	for i := range p.capsules {
+		c := &p.capsules[i]
+		if len(c.trips) > 0 {
+			continue
+		}
+		for _, e := range c.ready {
+			p.giveBack(c, e)
+		}
+		clear(c.ready)
+		c.ready = c.ready[:0]
+	}
+}
+
+// giveBack settles a delivery that has not run: back to the taking end of its queue.
+func (p *Process) giveBack(c *capsule, e *Entry) {
+	e.State = Finished
+	e.Settlement = &queue.Settlement{Delivery: e.Delivery, Action: queue.Requeue}
+	c.rest = append(c.rest, e)
+}

@@ -1,0 +1,174 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const fieldAlone = "alone" // of an owner's record: the token of the only delivery that ran
+
+// Fence declares the owner of a lease dead. It does nothing, and returns false, if the owner
+// has beaten since the lease was listed.
+func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
+	n, err := s.runOwn(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.Score).Int()
+	if err != nil {
+		return false, fmt.Errorf("fence: %w", err)
+	}
+	return n == 1, nil
+}
+
+// QueuesOf finds the queues of which an owner holds jobs, when its record is missing: it
+// walks through all keys of the server.
+func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string, err error) {
+	prefix, suffix := s.ks.key("kyu:{"+s.ks.queue("")), "}:inflight:"+identity
+	for cursor := uint64(0); ; {
+		keys, next, err := s.own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix), 1000).Result()
+		if err != nil {
+			return nil, fmt.Errorf("queues of %s: %w", identity, err)
+		}
+		for _, key := range keys {
+			queues = append(queues, key[len(prefix):len(key)-len(suffix)])
+		}
+		if cursor = next; cursor == 0 {
+			slices.Sort(queues)
+			return slices.Compact(queues), nil
+		}
+	}
+}
+
+// Reclaimed counts what became of a dead owner's jobs.
+type Reclaimed struct {
+	Landed   int      // went back that nobody had taken yet
+	Requeued int      // went back
+	Refused  int      // stay, because a key has a wrong type
+	Poisoned []string // the payloads that went to the dead set
+}
+
+// moved is whether the call changed anything.
+func (r *Reclaimed) moved() bool { return r.Landed+r.Requeued+len(r.Poisoned) > 0 }
+
+// reclaimBytes bounds the payloads of one Reclaim, beside the first.
+const reclaimBytes = 4 << 20
+
+// Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands. Each that it
+// had taken carries from now on how often that happened to it (see Poison); of an owner that
+// left in good order, or of jobs that provably did not run, nothing is counted. more tells
+// that there may be others.
+func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
+	inflight := s.ks.inflight(queue, identity)
+	tokens, err := s.own.HKeys(ctx, inflight).Result()
+	if err != nil && !isReply(err) { // a wrong type holds no jobs; the landing list may
+		return r, false, fmt.Errorf("reclaim: %w", err)
+	}
+	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
+	all := len(tokens)
+	if tokens, err = s.pageOf(ctx, inflight, tokens, page); err != nil {
+		return r, false, err
+	}
+	owner, err := s.own.HMGet(ctx, s.ks.owner(identity), fieldAlone, "left").Result()
+	if err != nil {
+		return r, false, fmt.Errorf("reclaim: %w", err)
+	}
+	raws := make([]any, 0)
+	if len(tokens) > 0 {
+		if raws, err = s.own.HMGet(ctx, inflight, tokens...).Result(); err != nil {
+			return r, false, fmt.Errorf("reclaim: %w", err)
+		}
+	}
+	alone, _ := owner[0].(string)
+	r, err = s.reclaim(ctx, identity, queue, p, verdict{alone: alone, left: owner[1] != nil}, tokens, raws)
+	return r, (all > len(tokens) || r.Landed == reclaimLanded) && r.moved(), err
+}
+
+// pageOf is the first tokens whose payloads are within the bounds, one at least.
+func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string, page int) ([]string, error) {
+	tokens = tokens[:min(page, len(tokens))]
+	if len(tokens) < 2 {
+		return tokens, nil
+	}
+	pipe := s.own.Pipeline()
+	sizes := make([]*redis.Cmd, len(tokens))
+	for i, token := range tokens {
+		sizes[i] = pipe.Do(ctx, "HSTRLEN", inflight, token)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("reclaim: %w", err)
+	}
+	bytes := 0
+	for i := range tokens {
+		n, _ := sizes[i].Int()
+		if bytes += n; i > 0 && bytes > reclaimBytes {
+			return tokens[:i], nil
+		}
+	}
+	return tokens, nil
+}
+
+// verdict is what a dead owner's record says of its end.
+type verdict struct {
+	alone string // the token of the only delivery that ran; "" if several may have
+	left  bool   // it stopped in good order
+}
+
+func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict, tokens []string, raws []any) (r Reclaimed, err error) {
+	now := time.Now()
+	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity), s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
+	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, reclaimLanded}
+	payloads := make([]string, len(tokens))
+	for i, token := range tokens {
+		where := "queue"
+		payloads[i], _ = raws[i].(string) // settled meanwhile: the script removes nothing
+		counts := p.Times > 0 && !v.left && (v.alone == "" || v.alone == token)
+		if j, err := ParseJob(payloads[i]); err == nil && counts { // no job stays as it is
+			var dead bool
+			if payloads[i], dead = s.crashed(j, queue, p, v.alone == token, now); dead {
+				where = "dead"
+			}
+		}
+		args = append(args, token, payloads[i], where)
+	}
+	reply, err := s.runOwn(ctx, reclaimScript, keys, args...).Int64Slice()
+	if err != nil {
+		return r, fmt.Errorf("reclaim: %w", err)
+	}
+	r.Landed = int(reply[0])
+	for i, what := range reply[1:] {
+		switch what {
+		case 1:
+			r.Requeued++
+		case 2:
+			r.Poisoned = append(r.Poisoned, payloads[i])
+		case -1:
+			r.Refused++
+		}
+	}
+	return r, nil
+}
+
+// reclaimLanded bounds the landed jobs that one call moves.
+const reclaimLanded = 100
+
+func newestFirst(tokens []string) {
+	n := func(s string) uint64 { v, _ := strconv.ParseUint(s, 10, 64); return v }
+	slices.SortFunc(tokens, func(a, b string) int { return cmp.Compare(n(b), n(a)) })
+}
+
+// Forget drops a fenced identity that has held nothing for grace, so long that none of its
+// commands can still be under way. It returns false if it is too early.
+func (s *Store) Forget(ctx context.Context, identity string, h Host, queues []string, grace time.Duration) (bool, error) {
+	keys := []string{s.ks.key(keyLeases), s.ks.owner(identity), s.ks.host(h.place())}
+	for _, q := range queues {
+		keys = append(keys, s.ks.inflight(q, identity), s.ks.landing(q, identity))
+	}
+	n, err := s.runOwn(ctx, forgetScript, keys, identity, grace.Milliseconds()).Int()
+	if err != nil && err != redis.Nil {
+		return false, fmt.Errorf("forget: %w", err)
+	}
+	return n == 1, nil
+}
