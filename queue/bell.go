@@ -24,6 +24,9 @@ type Bell struct {
 // Bell makes a doorbell on a queue. It connects when it is first hung.
 func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} }
 
+// Owner is the identity under which the bell hangs.
+func (b *Bell) Owner() *Owner { return b.owner }
+
 // Ring hangs the bell and sleeps until a job lands, for at most a few seconds. It returns
 // false without an error if none came, or Unhang took it down; ErrFull if Redis does not let
 // it hang, and ErrWrongType if the queue is no list. After any other error a job may have

@@ -58,6 +58,10 @@ func isReply(err error) bool {
 	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
+// Rejected reports whether err is an answer of Redis: the connection works, and the same
+// command would be answered so again.
+func Rejected(err error) bool { return isReply(err) }
+
 // unsent reports whether err means that the command never left this process.
 func unsent(err error) bool {
 	var op *net.OpError

@@ -59,15 +59,6 @@ type Hooks struct {
 	Shutdown  []func(context.Context) error // when it begins to stop
 }
 
-// run calls hooks whose errors are only worth a line.
-func (Hooks) run(ctx context.Context, log *slog.Logger, event string, hooks []func(context.Context) error) {
-	for _, h := range hooks {
-		if err := h(ctx); err != nil {
-			log.Error("a lifecycle hook failed", "event", event, "err", err)
-		}
-	}
-}
-
 // withDefaults fills what was left zero.
 func (c Config) withDefaults() Config {
 	set := func(d *time.Duration, to time.Duration) {
@@ -112,6 +103,18 @@ func (c Config) Threads() int {
 		n += capsule.Concurrency
 	}
 	return n
+}
+
+// queues are those of all capsules, each once, in order.
+func (c Config) queues() (all []string) {
+	for i := range c.Capsules {
+		for _, name := range c.Capsules[i].names() {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 // Validate joins all that is wrong with the configuration.

@@ -6,373 +6,315 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// lanes is how many fetches may be under way at once: while one is at Redis,
-	// the jobs that another brought run.
-	lanes = 2
-	// secondTrip is how many threads must be free for another fetch to go while
-	// one is under way. With fewer it is better to wait for it: two half empty
-	// trips cost twice.
-	secondTrip = 16
-	// gatherFor is how long the fetcher waits for one more thread to come free
-	// before it goes. A round trip takes several times as long.
+	// twoLanes is how many threads a capsule has at least to have two trips under way: while
+	// one is at Redis, the jobs that another brought run.
+	twoLanes = 32
+	// gatherFor is how long the fetcher waits for one more thread to come free before it goes.
+	// A round trip takes several times as long.
 	gatherFor = 10 * time.Microsecond
-	// auditEvery is how often Redis is asked whether it holds jobs for us that
-	// we do not know of, beside after every lost reply.
-	auditEvery = 30 * time.Second
-	// backlog: a bell that rings so soon after it was hung, beside the time that a
-	// trip takes, rang for a job that was waiting already. More may wait: fetching
-	// takes them in batches.
-	backlog = time.Millisecond
-	// unhangAfter is how long all threads are busy before bells are taken down:
-	// shorter, and short jobs would have them hung and unhung for nothing.
-	unhangAfter = 20 * time.Millisecond
-	// unhangWithin is how long Redis may take to take the bells down.
-	unhangWithin = time.Second
-	// pollEvery is how often a sleeping fetcher looks for jobs where it cannot
-	// hang bells, and pollFor how long before it tries them again.
-	pollEvery = 100 * time.Millisecond
-	pollFor   = 5 * time.Second
-	// finishWithin is how long a stop waits for Redis to take the bells down.
+	// fullFor is how long all threads are busy before doorbells are taken down: shorter, and
+	// short jobs would have them hung and taken down for nothing.
+	fullFor = 20 * time.Millisecond
+	// finishWithin is how long a stop waits for Redis to answer what is under way.
 	finishWithin = time.Second
-	// turnEvery is how often the loop turns over when nothing happens, to show
-	// that it lives: a watchdog of a second must not bark.
+	// turnEvery is how often a loop turns over when nothing happens, to show that it lives: at
+	// most half of the shortest WatchdogSec that is supported, 1 s.
 	turnEvery = time.Second / 2
+	// drawsTimesQueues bounds the work of one weighted fetch in Redis.
+	drawsTimesQueues = 20_000
 )
 
-// fetcher takes jobs for a capsule: as many as it has free threads, never more.
-// Awake it fetches in batches; when a fetch came back short, all queues are
-// empty, and it sleeps behind a doorbell on each. One goroutine (Run) owns all
-// of its fields; lanes and bells talk to it through channels.
+// fetchPage bounds a trip.
+var fetchPage = protocol.Page{Count: queue.MaxFetch, Bytes: queue.FetchBytes}
+
+// fetcher makes the trips of a capsule that the ledger decides. One goroutine, Run, owns its
+// fields, but for the atomic ones; lanes talk to it through channels.
 type fetcher struct {
 	capsule  *Capsule
+	names    []string
+	weighted bool // or random: the order of queues is drawn for each job
 	pool     *pool
-	settler  *settler
-	owners   *ownership
+	ledger   *ledger
+	bells    *doorbells
 	outage   *outage
 	log      *slog.Logger
 	observer Observer
 
-	names  []string
-	pauses chan []string // the paused queues, whenever they change
-	paused []string
-
-	trips   chan trip     // to the lanes
-	results chan trip     // from the lanes
-	out     int           // trips under way
-	dry     bool          // one came back short: no other goes beside those under way
-	took    time.Duration // by the last trip
-	timer   *time.Timer
-
-	bells  []*bell
-	rings  chan *bell // bells that came down
-	asleep bool
-	fullAt time.Time // since when no thread is free
-
-	polling bool      // bells are refused
-	bellsAt time.Time // when to try them again
-	polled  time.Time
-
-	ended func() error // of the intake: what comes after its end goes back
-
-	quarantine *quarantine
-	still      atomic.Bool // no fetch or bell is under way, and none goes: somebody is in quarantine, or it has ended
+	trips   chan flight // to the lanes
+	results chan flight // from the lanes
+	page    protocol.Page
+	fullAt  time.Time // since when no seat is free
+	wait    backoff
+	notTill time.Time // of the backoff
 
 	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	fetched atomic.Bool  // a fetch has worked
-
-	owner   *queue.Owner
-	renewed <-chan struct{}
-	putBack []*queue.Delivery // rang, but may not start before a fetch has looked at the queues above
-	audit   bool              // a reply was lost
-	auditAt time.Time
-	wait    backoff
-	notTill time.Time // of the backoff
 }
 
-func newFetcher(c *Capsule, p *pool, s *settler, own *ownership, o *outage, log *slog.Logger) *fetcher {
-	f := &fetcher{capsule: c, pool: p, settler: s, owners: own, outage: o, log: log, names: c.names(),
-		pauses: make(chan []string, 1), renewed: own.subscribe(), trips: make(chan trip, lanes), results: make(chan trip, lanes)}
-	f.rings = make(chan *bell, len(f.names))
-	for _, name := range f.names {
-		f.bells = append(f.bells, &bell{name: name, hang: make(chan *queue.Bell, 1)})
+// flight is a trip on its way, and what it brought.
+type flight struct {
+	*protocol.Trip
+	bytes int
+	draws []string
+	got   queue.Fetched
+	err   error
+	took  time.Duration
+}
+
+// lanes is how many trips of the capsule may be under way at once.
+func (c *Capsule) lanes() int {
+	if c.Concurrency < twoLanes {
+		return 1
 	}
-	return f
+	return 2
 }
 
-// Run fetches until ctx ends. Then it takes the bells down and returns, with
-// every job it was given handed to the pool or put back. It closes the pool. Only
-// if Redis hangs are calls left behind, which end by their timeouts.
+func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger, observer Observer) *fetcher {
+	return &fetcher{capsule: c, names: c.names(), weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
+		observer: observer, page: fetchPage, trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
+}
+
+// Run fetches until ctx ends. It returns when every trip has come back, and closes the pool.
+// Only if Redis hangs are calls left behind, which end by their time-outs.
 func (f *fetcher) Run(ctx context.Context) error {
-	f.ended = ctx.Err
 	g := new(errgroup.Group)
 	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
-	for range lanes {
-		g.Go(func() error {
-			for t := range f.trips {
-				f.results <- t.travel(calls, f.names, f.settler.store)
-			}
-			return nil
-		})
+	if n := f.capsule.lanes(); n > 1 {
+		for range n {
+			g.Go(func() error { f.lane(calls); return nil })
+		}
 	}
-	for _, b := range f.bells {
-		g.Go(func() error {
-			for r := range b.hang {
-				b.job, b.err = r.Ring(calls)
-				f.rings <- b
-			}
-			return nil
-		})
-	}
-	f.auditAt = time.Now().Add(jittered(auditEvery))
-	f.timer = time.NewTimer(0)
-	defer f.timer.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for ctx.Err() == nil {
 		f.turned.Store(time.Now().UnixMilli())
-		f.act(calls)
-		f.listen(ctx)
+		for ctx.Err() == nil && f.act(calls) {
+		}
+		timer.Reset(f.patience())
+		select {
+		case <-f.pool.freed:
+		case t := <-f.results:
+			f.arrived(t)
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	}
-	down := f.finish(calls)
-	f.still.Store(true)
+	whole := f.finish()
 	close(f.trips)
-	for _, b := range f.bells {
-		close(b.hang)
-	}
 	f.pool.close()
-	if !down {
-		f.log.Warn("Redis does not answer: what it may still bring is left to be reclaimed")
-		return nil // the calls under way end by their timeouts
+	if !whole {
+		f.log.Warn("Redis does not answer: a reclaimer takes what it may still bring")
+		return nil
 	}
 	return g.Wait()
 }
 
-// listen waits for something to happen, and notes it.
-func (f *fetcher) listen(ctx context.Context) {
-	f.timer.Reset(f.patience())
-	select {
-	case <-f.pool.freed:
-	case t := <-f.results:
-		f.arrived(t)
-	case b := <-f.rings:
-		f.rang(b)
-	case f.paused = <-f.pauses:
-		f.asleep = false // a queue that is open again may hold jobs
-	case <-f.renewed:
-	case <-f.timer.C:
-	case <-ctx.Done():
+// lane carries trips out until there are no more.
+func (f *fetcher) lane(ctx context.Context) {
+	for t := range f.trips {
+		f.results <- f.travel(ctx, t)
 	}
 }
 
 // patience is how long to wait for an event before looking again anyway.
 func (f *fetcher) patience() time.Duration {
-	switch {
-	case f.resting():
-		return time.Until(f.notTill)
-	case f.quarantine.closed(nil):
-		return aloneEvery
-	case !f.fullAt.IsZero() && f.anyUp(), f.audit:
-		return unhangAfter
-	case f.asleep && f.polling:
+	switch left := time.Until(f.notTill); {
+	case left > 0:
+		return left
+	case !f.fullAt.IsZero() && time.Since(f.fullAt) < fullFor:
+		return fullFor
+	case f.bells.polling():
 		return pollEvery
 	default:
-		return min(max(time.Until(f.auditAt), 0)+time.Millisecond, turnEvery)
+		return turnEvery
 	}
 }
 
-func (f *fetcher) resting() bool { return time.Now().Before(f.notTill) }
-
-// act does what is to be done now.
-func (f *fetcher) act(ctx context.Context) {
-	if owner := f.owners.current(); owner != f.owner {
-		f.owner, f.asleep = owner, false
-		for _, b := range f.bells {
-			b.old = true
-		}
+// act makes a trip, if one is due, and reports whether another may be.
+func (f *fetcher) act(ctx context.Context) (again bool) {
+	if due := f.look(); !due || time.Now().Before(f.notTill) {
+		return false
 	}
-	if n := f.owner.Buried(); n > 0 {
-		f.log.Error("too large to be read: it goes to the dead set as it is", "jobs", n)
-	}
-	f.unhang(ctx, func(b *bell) bool { return b.old || slices.Contains(f.paused, b.name) })
-	closed := f.quarantine.closed(nil)
-	f.still.Store(closed && f.quietNow(ctx))
-	if closed {
-		f.flushPutBack()
-		return
-	}
-	if f.resting() {
-		return
-	}
-	if f.audit || time.Now().After(f.auditAt) {
-		if !f.quietDown(ctx) {
-			return
-		}
-		f.auditNow(ctx)
-	}
-	free := f.pool.freeCount()
-	if free == 0 {
-		f.full(ctx)
-		return
-	}
-	f.fullAt = time.Time{}
-	if f.asleep {
-		f.sleepOrPoll(ctx)
-		return
-	}
-	if f.out == 0 || (f.out < lanes && !f.dry && free >= secondTrip) {
-		f.depart(ctx)
-	}
-}
-
-// gather lets jobs that end in this moment end: a trip costs the same for one job
-// as for fifteen. Long jobs do not hold it up.
-func (f *fetcher) gather() {
-	free, progress := f.pool.freeCount(), time.Now()
-	for free < f.capsule.Concurrency && time.Since(progress) < gatherFor {
-		runtime.Gosched()
-		if now := f.pool.freeCount(); now != free {
-			free, progress = now, time.Now()
-		}
-	}
-}
-
-// depart sends a trip for all free threads. A small capsule has at most one
-// under way: it goes itself, which saves handing the trip over and back.
-func (f *fetcher) depart(ctx context.Context) {
 	f.gather()
-	want := f.pool.reserve(queue.MaxFetch)
-	t := trip{owner: f.owner, want: want, acks: f.settler.takeAcks(f.owner, queue.MaxFetch),
-		putBack: f.putBack, draws: f.capsule.draws(want)}
-	f.putBack = nil
-	f.out++
-	if f.capsule.Concurrency < 2*secondTrip {
-		f.arrived(t.travel(ctx, f.names, f.settler.store))
-	} else {
-		f.trips <- t
+	t, ok := f.depart()
+	if !ok {
+		return false
 	}
+	failpoint.Hit("before_fetch")
+	if f.capsule.lanes() > 1 {
+		f.trips <- t
+		return true
+	}
+	f.arrived(f.travel(ctx, t)) // it goes itself, which saves handing the trip over and back
+	return true
+}
+
+// look asks the ledger whether a trip is due. It tells it when all seats have been taken for
+// a while, and when that ends.
+func (f *fetcher) look() (due bool) {
+	l, ci := f.ledger, f.pool.index
+	l.mu.Lock()
+	free := l.process.Free(ci)
+	switch {
+	case free > 0:
+		f.fullAt = time.Time{}
+	case f.fullAt.IsZero():
+		f.fullAt = time.Now()
+	}
+	news := l.process.Full(ci, free == 0 && time.Since(f.fullAt) >= fullFor)
+	if f.bells.polling() {
+		l.process.Wake(ci)
+	}
+	due = l.process.Due(ci, f.limit())
+	l.mu.Unlock()
+	if news {
+		ring(l.bell)
+	}
+	return due
+}
+
+// limit bounds the jobs of the next trip.
+func (f *fetcher) limit() int {
+	limit := min(f.page.Count, queue.MaxFetch)
+	if f.weighted {
+		limit = min(limit, max(1, drawsTimesQueues/len(f.names)))
+	}
+	return limit
+}
+
+// gather lets jobs that end in this moment end: a trip costs the same for one job as for
+// fifteen. Long jobs do not hold it up.
+func (f *fetcher) gather() {
+	busy, progress := f.pool.busy(), time.Now()
+	for busy > 0 && time.Since(progress) < gatherFor {
+		runtime.Gosched()
+		if now := f.pool.busy(); now != busy {
+			busy, progress = now, time.Now()
+		}
+	}
+}
+
+// depart asks the ledger for a trip.
+func (f *fetcher) depart() (flight, bool) {
+	l := f.ledger
+	l.mu.Lock()
+	t, ok := l.process.Depart(f.pool.index, l.owners.holds(), f.limit())
+	if ok && len(t.Acks) > 0 {
+		f.pool.rides++
+	}
+	l.mu.Unlock()
+	if !ok {
+		return flight{}, false
+	}
+	return flight{Trip: t, bytes: f.page.Bytes, draws: f.capsule.draws(t.Want)}, true
+}
+
+// travel carries a trip out.
+func (f *fetcher) travel(ctx context.Context, t flight) flight {
+	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes}
+	for _, e := range t.Acks {
+		r.Done = append(r.Done, e.Delivery)
+	}
+	for _, q := range t.Adopt {
+		r.Adopt = append(r.Adopt, slices.Index(f.names, f.ledger.queues[q]))
+	}
+	began := time.Now()
+	t.got, t.err = t.Owner.Fetch(ctx, r)
+	failpoint.Hit("fetch_reply")
+	t.took = time.Since(began)
+	return t
 }
 
 // arrived hands out what a trip brought.
-func (f *fetcher) arrived(t trip) {
-	f.out--
-	f.dry = len(t.jobs) < t.want
-	if f.observer != nil {
-		f.observer.Fetched(t.took, len(t.jobs), t.err)
+func (f *fetcher) arrived(t flight) {
+	l, p := f.ledger, f.pool
+	got := protocol.Brought{Jobs: t.got.Jobs, Acked: t.got.Acked, More: t.got.More, Err: t.err}
+	l.mu.Lock()
+	stale := l.process.Returned(t.Trip, got)
+	urgent, asleep, audit := l.process.Urgent(p.index), l.process.Asleep(p.index), l.process.Audit()
+	for _, i := range t.got.Refused {
+		l.process.Shun(indexes(l.queues, f.names)[i], true)
 	}
-	if f.ended() != nil {
-		slices.Reverse(t.jobs) // each goes to the head: the oldest is put back last
-		f.putBack = append(f.putBack, t.jobs...)
-		t.jobs = nil
+	p.rouse()
+	l.mu.Unlock()
+	l.count(stale)
+	if urgent {
+		ring(p.settle)
 	}
-	f.pool.deliver(t.jobs, t.want-len(t.jobs))
-	f.settler.count(t.stale)
+	if asleep {
+		ring(l.bell)
+	}
+	if audit {
+		ring(l.audit)
+	}
+	f.tell(t)
 	switch {
 	case errors.Is(t.err, queue.ErrLeaseLost):
-		f.owners.lost(t.owner)
+		l.owners.lost(t.Owner)
 		f.rest()
 	case t.err != nil:
-		f.settler.giveBack(t.acks)
-		f.failed(t.err)
+		f.page = f.page.Halved()
+		f.outage.failed("fetch", t.err)
+		f.rest()
 	default:
+		f.page = f.page.Doubled(fetchPage)
 		f.fetched.Store(true)
-		f.took = t.took
 		f.outage.worked("fetch")
 		f.wait.reset()
-		f.asleep = f.dry && f.out == 0
 	}
 }
 
-// failed notes an error after which Redis may hold jobs for us that we do not
-// know of. What was to be put back is found by the audit too.
-func (f *fetcher) failed(err error) {
-	f.outage.failed("fetch", err)
-	f.audit, f.asleep = true, false
-	f.rest()
+// tell reports what a trip found beside jobs.
+func (f *fetcher) tell(t flight) {
+	if f.observer != nil {
+		f.observer.Fetched(t.took, len(t.got.Jobs), t.err)
+	}
+	if t.got.Buried > 0 {
+		f.log.Error("payloads too large to be read went to the dead set unchanged", "jobs", t.got.Buried)
+	}
+	if t.got.BadKey != "" {
+		var held []string
+		for _, i := range t.got.Refused {
+			held = append(held, f.names[i])
+		}
+		f.bells.shun(held, t.got.BadKey)
+	}
 }
 
 func (f *fetcher) rest() { f.notTill = time.Now().Add(f.wait.next()) }
 
-// full is what to do while no thread is free: let others have what rings.
-func (f *fetcher) full(ctx context.Context) {
-	if f.fullAt.IsZero() {
-		f.fullAt = time.Now()
-	}
-	if time.Since(f.fullAt) >= unhangAfter {
-		f.unhang(ctx, func(*bell) bool { return true })
-	}
-	f.flushPutBack()
-}
-
-// flushPutBack gives to the settler what rang when nobody could take it.
-func (f *fetcher) flushPutBack() {
-	for _, d := range f.putBack {
-		f.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
-	}
-	f.putBack = nil
-}
-
-// quietDown reports whether nothing is under way any more, and helps to get
-// there.
-func (f *fetcher) quietDown(ctx context.Context) bool {
-	f.audit = true
-	return f.quietNow(ctx)
-}
-
-// quietNow takes the bells down, and reports whether nothing is under way.
-func (f *fetcher) quietNow(ctx context.Context) bool {
-	f.unhang(ctx, func(*bell) bool { return true })
-	return f.out == 0 && !f.anyUp()
-}
-
-// auditNow puts back what Redis holds for us and we do not know of: the reply
-// that named it was lost.
-func (f *fetcher) auditNow(ctx context.Context) {
-	known := append(f.pool.held(), f.putBack...) // first: a job goes from the pool to the settler
-	known = append(known, f.settler.unsettled()...)
-	lost, err := f.owner.Audit(ctx, f.names, known)
-	if err != nil {
-		f.failed(err)
-		return
-	}
-	f.audit, f.auditAt = false, time.Now().Add(jittered(auditEvery))
-	if len(lost) > 0 {
-		f.log.Warn("found jobs whose delivery was lost on the way: they go back to their queues", "jobs", len(lost))
-	}
-	slices.SortFunc(lost, queue.NewestFirst) // each goes to the head: the oldest is put back last
-	f.putBack = append(f.putBack, lost...)
-	f.asleep = false
-}
-
-// finish ends what is under way, and reports whether it could. A Redis that hangs
-// must not keep the process from stopping in time.
-func (f *fetcher) finish(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, finishWithin)
-	defer cancel()
-	for f.out > 0 || f.anyUp() {
-		if ctx.Err() != nil {
-			f.flushPutBack()
-			return false
-		}
-		f.unhang(ctx, func(*bell) bool { return true })
-		timer := time.NewTimer(5 * time.Millisecond)
+// finish waits for the trips under way, and reports whether they came back. A Redis that
+// hangs must not keep the process from stopping in time.
+func (f *fetcher) finish() bool {
+	limit := time.NewTimer(finishWithin)
+	defer limit.Stop()
+	for f.underway() {
 		select {
 		case t := <-f.results:
 			f.arrived(t)
-		case b := <-f.rings:
-			f.rang(b)
-		case <-timer.C:
+		case <-limit.C:
+			return false
 		}
-		timer.Stop()
-	}
-	f.flushPutBack()
-	for _, b := range f.bells {
-		b.close()
 	}
 	return true
 }
+
+func (f *fetcher) underway() bool {
+	f.ledger.mu.Lock()
+	defer f.ledger.mu.Unlock()
+	return f.ledger.process.Underway(f.pool.index)
+}
+
+// join names queues in a log line.
+func join(names []string) string { return strings.Join(names, ",") }

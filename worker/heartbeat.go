@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,91 +17,58 @@ import (
 )
 
 const (
-	beatEvery    = time.Second     // lease, remote signals, paused queues
+	lookEvery    = time.Second     // for handlers that do not return
 	publishEvery = 5 * time.Second // the record that Sidekiq's web page shows
 	stuckGrace   = time.Second     // for a handler to return after its context ended
 )
 
-// heartbeat keeps the lease, publishes the process, obeys remote signals, and
-// looks after handlers that do not return. It is the last to stop.
+// heartbeat publishes the process, obeys what is told to it through Redis, and looks after
+// handlers that do not return. It is the last to stop; the lease has a loop of its own.
 type heartbeat struct {
 	runner *Runner
 	log    *slog.Logger
 	record queue.ProcessRecord // what does not change
 	quiet  atomic.Bool
-	last   atomic.Int64 // when a beat last reached Redis, in Unix milliseconds
-	turned atomic.Int64 // when the loop last turned over, likewise
+	turned atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	stuck  atomic.Int64 // handlers that should have returned
 
 	replace func(*slot) // gives the capsule of a stuck handler another thread
 
+	// The rest is written by Run alone, but for paused.
 	published time.Time
 	rtt       time.Duration
 	counts    queue.Counts // of a flush that has not been confirmed
 	counted   bool         // counts holds one
 	metrics   map[string]*queue.ClassMetrics
-	paused    []string
+	paused    []string // written by obey alone
 }
 
-// Run beats until ctx ends, then publishes what is left and takes the process
-// off the page.
+// Run publishes until ctx ends.
 func (h *heartbeat) Run(ctx context.Context) error {
 	h.metrics = map[string]*queue.ClassMetrics{}
 	for {
 		h.turned.Store(time.Now().UnixMilli())
-		h.beat(context.WithoutCancel(ctx))
-		select {
-		case owner := <-h.runner.owners.gone:
-			h.renew(context.WithoutCancel(ctx), owner)
-		case <-time.After(jittered(beatEvery)):
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			return h.leave(last)
+		if time.Since(h.published) >= publishEvery-lookEvery/2 {
+			h.tryPublish(context.WithoutCancel(ctx))
+		}
+		h.watch()
+		if !sleep(ctx, jittered(lookEvery)) {
+			return nil
 		}
 	}
 }
 
-func (h *heartbeat) beat(ctx context.Context) {
-	owner := h.runner.owners.current()
-	orders, err := owner.Beat(ctx, h.runner.owners.lease)
-	if errors.Is(err, queue.ErrLeaseLost) {
-		h.renew(ctx, owner)
+func (h *heartbeat) tryPublish(ctx context.Context) {
+	failpoint.Hit("heartbeat_mid")
+	if err := h.publish(ctx, h.runner.owners.current()); err != nil {
+		h.runner.outage.failed("publish", err)
 		return
 	}
-	if err == nil {
-		h.obey(orders)
-		if time.Since(h.published) >= publishEvery-beatEvery/2 {
-			failpoint.Hit("heartbeat_mid")
-			err = h.publish(ctx, owner)
-		}
-	}
-	h.watch()
-	if err != nil {
-		h.runner.outage.failed("beat", err)
-		return
-	}
-	h.last.Store(time.Now().UnixMilli())
-	h.runner.outage.worked("beat")
+	h.runner.outage.worked("publish")
 }
 
-// renew takes a new identity after owner was declared dead: the process was
-// stopped, or cut off, for longer than its lease.
-func (h *heartbeat) renew(ctx context.Context, owner *queue.Owner) {
-	if owner != h.runner.owners.current() {
-		return // it has been renewed already
-	}
-	h.log.Error("the lease of this process is lost: others have its jobs, the contexts of those that run here are cancelled", "identity", owner.Identity)
-	if err := h.runner.owners.take(ctx); err != nil {
-		h.runner.outage.failed("beat", err)
-		return
-	}
-	h.published = time.Time{}
-	owner.Retire(ctx) // if it fails, the old record expires by itself
-	h.log.Warn("goes on under a new identity", "identity", h.runner.owners.current().Identity)
-}
-
-// obey carries out what was told to this process through Redis.
+// obey carries out what was told to this process through Redis. It does not block: it runs on
+// the loop that keeps the lease.
 func (h *heartbeat) obey(o queue.Orders) {
 	for _, signal := range o.Signals {
 		switch signal {
@@ -114,15 +82,16 @@ func (h *heartbeat) obey(o queue.Orders) {
 			h.log.Warn("a signal that is not known: ignored", "signal", signal)
 		}
 	}
-	if strings.Join(o.Paused, "\n") != strings.Join(h.paused, "\n") {
+	slices.Sort(o.Paused)
+	if !slices.Equal(o.Paused, h.paused) {
 		h.paused = o.Paused
-		h.log.Info("paused queues", "queues", strings.Join(o.Paused, ","))
-		h.runner.setPaused(o.Paused)
+		h.log.Info("paused queues", "queues", join(o.Paused))
+		h.runner.ledger.setPaused(o.Paused)
 	}
 }
 
-// publish writes the record and flushes what was counted. Counts are given up
-// only when Redis has confirmed them.
+// publish writes the record and flushes what was counted. Counts are given up only when
+// Redis has confirmed them.
 func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if !h.counted {
 		h.counts = queue.Counts{Flush: h.counts.Flush + 1,
@@ -142,7 +111,9 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory, r.RSS/1024, limit>>20))
 	}
 	if !known {
-		h.runner.config.Hooks.run(ctx, h.log, "heartbeat", h.runner.config.Hooks.Heartbeat)
+		for _, hook := range h.runner.config.Hooks.Heartbeat {
+			h.runner.callbacks.later("heartbeat hook", hook)
+		}
 	}
 	for _, s := range h.runner.slots() {
 		s.drainMetrics(h.metrics)
@@ -153,24 +124,30 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	return nil
 }
 
-// leave is the last beat. It is tried until ctx ends.
-func (h *heartbeat) leave(ctx context.Context) error {
-	owner := h.runner.owners.current()
+// leave is the last word to Redis: what was counted, then the end of the record, and last
+// the end of the lease, if everything is settled. Otherwise the lease ends by itself: a
+// reclaimer would take what is finished here and not settled.
+func (h *heartbeat) leave(ctx context.Context) {
+	o := h.runner.owners
+	owner := o.current()
 	var wait backoff
 	for {
-		err := errors.Join(h.publish(ctx, owner), owner.Retire(ctx), owner.Leave(ctx, h.runner.owners.host, h.runner.owners.queues))
+		err := errors.Join(h.publish(ctx, owner), owner.Retire(ctx))
+		if err == nil && h.runner.ledger.settled() {
+			err = owner.Leave(ctx, o.host, o.queues)
+		}
 		if err == nil {
-			return nil
+			return
 		}
 		if !sleep(ctx, wait.next()) {
-			h.log.Warn("left without a word to Redis: what was in flight will be reclaimed", "err", err)
-			return nil
+			h.log.Warn("Redis was not told of the end of this process: a reclaimer takes what was in flight when the lease ends", "err", err)
+			return
 		}
 	}
 }
 
-// watch reports handlers that did not return when their time was over, and gives
-// their capsules other threads. With too many of them the process is of no use.
+// watch reports handlers that did not return when their time was over, and gives their
+// capsules other threads. With too many of them the process is of no use.
 func (h *heartbeat) watch() {
 	now, n := time.Now(), int64(0)
 	for _, s := range h.runner.slots() {

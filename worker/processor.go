@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -25,17 +26,19 @@ type DeathHandler func(ctx context.Context, j *queue.Job, err error)
 
 // processor runs jobs: it is what the slots of all capsules share.
 type processor struct {
-	handlers map[string]*entry
-	classes  []string
-	policy   policy
-	log      *slog.Logger
-	jobLog   bool
-	onError  []ErrorHandler
-	onDeath  []DeathHandler
-	env      *environment
-	unknown  Unknown
-	batches  bool // jobs of Sidekiq Pro's batches may run
-	observer Observer
+	ledger    *ledger
+	callbacks *callbacks
+	handlers  map[string]*entry
+	classes   []string
+	policy    policy
+	log       *slog.Logger
+	jobLog    bool
+	onError   []ErrorHandler
+	onDeath   []DeathHandler
+	env       *environment
+	unknown   Unknown
+	batches   bool // jobs of Sidekiq Pro's batches may run
+	observer  Observer
 
 	poison     queue.Poison
 	quarantine *quarantine
@@ -43,88 +46,106 @@ type processor struct {
 	processed, failed atomic.Int64
 }
 
-// run lets s run jobs until there are no more; done tells that it has just run
-// one. A handler that calls runtime.Goexit ends the goroutine, and nothing can stop
-// that: then goOn is called, for another goroutine to run s.
-func (p *processor) run(s *slot, pool *pool, settler *settler, epoch func() context.Context, done bool, goOn func()) error {
+// run is one delivery in the hands of a thread.
+type run struct {
+	*processor
+	entry   *protocol.Entry
+	slot    *slot
+	epoch   context.Context
+	job     *queue.Job
+	class   string
+	handler *entry // nil: the class is not known here
+	ctx     *jobContext
+	start   time.Time
+}
+
+// work lets s run jobs until there are no more; done tells that it has just run one. A
+// handler that calls runtime.Goexit ends the goroutine, and nothing can stop that: then goOn
+// is called, for another goroutine to run s.
+func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done bool, goOn func()) error {
 	s.mu.Lock()
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
-	settle := func(x queue.Settlement) {
-		settler.add(x) // from here on the settler holds it: it is never in no hands
-		s.hold(nil)
-	}
 	exited := true
 	defer func() {
 		if exited {
 			goOn()
 		}
 	}()
-	for d := pool.next(s, done); d != nil; d = pool.next(s, true) {
+	for e := pool.next(s, done); e != nil; e = pool.next(s, true) {
 		failpoint.Hit("registered")
-		settle(p.process(epoch(), s, d, settle))
+		r := &run{processor: p, entry: e, slot: s, epoch: epoch(), start: time.Now()}
+		r.process()
 	}
 	exited = false
 	return nil
 }
 
-// process runs one delivery and says what becomes of it, to its caller, or to
-// settle if the handler calls runtime.Goexit, for then it does not return.
-func (p *processor) process(epoch context.Context, s *slot, d *queue.Delivery, settle func(queue.Settlement)) queue.Settlement {
-	now := time.Now()
+// process runs the delivery, and settles it.
+func (r *run) process() {
+	d := r.entry.Delivery
 	j, err := queue.ParseJob(d.Raw)
 	if err != nil {
-		p.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
-		p.tellError(epoch, err, nil)
-		if p.observer != nil {
-			p.observer.Ran(JobRun{Queue: d.Queue, Class: UnknownClass, Outcome: OutcomeDead})
+		r.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
+		r.settle(&queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: r.start})
+		r.tellError(err)
+		r.observe(UnknownClass, OutcomeDead, 0)
+		return
+	}
+	r.job = j
+	if !r.poison.Suspect(j) {
+		r.dispatch()
+		return
+	}
+	r.log.Warn("workers died with this job in their hands: it is to run alone", "class", j.DisplayClass(), "jid", j.JID)
+	if !r.quarantine.run(r.epoch, r.entry, r.dispatch) {
+		r.settle(&queue.Settlement{Delivery: d, Action: queue.Requeue})
+	}
+}
+
+// dispatch finds the handler and runs it, unless something else is to become of the job.
+func (r *run) dispatch() {
+	r.class, _ = r.job.Unwrapped()
+	r.handler = r.handlers[r.class]
+	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job), delivery: r.entry.Delivery, slot: r.slot}
+	if r.handler == nil {
+		if x, ok := r.unknown.settle(r.job, r.entry.Delivery, r.class, r.start); ok {
+			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
+			r.settle(&x)
+			r.observe(UnknownClass, r.unknown.outcome(), 0)
+			return
 		}
-		return queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: now}
 	}
-	if p.poison.Suspect(j) {
-		if !p.quarantine.enter(epoch, d) {
-			return queue.Settlement{Delivery: d, Action: queue.Requeue}
-		}
-		defer p.quarantine.leave()
-		p.log.Warn("workers died with this job in their hands: it runs alone", "class", j.DisplayClass(), "jid", j.JID)
-	} else if p.quarantine.closed(d) {
-		return queue.Settlement{Delivery: d, Action: queue.Requeue}
+	if expired(r.job, r.start) {
+		r.ctx.logger().Warn("expired: discarded")
+		r.settle(nil)
+		r.observe(r.class, OutcomeExpired, 0)
+		return
 	}
-	class, _ := j.Unwrapped()
-	e := p.handlers[class]
-	ctx := &jobContext{Context: epoch, job: j, env: p.env, log: withLevel(p.log, j), delivery: d, slot: s}
-	jobLog := p.jobLog && ctx.log.Enabled(epoch, slog.LevelInfo)
-	if e == nil {
-		if x, ok := p.unknown.settle(j, d, class, now); ok {
-			ctx.logger().Warn("its class is not known here", "unknown", p.unknown.String())
-			p.observe(j, UnknownClass, d, p.unknown.outcome(), now, 0)
-			return x
-		}
-	}
-	if expired(j, now) {
-		ctx.logger().Warn("expired: discarded")
-		p.observe(j, class, d, OutcomeExpired, now, 0)
-		return queue.Settlement{Delivery: d, Action: queue.Done}
-	}
+	jobLog := r.jobLog && r.ctx.log.Enabled(r.epoch, slog.LevelInfo)
 	if jobLog {
-		ctx.logger().Info("start")
+		r.ctx.logger().Info("start")
 	}
 	returned := false
 	defer func() {
 		if !returned {
-			settle(p.finish(ctx, e, class, now, jobLog, newPanicError("the handler called runtime.Goexit")))
+			r.finish(jobLog, newPanicError("the handler called runtime.Goexit"))
 		}
 	}()
-	err = p.execute(ctx, s, j, e, class, now)
+	err := r.execute()
 	returned = true
-	return p.finish(ctx, e, class, now, jobLog, err)
+	r.finish(jobLog, err)
 }
 
-// finish concludes a run that has ended with err, and tells who wants to know.
-func (p *processor) finish(ctx *jobContext, e *entry, class string, now time.Time, jobLog bool, err error) queue.Settlement {
-	epoch, j, d, s := ctx.Context, ctx.job, ctx.delivery, ctx.slot
-	elapsed := time.Since(now)
-	out := p.conclude(epoch, j, e, d, err)
+// settle hands over what becomes of the delivery; nil: it is done. From here on the ledger
+// keeps it until Redis has confirmed that.
+func (r *run) settle(x *queue.Settlement) { r.ledger.finish(r.entry, x) }
+
+// finish concludes a run that has ended with err, settles it, and then tells the users' code:
+// what hangs there costs the thread, and not the job.
+func (r *run) finish(jobLog bool, err error) {
+	elapsed := time.Since(r.start)
+	out := r.conclude(err)
 	switch out.action {
 	case queue.Done:
 		failpoint.Hit("run_ok_before_ack")
@@ -133,52 +154,67 @@ func (p *processor) finish(ctx *jobContext, e *entry, class string, now time.Tim
 	case queue.Requeue:
 		failpoint.Hit("requeue_on_stop")
 	}
-	s.end(elapsed, out.failed, e != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
-	ctx.end()
-	p.count(out)
+	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
+	r.ctx.end()
+	r.count(out)
+	x := &queue.Settlement{Delivery: r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
+	outcome := outcomeOf(*x, out.failed)
+	if out.action == queue.Done {
+		x = nil
+	}
+	r.settle(x)
 	if jobLog {
-		logOutcome(ctx.logger(), out, err, elapsed)
+		logOutcome(r.ctx.logger(), out, err, elapsed)
 	}
 	if out.failed {
-		p.tellError(epoch, err, j)
+		r.tellError(err)
 	}
 	if out.died {
-		p.tellDeath(epoch, j, out, err)
+		r.callbacks.tellDeath(r.epoch, r.onDeath, r.job, out.payload, err)
 	}
-	x := queue.Settlement{Delivery: d, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
-	if e == nil {
+	class := r.class
+	if r.handler == nil {
 		class = UnknownClass
 	}
-	p.observe(j, class, d, outcomeOf(x, out.failed), now, elapsed)
-	return x
+	r.observe(class, outcome, elapsed)
 }
 
-func (p *processor) observe(j *queue.Job, class string, d *queue.Delivery, o Outcome, start time.Time, ran time.Duration) {
-	if p.observer != nil {
-		p.observer.Ran(JobRun{Queue: d.Queue, Class: class, Outcome: o, Waited: waited(j, start), Ran: ran})
-	}
+func (r *run) tellError(err error) {
+	r.callbacks.tellError(r.epoch, r.onError, err, r.job)
 }
 
-func (p *processor) execute(ctx *jobContext, s *slot, j *queue.Job, e *entry, class string, now time.Time) error {
-	if e == nil {
-		s.begin(class, now, time.Time{})
-		return &UnknownClassError{class, p.classes}
+func (r *run) observe(class string, o Outcome, ran time.Duration) {
+	if r.observer == nil {
+		return
 	}
-	if err := refusal(j, p.batches); err != nil {
+	waits := time.Duration(0)
+	if r.job != nil {
+		waits = waited(r.job, r.start)
+	}
+	r.observer.Ran(JobRun{Queue: r.entry.Queue, Class: class, Outcome: o, Waited: waits, Ran: ran})
+}
+
+func (r *run) execute() error {
+	d, now := r.entry.Delivery, time.Now() // a suspect has waited since r.start
+	if r.handler == nil {
+		r.slot.begin(d, r.class, now, time.Time{})
+		return &UnknownClassError{r.class, r.classes}
+	}
+	if err := refusal(r.job, r.batches); err != nil {
 		return err
 	}
 	failpoint.Hit("before_run")
-	limit, cause := runLimit(j, e.Options, now)
-	s.begin(class, now, limit)
-	if err := pastDeadline(j, e.Options, now); err != nil {
+	limit, cause := runLimit(r.job, r.handler.Options, now)
+	r.slot.begin(d, r.class, now, limit)
+	if err := pastDeadline(r.job, r.handler.Options, now); err != nil {
 		return err
 	}
 	if limit.IsZero() {
-		return call(ctx, e.handler, j)
+		return call(r.ctx, r.handler.handler, r.job)
 	}
-	timed, cancel := context.WithDeadlineCause(ctx, limit, cause)
+	timed, cancel := context.WithDeadlineCause(r.ctx, limit, cause)
 	defer cancel()
-	err := call(timed, e.handler, j)
+	err := call(timed, r.handler.handler, r.job)
 	if err != nil && context.Cause(timed) == cause {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
@@ -212,17 +248,25 @@ func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
 	return h(ctx, j)
 }
 
-// conclude computes the outcome. A job whose owner lost its lease has another
-// run elsewhere: whatever is decided here is not carried out.
-func (p *processor) conclude(epoch context.Context, j *queue.Job, e *entry, d *queue.Delivery, err error) outcome {
+// conclude computes the outcome. A job whose owner lost its lease has another run elsewhere:
+// what is decided here is carried out only if it has not been taken away. An error whose own
+// methods panic is a failure like any other.
+func (r *run) conclude(err error) (out outcome) {
 	if err == nil {
 		return outcome{action: queue.Done}
 	}
-	pol := p.policy
-	if e != nil {
-		pol.Options = e.Options
+	pol := r.policy
+	if r.handler != nil {
+		pol.Options = r.handler.Options
 	}
-	return pol.decide(j, d.Queue, err, interrupted(epoch), time.Now())
+	decide := func() {
+		out = pol.decide(r.job, r.entry.Queue, err, interrupted(r.epoch), time.Now())
+	}
+	if panicked := guardedDecision(decide); panicked != nil {
+		err = panicked
+		decide()
+	}
+	return out
 }
 
 // count notes a run as Sidekiq does: a failure is processed too. A job that is
@@ -284,33 +328,6 @@ func logOutcome(log *slog.Logger, out outcome, err error, elapsed time.Duration)
 	default:
 		log.Error("fail: it is not kept", "err", err)
 	}
-}
-
-// tellError tells the error handlers. One that panics must not cost the job.
-func (p *processor) tellError(ctx context.Context, err error, j *queue.Job) {
-	for _, h := range p.onError {
-		p.guard("error handler", func() { h(ctx, err, j) })
-	}
-}
-
-func (p *processor) tellDeath(ctx context.Context, j *queue.Job, out outcome, err error) {
-	if out.payload != "" {
-		if dead, perr := queue.ParseJob(out.payload); perr == nil {
-			j = dead // with the fields of its last failure
-		}
-	}
-	for _, h := range p.onDeath {
-		p.guard("death handler", func() { h(ctx, j, err) })
-	}
-}
-
-func (p *processor) guard(what string, fn func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.log.Error(what+" panicked", "err", newPanicError(v))
-		}
-	}()
-	fn()
 }
 
 // goroutineName is what a dump of all stacks calls the calling goroutine.

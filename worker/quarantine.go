@@ -3,75 +3,146 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/internal/protocol"
 )
 
 const (
-	// aloneWithin is how long a suspect waits for the process to hold nothing
-	// else. Jobs that run longer, or never end, must not hold it up for good.
-	aloneWithin = 10 * time.Second
-	// aloneEvery is how often it looks.
+	// turnWithin is how long a suspect waits for its turn to run alone. Then it runs beside
+	// the others, and a crash is not blamed on it alone.
+	turnWithin = 5 * time.Second
+	// emptyWithin is how long the gate is closed for running jobs to end. Jobs that run longer
+	// must not keep all others from starting.
+	emptyWithin = time.Second
+	// aloneFor is how long a suspect has the process to itself.
+	aloneFor = time.Second
+	// aloneEvery is how often a suspect looks whether it is its turn.
 	aloneEvery = 5 * time.Millisecond
 )
 
-// quarantine lets a suspect run alone: a job that was in flight at so many
-// crashes that one more makes it poison. As long as it is closed nothing is
-// fetched, and what was fetched goes back to its queue. So when the process dies,
-// only the suspect is in its hands, and no innocent job pays for it.
+// quarantine gives each suspect a turn to run alone: a job that was in flight at so many
+// crashes that one more would make it poison. While it is alone Redis knows it, so that a
+// crash is blamed on nobody else. All is bounded: the gate is closed for two seconds at
+// most, then open for as long as it was closed, and a suspect waits for at most five.
 type quarantine struct {
-	inside   atomic.Pointer[queue.Delivery]
-	capsules []*capsuleRun
-	log      *slog.Logger
+	ledger *ledger
+	log    *slog.Logger
+
+	// Guarded by the ledger's mutex.
+	closedAt time.Time // when the gate was closed last
+	openTill time.Time // until when it stays open
 }
 
-// closed reports whether d must not run now: another job is in quarantine.
-func (q *quarantine) closed(d *queue.Delivery) bool {
-	inside := q.inside.Load()
-	return inside != nil && inside != d
-}
-
-// enter waits until the process holds no job but d, for a while. It reports
-// whether d may run: not if another suspect is in there, or ctx ended. Who
-// entered must leave.
-func (q *quarantine) enter(ctx context.Context, d *queue.Delivery) bool {
-	if !q.inside.CompareAndSwap(nil, d) {
+// run calls fn for a suspect, alone if it gets a turn. It returns false without calling fn if
+// ctx ends before: the job has not started.
+func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool {
+	alone, ok := q.turn(ctx, e)
+	if !ok {
 		return false
 	}
-	for _, c := range q.capsules {
-		ring(c.pool.freed) // the fetchers stop
+	if !alone {
+		q.log.Warn("a suspect does not get the process to itself: it runs beside other jobs", "within", turnWithin)
+		fn()
+		return true
 	}
-	for limit := time.Now().Add(aloneWithin); !q.alone(); {
-		if time.Now().After(limit) {
-			q.log.Warn("a suspect does not get the process to itself: it runs beside the others", "within", aloneWithin)
-			return true
+	done, opened := make(chan struct{}), make(chan struct{})
+	go func() { // opens the gate when fn has returned, or after aloneFor
+		defer close(opened)
+		timer := time.NewTimer(aloneFor)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
 		}
-		if !sleep(ctx, aloneEvery) {
-			q.leave()
-			return false
-		}
-	}
+		q.open(ctx, e)
+	}()
+	defer func() { // also after a handler that calls runtime.Goexit
+		close(done)
+		<-opened
+	}()
+	fn()
 	return true
 }
 
-func (q *quarantine) leave() {
-	q.inside.Store(nil)
-	for _, c := range q.capsules {
-		ring(c.pool.freed)
+// turn waits until the suspect may run, and says whether it is alone. ok is false if ctx
+// ended first.
+func (q *quarantine) turn(ctx context.Context, e *protocol.Entry) (alone, ok bool) {
+	q.locked(func(p *protocol.Process) { p.Wait() })
+	limit, entered := time.Now().Add(turnWithin), false
+	for {
+		now := time.Now()
+		switch {
+		case ctx.Err() != nil:
+			if entered {
+				q.open(ctx, e)
+			} else {
+				q.locked(func(p *protocol.Process) { p.Leave() })
+			}
+			return false, false
+		case !entered:
+			entered = q.enter(e, now)
+		case q.alone(e):
+			if e.Owner.Alone(ctx, e.Delivery) == nil {
+				return true, true
+			}
+			q.open(ctx, e)
+			return false, true
+		case now.Sub(q.closed()) > emptyWithin:
+			q.open(ctx, e)
+			return false, true
+		}
+		if !entered && now.After(limit) && q.beside() {
+			return false, true
+		}
+		sleep(ctx, aloneEvery)
 	}
 }
 
-// alone reports whether Redis holds one job for this process, the suspect.
-func (q *quarantine) alone() bool {
-	held := 0
-	for _, c := range q.capsules {
-		if !c.fetcher.still.Load() {
-			return false
+func (q *quarantine) locked(fn func(*protocol.Process)) {
+	q.ledger.mu.Lock()
+	defer q.ledger.mu.Unlock()
+	fn(q.ledger.process)
+}
+
+func (q *quarantine) enter(e *protocol.Entry, now time.Time) (entered bool) {
+	q.locked(func(p *protocol.Process) {
+		if now.Before(q.openTill) {
+			return
 		}
-		held += len(c.pool.held()) // first: a job goes from the pool to the settler
-		held += len(c.settler.unsettled())
+		if entered = p.Enter(e); entered {
+			q.closedAt = now
+		}
+	})
+	return entered
+}
+
+func (q *quarantine) closed() (at time.Time) {
+	q.locked(func(*protocol.Process) { at = q.closedAt })
+	return at
+}
+
+func (q *quarantine) alone(e *protocol.Entry) (alone bool) {
+	q.locked(func(p *protocol.Process) { alone = p.Alone(e) })
+	return alone
+}
+
+func (q *quarantine) beside() (ok bool) {
+	q.locked(func(p *protocol.Process) { ok = p.Beside() })
+	return ok
+}
+
+// open lets others start again. Redis is told first: a crash of theirs must not be blamed on
+// the suspect. While Redis is away nothing starts, until the lease is lost.
+func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
+	calls := context.WithoutCancel(ctx)
+	var wait backoff
+	for e.Owner.Alone(calls, nil) != nil && q.ledger.owners.holds() && q.ledger.owners.current() == e.Owner {
+		sleep(calls, wait.next())
 	}
-	return held == 1
+	q.locked(func(p *protocol.Process) {
+		p.Open(e)
+		q.openTill = time.Now().Add(time.Since(q.closedAt))
+	})
+	q.ledger.everybody()
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -29,6 +30,8 @@ var (
 	// ErrMemory is why a Runner gave up: the process uses more memory than
 	// Config.MaxRSS.
 	ErrMemory = errors.New("too much memory")
+	// ErrRanBefore is why Run did nothing: a Runner runs once.
+	ErrRanBefore = errors.New("a Runner runs once: make a new one")
 )
 
 // Runner owns the order of start and stop.
@@ -37,11 +40,16 @@ type Runner struct {
 	config    Config
 	owners    *ownership
 	outage    *outage
+	ledger    *ledger
 	processor *processor
 	heartbeat *heartbeat
+	callbacks *callbacks
+	bells     *doorbells
 	capsules  []*capsuleRun
 
-	quiet     context.CancelFunc // ends the intake
+	began     atomic.Bool   // Run was called
+	quietOnce sync.Once     //
+	quieted   chan struct{} // closed when no more jobs are to be taken
 	stopOnce  sync.Once
 	stopping  chan struct{} // closed by the first Stop
 	hurryOnce sync.Once
@@ -66,38 +74,35 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	r := &Runner{store: store, config: c, outage: newOutage(c.Logger),
+	r := &Runner{store: store, config: c, outage: newOutage(c.Logger), callbacks: newCallbacks(c.Logger), quieted: make(chan struct{}),
 		stopping: make(chan struct{}), hurry: make(chan struct{}), running: make(chan struct{})}
-	var queues []string
-	for _, capsule := range c.Capsules {
-		for _, name := range capsule.names() {
-			if !slices.Contains(queues, name) {
-				queues = append(queues, name)
-			}
-		}
-	}
+	queues := c.queues()
 	host := thisHost()
 	host.Classes, host.Pool = c.Mux.Classes(), c.Pool
-	r.owners = newOwnership(store, host, queues, c.Lease)
-	r.processor = &processor{handlers: c.Mux.wrapped(), classes: c.Mux.Classes(), log: c.Logger, jobLog: !c.NoJobLog,
-		onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
-		env:     &environment{store: store, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
-		unknown: c.Unknown, batches: c.AllowBatches, observer: c.Observer,
-		policy: policy{maxRetries: c.MaxRetries, failure: store.FailurePatch, again: store.Requeued, jitter: jitter, log: c.Logger}}
-	r.processor.poison = queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within}
-	q := &quarantine{log: c.Logger}
-	r.processor.quarantine = q
+	r.owners = newOwnership(store, host, queues, c.Lease, r.outage, c.Logger)
+	r.ledger = newLedger(c.Capsules, queues, store.Tokens, r.owners, r.reportStale)
+	r.bells = newDoorbells(r.ledger, store, r.outage, c.Logger)
+	observer := r.callbacks.observer(c.Observer)
+	r.processor = newProcessor(r, observer)
 	for i := range c.Capsules {
-		capsule := &c.Capsules[i]
-		p, s := newPool(capsule.Name, capsule.Concurrency), newSettler(store, r.outage)
-		s.report, s.observer = r.reportStale, c.Observer
-		f := newFetcher(capsule, p, s, r.owners, r.outage, c.Logger)
-		f.observer, f.quarantine = c.Observer, q
-		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
+		capsule, p := &c.Capsules[i], r.ledger.pools[i]
+		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger, observer: observer}
+		r.capsules = append(r.capsules, &capsuleRun{p, s, newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)})
 	}
-	q.capsules = r.capsules
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
+	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
 	return r, nil
+}
+
+func newProcessor(r *Runner, observer Observer) *processor {
+	c := &r.config
+	return &processor{ledger: r.ledger, callbacks: r.callbacks, handlers: c.Mux.wrapped(), classes: c.Mux.Classes(),
+		log: c.Logger, jobLog: !c.NoJobLog, onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
+		env:     &environment{store: r.store, quiet: r.quieted, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
+		unknown: c.Unknown, batches: c.AllowBatches, observer: observer,
+		policy:     policy{maxRetries: c.MaxRetries, failure: r.store.FailurePatch, again: r.store.Requeued, jitter: jitter, log: c.Logger},
+		poison:     queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within},
+		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}}
 }
 
 func (r *Runner) record() queue.ProcessRecord {
@@ -113,99 +118,149 @@ func (r *Runner) record() queue.ProcessRecord {
 // Run works until ctx ends or Stop is called: then it takes no more jobs, gives
 // running ones Timeout to finish, cancels them, puts what has not ended back at
 // the head of its queue, settles the rest, and returns. When it returns,
-// everything that it started has ended, except handlers that ignore their
+// everything that it started has ended, except handlers and callbacks that ignore their
 // context, and calls to a Redis that hangs, which end by their timeouts. It runs
-// once. The error is nil after a stop, ErrStuck if it gave up, or why it could not
-// start.
+// once. The error is nil after a stop, ErrStuck or ErrMemory if it gave up,
+// ErrRanBefore, or why it could not start.
 func (r *Runner) Run(ctx context.Context) error {
+	if r.began.Swap(true) {
+		return ErrRanBefore
+	}
 	root := context.WithoutCancel(ctx)
-	intakeCtx, quiet := context.WithCancel(root)
 	jobCtx, abort := context.WithCancelCause(root)
-	supportCtx, release := context.WithCancel(root)
-	defer func() { quiet(); abort(ErrShutdown); release() }()
+	defer abort(ErrShutdown)
 	r.owners.jobs = jobCtx
-	r.processor.env.quiet = intakeCtx.Done()
-	r.mu.Lock()
-	r.quiet = quiet
-	r.mu.Unlock()
-
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	support, processors, intake := new(errgroup.Group), new(errgroup.Group), new(errgroup.Group)
+	support, processors := newTier(root), new(errgroup.Group)
+	settling, intake := newTier(root), newTier(root)
 	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
-	support.Go(func() error { return r.heartbeat.Run(supportCtx) })
+	support.run(r.owners.Run, r.callbacks.Run, r.heartbeat.Run)
 	for _, c := range r.capsules {
-		support.Go(func() error { return c.settler.Run(supportCtx) })
+		settling.run(c.settler.Run)
 		for _, s := range c.pool.slots() {
 			r.employ(processors, c, s, false)
 		}
-		intake.Go(func() error { return c.fetcher.Run(intakeCtx) })
+		intake.run(c.fetcher.Run)
 	}
-	r.helpers(intake, intakeCtx)
+	intake.run(r.bells.Run)
+	r.helpers(intake)
 	close(r.running)
 
-	r.await(ctx, intakeCtx)
+	r.await(ctx)
 	deadline := time.Now().Add(r.config.Timeout) // from here: a Redis that hangs may hold up the intake's end
-	quiet()
-	err := intake.Wait()
+	err := intake.end()
 	if !r.drain(processors, abort, deadline) {
 		r.putBack()
 	}
-	release()
+	err = errors.Join(err, settling.end()) // everything is settled before the lease is given up
+	last, cancel := context.WithTimeout(root, leaveWithin)
+	defer cancel()
+	err = errors.Join(err, support.end())
+	r.heartbeat.leave(last)
 	r.log().Info("Bye!")
-	return errors.Join(r.failure(), err, support.Wait())
+	return errors.Join(r.failure(), err)
 }
 
-// start takes the lease and runs the startup hooks: an error of either is the
-// reason not to start.
-func (r *Runner) start(ctx context.Context) error {
-	if err := r.owners.take(ctx); err != nil {
-		return fmt.Errorf("cannot register with Redis: %w", err)
+// leaveWithin is how long a stop tries to tell Redis of its end.
+const leaveWithin = 2 * time.Second
+
+// tier is a group of loops that end together.
+type tier struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  errgroup.Group
+}
+
+func newTier(parent context.Context) *tier {
+	t := new(tier)
+	t.ctx, t.cancel = context.WithCancel(parent)
+	return t
+}
+
+// run starts loops, which run until end.
+func (t *tier) run(loops ...func(context.Context) error) {
+	for _, loop := range loops {
+		t.group.Go(func() error { return loop(t.ctx) })
 	}
+}
+
+// end tells the loops to end, and waits for them.
+func (t *tier) end() error {
+	t.cancel()
+	return t.group.Wait()
+}
+
+// start runs the startup hooks, and then takes the lease, which nobody would keep while a
+// hook runs: an error of either is the reason not to start.
+func (r *Runner) start(ctx context.Context) error {
 	for _, hook := range r.config.Hooks.Startup {
-		if err := hook(ctx); err != nil {
-			r.owners.current().Leave(context.WithoutCancel(ctx), r.owners.host, r.owners.queues)
+		if err := guardedHook(ctx, hook); err != nil {
 			return fmt.Errorf("startup: %w", err)
 		}
+	}
+	if err := r.owners.take(ctx); err != nil {
+		return fmt.Errorf("cannot register with Redis: %w", err)
 	}
 	return nil
 }
 
+// guardedHook runs a hook here and now; a panic is its error.
+func guardedHook(ctx context.Context, hook func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return hook(ctx)
+}
+
 // helpers are the rest of the intake: what brings jobs into the queues.
-func (r *Runner) helpers(intake *errgroup.Group, ctx context.Context) {
-	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
+func (r *Runner) helpers(intake *tier) {
+	p := &poller{store: r.store, outage: r.outage, log: r.log(), interval: r.config.PollInterval, fixed: r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
-	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison, observer: r.config.Observer,
-		poison: r.processor.poison}
-	intake.Go(func() error { return p.Run(ctx) })
-	intake.Go(func() error { return rec.Run(ctx) })
+	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
+		observer: r.processor.observer, poison: r.processor.poison}
+	audit := &auditor{ledger: r.ledger, outage: r.outage, log: r.log()}
+	intake.run(p.Run, rec.Run, audit.Run)
 }
 
 // await blocks while jobs are taken, and, once quiet, until it is to stop.
-func (r *Runner) await(ctx, intake context.Context) {
-	hooks := r.config.Hooks
+func (r *Runner) await(ctx context.Context) {
 	select {
-	case <-intake.Done(): // quiet
+	case <-r.quieted:
 	case <-ctx.Done():
 	case <-r.stopping:
 	}
-	r.mu.Lock()
-	r.quiet()
-	r.mu.Unlock()
-	r.heartbeat.quiet.Store(true)
-	reversed := slices.Clone(hooks.Quiet)
-	slices.Reverse(reversed)
-	hooks.run(context.WithoutCancel(ctx), r.log(), "quiet", reversed)
+	r.becomeQuiet()
+	r.hooks(ctx, "quiet hook", r.config.Hooks.Quiet)
 	select {
 	case <-ctx.Done():
 	case <-r.stopping:
 	}
 	r.stopOnce.Do(func() { close(r.stopping) }) // the end of ctx is a first Stop
 	r.log().Info("Shutting down")
-	reversed = slices.Clone(hooks.Shutdown)
-	slices.Reverse(reversed)
-	hooks.run(context.WithoutCancel(ctx), r.log(), "shutdown", reversed)
+	r.hooks(ctx, "shutdown hook", r.config.Hooks.Shutdown)
+}
+
+// hooks runs hooks in reverse order, each with its deadline. After a second Stop nobody
+// waits for them.
+func (r *Runner) hooks(ctx context.Context, kind string, list []func(context.Context) error) {
+	for _, hook := range slices.Backward(list) {
+		hurried, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		stop := make(chan struct{})
+		go func() { // ends with the hook
+			select {
+			case <-r.hurry:
+				cancel()
+			case <-stop:
+			}
+		}()
+		r.callbacks.report(kind, r.callbacks.run(hurried, kind, callbackWithin, hook))
+		close(stop)
+		cancel()
+	}
 }
 
 // drain gives running jobs their time, up to the deadline, then cancels them, and
@@ -244,7 +299,7 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 // employ gives a slot a goroutine.
 func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done bool) {
 	processors.Go(func() error {
-		return r.processor.run(s, c.pool, c.settler, r.owners.context, done, func() { r.employ(processors, c, s, true) })
+		return r.processor.work(s, c.pool, r.owners.context, done, func() { r.employ(processors, c, s, true) })
 	})
 }
 
@@ -257,31 +312,31 @@ func (r *Runner) replace(processors *errgroup.Group, s *slot) {
 	}
 }
 
-// putBack puts jobs whose handlers ignore their end back into their queues: they
-// may run twice. The settlers carry it out; what the handlers say later is stale.
+// putBack puts jobs whose handlers ignore their end back into their queues: they may run
+// twice. The settlers carry it out; what the handlers say later is ignored.
 func (r *Runner) putBack() {
-	n := 0
-	for _, c := range r.capsules {
-		for _, d := range c.pool.held() {
-			c.settler.add(queue.Settlement{Delivery: d, Action: queue.Requeue})
-			n++
-		}
+	if n := r.ledger.abandon(); n > 0 {
+		r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context", "jobs", n)
 	}
-	r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context", "jobs", n)
 }
 
-// Quiet takes no more jobs, for good; running ones go on, and so does the
-// process, until it is told to stop.
+// Quiet takes no more jobs, for good; running ones go on, and so does the process, until it
+// is told to stop. Before Run it has Run take none.
 func (r *Runner) Quiet() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.quiet == nil {
-		return // not running yet
-	}
-	r.quiet() // first: who sees it quiet must not see it take a job after
-	if !r.heartbeat.quiet.Swap(true) {
+	if r.becomeQuiet() {
 		r.log().Info("Received TSTP, no longer accepting new work")
 	}
+}
+
+// becomeQuiet ends the intake, and reports whether this call did.
+func (r *Runner) becomeQuiet() (first bool) {
+	r.quietOnce.Do(func() {
+		r.ledger.quiet() // before: who sees it quiet must not see it take a job after
+		r.heartbeat.quiet.Store(true)
+		close(r.quieted)
+		first = true
+	})
+	return first
 }
 
 // Stop stops; called again, it cancels running jobs without waiting for the
@@ -320,23 +375,11 @@ func (r *Runner) slots() []*slot {
 func (r *Runner) work() []queue.WorkRecord {
 	var list []queue.WorkRecord
 	for _, s := range r.slots() {
-		s.mu.Lock()
-		if s.delivery != nil && !s.started.IsZero() {
-			list = append(list, queue.WorkRecord{TID: s.tid, Queue: s.delivery.Queue, Payload: s.delivery.Raw, RunAt: s.started})
+		if w, busy := s.work(); busy {
+			list = append(list, w)
 		}
-		s.mu.Unlock()
 	}
 	return list
-}
-
-func (r *Runner) setPaused(names []string) {
-	for _, c := range r.capsules {
-		select {
-		case <-c.fetcher.pauses: // an older word that was not heard yet
-		default:
-		}
-		c.fetcher.pauses <- names
-	}
 }
 
 func (r *Runner) reportStale(n int) {
@@ -344,9 +387,14 @@ func (r *Runner) reportStale(n int) {
 }
 
 func (r *Runner) tellPoison(payload string) {
-	if j, err := queue.ParseJob(payload); err == nil {
-		r.processor.tellDeath(context.Background(), j, outcome{}, errors.New(j.String("error_message")))
+	j, err := queue.ParseJob(payload)
+	if err != nil {
+		return
 	}
+	r.callbacks.later("death handler", func(ctx context.Context) error {
+		r.callbacks.tellDeath(ctx, r.config.DeathHandlers, j, "", errors.New(j.String("error_message")))
+		return nil
+	})
 }
 
 // giveUp stops the worker, in good order, because only a new process can go on.

@@ -2,8 +2,7 @@ package worker
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
+	"log/slog"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
@@ -11,198 +10,155 @@ import (
 )
 
 const (
-	// linger is how long an acknowledgement waits for others to share its round
-	// trip, or for the next fetch to take it along. It widens the window in
-	// which a crash runs a finished job again.
+	// linger is how long an acknowledgement waits for others to share its round trip, or for
+	// the next fetch to take it along. It widens the window in which a crash runs a finished
+	// job again.
 	linger = 2 * time.Millisecond
-	// settleBatch bounds one script.
-	settleBatch = 100
+	// settleWithin is how long a stop goes on settling without Redis confirming anything.
+	settleWithin = 2 * time.Second
+	// settleRefused is how often results are tried again that Redis refuses.
+	settleRefused = time.Second
 )
 
-// settler takes finished deliveries out of flight, in batches. What is given to
-// it stays until Redis has confirmed it; while Redis is away it tries again.
+// settler takes the finished deliveries of a capsule out of flight, in batches. The ledger
+// keeps each until Redis has confirmed it; while Redis is away the settler tries again.
 type settler struct {
 	store    *queue.Store
+	pool     *pool
+	ledger   *ledger
 	outage   *outage
-	report   func(stale int)
+	log      *slog.Logger
 	observer Observer
-	ready    chan struct{} // rings when there is something to do
-
-	mu       sync.Mutex
-	acks     []*queue.Delivery  // done, and to be taken along by a fetch
-	rest     []queue.Settlement // everything else
-	flying   []queue.Settlement // in a script now
-	repeated bool               // flying may have been settled before: stale means nothing
-	taken    uint64             // how often a fetch took acks along
-
-	stale atomic.Int64
+	toldAt   time.Time // when refused results were last logged; only Run touches it
 }
 
-func newSettler(s *queue.Store, o *outage) *settler {
-	return &settler{store: s, outage: o, ready: make(chan struct{}, 1)}
-}
-
-// add takes a settlement over. It does not block.
-func (s *settler) add(x queue.Settlement) {
-	s.mu.Lock()
-	first := len(s.acks)+len(s.rest) == 0
-	if x.Action == queue.Done && !x.Delivery.Landed() {
-		s.acks = append(s.acks, x.Delivery)
-	} else {
-		s.rest = append(s.rest, x)
-	}
-	s.mu.Unlock()
-	if first {
-		ring(s.ready)
-	}
-}
-
-// takeAcks gives the acknowledgements of an owner to a fetch that is about to
-// go, up to n. The fetch must confirm or give them back.
-func (s *settler) takeAcks(o *queue.Owner, n int) []*queue.Delivery {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.acks) == 0 || s.acks[0].Owner != o {
-		return nil // of an identity that is gone: Run settles them
-	}
-	n = min(n, len(s.acks))
-	taken := s.acks[:n:n]
-	s.acks = s.acks[n:]
-	s.taken++
-	return taken
-}
-
-// giveBack returns acknowledgements whose fetch failed. They may have reached
-// Redis, so that they are settled again without being missed.
-func (s *settler) giveBack(acks []*queue.Delivery) {
-	if len(acks) == 0 {
-		return
-	}
-	s.mu.Lock()
-	for _, d := range acks {
-		s.rest = append(s.rest, queue.Settlement{Delivery: d, Action: queue.Done})
-	}
-	s.repeated = true
-	s.mu.Unlock()
-	ring(s.ready)
-}
-
-// unsettled is everything that Redis has not confirmed.
-func (s *settler) unsettled() []*queue.Delivery {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := append([]*queue.Delivery(nil), s.acks...)
-	for _, x := range s.rest {
-		list = append(list, x.Delivery)
-	}
-	for _, x := range s.flying {
-		list = append(list, x.Delivery)
-	}
-	return list
-}
-
-// Run settles until ctx ends, and then what is left, as long as Redis takes it
-// within a few seconds.
+// Run settles until ctx ends, and then what is left, as long as Redis takes it.
 func (s *settler) Run(ctx context.Context) error {
+	again := time.NewTimer(settleRefused)
+	defer again.Stop()
 	for {
 		select {
-		case <-s.ready:
-			before := s.trips()
-			sleep(ctx, linger)
-			if s.trips() != before && !s.urgent() && ctx.Err() == nil {
-				ring(s.ready) // fetches come and go: they take the acks along
+		case <-s.pool.settle:
+			if s.lingers(ctx) {
 				continue
 			}
-			s.flush(ctx, context.WithoutCancel(ctx)) // torn, the outcome of a call would be unknown
+		case <-again.C:
+			again.Reset(settleRefused)
+			if !s.retry() {
+				continue
+			}
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			s.flush(last, last) // a Redis that hangs must not hold up the end
+			s.finish(context.WithoutCancel(ctx))
 			return nil
 		}
+		s.flush(ctx, context.WithoutCancel(ctx)) // torn, the outcome of a call would be unknown
 	}
 }
 
-// urgent reports whether something waits that no fetch takes along.
-func (s *settler) urgent() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.rest) > 0
+// lingers waits for results to share a trip, unless some are urgent. It reports whether
+// fetches come and go, and take the results along.
+func (s *settler) lingers(ctx context.Context) bool {
+	before, urgent := s.look()
+	if urgent {
+		return false
+	}
+	sleep(ctx, linger)
+	after, urgent := s.look()
+	if after == before || urgent || ctx.Err() != nil {
+		return false
+	}
+	ring(s.pool.settle)
+	return true
 }
 
-// trips is how often a fetch took acks along.
-func (s *settler) trips() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.taken
+// look says how often a fetch took results along, and whether some wait that none takes.
+func (s *settler) look() (rides uint64, urgent bool) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return s.pool.rides, s.ledger.process.Urgent(s.pool.index)
+}
+
+// retry has refused results sent again, and reports whether there are any.
+func (s *settler) retry() bool {
+	l := s.ledger
+	l.mu.Lock()
+	n := l.process.Refused(s.pool.index)
+	l.process.Retry(s.pool.index)
+	l.mu.Unlock()
+	if n > 0 && time.Since(s.toldAt) > time.Minute {
+		s.toldAt = time.Now()
+		s.log.Error("Redis refuses results: a key that they go to (retry, schedule, dead, queues, or their queue) "+
+			"holds a wrong type; they keep their threads until it is renamed or deleted", "results", n)
+	}
+	return n > 0
 }
 
 // flush settles until nothing is left, or ctx ends. Its calls end with calls.
 func (s *settler) flush(ctx, calls context.Context) {
 	var wait backoff
-	for s.next() {
-		if ctx.Err() != nil {
-			return
-		}
-		began := time.Now()
-		stale, err := s.store.Settle(calls, s.flying)
-		if s.observer != nil {
-			s.observer.Settled(time.Since(began), len(s.flying), err)
-		}
+	for ctx.Err() == nil {
+		sent, err := s.send(calls)
 		if err != nil {
-			s.outage.failed("settle", err)
-			s.mu.Lock()
-			s.repeated = true
-			s.mu.Unlock()
 			if !sleep(ctx, wait.next()) {
 				return
 			}
 			continue
 		}
-		failpoint.Hit("ack_reply")
+		if !sent {
+			return
+		}
 		wait.reset()
-		s.outage.worked("settle")
-		s.landed(stale)
 	}
 }
 
-// next puts a batch into flying, unless one is there that failed.
-func (s *settler) next() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.flying) > 0 {
-		return true
-	}
-	for len(s.acks) > 0 && len(s.flying) < settleBatch {
-		s.flying = append(s.flying, queue.Settlement{Delivery: s.acks[0], Action: queue.Done})
-		s.acks = s.acks[1:]
-	}
-	n := min(len(s.rest), settleBatch-len(s.flying))
-	s.flying = append(s.flying, s.rest[:n]...)
-	s.rest = s.rest[n:]
-	return len(s.flying) > 0
-}
-
-func (s *settler) landed(stale []bool) {
-	n := 0
-	s.mu.Lock()
-	for _, is := range stale {
-		if is && !s.repeated {
-			n++
+// finish settles what is left, until Redis confirms nothing for a while.
+func (s *settler) finish(ctx context.Context) {
+	for {
+		last, cancel := context.WithTimeout(ctx, settleWithin)
+		sent := false
+		for !sent && last.Err() == nil {
+			var err error
+			if sent, err = s.send(last); err == nil && !sent {
+				cancel()
+				return
+			} else if err != nil {
+				sleep(last, linger)
+			}
+		}
+		cancel()
+		if !sent {
+			return
 		}
 	}
-	s.flying = s.flying[:0]
-	if len(s.rest) == 0 {
-		s.repeated = false
-	}
-	s.mu.Unlock()
-	s.count(n)
 }
 
-// count notes deliveries that were not ours any more when they were settled.
-func (s *settler) count(stale int) {
-	if stale > 0 {
-		s.stale.Add(int64(stale))
-		s.report(stale)
+// send settles one batch, and reports whether there was one.
+func (s *settler) send(ctx context.Context) (sent bool, err error) {
+	l, ci := s.ledger, s.pool.index
+	l.mu.Lock()
+	batch := l.process.Batch(ci)
+	l.mu.Unlock()
+	if len(batch) == 0 {
+		return false, nil
 	}
+	began := time.Now()
+	results, err := s.store.Settle(ctx, batch)
+	if s.observer != nil {
+		s.observer.Settled(time.Since(began), len(batch), err)
+	}
+	if err != nil {
+		s.outage.failed("settle", err)
+		l.mu.Lock()
+		l.process.Failed(ci, queue.Rejected(err))
+		l.mu.Unlock()
+		return true, err
+	}
+	failpoint.Hit("ack_reply")
+	s.outage.worked("settle")
+	l.mu.Lock()
+	stale := l.process.Confirmed(ci, results)
+	l.mu.Unlock()
+	l.count(stale)
+	ring(s.pool.freed) // their seats are free
+	return true, nil
 }

@@ -20,14 +20,13 @@ type Status struct {
 // Status tells how the Runner is. Safe to call at any time.
 func (r *Runner) Status() Status {
 	s := Status{Threads: r.config.Threads(), Busy: len(r.work()), Stuck: int(r.heartbeat.stuck.Load()),
-		Quiet: r.heartbeat.quiet.Load(), LastErr: r.outage.last(), LastBeat: time.UnixMilli(r.heartbeat.last.Load())}
+		Quiet: r.heartbeat.quiet.Load(), LastErr: r.outage.last(), Stale: r.ledger.stale.Load(), LastBeat: time.UnixMilli(r.owners.last.Load())}
 	if o := r.owners.current(); o != nil {
 		s.Identity = o.Identity
 	}
 	s.Errors, s.Down = r.outage.total()
-	s.Ready = r.heartbeat.last.Load() > 0
+	s.Ready = r.owners.last.Load() > 0
 	for _, c := range r.capsules {
-		s.Stale += c.settler.stale.Load()
 		s.Ready = s.Ready && c.fetcher.fetched.Load()
 	}
 	return s
@@ -36,7 +35,7 @@ func (r *Runner) Status() Status {
 // Turned is when the laziest of the loops last turned over: of a healthy
 // process, Redis there or not, a few seconds ago. A watchdog asks.
 func (r *Runner) Turned() time.Time {
-	oldest := r.heartbeat.turned.Load()
+	oldest := min(r.heartbeat.turned.Load(), r.owners.turned.Load())
 	for _, c := range r.capsules {
 		if !r.heartbeat.quiet.Load() { // then the fetchers have ended
 			oldest = min(oldest, c.fetcher.turned.Load())

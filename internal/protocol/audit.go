@@ -5,15 +5,11 @@ import "github.com/kyujobs/kyu/queue"
 // Audit asks whether Redis is to be compared with the ledger now: after a lost reply.
 func (p *Process) Audit() bool { return p.audit && p.Owner != nil }
 
-// Doubt asks for an audit, and has all landing lists looked at: something came to an end and
-// it is not known how.
-func (p *Process) Doubt() { p.audit = true }
-
 // Audited compares what Redis holds for owner, read after the reply came, with the whole
 // ledger, over all capsules. A delivery that is in no list and that no trip under way may
 // bring was taken for a reply that was lost: it goes back to its queue. If it was settled
-// since Redis was asked, nothing is left under its token, and nothing happens. known says
-// which capsule serves a queue; landed are queues whose landing lists hold jobs.
+// since Redis was asked, nothing is left under its token, and nothing happens. capsuleOf
+// says which capsule serves a queue; landed are queues whose landing lists hold jobs.
 func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func(name string) int, landed []int) (lost int) {
 	p.audit = false
 	if o != p.Owner {

@@ -42,8 +42,13 @@ func (p *Process) allFull(q int) bool {
 	return true
 }
 
-// Full notes that a capsule has had no free seat for a while, or has one again.
-func (p *Process) Full(ci int, full bool) { p.capsules[ci].full = full }
+// Full notes that a capsule has had no free seat for a while, or has one again. It reports
+// whether that is news: then bells may have to come down.
+func (p *Process) Full(ci int, full bool) (news bool) {
+	news = p.capsules[ci].full != full
+	p.capsules[ci].full = full
+	return news
+}
 
 // Hung reports whether any doorbell is up.
 func (p *Process) Hung() bool {
@@ -84,13 +89,6 @@ func (p *Process) Down(q int, o *queue.Owner, landed, lost bool) (wake int) {
 // Shun leaves a queue without a doorbell, or ends that. Its jobs cannot be taken while a key
 // has a wrong type, and a doorbell would ring for them without an end.
 func (p *Process) Shun(q int, shunned bool) { p.shunned[q] = shunned }
-
-// Landed has all landing lists looked at: at the end of a stop no job may lie in one.
-func (p *Process) Landed() {
-	for q := range p.landed {
-		p.landed[q] = true
-	}
-}
 
 // Wake has a capsule that sleeps look for jobs: where doorbells cannot be hung.
 func (p *Process) Wake(ci int) { p.capsules[ci].asleep = false }

@@ -48,6 +48,16 @@ func (p *Process) Depart(ci int, held bool, limit int) (t *Trip, ok bool) {
 	return t, true
 }
 
+// Due reports whether a capsule has a reason for a trip now.
+func (p *Process) Due(ci, limit int) bool {
+	c := &p.capsules[ci]
+	want, _ := p.wants(c, limit)
+	return want > 0 || len(p.adoptable(c, 0)) > 0
+}
+
+// Underway reports whether trips of a capsule have not come back.
+func (p *Process) Underway(ci int) bool { return len(p.capsules[ci].trips) > 0 }
+
 // wants is how many jobs and acks a trip of the capsule carries now. Without jobs it has no
 // reason to go for the acks either. The script settles before it takes, so the seats of the
 // acks that ride count as free, and never more is in flight than there are seats.

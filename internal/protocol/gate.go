@@ -14,6 +14,9 @@ func (g *gate) closed() bool { return g.inside != nil }
 // Wait notes that a suspect that has a thread waits for its turn, and runs nothing.
 func (p *Process) Wait() { p.gate.waiting++ }
 
+// Leave notes that a suspect waits no more, and does not run.
+func (p *Process) Leave() { p.gate.waiting-- }
+
 // Enter closes the gate for a suspect that waits. It returns false if another is inside.
 func (p *Process) Enter(e *Entry) bool {
 	if p.gate.closed() {

@@ -192,3 +192,13 @@ func (p *Process) each(fn func(e *Entry)) {
 
 // serves reports whether a capsule serves a queue.
 func (c *capsule) serves(q int) bool { return slices.Contains(c.Queues, q) }
+
+// Serving is the first capsule that serves a queue.
+func (p *Process) Serving(q int) int {
+	for i := range p.capsules {
+		if p.capsules[i].serves(q) {
+			return i
+		}
+	}
+	return 0
+}

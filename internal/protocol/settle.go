@@ -13,11 +13,11 @@ var SettlePage = Page{Count: 100, Bytes: 4 << 20}
 // did not fit once fits next time, and grows back when one arrives. One item always fits.
 type Page struct{ Count, Bytes int }
 
-// halved is half of p, at least one item.
-func (p Page) halved() Page { return Page{max(1, p.Count/2), max(1, p.Bytes/2)} }
+// Halved is half of p, at least one item.
+func (p Page) Halved() Page { return Page{max(1, p.Count/2), max(1, p.Bytes/2)} }
 
-// doubled is twice p, at most limit.
-func (p Page) doubled(limit Page) Page {
+// Doubled is twice p, at most limit.
+func (p Page) Doubled(limit Page) Page {
 	return Page{min(limit.Count, 2*p.Count), min(limit.Bytes, 2*p.Bytes)}
 }
 
@@ -122,7 +122,7 @@ func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 	}
 	clear(c.flying)
 	c.flying = c.flying[:0]
-	c.page = c.page.doubled(SettlePage)
+	c.page = c.page.Doubled(SettlePage)
 	return stale
 }
 
@@ -140,7 +140,7 @@ func (p *Process) Failed(ci int, rejected bool) {
 	}
 	clear(c.flying)
 	c.flying = c.flying[:0]
-	c.page = c.page.halved()
+	c.page = c.page.Halved()
 }
 
 // Refused counts the results of a capsule that are set aside.

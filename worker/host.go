@@ -1,92 +1,16 @@
 package worker
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/kyujobs/kyu/queue"
 )
-
-// ownership is the process's identity in Redis and, bound to it, the context of
-// the jobs that it holds. When the lease is lost, it takes a new identity: the
-// jobs of the old one belong to others now, and their context is cancelled with
-// queue.ErrLeaseLost. Safe for concurrent use.
-type ownership struct {
-	store  *queue.Store
-	host   queue.Host
-	queues []string
-	lease  time.Duration
-	jobs   context.Context // parent of all epochs; cancelled by the shutdown
-
-	mu        sync.Mutex
-	owner     *queue.Owner
-	epoch     context.Context
-	cancel    context.CancelCauseFunc
-	listeners []chan struct{}
-	gone      chan *queue.Owner // owners whose loss a fetcher noticed first
-}
-
-func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Duration) *ownership {
-	return &ownership{store: s, host: h, queues: queues, lease: lease, gone: make(chan *queue.Owner, 1)}
-}
-
-// current is the owner under which to fetch and beat.
-func (o *ownership) current() *queue.Owner {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.owner
-}
-
-// context is that of the jobs that are held now.
-func (o *ownership) context() context.Context {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.epoch
-}
-
-// subscribe gives a channel that rings when there is a new owner.
-func (o *ownership) subscribe() <-chan struct{} {
-	c := make(chan struct{}, 1)
-	o.listeners = append(o.listeners, c)
-	return c
-}
-
-// take registers a new identity. What the one before held is left to reclaimers.
-func (o *ownership) take(ctx context.Context) error {
-	next := o.store.Owner(newIdentity(o.host))
-	if err := next.Register(ctx, o.host, o.queues, o.lease); err != nil {
-		return err
-	}
-	o.mu.Lock()
-	before, cancel := o.owner, o.cancel
-	o.owner = next
-	o.epoch, o.cancel = context.WithCancelCause(o.jobs)
-	o.mu.Unlock()
-	if before == nil {
-		return nil
-	}
-	cancel(queue.ErrLeaseLost)
-	for _, c := range o.listeners {
-		ring(c)
-	}
-	return before.Leave(ctx, o.host, o.queues)
-}
-
-// lost tells that a fetch was refused for want of a lease.
-func (o *ownership) lost(owner *queue.Owner) {
-	select {
-	case o.gone <- owner:
-	default:
-	}
-}
 
 // newIdentity is host:pid:nonce, as Sidekiq's, in characters that are safe in
 // keys and on pages.
