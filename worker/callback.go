@@ -71,12 +71,14 @@ type callback struct {
 // given time, and returns its error. A panic, and a call of runtime.Goexit, is a
 // *PanicError. When the time is over it returns without fn. The end of ctx reaches
 // fn, but run waits on: what is told of a stop is told to its end.
-func (c *callbacks) run(ctx context.Context, kind string, within time.Duration, fn func(context.Context) error) error {
+func (c *callbacks) run(ctx context.Context, kind string, within time.Duration,
+	fn func(context.Context) error) error {
 	return c.start(ctx, func() string { return kind }, within, fn)
 }
 
 // start is run; kind is asked only when there is something to say.
-func (c *callbacks) start(ctx context.Context, kind func() string, within time.Duration, fn func(context.Context) error) error {
+func (c *callbacks) start(ctx context.Context, kind func() string, within time.Duration,
+	fn func(context.Context) error) error {
 	if !c.enter() {
 		return fmt.Errorf("%s: %w", kind(), errRefused)
 	}
@@ -178,8 +180,8 @@ func (c *callbacks) report(kind string, err error) {
 
 func (c *callbacks) refused(kind string, n int) {
 	if n := c.minutely("refused", n); n > 0 {
-		c.log.Error("callbacks are not called, for too many do not return: only a new process gets rid of them",
-			"callback", kind, "hang", maxOverdue, "not_called", n)
+		c.log.Error("callbacks are not called, for too many do not return: "+
+			"only a new process gets rid of them", "callback", kind, "hang", maxOverdue, "not_called", n)
 	}
 }
 
@@ -227,19 +229,25 @@ func (c *callbacks) wait(ctx context.Context) {
 
 // tellError tells the error handlers of a failure. A handler that hangs holds its
 // caller up for callbackWithin; those after it are told when it returns.
-func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err error, j *queue.Job) {
-	c.each(ctx, "error handler", len(handlers), func(ctx context.Context, i int) { handlers[i](ctx, err, j) })
+func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err error,
+	j *queue.Job) {
+	c.each(ctx, "error handler", len(handlers), func(ctx context.Context, i int) {
+		handlers[i](ctx, err, j)
+	})
 }
 
 // tellDeath tells the death handlers of a job. payload is what was kept of it, with
 // the fields of its last failure; it may be empty.
-func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job, payload string, err error) {
+func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job, payload string,
+	err error) {
 	if payload != "" && len(handlers) > 0 {
 		if dead, perr := queue.ParseJob(payload); perr == nil {
 			j = dead
 		}
 	}
-	c.each(ctx, "death handler", len(handlers), func(ctx context.Context, i int) { handlers[i](ctx, j, err) })
+	c.each(ctx, "death handler", len(handlers), func(ctx context.Context, i int) {
+		handlers[i](ctx, j, err)
+	})
 }
 
 // each calls n handlers in order. The end of ctx does not reach them: a stop is no
@@ -248,12 +256,13 @@ func (c *callbacks) each(ctx context.Context, kind string, n int, call func(cont
 	if n == 0 {
 		return
 	}
-	c.report(kind, c.run(context.WithoutCancel(ctx), kind, callbackWithin, func(ctx context.Context) error {
+	err := c.run(context.WithoutCancel(ctx), kind, callbackWithin, func(ctx context.Context) error {
 		for i := range n {
 			c.protect(kind, func() { call(ctx, i) })
 		}
 		return nil
-	}))
+	})
+	c.report(kind, err)
 }
 
 // protect calls fn here and now. A panic costs a line.

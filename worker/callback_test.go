@@ -46,12 +46,15 @@ func hanging() (fn func(context.Context) error, let func()) {
 	return func(context.Context) error { <-end; return nil }, func() { close(end) }
 }
 
+func nothing(context.Context) error { return nil }
+
 func TestCallback(t *testing.T) {
 	boom := errors.New("boom")
+	fails := func(context.Context) error { return boom }
 	for name, test := range map[string]func(*testing.T){
 		"gives its error": func(t *testing.T) {
 			c, _ := testCallbacks()
-			if err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { return boom }); err != boom {
+			if err := c.run(t.Context(), "hook", time.Second, fails); err != boom {
 				t.Error(err)
 			}
 		},
@@ -65,7 +68,10 @@ func TestCallback(t *testing.T) {
 		},
 		"runtime.Goexit does not hang the caller": func(t *testing.T) {
 			c, _ := testCallbacks()
-			err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { runtime.Goexit(); return nil })
+			err := c.run(t.Context(), "hook", time.Second, func(context.Context) error {
+				runtime.Goexit()
+				return nil
+			})
 			if err == nil || !strings.Contains(err.Error(), "Goexit") {
 				t.Error(err)
 			}
@@ -74,7 +80,10 @@ func TestCallback(t *testing.T) {
 		"its context ends at the deadline": func(t *testing.T) {
 			c, _ := testCallbacks()
 			began := time.Now()
-			err := c.run(t.Context(), "hook", time.Second, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			err := c.run(t.Context(), "hook", time.Second, func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			})
 			if took := time.Since(began); took != time.Second || err == nil {
 				t.Error(took, err)
 			}
@@ -142,7 +151,10 @@ func testRefused(t *testing.T) {
 	}
 	for range 3 {
 		began := time.Now()
-		err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { t.Error("called"); return nil })
+		err := c.run(t.Context(), "hook", time.Second, func(context.Context) error {
+			t.Error("called")
+			return nil
+		})
 		if !errors.Is(err, errRefused) || time.Since(began) != 0 {
 			t.Error(err)
 		}
@@ -153,7 +165,7 @@ func testRefused(t *testing.T) {
 	}
 	let()
 	c.wait(t.Context())
-	if err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { return nil }); err != nil {
+	if err := c.run(t.Context(), "hook", time.Second, nothing); err != nil {
 		t.Error("after they have returned: ", err)
 	}
 }
@@ -351,8 +363,9 @@ func TestCallbackHandlersOfFailures(t *testing.T) {
 	t.Run("a death is told with the fields of the last failure", func(t *testing.T) {
 		c, _ := testCallbacks()
 		var class string
-		c.tellDeath(t.Context(), []DeathHandler{func(_ context.Context, j *queue.Job, _ error) { class = j.String("error_class") }},
-			j, `{"class":"A","jid":"x","args":[],"error_class":"E"}`, boom)
+		c.tellDeath(t.Context(), []DeathHandler{func(_ context.Context, j *queue.Job, _ error) {
+			class = j.String("error_class")
+		}}, j, `{"class":"A","jid":"x","args":[],"error_class":"E"}`, boom)
 		if class != "E" {
 			t.Error(class)
 		}
@@ -417,7 +430,9 @@ func (c *counter) Ran(r JobRun) { c.n += len(r.Class) }
 func BenchmarkCallbackObserver(b *testing.B) {
 	c, _ := testCallbacks()
 	run := JobRun{Queue: "q", Class: "A", Outcome: OutcomeDone}
-	for name, o := range map[string]Observer{"ran/bare": &counter{}, "ran/guarded": c.observer(&counter{})} {
+	for name, o := range map[string]Observer{
+		"ran/bare": &counter{}, "ran/guarded": c.observer(&counter{}),
+	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -436,7 +451,7 @@ func BenchmarkCallbackObserver(b *testing.B) {
 	b.Run("run", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			c.run(b.Context(), "hook", time.Minute, func(context.Context) error { return nil })
+			c.run(b.Context(), "hook", time.Minute, nothing)
 		}
 	})
 }
