@@ -98,7 +98,7 @@ type Process struct {
 // tokens that were never used before, and returns the first. Owner is set by Renewed.
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
-		bells: make([]*queue.Owner, queues), token: token}
+		bells: make([]*queue.Owner, queues), shunned: make([]bool, queues), token: token}
 	for _, c := range capsules {
 		c.Lanes = max(c.Lanes, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage})
@@ -129,6 +129,9 @@ func (p *Process) Quiet() {
 	p.quiet = true
 	p.returnReady()
 }
+
+// IsQuiet reports whether the intake has ended.
+func (p *Process) IsQuiet() bool { return p.quiet }
 
 // Renewed sets a new identity. Results of the one before are settled by their own tokens and
 // never ride in a fetch of the new one.
