@@ -85,7 +85,7 @@ func fetching(b *testing.B, n int, queues ...string) {
 			left += len(args)
 			b.StartTimer()
 		}
-		got, _, err := owner.Fetch(b.Context(), queues, n, nil, done)
+		got, _, err := take(b.Context(), store, owner, queues, n, nil, done)
 		if err != nil || len(got) != n {
 			b.Fatal(len(got), err)
 		}
