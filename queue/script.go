@@ -35,7 +35,7 @@ var (
 	largeScript    = mustScript("large")
 
 	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, buryScript, publishScript, largeScript}
+		fenceScript, reclaimScript, buryScript, publishScript, largeScript, pageScript, oldestScript}
 )
 
 func mustScript(name string) *script {
