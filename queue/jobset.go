@@ -240,8 +240,8 @@ func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (i
 }
 
 func (js *JobSet) wrap(err error) error {
-	if _, names := err.(*WrongTypeError); err != nil && !names {
-		return fmt.Errorf("%s set: %w", js.name, err)
+	if _, names := err.(*WrongTypeError); err == nil || names {
+		return err
 	}
-	return nil
+	return fmt.Errorf("%s set: %w", js.name, err)
 }

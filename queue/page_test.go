@@ -50,7 +50,7 @@ func TestPageSize(t *testing.T) {
 			cuts = append(cuts, fmt.Sprint(from, "-", to))
 			return nil
 		})
-		if got := fmt.Sprint(cuts); err != nil || got != "[0 - 1 1 - 3 3 - 6 6 - 8]" {
+		if got := fmt.Sprint(cuts); err != nil || got != "[0-1 1-3 3-6 6-8]" {
 			t.Errorf("%s %v", got, err)
 		}
 	})

@@ -21,7 +21,7 @@ var pageScript = mustScript("page")
 
 // maxPageErrors is how many calls of a round may fail before a Promotion lets Redis be
 // until the next round. It is enough to halve a page down to the member that is at fault.
-const maxPageErrors = 10
+const maxPageErrors = 16
 
 // Promotion is a poller's walk over the due jobs of a set ("retry" or "schedule"): round
 // after round, a page at a time, it moves them to the heads of their queues. Members that
@@ -62,7 +62,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	moved, stay, err := s.move(ctx, s.own, s.ks.key(p.set), moves, now, p.page)
 	if err != nil {
 		more = p.failed(err, false)
-		return moved, len(moves), more, fmt.Errorf("promote %s: %w", p.set, err)
+		return moved, moved, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	p.page.Grow()
 	p.skip += stay.count()
