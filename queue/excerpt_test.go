@@ -1,9 +1,6 @@
 package queue
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // FuzzExcerpt compares what is read of the ends of a payload with what is in it.
 func FuzzExcerpt(f *testing.F) {
@@ -23,7 +20,7 @@ func FuzzExcerpt(f *testing.F) {
 			whole[m.name.token(raw)+":"+m.value.token(raw)] = true
 		}
 		for _, m := range part.members {
-			if text := m.name.token(part.raw) + ":" + m.value.token(part.raw); !whole[text] && !strings.HasPrefix(text, `"args"`) {
+			if text := m.name.token(part.raw) + ":" + m.value.token(part.raw); !whole[text] {
 				t.Errorf("%s is no field of %s", text, raw)
 			}
 		}

@@ -71,7 +71,7 @@ func (s *Store) Release(ctx context.Context, classes, queues []string, page int)
 		}
 		set := s.HoldSet(class)
 		set.rdb = s.own
-		n, err := s.release(ctx, set, queues, page)
+		n, err := set.release(ctx, queues, page)
 		moved += n
 		problems = append(problems, err)
 	}
@@ -80,12 +80,12 @@ func (s *Store) Release(ctx context.Context, classes, queues []string, page int)
 
 // release goes through one set, a page at a time, past what others must take and what
 // cannot be moved.
-func (s *Store) release(ctx context.Context, set *JobSet, queues []string, count int) (moved int, err error) {
+func (js *JobSet) release(ctx context.Context, queues []string, count int) (moved int, err error) {
 	var problems []error
 	size := NewPageSize(count, PageBytes)
 	for offset, left, failed := 0, 1, 0; left > 0; {
 		var seen, n int
-		seen, n, left, err = s.releasePage(ctx, set, queues, offset, &size)
+		seen, n, left, err = js.releasePage(ctx, queues, offset, &size)
 		moved += n
 		problems = append(problems, err)
 		offset += seen - n
@@ -106,15 +106,16 @@ func (s *Store) release(ctx context.Context, set *JobSet, queues []string, count
 
 // releasePage moves those of a page that this process serves, and returns how many it has
 // seen, how many of them it moved, and how many are behind them.
-func (s *Store) releasePage(ctx context.Context, set *JobSet, queues []string, offset int, size *PageSize) (seen, moved, left int, err error) {
-	entries, left, err := s.readPage(ctx, set.rdb, set.key(), "+inf", offset, size, false)
+func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, size *PageSize) (
+	seen, moved, left int, err error) {
+	entries, left, err := js.source().read(ctx, "+inf", ascending, offset, size)
 	if err != nil {
-		return 0, 0, 0, set.wrap(err)
+		return 0, 0, 0, js.wrap(err)
 	}
 	mine := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
 		return e.Job == nil || !slices.Contains(queues, cmp.Or(e.Job.Queue, "default"))
 	})
-	moved, err = set.AddToQueue(ctx, mine...)
+	moved, err = js.AddToQueue(ctx, mine...)
 	if _, rest := Refusals(err); rest != nil {
 		return moved, moved, left, err // what is left of the page is read again
 	}

@@ -24,6 +24,8 @@ type JobSet struct {
 
 func (js *JobSet) key() string { return js.store.ks.key(js.name) }
 
+func (js *JobSet) source() source { return source{js.store, js.rdb, js.key()} }
+
 // RetrySet holds jobs that failed and wait for their next attempt.
 func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry, s.rdb} }
 
@@ -175,7 +177,7 @@ func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite
 
 // carry carries moves out, in calls of bounded size.
 func (js *JobSet) carry(ctx context.Context, moves []move, now time.Time) (int, error) {
-	moved, stay, err := js.store.move(ctx, js.rdb, js.key(), moves, now, NewPageSize(scanPage, PageBytes))
+	moved, stay, err := js.source().move(ctx, moves, now, NewPageSize(scanPage, PageBytes))
 	if err == nil {
 		err = stay.err()
 	}
@@ -218,10 +220,14 @@ func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (i
 	if err != nil {
 		return 0, err
 	}
+	order := ascending
+	if js.name == keyDead {
+		order = descending
+	}
 	var stay []error
 	size := NewPageSize(scanPage, PageBytes)
 	for skip := 0; left > 0; {
-		page, _, err := js.store.readPage(ctx, js.rdb, js.key(), "+inf", skip, &size, js.name == keyDead)
+		page, _, err := js.source().read(ctx, "+inf", order, skip, &size)
 		if err != nil || len(page) == 0 {
 			return total, errors.Join(append(stay, js.wrap(err))...)
 		}

@@ -117,9 +117,11 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 		return fmt.Errorf("metrics: %w", err)
 	}
 	for _, reply := range replies {
-		if err := reply.Err(); err != nil && !isWrongType(err) && !redis.HasErrorPrefix(err, "ERR hash value") {
-			return fmt.Errorf("metrics: %w", err)
+		err := reply.Err()
+		if err == nil || isWrongType(err) || redis.HasErrorPrefix(err, "ERR hash value") {
+			continue
 		}
+		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
 }

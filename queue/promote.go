@@ -44,9 +44,11 @@ func (s *Store) Promotion(set string, count int) *Promotion {
 // Next moves a page. moved counts the jobs that this call moved, due those that it looked
 // at; more reports whether the round goes on, also after an error. The error tells of a
 // page, or of jobs (a WrongTypeError), that stayed where they are.
-func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, more bool, err error) {
+func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, more bool,
+	err error) {
 	s := p.store
-	entries, left, err := s.readPage(ctx, s.own, s.ks.key(p.set), score(now), p.skip, &p.page, false)
+	from := source{s, s.own, s.ks.key(p.set)}
+	entries, left, err := from.read(ctx, score(now), ascending, p.skip, &p.page)
 	if err != nil {
 		more = p.failed(err, isReply(err)) // a reply here is about the set, not about a member
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)
@@ -59,13 +61,13 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 		}
 	}
 	failpoint.Hit("promote_before")
-	moved, stay, err := s.move(ctx, s.own, s.ks.key(p.set), moves, now, p.page)
+	moved, stay, err := from.move(ctx, moves, now, p.page)
 	if err != nil {
 		more = p.failed(err, false)
 		return moved, moved, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	p.page.Grow()
-	p.skip += stay.count()
+	p.skip += stay.jobs
 	if more = left > 0; !more {
 		p.skip, p.errors = 0, 0
 	}
@@ -92,7 +94,8 @@ func (p *Promotion) failed(err error, other bool) (more bool) {
 
 // Promote moves due jobs of a set until it has looked at count of them, or at all. moved
 // counts those that this call moved.
-func (s *Store) Promote(ctx context.Context, set string, now time.Time, count int) (moved, due int, err error) {
+func (s *Store) Promote(ctx context.Context, set string, now time.Time, count int) (moved, due int,
+	err error) {
 	var problems []error
 	p := s.Promotion(set, count)
 	for more := true; more && due < count; {
@@ -119,8 +122,6 @@ type staying struct {
 	keys []string
 }
 
-func (s *staying) count() int { return s.jobs }
-
 func (s *staying) err() error {
 	if s.jobs == 0 {
 		return nil
@@ -129,11 +130,20 @@ func (s *staying) err() error {
 	return &WrongTypeError{slices.Compact(s.keys), s.jobs}
 }
 
-// move carries moves out of the set under a key, in calls of a page each, and returns how
-// many members were still there.
-func (s *Store) move(ctx context.Context, c *redis.Client, key string, moves []move, now time.Time, page PageSize) (moved int, stay staying, err error) {
-	err = page.pages(len(moves), func(i int) int { return moves[i].size() }, func(from, to int) error {
-		reply, err := s.movePage(ctx, c, key, moves[from:to], now)
+// source is a sorted set that jobs are taken out of.
+type source struct {
+	store *Store
+	c     *redis.Client
+	key   string
+}
+
+// move carries moves out, in calls of a page each, and returns how many members were still
+// there.
+func (o source) move(ctx context.Context, moves []move, now time.Time, page PageSize) (moved int,
+	stay staying, err error) {
+	size := func(i int) int { return moves[i].size() }
+	err = page.pages(len(moves), size, func(from, to int) error {
+		reply, err := o.movePage(ctx, moves[from:to], now)
 		for _, r := range reply {
 			switch r := r.(type) {
 			case int64:
@@ -148,8 +158,9 @@ func (s *Store) move(ctx context.Context, c *redis.Client, key string, moves []m
 	return moved, stay, err
 }
 
-func (s *Store) movePage(ctx context.Context, c *redis.Client, key string, moves []move, now time.Time) ([]any, error) {
-	keys := []string{key, s.ks.key(keyQueues), s.ks.key(keyDead)}
+func (o source) movePage(ctx context.Context, moves []move, now time.Time) ([]any, error) {
+	s := o.store
+	keys := []string{o.key, s.ks.key(keyQueues), s.ks.key(keyDead)}
 	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen()}
 	lists := map[string]int{"": -1}
 	for _, m := range moves {
@@ -161,17 +172,21 @@ func (s *Store) movePage(ctx context.Context, c *redis.Client, key string, moves
 		}
 		args = append(args, m.member, m.payload, i)
 	}
-	return s.runOn(ctx, c, promoteScript, keys, args...).Slice()
+	return s.runOn(ctx, o.c, promoteScript, keys, args...).Slice()
 }
 
-// readPage reads members with scores up to a limit, after the first skip of them: by
-// score, or the highest first. left is how many there are behind them.
-func (s *Store) readPage(ctx context.Context, c *redis.Client, key, limit string, skip int, page *PageSize, desc bool) (list []Entry, left int, err error) {
-	order := "asc"
-	if desc {
-		order = "desc"
-	}
-	reply, err := s.runOn(ctx, c, pageScript, []string{key}, limit, skip, page.Count(), page.Bytes(), order).Slice()
+// The orders in which members are read, by their scores.
+const (
+	ascending  = "asc"
+	descending = "desc"
+)
+
+// read gives members with scores up to a limit, after the first skip of them. left is how
+// many there are behind them.
+func (o source) read(ctx context.Context, limit, order string, skip int, page *PageSize) (
+	list []Entry, left int, err error) {
+	args := []any{limit, skip, page.Count(), page.Bytes(), order}
+	reply, err := o.store.runOn(ctx, o.c, pageScript, []string{o.key}, args...).Slice()
 	if err != nil || len(reply) == 0 {
 		return nil, 0, err
 	}

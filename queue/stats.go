@@ -133,7 +133,8 @@ func (s *Store) Queue(ctx context.Context, name string) (QueueInfo, error) {
 }
 
 // describe reads queues in one round trip. problems are those of single queues.
-func (s *Store) describe(ctx context.Context, names, paused []string) (list []QueueInfo, problems []error, err error) {
+func (s *Store) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
+	problems []error, err error) {
 	if len(names) == 0 {
 		return []QueueInfo{}, nil, nil
 	}
@@ -142,7 +143,8 @@ func (s *Store) describe(ctx context.Context, names, paused []string) (list []Qu
 	for range 2 {
 		pipe := s.rdb.Pipeline()
 		for i, name := range names {
-			replies[i] = pipe.EvalSha(ctx, body.sha, []string{s.ks.queue(name)}, wholeBytes, headBytes, tailBytes)
+			keys := []string{s.ks.queue(name)}
+			replies[i] = pipe.EvalSha(ctx, body.sha, keys, wholeBytes, headBytes, tailBytes)
 		}
 		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			break
@@ -161,7 +163,7 @@ func (s *Store) describe(ctx context.Context, names, paused []string) (list []Qu
 			problems = append(problems, err)
 		}
 		size, age := readOldest(reply, now)
-		list = append(list, QueueInfo{Name: name, Size: size, Latency: age, Paused: slices.Contains(paused, name)})
+		list = append(list, QueueInfo{name, size, age, slices.Contains(paused, name)})
 	}
 	return list, problems, nil
 }

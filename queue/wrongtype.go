@@ -16,8 +16,8 @@ type WrongTypeError struct {
 }
 
 func (e *WrongTypeError) Error() string {
-	return fmt.Sprintf("%d jobs stay where they are: %s: the wrong type, so another program wrote it: "+
-		"RENAME the key away, and try again", e.Jobs, strings.Join(e.Keys, ", "))
+	return fmt.Sprintf("%d jobs stay where they are: %s: the wrong type, so another program wrote "+
+		"it: RENAME the key away, and try again", e.Jobs, strings.Join(e.Keys, ", "))
 }
 
 // Refusals parts an error, as made by errors.Join, into the keys whose wrong type kept
