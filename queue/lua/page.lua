@@ -12,6 +12,7 @@ local size = call('ZCOUNT', key, '-inf', ARGV[1])
 local beyond = desc and call('ZCARD', key) - size or 0 -- they come first then
 local first, out = tonumber(ARGV[2]), {size}
 for at = first, math.min(first + ARGV[3], size) - 1 do
+  if total >= tonumber(ARGV[4]) then break end -- to read the next would be in vain
   local rank = beyond + at
   local one = call(desc and 'ZREVRANGE' or 'ZRANGE', key, rank, rank, 'WITHSCORES')
   total = total + #one[1]
