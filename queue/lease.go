@@ -62,7 +62,7 @@ type Orders struct {
 // reclaimer has declared this owner dead.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 	ks := o.store.ks
-	reply, err := o.store.run(ctx, beatScript, []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused)},
+	reply, err := o.store.runOwn(ctx, beatScript, []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused)},
 		o.Identity, lease.Milliseconds()).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)

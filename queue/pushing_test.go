@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -248,4 +250,29 @@ func TestOnePushTakesMoreJobsThanALuaCallTakesValues(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestALeaseDoesNotWaitBehindPushes(t *testing.T) {
+	f := newFixture(t)
+	s := f.server.Store(func(c *queue.Config) { c.PoolSize, c.WaitReplicas = 2, 1 })
+	o := s.Owner("h:1:a") // registered by the fixture
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for range 20 { // no replica confirms them: each holds its connection for a second
+		all.Go(func() {
+			if _, err := queue.NewClient(s).Push(ctx, "Job", nil, queue.Options{}); !errors.Is(err, queue.ErrUnknown) {
+				t.Errorf("push: %v", err)
+			}
+		})
+	}
+	testwait.Until(t, 10*time.Second, "pushes hold all their connections", func() bool {
+		return strings.Contains(f.raw.Info(t.Context(), "clients").Val(), "blocked_clients:2")
+	})
+	soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := o.Beat(soon, time.Minute); err != nil {
+		t.Error(err)
+	}
+	stop()
+	all.Wait()
 }
