@@ -111,7 +111,9 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	}
 	keys, args := append(make([]string, 0, 2), s.ks.key(keyQueues)), make([]any, 0, n)
 	for i := range batches {
-		keys, args = s.destination(keys, args, &batches[i])
+		if len(batches[i].Jobs) > 0 {
+			keys, args = s.destination(keys, args, &batches[i])
+		}
 	}
 	if len(args) == 0 {
 		return nil

@@ -12,14 +12,19 @@
 --
 -- Redis takes nothing back when a command fails. So that after an error nothing was
 -- pushed, whatever types the keys have:
--- - One place without markers, the usual push, needs no look at the types. In a queue
---   SADD comes first: if it fails nothing is written. If then the first LPUSH fails,
---   only the queue's name was written, which is no job. If the first succeeds the key
---   is a list, and the others succeed too. The schedule set has the ZADDs alone: if
---   the first succeeds the key is a sorted set, and the others succeed too.
--- - With markers or several places, a late failure would leave markers without jobs (a
---   repeated push would then be dropped) or the jobs of the first places. So all types
---   are checked before anything is written.
+-- - The usual push, to one queue and without markers, looks at no types. SADD comes
+--   first: if it fails nothing is written. If the LPUSH fails, which is all or none, then
+--   only the queue's name was written, which is no job. The rest then says why.
+-- - With markers or several places a late failure would leave markers without jobs (a
+--   repeated push would then be dropped) or the jobs of the first places; with more jobs
+--   than one command takes, the first of them. So the types of all keys are checked
+--   before anything is written. The schedule set goes this way too: ZADD costs more
+--   than the look.
+if #KEYS == 2 and ARGV[1] ~= '' and #ARGV <= 4000 and type(redis.pcall('SADD', KEYS[1], ARGV[1])) == 'number'
+    and type(redis.pcall('LPUSH', KEYS[2], unpack(ARGV, 4))) == 'number' then
+  return #ARGV - 3
+end
+
 local function wrong(key, want)
   local holds = redis.call('TYPE', key).ok
   if holds ~= want and holds ~= 'none' then
@@ -28,42 +33,32 @@ local function wrong(key, want)
 end
 
 -- A Lua call takes some 8,000 values, so many go in several.
-local function write(command, key, want, list, from, to)
+local function write(command, key, list, from, to)
   for at = from, to, 4000 do
-    local reply = redis.pcall(command, key, unpack(list, at, math.min(at + 3999, to)))
-    if type(reply) == 'table' and reply.err then
-      return wrong(key, want) or reply
-    end
+    redis.call(command, key, unpack(list, at, math.min(at + 3999, to)))
   end
 end
 
--- step is how many values a job of a place has.
-local function step(name)
-  return name == '' and 2 or 1
-end
-
-if #KEYS > 2 then
-  local key, arg = 2, 1
-  while ARGV[arg] do
-    local name, n = ARGV[arg], tonumber(ARGV[arg + 2])
-    local fault
-    if name == '' then
-      fault = wrong(KEYS[key], 'zset')
-    else
-      fault = wrong(KEYS[key], 'list') or wrong(KEYS[1], 'set')
-    end
-    if fault then
-      return fault
-    end
-    key = key + 1 + (ARGV[arg + 1] == '0' and 0 or n)
-    arg = arg + 3 + n * step(name)
+local key, arg = 2, 1
+while ARGV[arg] do
+  local name, n, fault = ARGV[arg], tonumber(ARGV[arg + 2])
+  if name == '' then
+    fault = wrong(KEYS[key], 'zset')
+  else
+    fault = wrong(KEYS[key], 'list') or wrong(KEYS[1], 'set')
   end
+  if fault then
+    return fault
+  end
+  key = key + 1 + (ARGV[arg + 1] == '0' and 0 or n)
+  arg = arg + 3 + (name == '' and 2 * n or n)
 end
 
-local pushed, key, arg = 0, 2, 1
+local pushed = 0
+key, arg = 2, 1
 while ARGV[arg] do
   local name, life, n, dest = ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), KEYS[key]
-  local values = step(name)
+  local values = name == '' and 2 or 1 -- of a job
   local list, from, to = ARGV, arg + 3, arg + 2 + n * values
   key, arg = key + 1, to + 1
   if life ~= '0' then
@@ -78,17 +73,12 @@ while ARGV[arg] do
     key = key + n
     list, from, to = new, 1, #new
   end
-  if from <= to then
-    local fault
-    if name == '' then
-      fault = write('ZADD', dest, 'zset', list, from, to)
-    else
-      fault = write('SADD', KEYS[1], 'set', { name }, 1, 1) or write('LPUSH', dest, 'list', list, from, to)
-    end
-    if fault then
-      return fault
-    end
-    pushed = pushed + (to - from + 1) / values
+  if from <= to and name == '' then
+    write('ZADD', dest, list, from, to)
+  elseif from <= to then
+    redis.call('SADD', KEYS[1], name)
+    write('LPUSH', dest, list, from, to)
   end
+  pushed = pushed + (to - from + 1) / values
 end
 return pushed
