@@ -39,7 +39,7 @@ func BenchmarkPatch(b *testing.B) {
 // nowhere takes what is pushed, and forgets it.
 type nowhere struct{}
 
-func (nowhere) PushBatch(context.Context, queue.Batch) error { return nil }
+func (nowhere) PushBatches(context.Context, []queue.Batch) error { return nil }
 
 func bulkArgs(n int) [][]any {
 	args := make([][]any, n)
