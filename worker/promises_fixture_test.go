@@ -161,7 +161,7 @@ func (p *play) fence() (identity string) {
 	return identity
 }
 
-// settledBy waits until p works under another identity than before.
+// renewedFrom waits until p works under another identity than before.
 func (p *play) renewedFrom(before string) {
 	p.s.Helper()
 	p.s.until("it takes a new identity", func() bool { return p.Status().Identity != before })
@@ -197,15 +197,11 @@ func (s *stage) link(options ...func(*queue.Config)) (*queue.Store, *faultproxy.
 // taken first.
 func (s *stage) fill(q, class string, n, size int) {
 	s.Helper()
+	pipe := s.raw.TxPipeline()
 	for i := range n {
-		s.place("queue:"+q, payload(q, class, i, size))
+		pipe.LPush(s.Context(), "queue:"+q, payload(q, class, i, size))
 	}
-}
-
-// place pushes a payload to a list, behind all others.
-func (s *stage) place(list, payload string) {
-	s.Helper()
-	if err := s.raw.LPush(s.Context(), list, payload).Err(); err != nil {
+	if _, err := pipe.Exec(s.Context()); err != nil {
 		s.Fatal(err)
 	}
 }
