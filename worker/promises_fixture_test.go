@@ -54,6 +54,7 @@ func (g *gate) passOr(ctx context.Context) error {
 func newStage(t *testing.T) *stage {
 	s := &stage{bench: newBench(t)}
 	s.config.Lease = 2 * time.Second
+	s.config.Timeout, s.config.Grace = 2*time.Second, 300*time.Millisecond
 	return s
 }
 
@@ -123,11 +124,14 @@ func (p *play) run() {
 	p.err = p.runOnce()
 }
 
+// errPanicked is how a test tells a panic of Run from its error.
+var errPanicked = errors.New("Run panicked")
+
 // runOnce calls Run. A panic is its error.
 func (p *play) runOnce() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("Run panicked: %v", v)
+			err = fmt.Errorf("%w: %v", errPanicked, v)
 		}
 	}()
 	return p.Run(context.Background())
