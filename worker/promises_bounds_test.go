@@ -113,7 +113,9 @@ func TestPromiseMemory(t *testing.T) {
 		p := s.start(s.store)
 		s.until("all run", func() bool { return p.Status().Busy == jobs })
 		all.open()
-		s.until("all but one are settled", func() bool { return s.inFlight() == 1 && p.Status().Busy == 1 })
+		s.until("all but one are settled", func() bool {
+			return s.inFlight() == 1 && p.Status().Busy == 1
+		})
 		const bound = 10 * size
 		var grown int64
 		for range 20 { // the runtime frees what a pool keeps only little by little

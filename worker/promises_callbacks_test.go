@@ -109,7 +109,7 @@ func TestPromiseCallbackThatBlocks(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			ends := s.gate()
-			s.hookAt(event, func(context.Context) error { ends.pass(); return nil })
+			s.hookAt(event, ends.hook)
 			blocksNoStop(s, 0)
 		})
 	}
@@ -122,24 +122,58 @@ func TestPromiseCallbackThatBlocks(t *testing.T) {
 			blocksNoStop(s, 1)
 		})
 	}
-	t.Run("a death handler that the recovery tells", func(t *testing.T) {
+	t.Run("a death handler that the recovery tells", deathHandlerInRecovery)
+	t.Run("an error handler: the job that failed is settled", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
-		ends, told := s.gate(), make(chan struct{}, 1)
-		s.config.DeathHandlers = []worker.DeathHandler{func(context.Context, *queue.Job, error) {
-			told <- struct{}{}
-			ends.pass()
-		}}
-		s.config.Poison = queue.Poison{Times: 1, Within: time.Hour}
-		s.deadOwner("poisoned:1:a", "x", payload("x", "Poison", 1, 0))
-		s.raw.HSet(t.Context(), "kyu:owner:poisoned:1:a", "alone", 1)
-		p := s.start(s.store)
-		<-told
-		s.config.Poison = queue.Poison{}
-		s.deadOwner("other:1:a", "x", payload("x", "Job", 2, 0))
-		s.until("another dead owner's job is recovered", func() bool { return s.waiting("x") == 1 || s.size("dead") == 2 })
-		stopsInTime(p)
+		ends := s.gate()
+		s.config.ErrorHandlers = []worker.ErrorHandler{
+			func(context.Context, error, *queue.Job) { ends.pass() }}
+		settledAllTheSame(s, errors.New("to be retried"), "retry")
 	})
+	t.Run("a death handler: the job that died is settled", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t)
+		ends := s.gate()
+		s.config.DeathHandlers = []worker.DeathHandler{
+			func(context.Context, *queue.Job, error) { ends.pass() }}
+		settledAllTheSame(s, queue.Kill(errors.New("no use")), "dead")
+	})
+	t.Run("an observer at Ran: the job that failed is settled", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t)
+		s.config.Observer = &callback{"Ran", s.gate().pass}
+		settledAllTheSame(s, errors.New("to be retried"), "retry")
+	})
+}
+
+// deathHandlerInRecovery: while it blocks, other dead owners are recovered.
+func deathHandlerInRecovery(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ends, told := s.gate(), make(chan struct{}, 1)
+	s.config.DeathHandlers = []worker.DeathHandler{func(context.Context, *queue.Job, error) {
+		told <- struct{}{}
+		ends.pass()
+	}}
+	s.config.Poison = queue.Poison{Times: 1, Within: time.Hour}
+	s.deadOwner("poisoned:1:a", "x", payload("x", "Poison", 1, 0))
+	s.raw.HSet(t.Context(), "kyu:owner:poisoned:1:a", "alone", 1)
+	p := s.start(s.store)
+	<-told
+	s.deadOwner("other:1:a", "x", "no job: it is not counted")
+	s.until("another dead owner's job is recovered", func() bool { return s.waiting("x") == 1 })
+	stopsInTime(p)
+}
+
+// settledAllTheSame runs jobs that end with err, and waits until they are in a set.
+func settledAllTheSame(s *stage, err error, set string) {
+	s.Helper()
+	s.handleNumber("Fails", func(context.Context, int) error { return err })
+	s.fill("a", "Fails", 2, 0)
+	p := s.start(s.store)
+	s.until("they are settled", func() bool { return s.size(set) == 2 && s.inFlight() == 0 })
+	stopsInTime(p)
 }
 
 // blocksNoStop runs a job on the stage, and one of a dead owner, and stops while a

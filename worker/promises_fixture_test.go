@@ -40,6 +40,9 @@ func (g *gate) open() { g.once.Do(func() { close(g.c) }) }
 // pass waits for the gate, whatever the caller's context says.
 func (g *gate) pass() { <-g.c }
 
+// hook is a hook that waits for the gate.
+func (g *gate) hook(context.Context) error { g.pass(); return nil }
+
 // passOr waits for the gate or the end of ctx.
 func (g *gate) passOr(ctx context.Context) error {
 	select {
@@ -212,8 +215,9 @@ func (s *stage) fill(q, class string, n, size int) {
 
 // payload is the i-th job of a class, of about size bytes. Its argument is i.
 func payload(q, class string, i, size int) string {
-	return fmt.Sprintf(`{"class":%q,"args":[%d],"jid":"%s-%s-%d","queue":%q,"retry":true,"filler":"%s"}`,
-		class, i, q, class, i, q, strings.Repeat("x", max(size-100, 0)))
+	jid := fmt.Sprint(q, "-", class, "-", i)
+	return fmt.Sprintf(`{"class":%q,"args":[%d],"jid":%q,"queue":%q,"retry":true,"filler":"%s"}`,
+		class, i, jid, q, strings.Repeat("x", max(size-100, 0)))
 }
 
 // deadOwner writes down an owner elsewhere that has given up its lease, with payloads of
@@ -254,6 +258,9 @@ func (s *stage) info(section, field string) (n int64) {
 	}
 	return n
 }
+
+// bells is how many connections sleep in Redis.
+func (s *stage) bells() int64 { return s.info("clients", "blocked_clients") }
 
 // score is the end of an identity's lease; negative if it is fenced.
 func (s *stage) score(identity string) (end float64, there bool) {

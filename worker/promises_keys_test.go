@@ -20,7 +20,9 @@ func TestPromiseBrokenKey(t *testing.T) {
 	t.Run("retry: what is to be retried is kept", func(t *testing.T) {
 		brokenSet(t, "retry", errors.New("to be retried"))
 	})
-	t.Run("schedule: what is put off is kept", func(t *testing.T) { brokenSet(t, "schedule", queue.Snooze(time.Hour)) })
+	t.Run("schedule: what is put off is kept", func(t *testing.T) {
+		brokenSet(t, "schedule", queue.Snooze(time.Hour))
+	})
 	t.Run("queue: what a stop interrupts is kept", brokenRequeue)
 	t.Run("queue: other queues are served", brokenQueue)
 	t.Run("in flight: what cannot be delivered is kept, and other queues are served", brokenInFlight)
@@ -40,7 +42,9 @@ func brokenSet(t *testing.T, set string, err error) {
 	s.until("they have failed", func() bool { return ended.Load() == jobs })
 	s.fill("b", "Other", 5, 0)
 	s.until("others run on", func() bool { return others.Load() == 5 && s.count("Other") == 0 })
-	s.holds(300*time.Millisecond, "none is lost", func() bool { return s.count("Fails")+int(s.waiting("a")) == jobs })
+	s.holds(300*time.Millisecond, "none is lost", func() bool {
+		return s.count("Fails")+int(s.waiting("a")) == jobs
+	})
 	s.raw.Del(t.Context(), set)
 	s.until("all are in the set", func() bool { return s.size(set) == jobs && s.empty() })
 }
@@ -92,7 +96,7 @@ func brokenInFlight(t *testing.T) {
 	s.handleNumber("Job", func(context.Context, int) error { ran.Add(1); return nil })
 	s.handleNumber("Other", func(context.Context, int) error { others.Add(1); return nil })
 	p := s.start(s.store)
-	s.until("it sleeps", func() bool { return s.info("clients", "blocked_clients") == 2 })
+	s.until("it sleeps", func() bool { return s.bells() == 2 })
 	key := inflightKey("a", p.Status().Identity)
 	s.raw.Set(t.Context(), key, "of another program", 0)
 	s.fill("a", "Job", jobs, 0)
@@ -116,7 +120,9 @@ func TestPromiseRecovery(t *testing.T) {
 		<-time.After(2 * time.Millisecond) // another lease end
 		broken("third:1:a")
 		s.start(s.store)
-		s.until("the job of the one between is back in its queue", func() bool { return s.waiting("x") == 1 })
+		s.until("the job of the one between is back in its queue", func() bool {
+			return s.waiting("x") == 1
+		})
 	})
 
 	// Point 17. Nobody knows which queues it served.

@@ -21,22 +21,26 @@ func TestPromiseNewIdentity(t *testing.T) {
 		t.Parallel()
 		const victims, threads = 10, 24
 		s := newStage(t)
-		s.config.Capsules = []worker.Capsule{{Concurrency: threads, Queues: []worker.QueueWeight{{Name: "a"}}}}
+		s.config.Capsules = []worker.Capsule{{Concurrency: threads, Queues: queues("a")}}
 		oldEnded, ends := s.handleOldAndVictims()
 		s.fill("a", "Old", victims, 0)
 		s.fill("a", "Hold", threads-victims, 0)
 		p := s.start(s.store)
 		s.until("all threads are busy and no bell hangs", func() bool {
-			return s.inFlight() == threads && !strings.Contains(s.raw.ClientList(t.Context()).Val(), "cmd=blmove")
+			return s.inFlight() == threads && s.bells() == 0
 		})
 		s.fill("a", "Victim", victims, 0)
 		before := p.fence()
 		s.raw.Del(t.Context(), inflightKey("a", before)) // a peer has taken them
 		p.renewedFrom(before)
-		s.until("the victims run", func() bool { return p.Status().Busy == 2*victims && s.count("Victim") == victims })
+		s.until("the victims run", func() bool {
+			return p.Status().Busy == 2*victims && s.count("Victim") == victims
+		})
 		for oldEnded.Load() < victims {
 			s.fill("a", "Short", 1000, 0)
-			s.until("the short ones are settled", func() bool { return s.waiting("a") == 0 && s.count("Short") == 0 })
+			s.until("the short ones are settled", func() bool {
+				return s.waiting("a") == 0 && s.count("Short") == 0
+			})
 		}
 		if n := s.count("Victim"); n != victims {
 			t.Errorf("%d jobs run, and %d of them are in Redis", victims, n)
@@ -111,7 +115,9 @@ func fencedBell(t *testing.T) {
 	go p.run()
 	t.Cleanup(func() { p.Stop(); <-p.ended })
 	<-p.Running()
-	s.until("it sleeps", func() bool { return strings.Count(s.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+	s.until("it sleeps", func() bool {
+		return s.bells() == 2
+	})
 	before := p.fence()
 	s.fill("a", "Job", 1, 0)
 	select {
@@ -140,7 +146,7 @@ func fencedInnocent(t *testing.T) {
 	})
 	s.fill("a", "Innocent", 1, 0)
 	p := s.start(store)
-	s.config.Capsules = []worker.Capsule{{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "other"}}}}
+	s.config.Capsules = []worker.Capsule{{Concurrency: 2, Queues: queues("other")}}
 	s.start(s.store) // a peer, which watches the leases
 	s.until("it runs", func() bool { return p.Status().Busy == 1 })
 	proxy.Answer(faultproxy.Script("beat"), "LOADING for the test")
@@ -158,7 +164,7 @@ func fencedInnocent(t *testing.T) {
 func fencedReply(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.config.Capsules = []worker.Capsule{{Concurrency: 1, Queues: []worker.QueueWeight{{Name: "a"}}}}
+	s.config.Capsules = []worker.Capsule{{Concurrency: 1, Queues: queues("a")}}
 	store, proxy := s.link()
 	first, ends := s.gate(), s.gate()
 	var running, most, done atomic.Int64
@@ -173,15 +179,17 @@ func fencedReply(t *testing.T) {
 	s.fill("a", "First", 1, 0)
 	s.fill("a", "Job", 1, 0)
 	p := s.start(store)
-	s.config.Capsules[0].Queues = []worker.QueueWeight{{Name: "a"}}
 	s.until("the first runs", func() bool { return p.Status().Busy == 1 })
 	proxy.HoldReplies(faultproxy.Script("fetch"))
 	first.open()
-	s.until("a fetch has taken the job", func() bool { return proxy.Held() > 0 && s.count("Job") == 1 })
+	s.until("a fetch has taken the job", func() bool {
+		return proxy.Held() > 0 && s.count("Job") == 1
+	})
 	proxy.HoldReplies("")
 	before := p.fence()
 	s.until("the process knows it", func() bool {
-		return p.Status().Identity != before || strings.Contains(s.log.String(), "lease of this process is lost")
+		const told = "lease of this process is lost"
+		return p.Status().Identity != before || strings.Contains(s.log.String(), told)
 	})
 	proxy.Release()
 	s.start(s.store) // has a free thread for what is reclaimed
@@ -197,7 +205,7 @@ func TestPromiseLease(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
 		store := s.server.Store(func(c *queue.Config) { c.WaitReplicas = 1 })
-		s.config.Capsules = []worker.Capsule{{Concurrency: 60, Queues: []worker.QueueWeight{{Name: "a"}}}}
+		s.config.Capsules = []worker.Capsule{{Concurrency: 60, Queues: queues("a")}}
 		client, ends := queue.NewClient(store), s.gate()
 		s.handleNumber("Fan", func(ctx context.Context, i int) error {
 			for ctx.Err() == nil {
@@ -205,7 +213,8 @@ func TestPromiseLease(t *testing.T) {
 				case <-ends.c:
 					return nil
 				default:
-					client.Push(ctx, "Child", []any{i}, queue.Options{Queue: "children"}) // fails: no replica has it
+					// It fails: no replica has it.
+					client.Push(ctx, "Child", []any{i}, queue.Options{Queue: "children"})
 				}
 			}
 			return ctx.Err()
@@ -221,7 +230,7 @@ func TestPromiseLease(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
 		ends := s.gate()
-		s.config.Hooks.Heartbeat = []func(context.Context) error{func(ctx context.Context) error { ends.pass(); return nil }}
+		s.config.Hooks.Heartbeat = []func(context.Context) error{ends.hook}
 		p := s.start(s.store)
 		identity := p.Status().Identity
 		s.holds(4*time.Second, "the lease holds", func() bool { return s.leased(identity) })
@@ -231,7 +240,7 @@ func TestPromiseLease(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
 		ends := s.gate()
-		s.config.Hooks.Startup = []func(context.Context) error{func(ctx context.Context) error { ends.pass(); return nil }}
+		s.config.Hooks.Startup = []func(context.Context) error{ends.hook}
 		s.launch(s.store)
 		s.holds(4*time.Second, "no lease has ended", func() bool {
 			leases, err := s.store.Leases(t.Context())

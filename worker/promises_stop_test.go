@@ -32,7 +32,8 @@ func TestPromiseCleanStop(t *testing.T) {
 		s.config.Timeout, s.config.Grace = 200*time.Millisecond, 5*time.Second
 		store, proxy := s.link()
 		var starts atomic.Int64
-		s.handleNumber("Job", func(ctx context.Context, _ int) error { // ends its work when it is told that time is up
+		s.handleNumber("Job", func(ctx context.Context, _ int) error {
+			// It ends its work when it is told that its time is up.
 			starts.Add(1)
 			<-ctx.Done()
 			return nil
@@ -46,7 +47,9 @@ func TestPromiseCleanStop(t *testing.T) {
 		proxy.Delay(10 * time.Millisecond)
 		proxy.Answer(faultproxy.Script("settle"), "LOADING for the test")
 		p.Stop()
-		s.until("results have been refused", func() bool { return proxy.Answered(faultproxy.Script("settle")) >= 3 })
+		s.until("results have been refused", func() bool {
+			return proxy.Answered(faultproxy.Script("settle")) >= 3
+		})
 		proxy.Answer(faultproxy.Script("settle"), "")
 		s.until("the process has gone", func() bool {
 			keys := []string{"kyu:leases", inflightKey("a", identity)}
@@ -55,7 +58,9 @@ func TestPromiseCleanStop(t *testing.T) {
 			}
 			return isClosed(p.ended)
 		})
-		s.holds(1500*time.Millisecond, "none comes back", func() bool { return s.waiting("a") == 0 && s.inFlight() == 0 })
+		s.holds(1500*time.Millisecond, "none comes back", func() bool {
+			return s.waiting("a") == 0 && s.inFlight() == 0
+		})
 		if n := starts.Load(); n != jobs || p.Status().Stale != 0 {
 			t.Errorf("%d starts of %d jobs, %d results came too late", n, jobs, p.Status().Stale)
 		}
@@ -91,7 +96,8 @@ func TestPromiseOrder(t *testing.T) {
 		thirds[0].open()
 		s.until("a fetch has taken jobs", func() bool { return proxy.Held() == 1 && s.count("Job") > 0 })
 		thirds[1].open()
-		for wait := time.After(time.Second); proxy.Held() < 2 && !isClosed(wait); { // one at a time would be in order too
+		// Where one fetch goes at a time there is no second.
+		for wait := time.After(time.Second); proxy.Held() < 2 && !isClosed(wait); {
 			<-time.After(5 * time.Millisecond)
 		}
 		p.Quiet()
