@@ -22,7 +22,7 @@ func TestPromiseBigPayloads(t *testing.T) {
 
 func bigFetch(t *testing.T) {
 	t.Parallel()
-	const jobs, size, rate = 10, 5_000_000, 14_000_000 // 3.6 s
+	const jobs, size, rate = 4, 5_000_000, 5_500_000 // 3.6 s
 	s := newStage(t)
 	s.config.Capsules = []worker.Capsule{{Concurrency: jobs, Queues: queues("a")}}
 	store, proxy := s.link()
@@ -41,7 +41,7 @@ func bigFetch(t *testing.T) {
 
 func bigSettle(t *testing.T) {
 	t.Parallel()
-	const jobs, size, rate = 14, 2_000_000, 5_000_000 // 5.6 s
+	const jobs, size, rate = 8, 2_000_000, 3_000_000 // 5.3 s, of which buffers hide some
 	s := newStage(t)
 	s.config.Capsules = []worker.Capsule{{Concurrency: jobs, Queues: queues("a")}}
 	store, proxy := s.link()
@@ -60,7 +60,7 @@ func bigSettle(t *testing.T) {
 
 func bigReclaim(t *testing.T) {
 	t.Parallel()
-	const jobs, size, rate = 12, 1_500_000, 5_000_000 // 3.6 s, and as much back
+	const jobs, size, rate = 12, 1_000_000, 3_300_000 // 3.6 s, and as much back
 	s := newStage(t)
 	store, proxy := s.link()
 	payloads := make([]string, jobs)
