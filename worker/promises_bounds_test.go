@@ -41,7 +41,7 @@ func bigFetch(t *testing.T) {
 
 func bigSettle(t *testing.T) {
 	t.Parallel()
-	const jobs, size, rate = 8, 2_000_000, 3_000_000 // 5.3 s, of which buffers hide some
+	const jobs, size, rate = 14, 2_000_000, 5_000_000 // 5.6 s
 	s := newStage(t)
 	s.config.Capsules = []worker.Capsule{{Concurrency: jobs, Queues: queues("a")}}
 	store, proxy := s.link()

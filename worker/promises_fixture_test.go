@@ -106,6 +106,9 @@ func (s *stage) launch(store *queue.Store) *play {
 		case <-time.After(5 * time.Second):
 			s.Error("the Runner does not stop")
 		}
+		if s.Failed() {
+			s.Log(s.log.String())
+		}
 	})
 	return p
 }
@@ -114,7 +117,8 @@ func (s *stage) launch(store *queue.Store) *play {
 func (s *stage) make(store *queue.Store) *play {
 	s.Helper()
 	c := s.config
-	c.Mux, c.Logger = s.mux, slog.New(slog.NewTextHandler(&s.log, nil))
+	c.Mux = s.mux
+	c.Logger = slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	r, err := worker.New(store, c)
 	if err != nil {
 		s.Fatal(err)

@@ -10,6 +10,9 @@ import (
 // piece is how many bytes pass at a time on a narrow link.
 const piece = 16 << 10
 
+// catchUp is how far a link may be behind and make up for it: timers are late.
+const catchUp = 50 * time.Millisecond
+
 // pace is a bound on the bytes that pass in one direction, over all connections.
 type pace struct {
 	mu   sync.Mutex
@@ -24,8 +27,8 @@ func (p *pace) wait(n int) {
 		p.mu.Unlock()
 		return
 	}
-	if now := time.Now(); p.next.Before(now) {
-		p.next = now
+	if since := time.Now().Add(-catchUp); p.next.Before(since) {
+		p.next = since
 	}
 	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
 	pause := time.Until(p.next)
