@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/faultproxy"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -45,16 +46,30 @@ func bigSettle(t *testing.T) {
 	s := newStage(t)
 	s.config.Capsules = []worker.Capsule{{Concurrency: jobs, Queues: queues("a")}}
 	store, proxy := s.link()
-	ends := s.gate()
-	s.handleNumber("Big", func(context.Context, int) error {
-		ends.pass()
+	first, ends := s.gate(), s.gate()
+	var ended atomic.Int64
+	s.handleNumber("Big", func(_ context.Context, i int) error {
+		if i == 0 {
+			first.pass()
+		} else {
+			ends.pass()
+		}
+		ended.Add(1)
 		return errors.New("to be retried, with all its bytes")
 	})
 	s.fill("a", "Big", jobs, size)
 	p := s.start(store)
 	s.until("all run", func() bool { return p.Status().Busy == jobs })
-	proxy.Bandwidth(rate)
+	settle := faultproxy.Script("settle")
+	proxy.Answer(settle, "LOADING for the test") // the results gather behind the first
+	first.open()
+	s.until("a result is refused", func() bool { return proxy.Answered(settle) > 0 })
 	ends.open()
+	s.until("all have failed", func() bool { return ended.Load() == jobs })
+	refused := proxy.Answered(settle)
+	s.until("their results are there", func() bool { return proxy.Answered(settle) > refused })
+	proxy.Bandwidth(rate)
+	proxy.Answer(settle, "")
 	s.until("all are in the retry set", func() bool { return s.size("retry") == jobs && s.empty() })
 }
 
