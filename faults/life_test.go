@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -47,7 +48,7 @@ var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be push
 // life tells all that is known of a job.
 func (l *ledger) life(id string, places []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times", l.class[id], id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
+	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times", cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
 	for _, e := range l.lives.of[id] {
 		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by], float64(e.at)/1000)
 	}
@@ -107,6 +108,7 @@ func (r *run) again() {
 			if starts[name] > 1 && r.byName[name].lapses() == 0 {
 				r.repeated++
 				r.complain("again", "one process has started it twice: %s\n%s", r.ledger.life(id, nil), r.story([]string{name}))
+				break
 			}
 		}
 	}

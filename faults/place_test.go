@@ -33,8 +33,8 @@ type incarnation struct {
 	zombies    int // it was silent for longer than its lease
 	drops      int // replies of its that were lost
 	identities []string
-	marks      []string // what was done to it, and when
-	disturbed  time.Time
+	marks      []string  // what was done to it, and when
+	disturbed  time.Time // by a fault, last
 }
 
 // lapses is how often others have taken its jobs though it was alive.
@@ -46,7 +46,6 @@ func (i *incarnation) bound() int { return i.of.threads()*(i.crashes+i.lapses())
 
 func (i *incarnation) mark(began time.Time, what string) {
 	i.marks = append(i.marks, fmt.Sprintf("%s at %.1f s", what, time.Since(began).Seconds()))
-	i.disturbed = time.Now()
 }
 
 func (i *incarnation) String() string {
@@ -142,8 +141,12 @@ func reason(log string) string {
 	} else {
 		log = log[max(0, len(log)-1000):]
 	}
-	return log[:min(len(log), 1000)]
+	return log[:min(len(log), 500)]
 }
+
+// afterwards is how long after the length of a lease a fault can still be the cause of its
+// loss: the longest that a connection is taken for alive.
+const afterwards = 5 * time.Second
 
 var pidOf = regexp.MustCompile(`:(\d+):`)
 
@@ -178,12 +181,11 @@ func (r *run) look() {
 func (r *run) lapsed(i *incarnation) {
 	r.Helper()
 	r.lapses++
-	calm := time.Since(i.disturbed)
-	if calm > i.of.leaseLength()+8*time.Second && time.Since(r.disturbed) > i.of.leaseLength()+8*time.Second {
+	i.mark(r.began, "new identity")
+	if min(time.Since(i.disturbed), time.Since(r.disturbed)) > i.of.leaseLength()+afterwards {
 		r.groundless++
-		r.complain("lease", "it has lost its lease, and nothing was done to it for %v: %s", calm.Round(time.Second), i)
+		r.complain("lease", "it has lost its lease, and no fault is the cause: %s", i)
 	}
-	i.marks = append(i.marks, fmt.Sprintf("new identity at %.1f s", time.Since(r.began).Seconds()))
 }
 
 // replace stops a place's process cleanly. The next one is started when it has ended.
@@ -197,7 +199,8 @@ func (r *run) replace(p *place) {
 	ended = func() {
 		switch {
 		case p.ended():
-			if code := p.process.Exit(time.Second); code != 0 {
+			r.look()
+			if code := p.process.Exit(time.Second); code != 0 && len(p.now.identities) > 0 {
 				p.now.crashes++
 				r.complain("stop", "%s was to stop, exit code %d:\n%s", p.now, code, reason(p.process.Log()))
 			}

@@ -142,12 +142,22 @@ func TestNothingIsLostWhateverIsKilledAndCut(t *testing.T) {
 		save(t, "ledger.jsonl", res)
 	}
 	row("lost %d of %d, stranded %d, unfinished %d, unexpected %d, torn %d, conflicts %d, ended twice %d (bound %d; without a cause %d), started twice by one process %d; "+
-		"%d kills, %d network faults, %d clean stops (slowest %.1f s), %d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; "+
+		"%d kills, %d network faults (%d replies lost), %d clean stops (slowest %.1f s), %d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; "+
 		"processes that ended by themselves %d, leases lost by the living %d (without a cause %d); %d taken for poison and brought back; "+
 		"conservation checked %d times; %d arrangements: %s; %.0f s; seed %d",
 		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts, v.Duplicates, res.Bound, r.innocent, r.repeated,
-		r.done["kill"], net, r.done["term"]+r.done["quiet"], r.slowest.Seconds(), r.done["stop"]+r.done["zombie"], r.done["zombie"], r.done["pause"], r.done["redis"],
+		r.done["kill"], net, r.replies(), r.done["term"]+r.done["quiet"], r.slowest.Seconds(), r.done["stop"]+r.done["zombie"], r.done["zombie"], r.done["pause"], r.done["redis"],
 		r.done["died"], r.lapses, r.groundless, poison, checks, len(r.arrangements), r.names(), res.Seconds, *seed)
+}
+
+// replies is how many replies were really lost: a command whose reply is to be lost may
+// not come.
+func (r *run) replies() (n int) {
+	n = r.pusher.Dropped()
+	for _, p := range r.fleet {
+		n += p.proxy.Dropped()
+	}
+	return n
 }
 
 func (r *run) names() string {

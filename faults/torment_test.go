@@ -122,12 +122,18 @@ func (r *run) fault(kind string, p *place) {
 	if kind != "pause" && (proxy == p.proxy || !slices.Contains(network, kind)) {
 		p.now.mark(r.began, kind)
 	}
+	if proxy == p.proxy && slices.Contains(network, kind) {
+		p.now.disturbed = time.Now()
+	}
 	switch kind {
 	case "kill":
 		p.process.Kill()
 		p.now.crashes++
 		r.over(p, "it is dead")
-	case "term":
+	case "term": // every other time what it settles at its end takes a while
+		if r.rand.IntN(2) == 0 {
+			r.slow(p.proxy, 10*time.Millisecond, 2*time.Second)
+		}
 		r.replace(p)
 	case "quiet":
 		p.busy = true
@@ -161,10 +167,12 @@ func (r *run) must(err error) {
 // freeze stops a process as a debugger does, for a while.
 func (r *run) freeze(p *place, d time.Duration) {
 	p.busy = true
+	p.now.disturbed = time.Now().Add(d)
 	p.process.Signal(syscall.SIGSTOP)
 	r.later(d, func() {
 		p.process.Signal(syscall.SIGCONT)
 		p.now.mark(r.began, "goes on")
+		p.now.disturbed = time.Now()
 		p.busy = false
 	})
 }
@@ -186,9 +194,14 @@ func (r *run) disturb(kind string, proxy *faultproxy.Proxy) {
 	case "silence":
 		proxy.Silence()
 	case "delay":
-		proxy.Delay(time.Duration(20+r.rand.IntN(200)) * time.Millisecond)
-		r.later(time.Second, func() { proxy.Delay(0) })
+		r.slow(proxy, time.Duration(20+r.rand.IntN(200))*time.Millisecond, time.Second)
 	}
+}
+
+// slow lets replies come later, for a while.
+func (r *run) slow(proxy *faultproxy.Proxy, by, during time.Duration) {
+	proxy.Delay(by)
+	r.later(during, func() { proxy.Delay(0) })
 }
 
 // script is how a call of a script begins; of one that there is not, the fetch's.
