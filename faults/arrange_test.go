@@ -14,7 +14,8 @@ import (
 	"github.com/kyujobs/kyu/internal/harness"
 )
 
-var chosen = flag.String("arrangements", "", "names of the arrangements of the ledger run, with commas between; all if empty")
+var chosen = flag.String("arrangements", "",
+	"names of the arrangements of the ledger run, with commas between; all if empty")
 
 // capsule is a set of queues and threads; a queue may have a weight after a comma.
 type capsule struct {
@@ -53,14 +54,18 @@ var arrangements = []arrangement{
 	{name: "one-thread", capsules: []capsule{{"", 1, all}}, lease: shortLease},
 	{name: "hundred-threads", capsules: []capsule{{"", 100, all}}},
 	{name: "shared", capsules: []capsule{{"", 5, all}, {"more", 5, []string{"default"}}}, lease: shortLease},
-	{name: "shared-three", capsules: []capsule{{"", 3, all}, {"more", 5, []string{"push", "mailers"}}, {"last", 4, []string{"pull", "mailers", "default"}}}},
+	{name: "shared-three", capsules: []capsule{{"", 3, all}, {"more", 5, []string{"push", "mailers"}},
+		{"last", 4, []string{"pull", "mailers", "default"}}}},
 	{name: "shared-large", capsules: []capsule{{"", 100, all}, {"single", 1, []string{"push", "other"}}}},
 	{name: "weighted", capsules: []capsule{{"", 10, weighted(6, 4, 2, 1, 1)}}},
-	{name: "weighted-shared", capsules: []capsule{{"", 8, weighted(6, 4, 2, 1, 3)}, {"more", 4, []string{"push", "default"}}}},
+	{name: "weighted-shared", capsules: []capsule{{"", 8, weighted(6, 4, 2, 1, 3)},
+		{"more", 4, []string{"push", "default"}}}},
 	{name: "random", capsules: []capsule{{"", 10, weighted(1, 1, 1, 1, 1)}}, lease: shortLease},
-	{name: "random-shared", capsules: []capsule{{"", 6, weighted(1, 1, 1, 1, 1)}, {"more", 6, weighted(1, 1, 1, 1, 1)}}},
+	{name: "random-shared", capsules: []capsule{{"", 6, weighted(1, 1, 1, 1, 1)},
+		{"more", 6, weighted(1, 1, 1, 1, 1)}}},
 	{name: "slow-callbacks", capsules: []capsule{{"", 10, all}}, lease: shortLease, env: []string{
-		"TEST_SLOW_HOOKS=startup=200ms heartbeat=8s quiet=500ms shutdown=1s error=500ms death=500ms reclaimed=1s fetched=1ms settled=1ms ran=1ms"}},
+		"TEST_SLOW_HOOKS=startup=200ms heartbeat=8s quiet=500ms shutdown=1s error=500ms death=500ms " +
+			"reclaimed=1s fetched=1ms settled=1ms ran=1ms"}},
 	{name: "slow-start", capsules: []capsule{{"", 10, all}}, lease: shortLease, env: []string{"TEST_SLOW_HOOKS=startup=8s"}},
 	{name: "panicking-callbacks", capsules: []capsule{{"", 10, all}}, env: []string{
 		"TEST_PANIC_HOOKS=heartbeat quiet shutdown error death fetched settled ran reclaimed"}},

@@ -43,12 +43,14 @@ func (l *histories) add(id, what, rest string) {
 	l.of[id] = append(l.of[id], event{uint32(max(at-l.began, 0)), by, what[0]})
 }
 
-var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be pushed", 'a': "pushed", 't': "its load is wrong"}
+var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be pushed", 'a': "pushed",
+	't': "its load is wrong"}
 
 // life tells all that is known of a job.
 func (l *ledger) life(id string, places []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times", cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
+	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times",
+		cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
 	for _, e := range l.lives.of[id] {
 		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by], float64(e.at)/1000)
 	}
@@ -78,12 +80,15 @@ func (r *run) blame() {
 			continue
 		}
 		enders := l.by(id, 'e')
-		slices.SortStableFunc(enders, func(a, b string) int { return r.byName[a].bound() - r.byName[b].bound() })
+		slices.SortStableFunc(enders, func(a, b string) int {
+			return r.byName[a].bound() - r.byName[b].bound()
+		})
 		for _, name := range enders[1:] {
 			r.twice[name]++
 			if r.byName[name].bound() == 0 {
 				r.innocent++
-				r.complain("twice", "ended twice, and no fault is the cause: %s\n%s", l.life(id, nil), r.story(enders))
+				r.complain("twice", "ended twice, and no fault is the cause: %s\n%s",
+					l.life(id, nil), r.story(enders))
 			}
 		}
 	}
@@ -107,7 +112,8 @@ func (r *run) again() {
 			starts[name]++
 			if starts[name] > 1 && r.byName[name].lapses() == 0 {
 				r.repeated++
-				r.complain("again", "one process has started it twice: %s\n%s", r.ledger.life(id, nil), r.story([]string{name}))
+				r.complain("again", "one process has started it twice: %s\n%s",
+					r.ledger.life(id, nil), r.story([]string{name}))
 				break
 			}
 		}

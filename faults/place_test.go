@@ -49,7 +49,8 @@ func (i *incarnation) mark(began time.Time, what string) {
 }
 
 func (i *incarnation) String() string {
-	return fmt.Sprintf("%s (pid %d, %d identities): %s", i.name, i.pid, len(i.identities), strings.Join(i.marks, ", "))
+	return fmt.Sprintf("%s (pid %d, %d identities): %s", i.name, i.pid, len(i.identities),
+		strings.Join(i.marks, ", "))
 }
 
 // deal gives the arrangement of the next process: all come up, in an order that the seed
@@ -76,7 +77,8 @@ func (hushed) Failed() bool { return false }
 // place adds a place to the fleet.
 func (r *run) place(rare bool) {
 	r.Helper()
-	p := &place{member: &member{site: r.With(hushed{r.t}), proxy: faultproxy.Start(r, r.Server.Addr)}, rare: rare}
+	m := &member{site: r.With(hushed{r.t}), proxy: faultproxy.Start(r, r.Server.Addr)}
+	p := &place{member: m, rare: rare}
 	r.fleet = append(r.fleet, p)
 	r.occupy(p, r.deal())
 }
@@ -130,7 +132,8 @@ func (r *run) guard() {
 		}
 		r.done["died"]++
 		r.complain("died", "%s has ended by itself, exit code %d:\n%s", p.now, code, reason(p.process.Log()))
-		r.over(p, "ended by itself")
+		p.busy = true
+		r.later(300*time.Millisecond, func() { r.over(p, "ended by itself") }) // as systemd waits
 	}
 }
 

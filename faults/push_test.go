@@ -28,8 +28,8 @@ var loads = sync.OnceValue(func() string {
 	return string(b)
 })
 
-// load is what a job carries: mostly little, now and then 100 KB, seldom up to 10 MB. A
-// million of them are 1.5 GB, which are never in Redis all at once.
+// load is what a job carries: mostly little, now and then 100 KB, seldom up to 10 MB. Of
+// a million jobs all loads are half a gigabyte, which is never in Redis all at once.
 func load(random *rand.Rand) string {
 	n := 1 + random.IntN(300)
 	switch x := random.IntN(10_000); {
@@ -48,7 +48,8 @@ func (r *run) produce() (wait func()) {
 	r.Helper()
 	const producers = 4
 	pace := time.Duration(r.plan.count()) * r.plan.every / time.Duration(r.plan.jobs/producers)
-	store, err := queue.Open(context.Background(), queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestLoad + 1<<20})
+	c := queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestLoad + 1<<20}
+	store, err := queue.Open(context.Background(), c)
 	if err != nil {
 		r.Fatal(err)
 	}

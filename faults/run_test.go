@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -23,12 +24,12 @@ type plan struct {
 }
 
 var plans = map[string]plan{
-	"smoke": {20_000, 400 * time.Millisecond, map[string]int{"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1,
-		"term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 3, 5_000},
-	"full": {1_000_000, 600 * time.Millisecond, map[string]int{"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20,
-		"term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
-	"soak": {10_000_000, 4 * time.Second, map[string]int{"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100, "redis": 60,
-		"term": 200, "quiet": 60, "pause": 60, "zombie": 60}, 5, 1, 60_000},
+	"smoke": {20_000, 400 * time.Millisecond, map[string]int{
+		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1, "term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 3, 5_000},
+	"full": {1_000_000, 600 * time.Millisecond, map[string]int{
+		"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20, "term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
+	"soak": {10_000_000, 4 * time.Second, map[string]int{
+		"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100, "redis": 60, "term": 200, "quiet": 60, "pause": 60, "zombie": 60}, 5, 1, 60_000},
 }
 
 // faultKinds are all kinds, network those of the network, and replies what loses its
@@ -104,10 +105,12 @@ type run struct {
 }
 
 func newRun(t *testing.T) *run {
-	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
-	r := &run{Site: s, t: t, plan: plans[*size], ledger: newLedger(s), pusher: faultproxy.Start(t, s.Server.Addr), began: time.Now(),
-		rand: rand.New(rand.NewPCG(uint64(*seed), 0)), arrangements: picked(t), byName: map[string]*incarnation{},
-		done: map[string]int{}, complaints: map[string]int{}, seen: map[string]bool{}, twice: map[string]int{}}
+	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0")
+	r := &run{Site: s, t: t, plan: plans[*size], ledger: newLedger(s), pusher: faultproxy.Start(t, s.Server.Addr),
+		began: time.Now(), rand: rand.New(rand.NewPCG(uint64(*seed), 0)),
+		arrangements: picked(t), byName: map[string]*incarnation{}, done: map[string]int{},
+		complaints: map[string]int{}, seen: map[string]bool{}, twice: map[string]int{}}
 	if slices.ContainsFunc(r.arrangements, (*arrangement).waits) {
 		redistest.Start(t, "--replicaof", "127.0.0.1", port(s.Server.Addr), "--repl-diskless-sync-delay", "0")
 	}
@@ -117,7 +120,8 @@ func newRun(t *testing.T) *run {
 func TestNothingIsLostWhateverIsKilledAndCut(t *testing.T) {
 	row := scores(t, 1)
 	r := newRun(t)
-	t.Logf("seed %d: %d jobs, faults %v, %d processes at a time, arrangements: %s", *seed, r.plan.jobs, r.plan.faults, r.plan.places, r.names())
+	t.Logf("seed %d: %d jobs, faults %v, %d processes at a time, arrangements: %s",
+		*seed, r.plan.jobs, r.plan.faults, r.plan.places, r.names())
 	for i := range r.plan.places {
 		r.place(i == 0)
 	}
@@ -125,29 +129,42 @@ func TestNothingIsLostWhateverIsKilledAndCut(t *testing.T) {
 	checks := r.torment()
 	produced()
 	poison := r.settle()
-	v := r.judge(poison)
-	res := result{Seed: *seed, Size: *size, Faults: r.done, Arrangements: r.tally(), Verdict: v, Innocent: r.innocent, Repeated: r.repeated,
-		Lapses: r.lapses, Groundless: r.groundless, Poison: poison, Checks: checks, SlowestStop: r.slowest.Seconds(),
+	res := result{Seed: *seed, Size: *size, Verdict: r.judge(poison), Faults: r.done, Arrangements: r.tally(),
+		Innocent: r.innocent, Repeated: r.repeated, Lapses: r.lapses, Groundless: r.groundless,
+		Poison: poison, Checks: checks, SlowestStop: r.slowest.Seconds(),
 		Seconds: time.Since(r.began).Seconds(), Date: time.Now().Format(time.DateOnly)}
-	net := 0
-	for _, kind := range network {
-		net += r.done[kind]
-	}
-	for _, a := range r.arrangements {
-		x := res.Arrangements[a.name]
+	for _, x := range res.Arrangements {
 		res.Bound += x.Bound
-		t.Logf("%-20s %3d processes, %3d crashes, %2d leases lost; ended twice %d (bound %d)", a.name, x.Processes, x.Crashes, x.Lapses, x.Twice, x.Bound)
 	}
 	if *out != "" {
 		save(t, "ledger.jsonl", res)
 	}
-	row("lost %d of %d, stranded %d, unfinished %d, unexpected %d, torn %d, conflicts %d, ended twice %d (bound %d; without a cause %d), started twice by one process %d; "+
-		"%d kills, %d network faults (%d replies lost), %d clean stops (slowest %.1f s), %d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; "+
-		"processes that ended by themselves %d, leases lost by the living %d (without a cause %d); %d taken for poison and brought back; "+
-		"conservation checked %d times; %d arrangements: %s; %.0f s; seed %d",
-		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts, v.Duplicates, res.Bound, r.innocent, r.repeated,
-		r.done["kill"], net, r.replies(), r.done["term"]+r.done["quiet"], r.slowest.Seconds(), r.done["stop"]+r.done["zombie"], r.done["zombie"], r.done["pause"], r.done["redis"],
-		r.done["died"], r.lapses, r.groundless, poison, checks, len(r.arrangements), r.names(), res.Seconds, *seed)
+	row("%s; %d arrangements: %s; %.0f s; seed %d", r.says(&res), len(r.arrangements), r.names(), res.Seconds, *seed)
+}
+
+// says puts a result into words, and logs the part of each arrangement.
+func (r *run) says(res *result) string {
+	for _, a := range r.arrangements {
+		x := res.Arrangements[a.name]
+		r.Logf("%-20s %3d processes, %3d crashes, %2d leases lost; ended twice %d (bound %d)",
+			a.name, x.Processes, x.Crashes, x.Lapses, x.Twice, x.Bound)
+	}
+	net := 0
+	for _, kind := range network {
+		net += r.done[kind]
+	}
+	v, n := res.Verdict, r.done
+	return fmt.Sprintf("lost %d of %d, stranded %d, unfinished %d, unexpected %d, torn %d, conflicts %d, "+
+		"ended twice %d (bound %d; without a cause %d), started twice by one process %d; ",
+		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts,
+		v.Duplicates, res.Bound, r.innocent, r.repeated) +
+		fmt.Sprintf("%d kills, %d network faults (%d replies lost), %d clean stops (slowest %.1f s), "+
+			"%d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; ",
+			n["kill"], net, r.replies(), n["term"]+n["quiet"], r.slowest.Seconds(),
+			n["stop"]+n["zombie"], n["zombie"], n["pause"], n["redis"]) +
+		fmt.Sprintf("processes that ended by themselves %d, leases lost by the living %d (without a cause %d); "+
+			"%d taken for poison and brought back; conservation checked %d times",
+			n["died"], r.lapses, r.groundless, res.Poison, res.Checks)
 }
 
 // replies is how many replies were really lost: a command whose reply is to be lost may
@@ -194,7 +211,8 @@ func (r *run) tally() map[string]tallies {
 	by := map[string]tallies{}
 	for _, i := range r.incarnations {
 		x := by[i.of.name]
-		by[i.of.name] = tallies{x.Processes + 1, x.Crashes + i.crashes, x.Lapses + i.lapses(), x.Twice + r.twice[i.name], x.Bound + i.bound()}
+		by[i.of.name] = tallies{x.Processes + 1, x.Crashes + i.crashes, x.Lapses + i.lapses(),
+			x.Twice + r.twice[i.name], x.Bound + i.bound()}
 	}
 	return by
 }
