@@ -120,6 +120,43 @@ func (r *run) again() {
 	}
 }
 
+// acquit finds jobs that were taken for poison without a reason. None of this run is
+// poison: one may look so if it was the only one that ran when a process died, or if nine
+// processes died with it.
+func (r *run) acquit() {
+	r.Helper()
+	if len(r.convicted) == 0 {
+		return
+	}
+	open := map[string][]string{} // by process: jobs that ran when it ended
+	for id := range r.ledger.starts {
+		if class := r.ledger.class[id]; class == "Test::Flaky" || class == "Test::Doomed" {
+			continue // their failures are in no file
+		}
+		ended := r.ledger.by(id, 'e')
+		for _, name := range slices.Compact(slices.Sorted(slices.Values(r.ledger.by(id, 's')))) {
+			if r.byName[name].crashes > 0 && !slices.Contains(ended, name) {
+				open[name] = append(open[name], id)
+			}
+		}
+	}
+	deaths, alone := map[string]int{}, map[string]bool{}
+	for _, ids := range open {
+		for _, id := range ids {
+			deaths[id]++
+			alone[id] = alone[id] || len(ids) == 1
+		}
+	}
+	for id := range r.convicted {
+		if class := r.ledger.class[id]; class == "Test::Flaky" || alone[id] || deaths[id] >= 9 {
+			continue
+		}
+		r.unjust++
+		r.complain("poison", "taken for poison after %d crashes, at none of which it ran alone: %s\n%s",
+			deaths[id], r.ledger.life(id, nil), r.story(r.ledger.by(id, 's')))
+	}
+}
+
 // story tells what was done to processes.
 func (r *run) story(names []string) string {
 	var lines []string

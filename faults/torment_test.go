@@ -220,8 +220,8 @@ func script(name string) string {
 
 // settle ends all faults and waits until all has run. What a user would do by hand is
 // done: processes that do not know a class make way for one that does, retries are
-// run at once, and what was taken for poison is brought back. It gives how many were.
-func (r *run) settle() (poison int) {
+// run at once, and what was taken for poison is brought back.
+func (r *run) settle() {
 	r.Helper()
 	r.pass(time.Now().Add(time.Minute), func() bool { return len(r.dues) == 0 })
 	r.settling = true
@@ -238,7 +238,7 @@ func (r *run) settle() (poison int) {
 			return false
 		}
 		looked = time.Now()
-		poison += r.operate()
+		r.operate()
 		n, err := r.Raw.Eval(context.Background(), countLeft, nil).Int()
 		if err == nil {
 			left = n
@@ -248,25 +248,28 @@ func (r *run) settle() (poison int) {
 	if left > 0 {
 		r.complain("left", "%d jobs have not run three minutes after the last fault", left)
 	}
-	return poison
 }
 
 // operate runs retries and brings jobs back from the dead that are not there for good. It
 // is called again and again: what fails is done the next time.
-func (r *run) operate() (poison int) {
+func (r *run) operate() {
 	r.Helper()
 	ctx, dead := context.Background(), r.Store.DeadSet()
 	if _, err := r.Store.RetrySet().All(ctx, r.Store.RetrySet().Retry); err != nil {
 		r.Log(err)
 	}
-	poison, err := dead.All(ctx, func(ctx context.Context, list ...queue.Entry) (int, error) {
+	_, err := dead.All(ctx, func(ctx context.Context, list ...queue.Entry) (int, error) {
 		list = slices.DeleteFunc(list, func(e queue.Entry) bool {
 			return e.Job != nil && e.Job.Class == "Test::Doomed"
 		})
+		for _, e := range list {
+			if e.Job != nil {
+				r.convicted[e.Job.JID]++
+			}
+		}
 		return dead.Retry(ctx, list...)
 	})
 	if err != nil {
 		r.Log(err)
 	}
-	return poison
 }
