@@ -31,8 +31,9 @@ type ledger struct {
 	file         *os.File
 	tail         []byte // a line that is not whole yet
 	starts, ends map[string]int
-	torn         []string // jobs whose load was not what was pushed
-	left         []string // not ended at the end, and somewhere in Redis
+	torn         []string            // jobs whose load was not what was pushed
+	left         []string            // not ended at the end, and somewhere in Redis
+	places       map[string][]string // where what is left was, when the checker looked
 	lives        histories
 }
 
@@ -195,12 +196,13 @@ func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
 	places := where(t, s)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.places = places
 	v := verdict{Acked: len(l.acked), Ended: len(l.ends), Torn: len(l.torn)}
 	shown := map[*int]int{}
 	found := func(n *int, id, what string) {
 		*n++
 		if shown[n]++; shown[n] <= 10 {
-			t.Errorf("%s: %s: %s", what, id, l.life(id, places[id]))
+			t.Errorf("%s: %s: %s", what, id, l.life(id))
 		}
 	}
 	for id := range l.acked {
@@ -235,7 +237,7 @@ func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
 		}
 	}
 	for _, id := range l.torn {
-		t.Errorf("its load was not what was pushed: %s", l.life(id, places[id]))
+		t.Errorf("its load was not what was pushed: %s", l.life(id))
 	}
 	if v.Acked == 0 {
 		t.Error("nothing was pushed: the test tests nothing")

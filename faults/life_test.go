@@ -46,18 +46,18 @@ func (l *histories) add(id, what, rest string) {
 var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be pushed", 'a': "pushed",
 	't': "its load is wrong"}
 
-// life tells all that is known of a job.
-func (l *ledger) life(id string, places []string) string {
+// life tells all that is known of a job, and where it was when the checker looked.
+func (l *ledger) life(id string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times",
 		cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
 	for _, e := range l.lives.of[id] {
 		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by], float64(e.at)/1000)
 	}
-	if len(places) == 0 {
-		return b.String() + "; now nowhere"
+	if len(l.places[id]) == 0 {
+		return b.String() + "; now nowhere in Redis"
 	}
-	return fmt.Sprintf("%s; now in %v", b.String(), places)
+	return fmt.Sprintf("%s; now in %v", b.String(), l.places[id])
 }
 
 // by gives the processes in which something happened to a job, in order.
@@ -88,7 +88,7 @@ func (r *run) blame() {
 			if r.byName[name].bound() == 0 {
 				r.innocent++
 				r.complain("twice", "ended twice, and no fault is the cause: %s\n%s",
-					l.life(id, nil), r.story(enders))
+					l.life(id), r.story(enders))
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func (r *run) again() {
 			if starts[name] > 1 && r.byName[name].lapses() == 0 {
 				r.repeated++
 				r.complain("again", "one process has started it twice: %s\n%s",
-					r.ledger.life(id, nil), r.story([]string{name}))
+					r.ledger.life(id), r.story([]string{name}))
 				break
 			}
 		}
@@ -153,7 +153,7 @@ func (r *run) acquit() {
 		}
 		r.unjust++
 		r.complain("poison", "taken for poison after %d crashes, at none of which it ran alone: %s\n%s",
-			deaths[id], r.ledger.life(id, nil), r.story(r.ledger.by(id, 's')))
+			deaths[id], r.ledger.life(id), r.story(r.ledger.by(id, 's')))
 	}
 }
 

@@ -196,7 +196,7 @@ func (r *run) judge() verdict {
 	}
 	v := r.ledger.check(r.t, r.Site)
 	for _, id := range r.ledger.left {
-		r.complain("unfinished", "%s", r.ledger.life(id, nil))
+		r.complain("unfinished", "%s", r.ledger.life(id))
 	}
 	r.blame()
 	r.again()
