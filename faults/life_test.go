@@ -157,11 +157,12 @@ func (r *run) acquit() {
 	}
 }
 
-// story tells what was done to processes.
+// story tells what was done to processes, and the last that each has said.
 func (r *run) story(names []string) string {
 	var lines []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		lines = append(lines, "\t"+r.byName[name].String())
+		i := r.byName[name]
+		lines = append(lines, "\t"+i.String(), reason(i.process.Log()))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/faultproxy"
+	"github.com/kyujobs/kyu/internal/harness"
 )
 
 // place is a place in the fleet, behind a proxy of its own. One process after the other
@@ -27,6 +28,7 @@ type place struct {
 type incarnation struct {
 	name       string // ARRANGEMENT#n, as it stands in the ledger's file
 	of         *arrangement
+	process    *harness.Process
 	pid        int
 	began      time.Time
 	crashes    int // it was killed, or ended by itself
@@ -89,7 +91,7 @@ func (r *run) occupy(p *place, a *arrangement) {
 	i := &incarnation{name: fmt.Sprint(a.name, "#", len(r.incarnations)), of: a, began: time.Now()}
 	p.args, p.env = a.args(r.Site, p.rare), a.environment(i.name)
 	p.start()
-	i.pid = p.process.PID()
+	i.process, i.pid = p.process, p.process.PID()
 	i.mark(r.began, "started")
 	p.now, p.dropped = i, p.proxy.Dropped()
 	r.incarnations = append(r.incarnations, i)

@@ -204,6 +204,11 @@ func (r *run) judge() verdict {
 	for kind, n := range r.complaints {
 		r.Logf("complaints of the kind %q: %d", kind, n)
 	}
+	for _, p := range r.fleet {
+		if r.Failed() {
+			r.Logf("at the end: %s\n%s", p.now, reason(p.process.Log()))
+		}
+	}
 	return v
 }
 
