@@ -134,7 +134,8 @@ type verdict struct {
 }
 
 // everything gives, in one moment, the jids of all payloads and where each is. Payloads
-// can be large: of what has no jid it gives the beginning.
+// can be large: of what has no jid it gives the beginning. KEYS goes through all keys, with
+// the markers of a million pushes among them: once is enough.
 const everything = `local out = {}
 local function add(where, list)
   for _, raw in ipairs(list) do
@@ -144,13 +145,13 @@ local function add(where, list)
     out[#out + 1] = id
   end
 end
-for _, key in ipairs(redis.call('KEYS', 'queue:*')) do add('queue', redis.call('LRANGE', key, 0, -1)) end
-for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
+for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
   local kind = redis.call('TYPE', key).ok
-  if kind == 'hash' then add('in flight', redis.call('HVALS', key)) end
-  if kind == 'list' then add('in flight', redis.call('LRANGE', key, 0, -1)) end
+  local at = string.find(key, 'queue:', 1, true) == 1 and 'queue' or 'in flight'
+  if kind == 'hash' then add(at, redis.call('HVALS', key)) end
+  if kind == 'list' then add(at, redis.call('LRANGE', key, 0, -1)) end
 end
-for _, key in ipairs(redis.call('KEYS', 'kyu:hold:*')) do add('held', redis.call('ZRANGE', key, 0, -1)) end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do add('held', redis.call('ZRANGE', 'kyu:hold:' .. class, 0, -1)) end
 for _, key in ipairs({'retry', 'schedule', 'dead'}) do add(key, redis.call('ZRANGE', key, 0, -1)) end
 return out`
 
@@ -289,13 +290,12 @@ func (l *ledger) must(t *testing.T, s *harness.Site, queueName string, n, ms int
 // countLeft counts what is not dead, in one moment: between two readings a job can go
 // from the one place to the other.
 const countLeft = `local n = redis.call('ZCARD', 'retry') + redis.call('ZCARD', 'schedule')
-for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
-for _, key in ipairs(redis.call('KEYS', 'kyu:hold:*')) do n = n + redis.call('ZCARD', key) end
-for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
+for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
   local kind = redis.call('TYPE', key).ok
   if kind == 'hash' then n = n + redis.call('HLEN', key) end
   if kind == 'list' then n = n + redis.call('LLEN', key) end
 end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do n = n + redis.call('ZCARD', 'kyu:hold:' .. class) end
 return n`
 
 // drained waits until nothing is queued, in flight, to be retried or scheduled.
