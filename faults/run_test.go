@@ -25,7 +25,7 @@ type plan struct {
 
 var plans = map[string]plan{
 	"smoke": {20_000, 400 * time.Millisecond, map[string]int{
-		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1, "term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 3, 5_000},
+		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1, "term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 2, 3_000},
 	"full": {1_000_000, 600 * time.Millisecond, map[string]int{
 		"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20, "term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
 	"soak": {10_000_000, 4 * time.Second, map[string]int{
