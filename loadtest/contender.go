@@ -178,6 +178,6 @@ func bareLoop(ctx context.Context, s *site, k int) (int, error) {
 			return n, err
 		}
 		n += len(got.Jobs)
-		done = got.Jobs
+		done = got.Own()
 	}
 }

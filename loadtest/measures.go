@@ -259,7 +259,7 @@ func (s *site) backlog(ctx context.Context, o options) error {
 				return 0, 0, err
 			}
 			took = append(took, time.Since(start).Seconds()*1e6)
-			done = got.Jobs
+			done = got.Own()
 		}
 		slices.Sort(took)
 		return took[len(took)/2], took[len(took)*99/100], nil

@@ -74,12 +74,12 @@ type FetchRequest struct {
 
 // Fetched is the reply of a fetch.
 type Fetched struct {
-	Jobs    []*Delivery
-	Acked   int    // of Done, how many were in the owner's hands
-	Buried  int    // jobs too large to be read (Config.MaxTaken): in the dead set as they are
-	More    bool   // jobs were left behind for their bytes, though Jobs is short
-	BadKey  string // a key of a wrong type that held jobs up, or ""
-	Refused []int  // indexes of the queues that it holds up: their jobs stay where they are
+	Jobs    []Delivery // to be copied: one that is kept would keep all
+	Acked   int        // of Done, how many were in the owner's hands
+	Buried  int        // jobs too large to be read (Config.MaxTaken): in the dead set as they are
+	More    bool       // jobs were left behind for their bytes, though Jobs is short
+	BadKey  string     // a key of a wrong type that held jobs up, or ""
+	Refused []int      // indexes of the queues that it holds up: their jobs stay where they are
 }
 
 // Fetch carries a request out in one script. Without draws, no job is taken from a queue
@@ -153,15 +153,14 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 }
 
 // deliveries reads the jobs of a fetch: per run of one queue its index and the payloads.
-// Each is allocated by itself, so that a job that runs long keeps no other's payload.
-func (o *Owner) deliveries(reply []any, r *FetchRequest) []*Delivery {
-	jobs, token := make([]*Delivery, 0, r.Want), r.First
+func (o *Owner) deliveries(reply []any, r *FetchRequest) []Delivery {
+	jobs, token := make([]Delivery, 0, r.Want), r.First
 	for i := 0; i+1 < len(reply); i += 2 {
 		q, _ := reply[i].(int64)
 		raws, _ := reply[i+1].([]any)
 		for _, raw := range raws {
 			text, _ := raw.(string)
-			jobs = append(jobs, &Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token})
+			jobs = append(jobs, Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token})
 			token++
 		}
 	}
@@ -244,6 +243,15 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 		args = append(args, string(x.Action), q, token, x.Payload, due, to, x.To)
 	}
 	return keys, args
+}
+
+// Own copies the jobs, so that each can be kept by itself.
+func (f *Fetched) Own() []*Delivery {
+	list := make([]*Delivery, len(f.Jobs))
+	for i, d := range f.Jobs {
+		list[i] = &d
+	}
+	return list
 }
 
 // Held lists what Redis says is in the owner's hands, without payloads, and the indexes of

@@ -37,10 +37,10 @@ func TestAJobThatIsTooLargeToBeReadGoesToTheDeadSetUnreadAndUnchanged(t *testing
 	f.raw.LPush(t.Context(), "queue:a", `{"class":"Job","jid":"last","args":[]}`)
 	f.push("b", 1)
 	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10, First: f.store.Tokens(10)})
-	if got := jids(f, fetched.Jobs); err != nil || got != "a0 a1 last b0" || fetched.Buried != 1 {
+	if got := jids(f, fetched.Own()); err != nil || got != "a0 a1 last b0" || fetched.Buried != 1 {
 		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Buried, err)
 	}
-	for i, d := range fetched.Jobs { // each under the token that it is known by
+	for i, d := range fetched.Own() { // each under the token that it is known by
 		if settled, err := settleOne(t.Context(), f.store, queue.Settlement{Delivery: d, Action: queue.Done}); err != nil || !settled {
 			t.Errorf("job %d is not held under its token: %v", i, err)
 		}

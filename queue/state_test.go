@@ -60,7 +60,7 @@ func (f *fixture) push(q string, n int) {
 // take fetches as o, and counts the acknowledgements of what was taken from it.
 func take(ctx context.Context, s *queue.Store, o *queue.Owner, queues []string, want int, draws []string, done []*queue.Delivery) (jobs []*queue.Delivery, stale int, err error) {
 	got, err := o.Fetch(ctx, queue.FetchRequest{Queues: queues, Want: want, First: s.Tokens(want), Draws: draws, Done: done})
-	return got.Jobs, len(done) - got.Acked, err
+	return got.Own(), len(done) - got.Acked, err
 }
 
 // settleOne settles one delivery, and reports whether it was in its owner's hands.
@@ -239,7 +239,7 @@ func (f *fixture) adopt(want int) []*queue.Delivery {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return got.Jobs
+	return got.Own()
 }
 
 func TestALandedJobWaitsUntilAFetchAdoptsIt(t *testing.T) {

@@ -191,7 +191,10 @@ func (d *doorbells) poll() {
 }
 
 // polling reports whether fetchers are to look for jobs by themselves.
-func (d *doorbells) polling() bool { return time.Now().UnixMilli() < d.pollTo.Load() }
+func (d *doorbells) polling() bool {
+	till := d.pollTo.Load()
+	return till != 0 && time.Now().UnixMilli() < till
+}
 
 // shun leaves queues without a bell for a while: a key has a wrong type, so their jobs cannot
 // be taken, and a bell would ring for them without an end.

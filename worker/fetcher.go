@@ -156,8 +156,7 @@ func (f *fetcher) act(ctx context.Context) (again bool) {
 		f.trips <- t
 		return true
 	}
-	f.arrived(f.travel(ctx, t)) // it goes itself, which saves handing the trip over and back
-	return true
+	return f.arrived(f.travel(ctx, t)) // it goes itself, which saves handing the trip over and back
 }
 
 // look asks the ledger whether a trip is due. It tells it when all seats have been taken for
@@ -224,7 +223,7 @@ func (f *fetcher) depart() (flight, bool) {
 func (f *fetcher) travel(ctx context.Context, t flight) flight {
 	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes}
 	for _, e := range t.Acks {
-		r.Done = append(r.Done, e.Delivery)
+		r.Done = append(r.Done, &e.Delivery)
 	}
 	for _, q := range t.Adopt {
 		r.Adopt = append(r.Adopt, slices.Index(f.names, f.ledger.queues[q]))
@@ -236,8 +235,9 @@ func (f *fetcher) travel(ctx context.Context, t flight) flight {
 	return t
 }
 
-// arrived hands out what a trip brought.
-func (f *fetcher) arrived(t flight) {
+// arrived hands out what a trip brought, and reports whether another is due at once. A thread
+// is woken last: until this loop waits, it would only be moved to another core.
+func (f *fetcher) arrived(t flight) (again bool) {
 	l, p := f.ledger, f.pool
 	got := protocol.Brought{Jobs: t.got.Jobs, Acked: t.got.Acked, More: t.got.More, Err: t.err}
 	l.mu.Lock()
@@ -246,7 +246,7 @@ func (f *fetcher) arrived(t flight) {
 	for _, i := range t.got.Refused {
 		l.process.Shun(indexes(l.queues, f.names)[i], true)
 	}
-	p.rouse()
+	again = l.process.Due(p.index, f.limit())
 	l.mu.Unlock()
 	l.count(stale)
 	if urgent {
@@ -259,9 +259,18 @@ func (f *fetcher) arrived(t flight) {
 		ring(l.audit)
 	}
 	f.tell(t)
+	f.judge(t)
+	l.mu.Lock()
+	p.rouse()
+	l.mu.Unlock()
+	return again
+}
+
+// judge notes how a trip went.
+func (f *fetcher) judge(t flight) {
 	switch {
 	case errors.Is(t.err, queue.ErrLeaseLost):
-		l.owners.lost(t.Owner)
+		f.ledger.owners.lost(t.Owner)
 		f.rest()
 	case t.err != nil:
 		f.page = f.page.Halved()

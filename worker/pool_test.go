@@ -31,9 +31,9 @@ func (l *ledger) bring(t *testing.T, raws ...string) int {
 	if !ok {
 		t.Fatal("no trip is due")
 	}
-	var jobs []*queue.Delivery
+	var jobs []queue.Delivery
 	for i, raw := range raws {
-		jobs = append(jobs, &queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner, Token: trip.First + uint64(i)})
+		jobs = append(jobs, queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner, Token: trip.First + uint64(i)})
 	}
 	l.process.Returned(trip, protocol.Brought{Jobs: jobs, Acked: len(trip.Acks)})
 	l.pools[0].rouse()

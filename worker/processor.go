@@ -55,7 +55,7 @@ type run struct {
 	job     *queue.Job
 	class   string
 	handler *entry // nil: the class is not known here
-	ctx     jobContext
+	ctx     *jobContext
 	start   time.Time
 }
 
@@ -72,10 +72,12 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 			goOn()
 		}
 	}()
+	r := new(run)
 	for e := pool.next(s, done); e != nil; e = pool.next(s, true) {
 		failpoint.Hit("registered")
-		r := &run{processor: p, entry: e, slot: s, epoch: epoch(), start: time.Now()}
+		*r = run{processor: p, entry: e, slot: s, epoch: epoch(), start: time.Now()}
 		r.process()
+		*r = run{} // a thread that waits keeps no payload
 	}
 	exited = false
 	return nil
@@ -83,7 +85,7 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 
 // process runs the delivery, and settles it.
 func (r *run) process() {
-	d := r.entry.Delivery
+	d := &r.entry.Delivery
 	j, err := queue.ParseJob(d.Raw)
 	if err != nil {
 		r.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
@@ -113,10 +115,10 @@ func (r *run) dispatch() {
 	if r.handler = r.handlers[r.class]; r.handler != nil {
 		r.class = r.handler.class // metrics keep it: the job's own text would keep the whole payload
 	}
-	r.ctx.Context, r.ctx.job, r.ctx.env, r.ctx.log = r.epoch, r.job, r.env, withLevel(r.log, r.job)
-	r.ctx.delivery, r.ctx.slot = r.entry.Delivery, r.slot
+	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job),
+		delivery: &r.entry.Delivery, slot: r.slot}
 	if r.handler == nil {
-		if x, ok := r.unknown.settle(r.job, r.entry.Delivery, r.class, r.start); ok {
+		if x, ok := r.unknown.settle(r.job, &r.entry.Delivery, r.class, r.start); ok {
 			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
 			r.settle(&x)
 			r.observe(UnknownClass, r.unknown.outcome(), 0)
@@ -167,7 +169,7 @@ func (r *run) finish(jobLog bool, err error) {
 	if out.action == queue.Done {
 		r.settle(nil)
 	} else {
-		r.settle(&queue.Settlement{Delivery: r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to})
+		r.settle(&queue.Settlement{Delivery: &r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to})
 	}
 	if jobLog {
 		logOutcome(r.ctx.logger(), out, err, elapsed)
@@ -201,7 +203,7 @@ func (r *run) observe(class string, o Outcome, ran time.Duration) {
 }
 
 func (r *run) execute() error {
-	d, now := r.entry.Delivery, r.start
+	d, now := &r.entry.Delivery, r.start
 	if r.handler == nil {
 		r.slot.begin(d, r.class, now, time.Time{})
 		return &UnknownClassError{r.class, r.classes}
@@ -216,9 +218,9 @@ func (r *run) execute() error {
 		return err
 	}
 	if limit.IsZero() {
-		return call(&r.ctx, r.handler.handler, r.job)
+		return call(r.ctx, r.handler.handler, r.job)
 	}
-	timed, cancel := context.WithDeadlineCause(&r.ctx, limit, cause)
+	timed, cancel := context.WithDeadlineCause(r.ctx, limit, cause)
 	defer cancel()
 	err := call(timed, r.handler.handler, r.job)
 	if err != nil && context.Cause(timed) == cause {

@@ -83,7 +83,7 @@ func (q *quarantine) turn(ctx context.Context, e *protocol.Entry) (alone, ok boo
 		case !entered:
 			entered = q.enter(e, now)
 		case q.alone(e):
-			if e.Owner.Alone(ctx, e.Delivery) == nil {
+			if e.Owner.Alone(ctx, &e.Delivery) == nil {
 				return true, true
 			}
 			q.open(ctx, e)

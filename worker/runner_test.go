@@ -483,7 +483,7 @@ func TestPauseHoldsWithinASecondEvenWhereAWorkerSleeps(t *testing.T) {
 // take fetches one job of a queue as an owner.
 func take(b *bench, o *queue.Owner, name string) ([]*queue.Delivery, error) {
 	got, err := o.Fetch(b.Context(), queue.FetchRequest{Queues: []string{name}, Want: 1, First: b.store.Tokens(1)})
-	return got.Jobs, err
+	return got.Own(), err
 }
 
 func TestALostLeaseCancelsJobsAndTheProcessGoesOnUnderANewIdentity(t *testing.T) {

@@ -29,7 +29,7 @@ func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func
 			continue
 		}
 		ci := capsuleOf(d.Queue)
-		p.giveBack(&p.capsules[ci], &Entry{Delivery: d, Capsule: ci})
+		p.giveBack(&p.capsules[ci], &Entry{Delivery: *d, Capsule: ci})
 		lost++
 	}
 	return lost

@@ -105,7 +105,7 @@ func (p *Process) adoptable(c *capsule, want int) (queues []int) {
 // Brought is the reply of a trip. Err is nil, queue.ErrLeaseLost (the acks were settled, and
 // nothing was taken), or any other error: then nothing is known of it.
 type Brought struct {
-	Jobs  []*queue.Delivery
+	Jobs  []queue.Delivery
 	Acked int  // of the trip's acks, how many were in the owner's hands
 	More  bool // jobs were left behind for their bytes: a short trip says nothing of the queues
 	Err   error
@@ -211,6 +211,6 @@ func (p *Process) returnReady() {
 // giveBack settles a delivery that has not run: back to the taking end of its queue.
 func (p *Process) giveBack(c *capsule, e *Entry) {
 	e.State = Finished
-	e.Settlement = &queue.Settlement{Delivery: e.Delivery, Action: queue.Requeue}
+	e.Settlement = &queue.Settlement{Delivery: &e.Delivery, Action: queue.Requeue}
 	c.rest = append(c.rest, e)
 }

@@ -28,7 +28,7 @@ const (
 
 // Entry is a delivery in the ledger of its process.
 type Entry struct {
-	*queue.Delivery
+	queue.Delivery
 	Settlement *queue.Settlement // once Finished; nil: it is done
 	Capsule    int               // index of the capsule whose seat it takes
 	State      State
@@ -39,7 +39,7 @@ type Entry struct {
 // settlement says what becomes of e.
 func (e *Entry) settlement() queue.Settlement {
 	if e.Settlement == nil {
-		return queue.Settlement{Delivery: e.Delivery, Action: queue.Done}
+		return queue.Settlement{Delivery: &e.Delivery, Action: queue.Done}
 	}
 	return *e.Settlement
 }

@@ -44,7 +44,7 @@ func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 
 // Abandon gives back a delivery whose handler ignores the end of its time: it may run twice.
 func (p *Process) Abandon(e *Entry) {
-	p.Finish(e, &queue.Settlement{Delivery: e.Delivery, Action: queue.Requeue})
+	p.Finish(e, &queue.Settlement{Delivery: &e.Delivery, Action: queue.Requeue})
 }
 
 // Urgent reports whether a capsule has results that no fetch takes along.
