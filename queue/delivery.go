@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -57,6 +58,8 @@ const (
 	MaxFetch = 1000
 	// FetchBytes is the most bytes of payloads that one Fetch takes, beside the first.
 	FetchBytes = 8 << 20
+	// FetchPop is how many jobs are popped from a queue before their sizes are known.
+	FetchPop = 64
 )
 
 // FetchRequest says what a fetch does, in this order: it acknowledges Done, puts the jobs of
@@ -70,6 +73,7 @@ type FetchRequest struct {
 	Done   []*Delivery // of this owner and of Queues; others must be settled by Settle
 	Adopt  []int       // indexes of Queues
 	Bytes  int         // of all payloads together, beside the first; 0: FetchBytes
+	Pop    int         // jobs to look at at first, to learn how large they are; 0: FetchPop
 }
 
 // Fetched is the reply of a fetch.
@@ -114,17 +118,14 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	ks := o.store.ks
 	keys = make([]string, 4, 4+2*len(r.Queues)+len(r.Adopt))
 	keys[0], keys[1], keys[2], keys[3] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead), ks.key(keyQueues)
-	room := r.Bytes
-	if room <= 0 {
-		room = FetchBytes
-	}
+	room, pop := cmp.Or(r.Bytes, FetchBytes), cmp.Or(r.Pop, FetchPop)
 	adopt := make([]byte, len(r.Adopt))
 	for i, q := range r.Adopt {
 		adopt[i] = byte(q + 1)
 	}
-	args = make([]any, 8, 8+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
+	args = make([]any, 9, 9+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
 	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.queuePrefixLen(), o.store.maxTaken
-	args[4], args[5], args[6], args[7] = score(time.Now()), room, len(r.Queues), adopt
+	args[4], args[5], args[6], args[7], args[8] = score(time.Now()), room, len(r.Queues), adopt, pop
 	tokens := make([]uint64, r.Want)
 	for i := range tokens {
 		tokens[i] = r.First + uint64(i)

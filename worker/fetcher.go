@@ -54,6 +54,7 @@ type fetcher struct {
 	trips   chan flight // to the lanes
 	results chan flight // from the lanes
 	page    protocol.Page
+	pop     int       // jobs that a trip looks at at first: few after it met large ones
 	fullAt  time.Time // since when no seat is free
 	wait    backoff
 	notTill time.Time // of the backoff
@@ -66,6 +67,7 @@ type fetcher struct {
 type flight struct {
 	*protocol.Trip
 	bytes int
+	pop   int
 	draws []string
 	got   queue.Fetched
 	err   error
@@ -82,7 +84,7 @@ func (c *Capsule) lanes() int {
 
 func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger, observer Observer) *fetcher {
 	return &fetcher{capsule: c, names: c.names(), weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
-		observer: observer, page: fetchPage, trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
+		observer: observer, page: fetchPage, pop: queue.FetchPop, trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
 }
 
 // Run fetches until ctx ends. It returns when every trip has come back, and closes the pool.
@@ -216,12 +218,12 @@ func (f *fetcher) depart() (flight, bool) {
 	if !ok {
 		return flight{}, false
 	}
-	return flight{Trip: t, bytes: f.page.Bytes, draws: f.capsule.draws(t.Want)}, true
+	return flight{Trip: t, bytes: f.page.Bytes, pop: f.pop, draws: f.capsule.draws(t.Want)}, true
 }
 
 // travel carries a trip out.
 func (f *fetcher) travel(ctx context.Context, t flight) flight {
-	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes}
+	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes, Pop: t.pop}
 	for _, e := range t.Acks {
 		r.Done = append(r.Done, &e.Delivery)
 	}
@@ -278,6 +280,9 @@ func (f *fetcher) judge(t flight) {
 		f.rest()
 	default:
 		f.page = f.page.Doubled(fetchPage)
+		if f.pop = min(2*f.pop, queue.FetchPop); t.got.More {
+			f.pop = 1
+		}
 		f.fetched.Store(true)
 		f.outage.worked("fetch")
 		f.wait.reset()

@@ -5,8 +5,8 @@
 --        hash, then the landing lists that are looked at
 -- ARGV   1 identity, 2 want, 3 length of a list key's prefix, 4 bytes that a payload may
 --        have, 5 score for the dead set, 6 bytes that all payloads together may have, 7 number
---        of queues, 8 for each landing list a byte, the index of its queue, then `want`
---        tokens, then per queue the number of finished tokens and the tokens,
+--        of queues, 8 for each landing list a byte, the index of its queue, 9 jobs to pop
+--        at first, then `want` tokens, then per queue the number of finished tokens and the tokens,
 --        then either nothing (strict: queues in the order of KEYS)
 --        or one string per draw, its bytes the order of queues in that draw
 -- Result {acknowledged, 1, buried, more, key, refused, queue index, {raw, ...}, ...}, the
@@ -22,7 +22,7 @@
 local call, try, want, limit = redis.call, redis.pcall, tonumber(ARGV[2]), tonumber(ARGV[4])
 local KEYS, ARGV = KEYS, ARGV -- globals are slow
 local queues, adopt = tonumber(ARGV[7]), ARGV[8]
-local acked, at = 0, 9 + want
+local acked, at = 0, 10 + want
 for q = 1, queues do
   local n = tonumber(ARGV[at])
   if n > 0 then
@@ -34,7 +34,7 @@ end
 local lease = call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) < 0 then return {acked, 0, 0, 0, '', ''} end
 
-local out, token, room, shut, empty = {acked, 1, 0, 0, '', ''}, 9, tonumber(ARGV[6]), {}, {}
+local out, token, room, shut, empty = {acked, 1, 0, 0, '', ''}, 10, tonumber(ARGV[6]), {}, {}
 for i = 1, #adopt do
   local q = string.byte(adopt, i)
   local landing, list = KEYS[4 + 2 * queues + i], KEYS[2 * q + 3]
@@ -63,7 +63,7 @@ local function keep(q, jobs)
   local list, fields, used, fit, first = KEYS[2 * q + 3], {}, 0, jobs, token
   for i = 1, #jobs do
     local job = jobs[i]
-    if #job <= limit and (#job <= room or token == 9) then
+    if #job <= limit and (#job <= room or token == 10) then
       room = room - #job
       fields[used + 1], fields[used + 2] = ARGV[token], job
       token, used = token + 1, used + 2
@@ -92,12 +92,12 @@ local function keep(q, jobs)
   return fit
 end
 
--- take moves up to n jobs of a queue in flight. It pops 16 at first, then as many as fit by
+-- take moves up to n jobs of a queue in flight. It pops a few at first, then as many as fit by
 -- the size of those, for what does not fit is copied for nothing.
 local function take(q, n)
   local list = KEYS[2 * q + 3]
   if n < 1 or room < 0 or empty[q] or shut[string.sub(list, ARGV[3] + 1)] then return 0 end
-  local batch, before, asked = nil, room, math.min(n, 16)
+  local batch, before, asked = nil, room, math.min(n, tonumber(ARGV[9]))
   repeat
     local jobs = try('RPOP', list, asked)
     if not jobs then
