@@ -98,7 +98,7 @@ type Process struct {
 // tokens that were never used before, and returns the first. Owner is set by Renewed.
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
-		bells: make([]*queue.Owner, queues), token: token}
+		bells: make([]*queue.Owner, queues), shunned: make([]bool, queues), token: token}
 	for _, c := range capsules {
 		c.Lanes = max(c.Lanes, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage})
