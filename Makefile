@@ -3,6 +3,8 @@ VERSION ?= 0.1.0-dev
 LDFLAGS  = -s -w -X github.com/kyujobs/kyu/internal/version.Number=$(VERSION)
 FUZZTIME ?= 5m
 SEED    ?= 0
+SIZE    ?= full
+ARRANGE ?=
 RUN     ?= .
 
 .PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
@@ -46,11 +48,11 @@ starvation: deps bin/loadtest ## one process against several, when a queue is ov
 bench-deadhosts: deps ## deliveries when one in twenty goes to a host that never answers
 	@go test ./acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m
 
-faults: deps ## the long run of the ledger: a million jobs, a thousand kills, 500 network faults (twenty minutes)
-	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 60m -args -size full -seed $(SEED) -out bin/faults
+faults: deps ## a million jobs, a thousand kills, 500 network faults in all arrangements (twenty minutes); SEED=n SIZE=smoke ARRANGE=names
+	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 60m -args -size $(SIZE) -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 soak: deps ## the same for hours: ten million jobs, five thousand faults
-	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 12h -args -size soak -seed $(SEED) -out bin/faults
+	@go test ./faults -run TestNothingIsLost -count=1 -v -timeout 12h -args -size soak -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 scorecard: deps ## every row of docs/reliability.md as often as it asks; RUN=pattern for some (an hour)
 	@go test ./faults -run '$(RUN)' -skip TestNothingIsLost -count=1 -v -timeout 3h -args -size full -seed $(SEED) -out bin/faults

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +31,7 @@ type member struct {
 	site    *harness.Site
 	proxy   *faultproxy.Proxy
 	args    []string
+	env     []string
 	process *harness.Process
 }
 
@@ -45,22 +45,8 @@ func newMember(s *harness.Site, args ...string) *member {
 
 func (m *member) start() {
 	m.site.Helper()
-	m.process = m.site.StartWith([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, filepath.Join(harness.Bin, "worker"),
+	m.process = m.site.StartWith(append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...), filepath.Join(harness.Bin, "worker"),
 		append([]string{"--test-jobs", "--log-format", "plain"}, m.args...)...)
-}
-
-// kill kills the worker with kill -9 and starts another one.
-func (m *member) kill() {
-	m.site.Helper()
-	m.process.Kill()
-	m.start()
-}
-
-// stop stops the worker as a debugger does, for a while.
-func (m *member) stop(d time.Duration) {
-	m.process.Signal(syscall.SIGSTOP)
-	<-time.After(d)
-	m.process.Signal(syscall.SIGCONT)
 }
 
 // serves waits until a worker takes jobs.

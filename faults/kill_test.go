@@ -37,7 +37,7 @@ func bait(t *testing.T, s *harness.Site, l *ledger, point string, trial int) {
 		if err := o.Register(t.Context(), host, []string{"default"}, time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := o.Fetch(t.Context(), []string{"default"}, 10, nil, nil); err != nil {
+		if _, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"default"}, Want: 10, First: s.Store.Tokens(10)}); err != nil {
 			t.Fatal(err)
 		}
 		if err := o.Leave(t.Context(), host, []string{"default"}); err != nil {

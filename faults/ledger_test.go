@@ -3,10 +3,10 @@ package faults
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,14 +26,20 @@ type ledger struct {
 	mu     sync.Mutex
 	intent map[string]bool
 	acked  map[string]bool
+	class  map[string]string // of those that are not meant to run once and end
 
 	file         *os.File
 	tail         []byte // a line that is not whole yet
 	starts, ends map[string]int
+	torn         []string            // jobs whose load was not what was pushed
+	left         []string            // not ended at the end, and somewhere in Redis
+	places       map[string][]string // where what is left was, when the checker looked
+	lives        histories
 }
 
 func newLedger(s *harness.Site) *ledger {
-	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{}, starts: map[string]int{}, ends: map[string]int{}}
+	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{}, class: map[string]string{},
+		starts: map[string]int{}, ends: map[string]int{}, lives: histories{of: map[string][]event{}}}
 }
 
 // intend notes that a job is about to be pushed, and acknowledge that it was.
@@ -76,12 +82,29 @@ func (l *ledger) read(t testing.TB) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for line := range bytes.Lines(text[:whole]) {
-		what, id, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
-		if string(what) == "start" {
-			l.starts[string(id)]++
-		} else {
-			l.ends[string(id)]++
-		}
+		l.take(string(bytes.TrimSpace(line)))
+	}
+}
+
+// take takes in a line: what happened, the id, and perhaps in which process and when.
+func (l *ledger) take(line string) {
+	what, rest, _ := strings.Cut(line, " ")
+	id, rest, told := strings.Cut(rest, " ")
+	id = strings.Clone(id) // and not all of the text
+	switch what {
+	case "start":
+		l.starts[id]++
+	case "end":
+		l.ends[id]++
+	case "intend":
+		l.intent[id] = true
+	case "acked":
+		l.acked[id] = true
+	case "torn":
+		l.torn = append(l.torn, id)
+	}
+	if told {
+		l.lives.add(id, what, rest)
 	}
 }
 
@@ -106,15 +129,29 @@ type verdict struct {
 	Duplicates int `json:"duplicates"` // ends beyond the first of each
 	Conflicts  int `json:"conflicts"`  // ended, and waiting or dead too
 	Stranded   int `json:"stranded"`   // in somebody's hands, and not running
+	Unfinished int `json:"unfinished"` // acknowledged, not ended, and waiting or dead
+	Torn       int `json:"torn"`       // run with another load than was pushed
 }
 
-// everything gives, in one moment, all payloads and where each is.
+// everything gives, in one moment, the jids of all payloads and where each is. Payloads
+// can be large: of what has no jid it gives the beginning. KEYS goes through all keys, with
+// the markers of a million pushes among them: once is enough.
 const everything = `local out = {}
-local function add(where, list) for _, raw in ipairs(list) do out[#out + 1] = where; out[#out + 1] = raw end end
-for _, key in ipairs(redis.call('KEYS', 'queue:*')) do add('queue', redis.call('LRANGE', key, 0, -1)) end
-for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
-  if string.find(key, ':inflight:') then add('in flight', redis.call('HVALS', key)) else add('in flight', redis.call('LRANGE', key, 0, -1)) end
+local function add(where, list)
+  for _, raw in ipairs(list) do
+    local id, at = string.sub(raw, 1, 100), string.find(raw, '"jid":"', 1, true)
+    if at then id = string.sub(raw, at + 7, string.find(raw, '"', at + 7, true) - 1) end
+    out[#out + 1] = where
+    out[#out + 1] = id
+  end
 end
+for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
+  local kind = redis.call('TYPE', key).ok
+  local at = string.find(key, 'queue:', 1, true) == 1 and 'queue' or 'in flight'
+  if kind == 'hash' then add(at, redis.call('HVALS', key)) end
+  if kind == 'list' then add(at, redis.call('LRANGE', key, 0, -1)) end
+end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do add('held', redis.call('ZRANGE', 'kyu:hold:' .. class, 0, -1)) end
 for _, key in ipairs({'retry', 'schedule', 'dead'}) do add(key, redis.call('ZRANGE', key, 0, -1)) end
 return out`
 
@@ -127,19 +164,9 @@ func where(t testing.TB, s *harness.Site) map[string][]string {
 	}
 	places := map[string][]string{}
 	for i := 0; i+1 < len(flat); i += 2 {
-		id := idOf(flat[i+1])
-		places[id] = append(places[id], flat[i])
+		places[flat[i+1]] = append(places[flat[i+1]], flat[i])
 	}
 	return places
-}
-
-// idOf is the id in the ledger of a payload: its jid.
-func idOf(raw string) string {
-	var j struct{ JID string }
-	if json.Unmarshal([]byte(raw), &j) != nil {
-		return raw
-	}
-	return j.JID
 }
 
 // conserve checks the law in the middle of a run: a job that was acknowledged
@@ -170,38 +197,48 @@ func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
 	places := where(t, s)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v := verdict{Acked: len(l.acked), Ended: len(l.ends)}
+	l.places = places
+	v := verdict{Acked: len(l.acked), Ended: len(l.ends), Torn: len(l.torn)}
+	shown := map[*int]int{}
+	found := func(n *int, id, what string) {
+		*n++
+		if shown[n]++; shown[n] <= 10 {
+			t.Errorf("%s: %s: %s", what, id, l.life(id))
+		}
+	}
 	for id := range l.acked {
-		if l.ends[id] == 0 && len(places[id]) == 0 {
-			v.Lost++
-			if v.Lost <= 10 {
-				t.Errorf("lost: %s, started %d times", id, l.starts[id])
-			}
+		switch doomed := l.class[id] == "Test::Doomed"; {
+		case l.ends[id] > 0 || doomed && slices.Equal(places[id], []string{"dead"}):
+		case len(places[id]) == 0:
+			found(&v.Lost, id, "lost")
+		case doomed:
+			found(&v.Unfinished, id, "failed, and not in the dead set")
+		default:
+			v.Unfinished++
+			l.left = append(l.left, id)
 		}
 	}
 	for id, n := range l.ends {
 		v.Duplicates += n - 1
 		switch {
 		case !l.intent[id]:
-			v.Unexpected++
-			t.Errorf("unexpected: %s", id)
+			found(&v.Unexpected, id, "unexpected")
 		case !l.acked[id]:
 			v.Recovered++
 		}
 	}
 	for id, in := range places {
-		for _, place := range in {
-			switch {
-			case place == "in flight":
-				v.Stranded++
-				t.Errorf("stranded: %s", id)
-			case l.ends[id] > 0:
-				v.Conflicts++
-				t.Errorf("%s has ended, and is in %s too", id, place)
-			case len(in) > 1:
-				t.Errorf("%s is in %v at the same time", id, in)
-			}
+		switch {
+		case slices.Contains(in, "in flight"):
+			found(&v.Stranded, id, "stranded")
+		case l.ends[id] > 0:
+			found(&v.Conflicts, id, "ended, and waiting too")
+		case len(in) > 1:
+			found(&v.Conflicts, id, "in two places")
 		}
+	}
+	for _, id := range l.torn {
+		t.Errorf("its load was not what was pushed: %s", l.life(id))
 	}
 	if v.Acked == 0 {
 		t.Error("nothing was pushed: the test tests nothing")
@@ -217,6 +254,11 @@ func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args [
 	}
 	o.Idempotent = true
 	l.intend(o.JID)
+	if class != "Test::Ledger" {
+		l.mu.Lock()
+		l.class[o.JID] = class
+		l.mu.Unlock()
+	}
 	args = append([]any{l.path, o.JID}, args...)
 	wait := time.NewTicker(20 * time.Millisecond)
 	defer wait.Stop()
@@ -248,10 +290,12 @@ func (l *ledger) must(t *testing.T, s *harness.Site, queueName string, n, ms int
 // countLeft counts what is not dead, in one moment: between two readings a job can go
 // from the one place to the other.
 const countLeft = `local n = redis.call('ZCARD', 'retry') + redis.call('ZCARD', 'schedule')
-for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
-for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
-  if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key) else n = n + redis.call('LLEN', key) end
+for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
+  local kind = redis.call('TYPE', key).ok
+  if kind == 'hash' then n = n + redis.call('HLEN', key) end
+  if kind == 'list' then n = n + redis.call('LLEN', key) end
 end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do n = n + redis.call('ZCARD', 'kyu:hold:' .. class) end
 return n`
 
 // drained waits until nothing is queued, in flight, to be retried or scheduled.

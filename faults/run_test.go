@@ -1,16 +1,16 @@
 package faults
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/faultproxy"
 	"github.com/kyujobs/kyu/internal/harness"
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/internal/redistest"
 )
 
 // plan is how large a run is.
@@ -18,217 +18,207 @@ type plan struct {
 	jobs    int
 	every   time.Duration  // a fault
 	faults  map[string]int // how many of each kind
-	threads int
+	places  int            // processes at a time
+	long    int            // of 10,000 jobs take many seconds,
+	longest int            // milliseconds at most
 }
 
 var plans = map[string]plan{
-	"smoke": {20_000, 500 * time.Millisecond, map[string]int{"kill": 28, "drop": 12, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1}, 15},
-	"full":  {1_000_000, 650 * time.Millisecond, map[string]int{"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "zombie": 8, "redis": 20}, 15},
-	"soak":  {10_000_000, 4 * time.Second, map[string]int{"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100, "zombie": 40, "redis": 60}, 15},
+	"smoke": {20_000, 400 * time.Millisecond, map[string]int{
+		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1, "term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 2, 3_000},
+	"full": {1_000_000, 600 * time.Millisecond, map[string]int{
+		"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20, "term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
+	"soak": {10_000_000, 4 * time.Second, map[string]int{
+		"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100, "redis": 60, "term": 200, "quiet": 60, "pause": 60, "zombie": 60}, 5, 1, 60_000},
 }
 
-// network are the kinds of faults of the network, and replies what loses its reply.
+// faultKinds are all kinds, network those of the network, and replies what loses its
+// reply.
 var (
-	network = []string{"drop", "cut", "silence", "delay"}
-	replies = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove"}
+	faultKinds = []string{"kill", "drop", "cut", "silence", "delay", "stop", "term", "quiet", "pause", "zombie", "redis"}
+	network    = []string{"drop", "cut", "silence", "delay"}
+	replies    = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove"}
 )
+
+// count is how many faults there are.
+func (p *plan) count() (n int) {
+	for _, k := range p.faults {
+		n += k
+	}
+	return n
+}
 
 // result is what a run says at its end. With its seed the same faults come in the
 // same order; when exactly they hit is the machine's.
 type result struct {
-	Seed    int64          `json:"seed"`
-	Size    string         `json:"size"`
-	Faults  map[string]int `json:"faults"`
-	Verdict verdict        `json:"verdict"`
-	Poison  int            `json:"poison"` // taken for poison, and brought back by hand
-	Checks  int            `json:"checks"` // of conservation, during the run
-	Seconds float64        `json:"seconds"`
-	Date    string         `json:"date"`
+	Seed         int64              `json:"seed"`
+	Size         string             `json:"size"`
+	Faults       map[string]int     `json:"faults"`
+	Arrangements map[string]tallies `json:"arrangements"`
+	Verdict      verdict            `json:"verdict"`
+	Bound        int                `json:"bound"`      // of jobs that may end twice
+	Innocent     int                `json:"innocent"`   // ended twice, and no fault is the cause
+	Repeated     int                `json:"repeated"`   // started twice by one process
+	Lapses       int                `json:"lapses"`     // of leases of living processes
+	Groundless   int                `json:"groundless"` // lapses without a cause
+	Poison       int                `json:"poison"`     // taken for poison, and brought back by hand
+	Unjust       int                `json:"unjust"`     // of these: never ran alone when a process died
+	Checks       int                `json:"checks"`     // of conservation, during the run
+	SlowestStop  float64            `json:"slowest_stop"`
+	Seconds      float64            `json:"seconds"`
+	Date         string             `json:"date"`
 }
 
-// run is a ledger run: three workers, producers, and faults.
+// tallies are what was done to the processes of an arrangement, and what came of it.
+type tallies struct {
+	Processes int `json:"processes"`
+	Crashes   int `json:"crashes"`
+	Lapses    int `json:"lapses"`
+	Twice     int `json:"twice"`
+	Bound     int `json:"bound"`
+}
+
+// run is a ledger run: a fleet of processes in all arrangements, producers, and faults.
 type run struct {
 	*harness.Site
 	t      *testing.T
 	plan   plan
 	rand   *rand.Rand
 	ledger *ledger
-	fleet  []*member
 	pusher *faultproxy.Proxy // of the producers
-	done   map[string]int
+	began  time.Time
+
+	arrangements []*arrangement
+	deck         []*arrangement // those that have not come up yet
+	fleet        []*place
+	incarnations []*incarnation
+	byName       map[string]*incarnation
+	dues         []due
+	disturbed    time.Time // when Redis was killed
+	settling     bool
+
+	done                                           map[string]int
+	complaints                                     map[string]int
+	seen                                           map[string]bool // identities
+	twice                                          map[string]int  // jobs that ended twice, by process
+	convicted                                      map[string]int  // jobs that were taken for poison
+	lapses, groundless, innocent, excess, repeated int
+	unjust                                         int
+	slowest                                        time.Duration
+}
+
+func newRun(t *testing.T) *run {
+	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+		"--repl-diskless-sync-delay", "0")
+	r := &run{Site: s, t: t, plan: plans[*size], ledger: newLedger(s), pusher: faultproxy.Start(t, s.Server.Addr),
+		began: time.Now(), rand: rand.New(rand.NewPCG(uint64(*seed), 0)),
+		arrangements: picked(t), byName: map[string]*incarnation{}, done: map[string]int{},
+		complaints: map[string]int{}, seen: map[string]bool{}, twice: map[string]int{}, convicted: map[string]int{}}
+	if slices.ContainsFunc(r.arrangements, (*arrangement).waits) {
+		redistest.Start(t, "--replicaof", "127.0.0.1", port(s.Server.Addr), "--repl-diskless-sync-delay", "0")
+	}
+	return r
 }
 
 func TestNothingIsLostWhateverIsKilledAndCut(t *testing.T) {
 	row := scores(t, 1)
-	p := plans[*size]
-	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
-	r := &run{Site: s, t: t, plan: p, ledger: newLedger(s), pusher: faultproxy.Start(t, s.Server.Addr), done: map[string]int{},
-		rand: rand.New(rand.NewPCG(uint64(*seed), 0))}
-	t.Logf("seed %d: %d jobs, faults %v", *seed, p.jobs, p.faults)
-	began := time.Now()
-	config := polls(s, 1)
-	for range 3 {
-		r.fleet = append(r.fleet, newMember(s, "-c", fmt.Sprint(p.threads), "-C", config, "-t", "5", "--log-level", "warn"))
+	r := newRun(t)
+	t.Logf("seed %d: %d jobs, faults %v, %d processes at a time, arrangements: %s",
+		*seed, r.plan.jobs, r.plan.faults, r.plan.places, r.names())
+	for i := range r.plan.places {
+		r.place(i == 0)
 	}
 	produced := r.produce()
 	checks := r.torment()
 	produced()
-	r.pusher.DropReply("", 0)
-	poison := r.settle()
-	v := r.ledger.check(t, s)
-	bound := (r.done["kill"]+r.done["zombie"])*p.threads + r.done["drop"]
-	if v.Duplicates > bound {
-		t.Errorf("%d jobs ended twice, more than were in flight at the faults", v.Duplicates)
+	r.settle()
+	res := result{Seed: *seed, Size: *size, Verdict: r.judge(), Faults: r.done, Arrangements: r.tally(),
+		Innocent: r.innocent, Repeated: r.repeated, Lapses: r.lapses, Groundless: r.groundless,
+		Poison: len(r.convicted), Unjust: r.unjust, Checks: checks, SlowestStop: r.slowest.Seconds(),
+		Seconds: time.Since(r.began).Seconds(), Date: time.Now().Format(time.DateOnly)}
+	for _, x := range res.Arrangements {
+		res.Bound += x.Bound
 	}
-	res := result{*seed, *size, r.done, v, poison, checks, time.Since(began).Seconds(), time.Now().Format(time.DateOnly)}
 	if *out != "" {
 		save(t, "ledger.jsonl", res)
+	}
+	row("%s; %d arrangements: %s; %.0f s; seed %d", r.says(&res), len(r.arrangements), r.names(), res.Seconds, *seed)
+}
+
+// says puts a result into words, and logs the part of each arrangement.
+func (r *run) says(res *result) string {
+	for _, a := range r.arrangements {
+		x := res.Arrangements[a.name]
+		r.Logf("%-20s %3d processes, %3d crashes, %2d leases lost; ended twice %d (bound %d)",
+			a.name, x.Processes, x.Crashes, x.Lapses, x.Twice, x.Bound)
 	}
 	net := 0
 	for _, kind := range network {
 		net += r.done[kind]
 	}
-	row("lost %d of %d, stranded %d, ended twice %d (bound %d), conflicts %d; %d kills, %d network faults, %d stops, %d kills of Redis; %d taken for poison and brought back; conservation checked %d times; %.0f s; seed %d",
-		v.Lost, v.Acked, v.Stranded, v.Duplicates, bound, v.Conflicts, r.done["kill"], net, r.done["stop"]+r.done["zombie"], r.done["redis"], poison, checks, res.Seconds, *seed)
+	v, n := res.Verdict, r.done
+	return fmt.Sprintf("lost %d of %d, stranded %d, unfinished %d, unexpected %d, torn %d, conflicts %d, "+
+		"ended twice %d (bound %d; without a cause %d), started twice by one process %d; ",
+		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts,
+		v.Duplicates, res.Bound, r.innocent, r.repeated) +
+		fmt.Sprintf("%d kills, %d network faults (%d replies lost), %d clean stops (slowest %.1f s), "+
+			"%d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; ",
+			n["kill"], net, r.replies(), n["term"]+n["quiet"], r.slowest.Seconds(),
+			n["stop"]+n["zombie"], n["zombie"], n["pause"], n["redis"]) +
+		fmt.Sprintf("processes that ended by themselves %d, leases lost by the living %d (without a cause %d); "+
+			"%d taken for poison and brought back (%d of them had not run alone); conservation checked %d times",
+			n["died"], r.lapses, r.groundless, res.Poison, res.Unjust, res.Checks)
 }
 
-// produce pushes all jobs, spread over the time that the faults take. The returned
-// function waits until it has.
-func (r *run) produce() (wait func()) {
+// replies is how many replies were really lost: a command whose reply is to be lost may
+// not come.
+func (r *run) replies() (n int) {
+	n = r.pusher.Dropped()
+	for _, p := range r.fleet {
+		n += p.proxy.Dropped()
+	}
+	return n
+}
+
+func (r *run) names() string {
+	var list []string
+	for _, a := range r.arrangements {
+		list = append(list, a.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// judge fails the test for all that must not be.
+func (r *run) judge() verdict {
 	r.Helper()
-	n := 0
-	for _, k := range r.plan.faults {
-		n += k
+	for _, p := range r.fleet {
+		p.now.drops = p.proxy.Dropped() - p.dropped
 	}
-	const producers = 4
-	pace := time.Duration(n) * r.plan.every / time.Duration(r.plan.jobs/producers)
-	client := through(r.t, r.pusher)
-	var all sync.WaitGroup
-	for g := range producers {
-		random := rand.New(rand.NewPCG(uint64(*seed), uint64(g+1)))
-		all.Go(func() {
-			next := time.Now()
-			for range r.plan.jobs / producers {
-				next = next.Add(pace)
-				<-time.After(time.Until(next))
-				if err := r.pushOne(client, random); err != nil {
-					r.t.Error(err)
-					return
-				}
-			}
-		})
+	v := r.ledger.check(r.t, r.Site)
+	for _, id := range r.ledger.left {
+		r.complain("unfinished", "%s", r.ledger.life(id))
 	}
-	return all.Wait
+	r.blame()
+	r.again()
+	r.acquit()
+	for kind, n := range r.complaints {
+		r.Logf("complaints of the kind %q: %d", kind, n)
+	}
+	for _, p := range r.fleet {
+		if r.Failed() {
+			r.Logf("at the end: %s\n%s", p.now, reason(p.process.Log()))
+		}
+	}
+	return v
 }
 
-// pushOne pushes a job of the mix: most run once, some fail first, some wait.
-func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
-	o := queue.Options{Queue: fourQueues[random.IntN(4)], Retry: queue.RetryMax(0)}
-	ctx := context.Background()
-	switch n := random.IntN(100); {
-	case n < 3:
-		o.Retry = queue.RetryMax(5)
-		return r.ledger.push(ctx, c, "Test::Flaky", []any{1}, o)
-	case n < 10:
-		o.At = time.Now().Add(time.Duration(random.IntN(3000)) * time.Millisecond)
+// tally counts by arrangement.
+func (r *run) tally() map[string]tallies {
+	by := map[string]tallies{}
+	for _, i := range r.incarnations {
+		x := by[i.of.name]
+		by[i.of.name] = tallies{x.Processes + 1, x.Crashes + i.crashes, x.Lapses + i.lapses(),
+			x.Twice + r.twice[i.name], x.Bound + i.bound()}
 	}
-	return r.ledger.push(ctx, c, "Test::Ledger", []any{random.IntN(5)}, o)
-}
-
-// torment brings all faults about, in an order that the seed decides, and checks
-// now and then that every job is somewhere.
-func (r *run) torment() (checks int) {
-	r.Helper()
-	var kinds []string
-	for _, kind := range []string{"kill", "drop", "cut", "silence", "delay", "stop", "zombie", "redis"} {
-		for range r.plan.faults[kind] {
-			kinds = append(kinds, kind)
-		}
-	}
-	r.rand.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	tick := time.NewTicker(r.plan.every)
-	defer tick.Stop()
-	var background sync.WaitGroup
-	busy := map[*member]time.Time{} // stopped until then
-	began := time.Now()
-	for i, kind := range kinds {
-		<-tick.C
-		m := r.fleet[r.rand.IntN(len(r.fleet))]
-		if time.Now().Before(busy[m]) {
-			m = r.fleet[(r.rand.IntN(2)+1+indexOf(r.fleet, m))%len(r.fleet)]
-		}
-		r.fault(kind, m, busy, &background)
-		r.done[kind]++
-		if i%20 == 19 {
-			r.ledger.conserve(r.t, r.Site)
-			checks++
-		}
-		if i%100 == 99 {
-			r.Logf("%d of %d faults, %d jobs have ended, %v", i+1, len(kinds), r.ledger.ended(r.t), time.Since(began).Round(time.Second))
-		}
-	}
-	background.Wait()
-	return checks
-}
-
-func indexOf(fleet []*member, m *member) int {
-	for i := range fleet {
-		if fleet[i] == m {
-			return i
-		}
-	}
-	return 0
-}
-
-// fault does one thing to a member, or to all.
-func (r *run) fault(kind string, m *member, busy map[*member]time.Time, background *sync.WaitGroup) {
-	p := m.proxy
-	if r.rand.IntN(5) == 0 {
-		p = r.pusher
-	}
-	pause := func(d time.Duration) {
-		busy[m] = time.Now().Add(d)
-		process := m.process
-		background.Go(func() { (&member{process: process}).stop(d) })
-	}
-	switch kind {
-	case "kill":
-		m.kill()
-	case "drop":
-		match := replies[r.rand.IntN(len(replies))]
-		if p == r.pusher {
-			match = "push"
-		}
-		if match != "blmove" {
-			match = faultproxy.Script(match)
-		}
-		p.DropReply(match, 1+r.rand.IntN(3))
-	case "cut":
-		p.Cut()
-	case "silence":
-		p.Silence()
-	case "delay":
-		p.Delay(time.Duration(20+r.rand.IntN(200)) * time.Millisecond)
-		background.Go(func() { <-time.After(time.Second); p.Delay(0) })
-	case "stop": // shorter than a lease: nothing must happen
-		pause(time.Duration(500+r.rand.IntN(4500)) * time.Millisecond)
-	case "zombie": // longer
-		pause(20 * time.Second)
-	case "redis":
-		r.Server.Kill()
-		r.Server.Restart()
-	}
-}
-
-// settle waits until all has run. Jobs that were in flight at one crash after the
-// other may be taken for poison: an operator brings them back.
-func (r *run) settle() (poison int) {
-	r.Helper()
-	drained(r.Site, 3*time.Minute)
-	poison, err := r.Store.DeadSet().All(context.Background(), r.Store.DeadSet().Retry)
-	if err != nil {
-		r.Fatal(err)
-	}
-	drained(r.Site, 3*time.Minute)
-	return poison
+	return by
 }

@@ -46,7 +46,7 @@ func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []
 		var took []time.Duration
 		for ctx.Err() == nil {
 			began := time.Now()
-			if _, _, err := o.Fetch(context.WithoutCancel(ctx), []string{"probe"}, 1, nil, nil); err == nil {
+			if _, err := o.Fetch(context.WithoutCancel(ctx), queue.FetchRequest{Queues: []string{"probe"}, Want: 1, First: s.Store.Tokens(1)}); err == nil {
 				took = append(took, time.Since(began))
 			}
 			<-time.After(every)
@@ -190,12 +190,12 @@ func TestALongQueueIsFetchedAndShownAsFastAsAShortOne(t *testing.T) {
 		var done []*queue.Delivery
 		for range 5_000 {
 			began := time.Now()
-			jobs, _, err := o.Fetch(t.Context(), []string{"long"}, 1, nil, done)
+			got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"long"}, Want: 1, First: s.Store.Tokens(1), Done: done})
 			if err != nil {
 				t.Fatal(err)
 			}
 			took = append(took, time.Since(began))
-			done = jobs
+			done = got.Jobs
 		}
 		return percentile(took, 0.5), percentile(took, 0.99)
 	}

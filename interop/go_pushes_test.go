@@ -170,8 +170,8 @@ func TestGoPushesAndRubyRuns(t *testing.T) {
 			k.Fatal(err)
 		}
 		k.equal("by PushAt", fmt.Sprint(k.Len("default"), k.Card("schedule")), "1 0")
-		err := k.Store.PushBatch(k.Context(), queue.Batch{Jobs: []queue.Pushed{{JID: "x", Payload: `{"class":"A","args":[],"jid":"x"}`, At: past}}})
-		k.equal("by PushBatch", fmt.Sprint(k.Len("default"), k.Card("schedule"), err), "1 1 <nil>")
+		err := k.Store.PushBatches(k.Context(), []queue.Batch{{Jobs: []queue.Pushed{{JID: "x", Payload: `{"class":"A","args":[],"jid":"x"}`, At: past}}}})
+		k.equal("by PushBatches", fmt.Sprint(k.Len("default"), k.Card("schedule"), err), "1 1 <nil>")
 	})
 }
 

@@ -173,11 +173,11 @@ func bareLoop(ctx context.Context, s *site, k int) (int, error) {
 	}
 	var done []*queue.Delivery
 	for n := 0; ; {
-		jobs, _, err := o.Fetch(ctx, []string{"default"}, k, nil, done)
-		if err != nil || (len(jobs) == 0 && len(done) == 0) {
+		got, err := o.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: k, First: s.store.Tokens(k), Done: done})
+		if err != nil || (len(got.Jobs) == 0 && len(done) == 0) {
 			return n, err
 		}
-		n += len(jobs)
-		done = jobs
+		n += len(got.Jobs)
+		done = got.Jobs
 	}
 }

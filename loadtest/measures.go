@@ -254,12 +254,12 @@ func (s *site) backlog(ctx context.Context, o options) error {
 		var took []float64
 		for range 5000 {
 			start := time.Now()
-			jobs, _, err := owner.Fetch(ctx, []string{"default"}, 1, nil, done)
+			got, err := owner.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: 1, First: s.store.Tokens(1), Done: done})
 			if err != nil {
 				return 0, 0, err
 			}
 			took = append(took, time.Since(start).Seconds()*1e6)
-			done = jobs
+			done = got.Jobs
 		}
 		slices.Sort(took)
 		return took[len(took)/2], took[len(took)*99/100], nil

@@ -62,9 +62,11 @@ func TestARailsJobIsPushedInTheWrapperThatAllVersionsKnow(t *testing.T) {
 // collector keeps what is pushed.
 type collector struct{ payloads []string }
 
-func (c *collector) PushBatch(_ context.Context, b Batch) error {
-	for _, j := range b.Jobs {
-		c.payloads = append(c.payloads, j.Payload)
+func (c *collector) PushBatches(_ context.Context, batches []Batch) error {
+	for _, b := range batches {
+		for _, j := range b.Jobs {
+			c.payloads = append(c.payloads, j.Payload)
+		}
 	}
 	return nil
 }

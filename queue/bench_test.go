@@ -39,7 +39,7 @@ func BenchmarkPatch(b *testing.B) {
 // nowhere takes what is pushed, and forgets it.
 type nowhere struct{}
 
-func (nowhere) PushBatch(context.Context, queue.Batch) error { return nil }
+func (nowhere) PushBatches(context.Context, []queue.Batch) error { return nil }
 
 func bulkArgs(n int) [][]any {
 	args := make([][]any, n)
@@ -85,7 +85,7 @@ func fetching(b *testing.B, n int, queues ...string) {
 			left += len(args)
 			b.StartTimer()
 		}
-		got, _, err := owner.Fetch(b.Context(), queues, n, nil, done)
+		got, _, err := take(b.Context(), store, owner, queues, n, nil, done)
 		if err != nil || len(got) != n {
 			b.Fatal(len(got), err)
 		}

@@ -76,6 +76,10 @@ func pushError(err error) error {
 		return nil
 	case isReply(err):
 		return fmt.Errorf("push: Redis refused it, nothing was pushed: %w", err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		// Of go-redis only what waits for a connection looks at the context. What waits
+		// for a reply ends by the connection's deadline, with an error of the network.
+		return fmt.Errorf("push: no connection was free in time, nothing was pushed: %w", err)
 	case unsent(err):
 		return fmt.Errorf("push: Redis is not reachable, nothing was pushed: %w", err)
 	default:

@@ -129,11 +129,11 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand, deliver
 	settle := func(d *queue.Delivery, id int64, what string) error {
 		action := map[string]queue.Action{"done": queue.Done, "requeue": queue.Requeue}[what]
 		from := time.Now()
-		stale, err := f.store.Settle(ctx, []queue.Settlement{{Delivery: d, Action: action}})
+		settled, err := settleOne(ctx, f.store, queue.Settlement{Delivery: d, Action: action})
 		if err != nil {
 			return err
 		}
-		r.add(client, op{jidOf(d.Raw), what, id, o.Identity, stale[0]}, from)
+		r.add(client, op{jidOf(d.Raw), what, id, o.Identity, !settled}, from)
 		return nil
 	}
 	for range 1 + random.IntN(20) {
@@ -144,7 +144,7 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand, deliver
 		}
 		r.add(client, op{jid: jid, what: "push"}, from)
 		from = time.Now()
-		jobs, _, err := o.Fetch(ctx, []string{"a"}, 1, nil, nil)
+		jobs, _, err := take(ctx, f.store, o, []string{"a"}, 1, nil, nil)
 		if err != nil {
 			return err
 		}

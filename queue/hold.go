@@ -15,7 +15,7 @@ import (
 
 // HoldSet holds jobs of a class that a worker without a handler for it has put
 // aside. It is a sorted set by the time at which they were put there.
-func (s *Store) HoldSet(class string) *JobSet { return &JobSet{s, "kyu:hold:" + class} }
+func (s *Store) HoldSet(class string) *JobSet { return &JobSet{s, "kyu:hold:" + class, s.rdb} }
 
 // Held is a class of which jobs are held.
 type Held struct {
@@ -47,48 +47,79 @@ func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
 
 // Release moves held jobs of the given classes back to their queues, if those
 // are among queues, and returns how many: the worker that asks serves both, so
-// it can run them. Up to page jobs of a class are looked at in one call.
+// it can run them. Up to page jobs of a class are looked at in one call. The error joins
+// those of all classes; a WrongTypeError tells of jobs that stay.
 func (s *Store) Release(ctx context.Context, classes, queues []string, page int) (moved int, err error) {
 	if len(classes) == 0 {
 		return 0, nil
 	}
-	pipe := s.rdb.Pipeline()
+	pipe := s.own.Pipeline()
 	sizes := make([]*redis.IntCmd, len(classes))
 	for i, class := range classes {
 		sizes[i] = pipe.ZCard(ctx, s.ks.hold(class))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
 		return 0, fmt.Errorf("release: %w", err)
 	}
 	var problems []error
 	for i, class := range classes {
+		if err := sizes[i].Err(); err != nil {
+			problems = append(problems, fmt.Errorf("release %s: %w", s.ks.hold(class), err))
+		}
 		if sizes[i].Val() == 0 {
 			continue
 		}
-		n, err := s.release(ctx, s.HoldSet(class), queues, int64(page))
+		set := s.HoldSet(class)
+		set.rdb = s.own
+		n, err := set.release(ctx, queues, page)
 		moved += n
 		problems = append(problems, err)
 	}
 	return moved, errors.Join(problems...)
 }
 
-// release goes through one set, a page at a time, past what others must take.
-func (s *Store) release(ctx context.Context, set *JobSet, queues []string, page int64) (moved int, err error) {
-	for offset := int64(0); ; {
-		entries, err := set.Page(ctx, offset, page)
-		if err != nil {
-			return moved, err
-		}
-		mine := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
-			return e.Job == nil || !slices.Contains(queues, cmp.Or(e.Job.Queue, "default"))
-		})
-		n, err := set.AddToQueue(ctx, mine...)
+// release goes through one set, a page at a time, past what others must take and what
+// cannot be moved.
+func (js *JobSet) release(ctx context.Context, queues []string, count int) (moved int, err error) {
+	var problems []error
+	size := NewPageSize(count, PageBytes)
+	for offset, left, failed := 0, 1, 0; left > 0; {
+		var seen, n int
+		seen, n, left, err = js.releasePage(ctx, queues, offset, &size)
 		moved += n
-		if err != nil || int64(len(entries)) < page {
-			return moved, err
+		problems = append(problems, err)
+		offset += seen - n
+		if _, rest := Refusals(err); rest == nil {
+			continue
 		}
-		offset += int64(len(entries) - n)
+		if failed++; !IsTimeout(err) || failed >= maxPageErrors {
+			break
+		}
+		if size.Smallest() {
+			offset++
+		}
+		size.Shrink()
+		left = 1
 	}
+	return moved, errors.Join(problems...)
+}
+
+// releasePage moves those of a page that this process serves, and returns how many it has
+// seen, how many of them it moved, and how many are behind them.
+func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, size *PageSize) (
+	seen, moved, left int, err error) {
+	entries, left, err := js.source().read(ctx, "+inf", ascending, offset, size)
+	if err != nil {
+		return 0, 0, 0, js.wrap(err)
+	}
+	mine := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+		return e.Job == nil || !slices.Contains(queues, cmp.Or(e.Job.Queue, "default"))
+	})
+	moved, err = js.AddToQueue(ctx, mine...)
+	if _, rest := Refusals(err); rest != nil {
+		return moved, moved, left, err // what is left of the page is read again
+	}
+	return len(entries), moved, left, err
 }
 
 // Served is what a live worker of ours says of itself beside its record. Ruby's

@@ -15,9 +15,9 @@ func hold(f *fixture, name, class string, n int) {
 	f.Helper()
 	f.push(name, n)
 	for _, d := range f.fetch(n) {
-		stale, err := f.store.Settle(f.Context(), []queue.Settlement{{Delivery: d, Action: queue.Hold, Payload: d.Raw, At: time.Now(), To: class}})
-		if err != nil || stale[0] {
-			f.Fatal(stale, err)
+		settled, err := settleOne(f.Context(), f.store, queue.Settlement{Delivery: d, Action: queue.Hold, Payload: d.Raw, At: time.Now(), To: class})
+		if err != nil || !settled {
+			f.Fatal(settled, err)
 		}
 	}
 }
@@ -115,7 +115,7 @@ func TestANamespaceIsBeforeEveryKeyAndNoMember(t *testing.T) {
 	if err := owner.Register(ctx, queue.Host{Name: "h"}, []string{"a"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	jobs, _, err := owner.Fetch(ctx, []string{"a"}, 1, nil, nil)
+	jobs, _, err := take(ctx, store, owner, []string{"a"}, 1, nil, nil)
 	if err != nil || len(jobs) != 1 {
 		t.Fatal(jobs, err)
 	}
@@ -125,7 +125,7 @@ func TestANamespaceIsBeforeEveryKeyAndNoMember(t *testing.T) {
 	if err := store.Pause(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if jobs, _, err := owner.Fetch(ctx, []string{"a"}, 1, nil, nil); err != nil || len(jobs) != 0 {
+	if jobs, _, err := take(ctx, store, owner, []string{"a"}, 1, nil, nil); err != nil || len(jobs) != 0 {
 		t.Errorf("a paused queue was served: %v %v", jobs, err)
 	}
 	for _, key := range f.raw.Keys(ctx, "*").Val() {

@@ -154,11 +154,15 @@ func (j *Job) Time(key string) time.Time {
 }
 
 // RetryCount is how often the job has failed before, less one; ok is false if
-// it never failed. After a retry by hand it can be -1 (sidekiq-wire 7).
+// it never failed. After a retry by hand it can be -1 (sidekiq-wire 7). A payload may say
+// any number: one beyond a million, to either side, reads as a million, so that it can be
+// counted up and down.
 func (j *Job) RetryCount() (n int, ok bool) {
 	n64, ok := j.Int("retry_count")
-	return int(n64), ok
+	return int(min(max(n64, -maxRetryCount), maxRetryCount)), ok
 }
+
+const maxRetryCount = 1_000_000
 
 // Tags are the job's tags, nil if there are none.
 func (j *Job) Tags() []string {

@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -17,19 +18,22 @@ const scanPage = 100
 // JobSet is one of the sorted sets: retry, schedule or dead.
 type JobSet struct {
 	store *Store
-	name  string // its key without the namespace
+	name  string        // its key without the namespace
+	rdb   *redis.Client // by which it is read and moved
 }
 
 func (js *JobSet) key() string { return js.store.ks.key(js.name) }
 
+func (js *JobSet) source() source { return source{js.store, js.rdb, js.key()} }
+
 // RetrySet holds jobs that failed and wait for their next attempt.
-func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry} }
+func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry, s.rdb} }
 
 // ScheduleSet holds jobs that are not due yet.
-func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, keySchedule} }
+func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, keySchedule, s.rdb} }
 
 // DeadSet holds jobs that will not run again by themselves.
-func (s *Store) DeadSet() *JobSet { return &JobSet{s, keyDead} }
+func (s *Store) DeadSet() *JobSet { return &JobSet{s, keyDead, s.rdb} }
 
 // Entry is a member of a set. Bytes that are no job have a nil Job.
 type Entry struct {
@@ -45,7 +49,7 @@ func newEntry(raw string, at float64) Entry {
 
 // Size is the number of members.
 func (js *JobSet) Size(ctx context.Context) (int64, error) {
-	n, err := js.store.rdb.ZCard(ctx, js.key()).Result()
+	n, err := js.rdb.ZCard(ctx, js.key()).Result()
 	return n, js.wrap(err)
 }
 
@@ -56,9 +60,9 @@ func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error
 	if !some {
 		return nil, nil
 	}
-	read := js.store.rdb.ZRangeWithScores
+	read := js.rdb.ZRangeWithScores
 	if js.name == keyDead {
-		read = js.store.rdb.ZRevRangeWithScores
+		read = js.rdb.ZRevRangeWithScores
 	}
 	members, err := read(ctx, js.key(), first, last).Result()
 	if err != nil {
@@ -98,7 +102,7 @@ func (js *JobSet) Scan(ctx context.Context, match string, fn func(Entry) bool) e
 		match = "*" + globEscape(match) + "*"
 	}
 	for cursor := uint64(0); ; {
-		flat, next, err := js.store.rdb.ZScan(ctx, js.key(), cursor, match, scanPage).Result()
+		flat, next, err := js.rdb.ZScan(ctx, js.key(), cursor, match, scanPage).Result()
 		if err != nil {
 			return js.wrap(err)
 		}
@@ -142,12 +146,13 @@ func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
 	for i, e := range list {
 		members[i] = e.Raw
 	}
-	n, err := js.store.rdb.ZRem(ctx, js.key(), members...).Result()
+	n, err := js.rdb.ZRem(ctx, js.key(), members...).Result()
 	return int(n), js.wrap(err)
 }
 
 // AddToQueue moves entries to their queues as they are, and returns how many
-// were still there.
+// were still there. The error is a WrongTypeError if some stay, as their queues' keys
+// hold something else.
 func (js *JobSet) AddToQueue(ctx context.Context, list ...Entry) (int, error) {
 	now := time.Now()
 	return js.move(ctx, list, now, func(j *Job) string { return js.store.Requeued(j, now) })
@@ -167,10 +172,16 @@ func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite
 			moves = append(moves, move{e.Raw, rewrite(e.Job), cmp.Or(e.Job.Queue, "default")})
 		}
 	}
-	if len(moves) == 0 {
-		return 0, nil
+	return js.carry(ctx, moves, now)
+}
+
+// carry carries moves out, in calls of bounded size.
+func (js *JobSet) carry(ctx context.Context, moves []move, now time.Time) (int, error) {
+	moved, stay, err := js.source().move(ctx, moves, now, NewPageSize(scanPage, PageBytes))
+	if err == nil {
+		err = stay.err()
 	}
-	return js.store.promote(ctx, js.key(), moves, now)
+	return moved, js.wrap(err)
 }
 
 // Kill moves entries to the dead set, and returns how many were still there.
@@ -180,15 +191,15 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 	}
 	moves := make([]move, len(list))
 	for i, e := range list {
-		moves[i] = move{member: e.Raw, payload: e.Raw}
+		moves[i] = move{member: e.Raw}
 	}
-	return js.store.promote(ctx, js.key(), moves, time.Now())
+	return js.carry(ctx, moves, time.Now())
 }
 
 // Reschedule makes an entry due at another time. The error is ErrNotFound if it
 // has left the set.
 func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
-	n, err := js.store.rdb.ZAddArgs(ctx, js.key(), redis.ZAddArgs{XX: true, Ch: true,
+	n, err := js.rdb.ZAddArgs(ctx, js.key(), redis.ZAddArgs{XX: true, Ch: true,
 		Members: []redis.Z{{Score: floatUnix(at), Member: e.Raw}}}).Result()
 	if err == nil && n == 0 && !at.Equal(e.At) {
 		err = ErrNotFound
@@ -198,7 +209,7 @@ func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
 
 // Clear removes all entries.
 func (js *JobSet) Clear(ctx context.Context) error {
-	return js.wrap(js.store.rdb.Unlink(ctx, js.key()).Err())
+	return js.wrap(js.rdb.Unlink(ctx, js.key()).Err())
 }
 
 // All applies an operation (such as js.Retry) to every entry that is in the set
@@ -209,25 +220,34 @@ func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (i
 	if err != nil {
 		return 0, err
 	}
-	for skip := int64(0); left > 0; {
-		page, err := js.Page(ctx, skip, min(scanPage, left))
+	order := ascending
+	if js.name == keyDead {
+		order = descending
+	}
+	var stay []error
+	size := NewPageSize(scanPage, PageBytes)
+	for skip := 0; left > 0; {
+		page, _, err := js.source().read(ctx, "+inf", order, skip, &size)
 		if err != nil || len(page) == 0 {
-			return total, err
+			return total, errors.Join(append(stay, js.wrap(err))...)
 		}
+		page = page[:min(int64(len(page)), left)]
 		n, err := op(ctx, page...)
 		total += n
-		if err != nil {
-			return total, err
+		var refused *WrongTypeError
+		if err != nil && !errors.As(err, &refused) {
+			return total, errors.Join(append(stay, err)...)
 		}
+		stay = append(stay, err)
 		left -= int64(len(page))
-		skip += int64(len(page) - n) // what the operation left behind
+		skip += len(page) - n // what the operation left behind
 	}
-	return total, nil
+	return total, errors.Join(stay...)
 }
 
 func (js *JobSet) wrap(err error) error {
-	if err != nil {
-		return fmt.Errorf("%s set: %w", js.name, err)
+	if _, names := err.(*WrongTypeError); err == nil || names {
+		return err
 	}
-	return nil
+	return fmt.Errorf("%s set: %w", js.name, err)
 }

@@ -22,13 +22,10 @@ func (f *fixture) limited() *queue.Owner {
 	return o
 }
 
-func (f *fixture) deadAsItWas(o *queue.Owner, n int64) {
+func (f *fixture) deadAsItWas() {
 	f.Helper()
 	if got := f.raw.ZRange(f.Context(), "dead", 0, -1).Val(); len(got) != 1 || got[0] != large {
 		f.Errorf("the dead set holds %.80q…, want the job byte for byte", got)
-	}
-	if got := o.Buried(); got != n {
-		f.Errorf("%d are said to be buried, want %d", got, n)
 	}
 }
 
@@ -39,17 +36,17 @@ func TestAJobThatIsTooLargeToBeReadGoesToTheDeadSetUnreadAndUnchanged(t *testing
 	f.raw.LPush(t.Context(), "queue:a", large)
 	f.raw.LPush(t.Context(), "queue:a", `{"class":"Job","jid":"last","args":[]}`)
 	f.push("b", 1)
-	jobs, _, err := o.Fetch(t.Context(), []string{"a", "b"}, 10, nil, nil)
-	if got := jids(f, jobs); err != nil || got != "a0 a1 last b0" {
-		t.Fatalf("fetched %s, %v", got, err)
+	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10, First: f.store.Tokens(10)})
+	if got := jids(f, fetched.Jobs); err != nil || got != "a0 a1 last b0" || fetched.Buried != 1 {
+		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Buried, err)
 	}
-	for i, d := range jobs { // each under the token that it is known by
-		if stale, err := f.store.Settle(t.Context(), []queue.Settlement{{Delivery: d, Action: queue.Done}}); err != nil || stale[0] {
+	for i, d := range fetched.Jobs { // each under the token that it is known by
+		if settled, err := settleOne(t.Context(), f.store, queue.Settlement{Delivery: d, Action: queue.Done}); err != nil || !settled {
 			t.Errorf("job %d is not held under its token: %v", i, err)
 		}
 	}
 	f.at("dead=1")
-	f.deadAsItWas(o, 1)
+	f.deadAsItWas()
 }
 
 func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
@@ -58,35 +55,17 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	f.raw.LPush(t.Context(), "queue:a", large)
 	bell := o.Bell("a")
 	defer bell.Close()
-	if d, err := bell.Ring(t.Context()); d != nil || err != nil {
-		t.Fatalf("rang with %v, %v", d, err)
+	if landed, err := bell.Ring(t.Context()); !landed || err != nil {
+		t.Fatalf("rang with %v, %v", landed, err)
+	}
+	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1, First: f.store.Tokens(1), Adopt: []int{0}})
+	if err != nil || len(got.Jobs) != 0 || got.Buried != 1 {
+		t.Errorf("fetched %+v, %v", got, err)
 	}
 	f.at("dead=1")
-	f.deadAsItWas(o, 1)
+	f.deadAsItWas()
 	f.push("a", 1) // and hangs again
-	if d, err := bell.Ring(t.Context()); err != nil || d == nil || jids(f, []*queue.Delivery{d}) != "a0" {
-		t.Errorf("then rang with %v, %v", d, err)
-	}
-}
-
-func TestWhatIsTooLargeIsNotReadByWhoReclaimsOrAuditsIt(t *testing.T) {
-	for _, how := range []string{"reclaim", "audit"} {
-		t.Run(how, func(t *testing.T) {
-			f := newFixture(t)
-			o := f.limited()
-			f.raw.LPush(t.Context(), "kyu:{queue:a}:landing:h:1:limited", large)
-			if how == "audit" {
-				if lost, err := o.Audit(t.Context(), []string{"a"}, nil); err != nil || len(lost) != 0 {
-					t.Errorf("found %v, %v", lost, err)
-				}
-				f.deadAsItWas(o, 1)
-				return
-			}
-			s := f.server.Store(func(c *queue.Config) { c.MaxTaken = small })
-			if got, _, err := s.Reclaim(t.Context(), "h:1:limited", "a", queue.Poison{}, 50); err != nil || got.Requeued != 0 {
-				t.Errorf("reclaimed %+v, %v", got, err)
-			}
-			f.deadAsItWas(o, 0)
-		})
+	if landed, err := bell.Ring(t.Context()); err != nil || !landed {
+		t.Errorf("then rang with %v, %v", landed, err)
 	}
 }

@@ -83,7 +83,8 @@ func histogramKey7(class string, t time.Time) string {
 
 // FlushMetrics adds metrics by class to the keys that Sidekiq 8's metrics page
 // reads, and, with Metrics7, to those of Sidekiq 7's. After an error they may have
-// been added or not.
+// been added or not. What a key of the wrong type refuses is given up: to add all again
+// would count twice in the others.
 func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetrics, now time.Time) error {
 	if len(byClass) == 0 {
 		return nil
@@ -93,7 +94,7 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 	if s.metrics7 {
 		life[minuteKey7(now)] = minuteMetricsLife
 	}
-	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	replies, err := s.own.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for key, ttl := range life {
 			key = s.ks.key(key)
 			for class, m := range byClass {
@@ -112,7 +113,14 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 		}
 		return nil
 	})
-	if err != nil {
+	if len(replies) == 0 && err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	for _, reply := range replies {
+		err := reply.Err()
+		if err == nil || isWrongType(err) || redis.HasErrorPrefix(err, "ERR hash value") {
+			continue
+		}
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,8 @@ type Counts struct {
 const statLife = 5 * 365 * 24 * time.Hour
 
 // Publish writes the process's record, its work and its counts. known is false
-// on the first beat, and when the record had expired.
+// on the first beat, and when the record had expired. A key of the wrong type costs what
+// would go into it, and nothing else.
 func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time.Time) (known bool, err error) {
 	info, err := r.info()
 	if err != nil {
@@ -74,18 +76,64 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time
 	fields := []any{"info", info, "busy", len(r.Work), "beat", score(now), "rtt_us", r.RTT.Microseconds(),
 		"quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS, "concurrency", r.Concurrency}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()), len(fields)}, fields...)
-	for _, w := range r.Work {
-		job, err := encode(workJSON{w.Queue, w.Payload, w.RunAt.Unix()}, 0)
-		if err != nil {
-			continue // a payload that is no UTF-8 would break the page
-		}
-		args = append(args, w.TID, job)
-	}
-	n, err := o.store.run(ctx, publishScript, keys, args...).Int()
+	n, err := o.store.runOwn(ctx, publishScript, keys, append(args, published(r.Work)...)...).Int()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	return n == 1, nil
+}
+
+// How many bytes of payloads a process publishes: of one job, and of all together. A
+// payload beyond that is published in brief.
+const (
+	maxShown    = 64 << 10
+	maxShownSum = 1 << 20
+)
+
+// published is the work as the web page reads it: thread, JSON, ...
+func published(work []WorkRecord) []any {
+	args, sum := make([]any, 0, 2*len(work)), 0
+	for _, w := range work {
+		payload := w.Payload
+		if len(payload) > maxShown || sum+len(payload) > maxShownSum {
+			payload = brief(w)
+		}
+		text, err := encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
+		if err != nil { // it is no UTF-8, which would break the page
+			payload = brief(w)
+			text, err = encode(workJSON{strings.ToValidUTF8(w.Queue, "\ufffd"), payload, w.RunAt.Unix()}, 0)
+		}
+		if err != nil {
+			continue
+		}
+		sum += len(payload)
+		args = append(args, w.TID, text)
+	}
+	return args
+}
+
+// brief is a short job that stands for a payload on the page of every Sidekiq version. A
+// class that a wrapper holds is shown as itself: pages look for a wrapped class's name in
+// its arguments, and these are not there.
+func brief(w WorkRecord) string {
+	j := &Job{Class: "?"}
+	head, tail := w.Payload[:min(len(w.Payload), headBytes)], ""
+	if rest := w.Payload[len(head):]; rest != "" {
+		tail = rest[max(len(rest)-tailBytes, 0):]
+	}
+	if part, ok := excerpt(head, tail); ok {
+		j = part
+	}
+	b := appendString([]byte(`{"class":`), j.DisplayClass())
+	b = appendString(append(b, `,"jid":`...), j.JID)
+	b = appendString(append(b, `,"queue":`...), cmp.Or(j.Queue, w.Queue))
+	for _, key := range []string{"created_at", "enqueued_at"} {
+		if tok := j.Field(key); !j.Time(key).IsZero() && tok[0] != '"' {
+			b = append(append(append(append(b, `,"`...), key...), `":`...), tok...)
+		}
+	}
+	b = appendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)", len(w.Payload)))
+	return string(append(b, "]}"...))
 }
 
 // recordKeys are where the process's record and its work lie: readers up to
@@ -136,19 +184,22 @@ func (r *ProcessRecord) info() (string, error) {
 
 // Retire takes the process off the web page.
 func (o *Owner) Retire(ctx context.Context) error {
-	pipe := o.store.rdb.Pipeline()
-	pipe.SRem(ctx, o.store.ks.key(keyProcesses), o.Identity)
+	pipe := o.store.own.Pipeline()
+	listed := pipe.SRem(ctx, o.store.ks.key(keyProcesses), o.Identity)
 	record, work, workers := o.recordKeys()
-	pipe.Unlink(ctx, record, work, workers)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("retire: %w", err)
+	gone := pipe.Unlink(ctx, record, work, workers)
+	pipe.Exec(ctx) // the errors are those of its commands
+	for _, err := range []error{listed.Err(), gone.Err()} {
+		if err != nil && !isWrongType(err) { // of the wrong type, it lists no process
+			return fmt.Errorf("retire: %w", err)
+		}
 	}
 	return nil
 }
 
 // ProcessCount is how many processes serve this Redis, Ruby's too.
 func (s *Store) ProcessCount(ctx context.Context) (int, error) {
-	n, err := s.rdb.SCard(ctx, s.ks.key(keyProcesses)).Result()
+	n, err := s.own.SCard(ctx, s.ks.key(keyProcesses)).Result()
 	return int(n), err
 }
 
@@ -305,21 +356,21 @@ func (s *Store) Signal(ctx context.Context, identity, signal string) error {
 // CleanProcesses takes members without a record out of the set of processes,
 // at most once a minute in the whole fleet.
 func (s *Store) CleanProcesses(ctx context.Context) (removed int, err error) {
-	won, err := s.rdb.SetNX(ctx, s.ks.key("process_cleanup"), "1", time.Minute).Result()
+	won, err := s.own.SetNX(ctx, s.ks.key("process_cleanup"), "1", time.Minute).Result()
 	if err != nil || !won {
 		return 0, err
 	}
-	ids, err := s.rdb.SMembers(ctx, s.ks.key(keyProcesses)).Result()
+	ids, err := s.own.SMembers(ctx, s.ks.key(keyProcesses)).Result()
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
-		alive, err := s.rdb.HExists(ctx, s.ks.key(id), "info").Result()
+		alive, err := s.own.HExists(ctx, s.ks.key(id), "info").Result()
 		if err != nil {
 			return removed, err
 		}
 		if !alive {
-			s.rdb.SRem(ctx, s.ks.key(keyProcesses), id)
+			s.own.SRem(ctx, s.ks.key(keyProcesses), id)
 			removed++
 		}
 	}

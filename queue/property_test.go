@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -28,8 +29,9 @@ type world struct {
 // keeper is an owner, and what it has in its hands, oldest first.
 type keeper struct {
 	*queue.Owner
-	held []*queue.Delivery
-	gone bool // it has left
+	held   []*queue.Delivery
+	landed map[string][]string // by queue, the first to land first
+	gone   bool                // it has left
 }
 
 var abc = []string{"a", "b", "c"}
@@ -65,7 +67,7 @@ func (w *world) join(round int) {
 	if err := o.Register(w.Context(), queue.Host{Name: "h", PID: 1}, abc, time.Hour); err != nil {
 		w.t.Fatal(err)
 	}
-	w.owners = append(w.owners, &keeper{Owner: o})
+	w.owners = append(w.owners, &keeper{Owner: o, landed: map[string][]string{}})
 }
 
 func (w *world) push(t *rapid.T) {
@@ -114,13 +116,13 @@ func (w *world) fetch(t *rapid.T) {
 	want := rapid.IntRange(1, 5).Draw(t, "want")
 	var acks []*queue.Delivery // some of what it holds has ended
 	for _, d := range slices.Clone(k.held) {
-		if !d.Landed() && rapid.Bool().Draw(t, "ends") {
+		if rapid.Bool().Draw(t, "ends") {
 			acks = append(acks, d)
 			w.drop(k, d)
 			w.ended[jidOf(d.Raw)] = true
 		}
 	}
-	jobs, stale, err := k.Fetch(w.Context(), order, want, nil, acks)
+	jobs, stale, err := take(w.Context(), w.store, k.Owner, order, want, nil, acks)
 	if err != nil || stale != 0 {
 		t.Fatalf("fetch: %v, %d stale", err, stale)
 	}
@@ -160,14 +162,11 @@ func (w *world) ring(t *rapid.T) {
 	}
 	bell := k.Bell(q)
 	defer bell.Close()
-	d, err := bell.Ring(w.Context())
-	if err != nil || d == nil {
-		t.Fatalf("rang: %v, %v", d, err)
+	landed, err := bell.Ring(w.Context())
+	if err != nil || !landed {
+		t.Fatalf("rang: %v, %v", landed, err)
 	}
-	if got, want := jidOf(d.Raw), w.next(q); got != want {
-		t.Fatalf("the bell brought %s, want %s", got, want)
-	}
-	k.held = append(k.held, d)
+	k.landed[q] = append(k.landed[q], w.next(q))
 }
 
 func (w *world) settleOne(t *rapid.T) {
@@ -180,9 +179,9 @@ func (w *world) settleOne(t *rapid.T) {
 	action := rapid.SampledFrom([]queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue, queue.Forward}).Draw(t, "action")
 	x := queue.Settlement{Delivery: d, Action: action, Payload: d.Raw, At: time.Now().Add(-time.Minute), To: "c"}
 	for try := range 2 { // the second time nothing must happen
-		stale, err := w.store.Settle(w.Context(), []queue.Settlement{x})
-		if err != nil || stale[0] != (try == 1) {
-			t.Fatalf("settle %s, %d: stale %v, %v", action, try, stale, err)
+		settled, err := settleOne(w.Context(), w.store, x)
+		if err != nil || settled != (try == 0) {
+			t.Fatalf("settle %s, %d: settled %v, %v", action, try, settled, err)
 		}
 	}
 	w.drop(k, d)
@@ -225,39 +224,32 @@ func (w *world) die(t *rapid.T) {
 	if err := k.Leave(w.Context(), queue.Host{}, abc); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := k.Fetch(w.Context(), abc, 1, nil, nil); err != queue.ErrLeaseLost {
+	if _, _, err := take(w.Context(), w.store, k.Owner, abc, 1, nil, nil); err != queue.ErrLeaseLost {
 		t.Fatalf("who has left fetched: %v", err)
 	}
 	for _, q := range abc {
 		want := w.reclaimed(k, q)
 		got, more, err := w.store.Reclaim(w.Context(), k.Identity, q, queue.Poison{}, 1000)
-		if err != nil || more || got.Requeued != len(want) {
+		if err != nil || more || got.Requeued+got.Landed != len(want) {
 			t.Fatalf("reclaimed %+v of %v, %v", got, want, err)
 		}
 		w.lists[q] = append(w.lists[q], want...)
 	}
-	k.gone, k.held = true, nil
+	k.gone, k.held, k.landed = true, nil, nil
 	w.join(1_000_000 + w.pushed)
 }
 
-// reclaimed is what comes back of a dead owner to a queue: the oldest delivery is next
-// to run, but for landed ones, which go before.
+// reclaimed is what comes back of a dead owner to a queue, in the order of its list: what
+// landed goes back before what it had taken, whose oldest is next to run.
 func (w *world) reclaimed(k *keeper, q string) []string {
-	var fetched, landed []*queue.Delivery
-	for _, d := range k.held {
-		switch {
-		case d.Queue != q:
-		case d.Landed():
-			landed = append(landed, d)
-		default:
-			fetched = append(fetched, d)
-		}
-	}
-	slices.SortFunc(fetched, queue.NewestFirst)
-	slices.Reverse(landed) // BLMOVE puts the newest on the left
 	var jids []string
-	for _, d := range append(fetched, landed...) {
-		jids = append(jids, jidOf(d.Raw))
+	for _, jid := range slices.Backward(k.landed[q]) { // what landed last was behind the others
+		jids = append(jids, jid)
+	}
+	for _, d := range slices.SortedFunc(slices.Values(k.held), func(a, b *queue.Delivery) int { return cmp.Compare(b.Token, a.Token) }) {
+		if d.Queue == q {
+			jids = append(jids, jidOf(d.Raw))
+		}
 	}
 	return jids
 }
@@ -272,11 +264,15 @@ func (w *world) forget(t *rapid.T) {
 	at := rapid.IntRange(0, len(k.held)-1).Draw(t, "job")
 	d := k.held[at]
 	w.drop(k, d)
-	lost, err := k.Audit(w.Context(), abc, k.held)
-	if err != nil || len(lost) != 1 || lost[0].Raw != d.Raw {
-		t.Fatalf("the audit finds %v, want %s, %v", lost, d.Raw, err)
+	held, _, err := k.Held(w.Context(), abc)
+	known := func(h *queue.Delivery) bool {
+		return slices.ContainsFunc(k.held, func(x *queue.Delivery) bool { return x.Token == h.Token })
 	}
-	k.held = slices.Insert(k.held, at, lost[0])
+	lost := slices.DeleteFunc(held, known)
+	if err != nil || len(lost) != 1 || lost[0].Token != d.Token {
+		t.Fatalf("the audit finds %v, want %d, %v", lost, d.Token, err)
+	}
+	k.held = slices.Insert(k.held, at, d)
 }
 
 func jidOf(raw string) string {
@@ -309,6 +305,9 @@ func (w *world) compare(t *rapid.T) {
 		}
 		for _, d := range k.held {
 			want = append(want, jidOf(d.Raw))
+		}
+		for _, q := range abc {
+			want = append(want, k.landed[q]...)
 		}
 		w.same(t, k.Identity, got, want)
 	}

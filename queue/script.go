@@ -35,7 +35,8 @@ var (
 	publishScript  = mustScript("publish")
 
 	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, forgetScript, sweepScript, publishScript}
+		fenceScript, reclaimScript, forgetScript, sweepScript, publishScript,
+		pageScript, oldestScript}
 )
 
 func mustScript(name string) *script {

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -56,9 +57,21 @@ func (f *fixture) push(q string, n int) {
 	}
 }
 
+// take fetches as o, and counts the acknowledgements of what was taken from it.
+func take(ctx context.Context, s *queue.Store, o *queue.Owner, queues []string, want int, draws []string, done []*queue.Delivery) (jobs []*queue.Delivery, stale int, err error) {
+	got, err := o.Fetch(ctx, queue.FetchRequest{Queues: queues, Want: want, First: s.Tokens(want), Draws: draws, Done: done})
+	return got.Jobs, len(done) - got.Acked, err
+}
+
+// settleOne settles one delivery, and reports whether it was in its owner's hands.
+func settleOne(ctx context.Context, s *queue.Store, x queue.Settlement) (bool, error) {
+	results, err := s.Settle(ctx, []queue.Settlement{x})
+	return err == nil && results[0] == queue.Settled, err
+}
+
 func (f *fixture) fetch(want int, done ...*queue.Delivery) []*queue.Delivery {
 	f.Helper()
-	jobs, stale, err := f.owner.Fetch(f.Context(), []string{"a", "b", "c"}, want, nil, done)
+	jobs, stale, err := take(f.Context(), f.store, f.owner, abc, want, nil, done)
 	if err != nil || stale != 0 {
 		f.Fatalf("fetch: %v, %d stale", err, stale)
 	}
@@ -67,11 +80,11 @@ func (f *fixture) fetch(want int, done ...*queue.Delivery) []*queue.Delivery {
 
 func (f *fixture) settle(d *queue.Delivery, a queue.Action, payload string) bool {
 	f.Helper()
-	stale, err := f.store.Settle(f.Context(), []queue.Settlement{{Delivery: d, Action: a, Payload: payload, At: time.Unix(2e9, 0), To: "b"}})
+	settled, err := settleOne(f.Context(), f.store, queue.Settlement{Delivery: d, Action: a, Payload: payload, At: time.Unix(2e9, 0), To: "b"})
 	if err != nil {
 		f.Fatal(err)
 	}
-	return !stale[0]
+	return settled
 }
 
 // places says where jobs are: "queue:a=2 inflight=1 retry=1".
@@ -145,7 +158,7 @@ func TestWeightedFetchFollowsItsDraws(t *testing.T) {
 	f := newFixture(t)
 	f.push("a", 2)
 	f.push("b", 1)
-	jobs, _, err := f.owner.Fetch(t.Context(), []string{"a", "b"}, 4, []string{"\x02\x01", "\x02\x01", "\x01\x02", "\x01\x02"}, nil)
+	jobs, _, err := take(t.Context(), f.store, f.owner, []string{"a", "b"}, 4, []string{"\x02\x01", "\x02\x01", "\x01\x02", "\x01\x02"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +186,10 @@ func TestFetchWithoutALeaseTakesNothingButSettles(t *testing.T) {
 	f.push("a", 2)
 	done := f.fetch(1)
 	f.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "h:1:a"})
-	_, _, err := f.owner.Fetch(t.Context(), []string{"a"}, 1, nil, done)
+	_, stale, err := take(t.Context(), f.store, f.owner, []string{"a"}, 1, nil, done)
+	if stale != 0 {
+		t.Errorf("%d were not acknowledged", stale)
+	}
 	if !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("err = %v, want ErrLeaseLost", err)
 	}
@@ -216,46 +232,79 @@ func TestRequeuePutsAJobBackWhereItIsTakenNext(t *testing.T) {
 	}
 }
 
-func TestABellBringsAJobThatIsSafeInTheLandingList(t *testing.T) {
+// adopt fetches up to want jobs, and puts back before what landed.
+func (f *fixture) adopt(want int) []*queue.Delivery {
+	f.Helper()
+	got, err := f.owner.Fetch(f.Context(), queue.FetchRequest{Queues: abc, Want: want, First: f.store.Tokens(want), Adopt: []int{0, 1, 2}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return got.Jobs
+}
+
+func TestALandedJobWaitsUntilAFetchAdoptsIt(t *testing.T) {
 	f := newFixture(t)
-	bell := f.owner.Bell("a")
+	bell := f.owner.Bell("b")
 	defer bell.Close()
-	got := make(chan *queue.Delivery)
+	got := make(chan bool)
 	go func() {
-		d, err := bell.Ring(t.Context())
+		landed, err := bell.Ring(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
-		got <- d
+		got <- landed
 	}()
-	f.push("a", 1)
-	d := <-got
-	if d == nil || !d.Landed() {
-		t.Fatalf("brought %+v", d)
+	f.push("b", 1)
+	if !<-got {
+		t.Fatal("nothing landed")
 	}
 	f.at("inflight=1")
-	if !f.settle(d, queue.Done, "") {
-		t.Error("not settled")
+	f.push("a", 1)
+	f.push("b", 1)
+	if got := jids(f, f.adopt(1)); got != "a0" {
+		t.Errorf("took %s: what landed from a lower queue must wait", got)
 	}
-	f.at("")
+	f.at("queue:b=2 inflight=1")
+	if got := jids(f, f.fetch(5)); got != "b0 b0" { // both were pushed as the first of b
+		t.Errorf("then took %s", got)
+	}
+}
+
+func TestAFencedOwnerAdoptsNothing(t *testing.T) {
+	f := newFixture(t)
+	f.push("a", 1)
+	f.raw.LMove(t.Context(), "queue:a", "kyu:{queue:a}:landing:h:1:a", "RIGHT", "LEFT")
+	f.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "h:1:a"})
+	_, err := f.owner.Fetch(t.Context(), queue.FetchRequest{Queues: abc, Want: 1, First: f.store.Tokens(1), Adopt: []int{0}})
+	if !errors.Is(err, queue.ErrLeaseLost) {
+		t.Errorf("err = %v, want ErrLeaseLost", err)
+	}
+	f.at("inflight=1") // a reclaimer takes it
+	got, _, err := f.store.Reclaim(t.Context(), "h:1:a", "a", queue.Poison{Times: 1, Within: time.Hour}, 50)
+	if err != nil || got.Landed != 1 {
+		t.Errorf("reclaimed %+v, %v", got, err)
+	}
+	if raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); strings.Contains(raw, "crashes") {
+		t.Errorf("a job that nobody had counts a crash: %s", raw)
+	}
 }
 
 func TestAnUnhungBellComesDownAtOnceAndTakesNothing(t *testing.T) {
 	f := newFixture(t)
 	bell := f.owner.Bell("a")
 	defer bell.Close()
-	down := make(chan *queue.Delivery)
+	down := make(chan bool)
 	go func() {
-		d, _ := bell.Ring(t.Context())
-		down <- d
+		landed, _ := bell.Ring(t.Context())
+		down <- landed
 	}()
 	start := time.Now()
 	for {
 		bell.Unhang(t.Context()) // it may not hang yet
 		select {
-		case d := <-down:
-			if d != nil || time.Since(start) > 4*time.Second {
-				t.Errorf("came down with %v after %v", d, time.Since(start))
+		case landed := <-down:
+			if landed || time.Since(start) > 4*time.Second {
+				t.Errorf("came down with landed=%v after %v", landed, time.Since(start))
 			}
 			f.push("a", 1)
 			f.at("queue:a=1")
@@ -271,13 +320,16 @@ func TestAuditFindsWhatTheOwnerDoesNotKnow(t *testing.T) {
 	known := f.fetch(3)
 	f.push("b", 1)
 	f.raw.LMove(t.Context(), "queue:b", "kyu:{queue:b}:landing:h:1:a", "RIGHT", "LEFT")
-	lost, err := f.owner.Audit(t.Context(), []string{"a", "b", "c"}, known[:2])
-	if err != nil {
-		t.Fatal(err)
+	held, landed, err := f.owner.Held(t.Context(), abc)
+	if err != nil || len(held) != 3 || !slices.Equal(landed, []int{1}) {
+		t.Fatalf("held %v, landed %v, %v", held, landed, err)
 	}
-	if got := jids(f, lost); got != "a2 b0" {
-		t.Errorf("found %s", got)
+	for _, d := range held {
+		if d.Token == known[2].Token && !f.settle(d, queue.Requeue, "") { // without its bytes
+			t.Error("not put back")
+		}
 	}
+	f.at("queue:a=1 inflight=3")
 }
 
 func TestALeaseThatWasFencedCannotBeExtended(t *testing.T) {
@@ -289,11 +341,11 @@ func TestALeaseThatWasFencedCannotBeExtended(t *testing.T) {
 	if _, err := f.owner.Beat(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if ok, _ := f.store.Fence(t.Context(), leases[0], abc); ok {
+	if ok, _ := f.store.Fence(t.Context(), leases[0]); ok {
 		t.Error("fenced an owner that has beaten since its lease was read")
 	}
 	leases, _ = f.store.Leases(t.Context())
-	if ok, err := f.store.Fence(t.Context(), leases[0], abc); !ok {
+	if ok, err := f.store.Fence(t.Context(), leases[0]); !ok {
 		t.Error("not fenced", err)
 	}
 	if _, err := f.owner.Beat(t.Context(), time.Hour); !errors.Is(err, queue.ErrLeaseLost) {
@@ -338,8 +390,14 @@ func TestReclaimGivesJobsBackInOrderAndForeignSettlesNothing(t *testing.T) {
 func (f *fixture) crash(identity string, n int) queue.Reclaimed {
 	f.Helper()
 	f.owner = f.newOwner(identity)
-	if got := len(f.fetch(n)); got != n {
-		f.Fatalf("%d jobs in its hands, want %d", got, n)
+	jobs := f.fetch(n)
+	if len(jobs) != n {
+		f.Fatalf("%d jobs in its hands, want %d", len(jobs), n)
+	}
+	if n == 1 {
+		if err := f.owner.Alone(f.Context(), jobs[0]); err != nil {
+			f.Fatal(err)
+		}
 	}
 	leases, err := f.store.Leases(f.Context())
 	if err != nil {
@@ -347,7 +405,7 @@ func (f *fixture) crash(identity string, n int) queue.Reclaimed {
 	}
 	for _, l := range leases {
 		if l.Identity == identity {
-			if ok, err := f.store.Fence(f.Context(), l, abc); !ok {
+			if ok, err := f.store.Fence(f.Context(), l); !ok {
 				f.Fatal("not fenced: ", err)
 			}
 		}
@@ -398,22 +456,22 @@ func TestAnIdentityIsForgottenOnlyWhenItHoldsNothingAndIsLongDead(t *testing.T) 
 	if err := f.owner.Leave(t.Context(), queue.Host{}, []string{"a"}); err != nil {
 		t.Fatal(err)
 	}
-	bury := func(grace time.Duration) bool {
-		ok, err := f.store.Bury(t.Context(), "h:1:a", []string{"a"}, grace)
+	forget := func(grace time.Duration) bool {
+		ok, err := f.store.Forget(t.Context(), "h:1:a", queue.Host{}, []string{"a"}, grace)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return ok
 	}
-	if bury(0) {
-		t.Error("buried with a job in its hands")
+	if forget(0) {
+		t.Error("forgotten with a job in its hands")
 	}
 	f.store.Reclaim(t.Context(), "h:1:a", "a", queue.Poison{}, 50)
-	if bury(time.Hour) {
-		t.Error("buried before its grace was over")
+	if forget(time.Hour) {
+		t.Error("forgotten before its grace was over")
 	}
-	if !bury(0) {
-		t.Error("not buried")
+	if !forget(0) {
+		t.Error("not forgotten")
 	}
 	if n := f.raw.Exists(t.Context(), "kyu:leases", "kyu:owner:h:1:a").Val(); n != 0 {
 		t.Error("left something behind")

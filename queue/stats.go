@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+var oldestScript = mustScript("oldest")
+
 // Stats are the figures of the whole fleet.
 type Stats struct {
 	Processed      int64   `json:"processed"` // ever, failures included
@@ -94,33 +96,95 @@ type QueueInfo struct {
 	Paused  bool    `json:"paused"`
 }
 
-// Queues lists the queues that were ever pushed to, by name.
+// Queues lists the queues that were ever pushed to, by name. One whose key has the wrong
+// type is listed as empty: it must not hide the others.
 func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
-	names, err := s.rdb.SMembers(ctx, s.ks.key(keyQueues)).Result()
-	if err != nil {
+	pipe := s.rdb.Pipeline()
+	queues, shut := pipe.SMembers(ctx, s.ks.key(keyQueues)), pipe.SMembers(ctx, s.ks.key(keyPaused))
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
 	}
+	names := queues.Val()
 	slices.Sort(names)
-	list := make([]QueueInfo, 0, len(names))
-	for _, name := range names {
-		info, err := s.Queue(ctx, name)
-		if err != nil {
-			return nil, err
+	list, problems, err := s.describe(ctx, names, shut.Val())
+	for _, problem := range problems {
+		if !isWrongType(problem) {
+			err = errors.Join(err, problem)
 		}
-		list = append(list, info)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
 	}
 	return list, nil
 }
 
 // Queue describes one queue; one that nobody has pushed to is empty.
 func (s *Store) Queue(ctx context.Context, name string) (QueueInfo, error) {
-	pipe := s.rdb.Pipeline()
-	size, oldest := pipe.LLen(ctx, s.ks.queue(name)), pipe.LIndex(ctx, s.ks.queue(name), -1)
-	paused := pipe.SIsMember(ctx, s.ks.key(keyPaused), name)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	paused, err := s.rdb.SIsMember(ctx, s.ks.key(keyPaused), name).Result()
+	if err != nil {
 		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
 	}
-	return QueueInfo{Name: name, Size: size.Val(), Latency: latency(oldest.Val(), time.Now()), Paused: paused.Val()}, nil
+	list, problems, err := s.describe(ctx, []string{name}, nil)
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
+	}
+	list[0].Paused = paused
+	return list[0], nil
+}
+
+// describe reads queues in one round trip. problems are those of single queues.
+func (s *Store) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
+	problems []error, err error) {
+	if len(names) == 0 {
+		return []QueueInfo{}, nil, nil
+	}
+	body := s.body(oldestScript)
+	replies := make([]*redis.Cmd, len(names))
+	for range 2 {
+		pipe := s.rdb.Pipeline()
+		for i, name := range names {
+			keys := []string{s.ks.queue(name)}
+			replies[i] = pipe.EvalSha(ctx, body.sha, keys, wholeBytes, headBytes, tailBytes)
+		}
+		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			break
+		}
+		if err := s.rdb.ScriptLoad(ctx, body.text).Err(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err != nil && !isReply(err) {
+		return nil, nil, err
+	}
+	now := time.Now()
+	for i, name := range names {
+		reply, err := replies[i].Slice()
+		if err != nil {
+			problems = append(problems, err)
+		}
+		size, age := readOldest(reply, now)
+		list = append(list, QueueInfo{name, size, age, slices.Contains(paused, name)})
+	}
+	return list, problems, nil
+}
+
+// readOldest reads the reply about one queue.
+func readOldest(reply []any, now time.Time) (size int64, age float64) {
+	if len(reply) > 0 {
+		size, _ = reply[0].(int64)
+	}
+	var text [2]string
+	for i := range min(len(reply)-1, 2) {
+		text[i], _ = reply[i+1].(string)
+	}
+	if len(reply) < 3 {
+		return size, latency(text[0], now)
+	}
+	j, ok := excerpt(text[0], text[1])
+	if !ok {
+		return size, 0
+	}
+	return size, j.waited(now)
 }
 
 // latency is how long a payload has been waiting, in seconds.
@@ -129,6 +193,10 @@ func latency(raw string, now time.Time) float64 {
 	if err != nil {
 		return 0
 	}
+	return j.waited(now)
+}
+
+func (j *Job) waited(now time.Time) float64 {
 	since := j.Time("enqueued_at")
 	if since.IsZero() {
 		since = j.Time("created_at")

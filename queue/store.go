@@ -110,9 +110,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.timestamps == "" {
 		s.timestamps = Mirror
 	}
-	s.rdb.AddHook(all)
-	s.own.AddHook(all)
-	s.bells.AddHook(all)
 	if err := s.meet(ctx); err != nil {
 		s.Close()
 		return nil, explain(err, s.addr)

@@ -48,11 +48,15 @@ func parseTime(tok string) (time.Time, bool) {
 		}
 	}
 	f, err := strconv.ParseFloat(tok, 64)
-	if err != nil || math.IsNaN(f) || math.Abs(f) > 1e15 {
+	if err != nil || math.IsNaN(f) || math.Abs(f) > maxSeconds {
 		return time.Time{}, false
 	}
 	return unixFloat(f), true
 }
+
+// maxSeconds are the most that fit into 64 bits as microseconds. More would read as a time
+// long past.
+const maxSeconds = 9e12
 
 // unixFloat is the time that is f seconds after the epoch, to the microsecond.
 func unixFloat(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }

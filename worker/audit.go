@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
 )
 
 // auditEvery is how often Redis is asked whether it holds deliveries for this process that
@@ -16,6 +15,7 @@ const auditEvery = 30 * time.Second
 // they may bring.
 type auditor struct {
 	ledger *ledger
+	bells  *doorbells
 	outage *outage
 	log    *slog.Logger
 }
@@ -60,6 +60,7 @@ func (a *auditor) audit(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	lost := l.process.Audited(owner, held, l.capsuleOf, landed)
+	quiet := l.process.IsQuiet()
 	l.mu.Unlock()
 	if lost > 0 {
 		a.log.Warn("found jobs whose delivery was lost on the way: they go back to their queues", "jobs", lost)
@@ -67,7 +68,25 @@ func (a *auditor) audit(ctx context.Context) error {
 	if lost > 0 || len(landed) > 0 {
 		l.everybody()
 	}
+	if quiet && len(landed) > 0 {
+		return a.bells.returnLanded(ctx) // no fetcher looks any more
+	}
 	return nil
+}
+
+// last audits once more before a stop settles the rest, if a reply was lost at its end.
+func (a *auditor) last(ctx context.Context) {
+	a.ledger.mu.Lock()
+	due := a.ledger.process.Audit()
+	a.ledger.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
+	if err := a.audit(ctx); err != nil {
+		a.outage.failed("audit", err)
+	}
 }
 
 // capsuleOf is the first capsule that serves a queue. The caller holds the mutex.
@@ -79,4 +98,3 @@ func (l *ledger) capsuleOf(name string) int {
 	}
 	return 0
 }
-

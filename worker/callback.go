@@ -238,8 +238,8 @@ func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err 
 
 // tellDeath tells the death handlers of a job. payload is what was kept of it, with
 // the fields of its last failure; it may be empty.
-func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job, payload string,
-	err error) {
+func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job,
+	payload string, err error) {
 	if payload != "" && len(handlers) > 0 {
 		if dead, perr := queue.ParseJob(payload); perr == nil {
 			j = dead

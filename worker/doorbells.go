@@ -35,7 +35,7 @@ type doorbells struct {
 	log    *slog.Logger
 
 	bells   []*doorbell // by queue of the ledger
-	refused chan refusal
+	refused chan shunned
 	back    chan int     // bells that came down
 	retryAt []time.Time  // by queue: when a shunned one is tried again
 	noted   []time.Time  // by queue: when it was last logged that it is shunned
@@ -51,15 +51,15 @@ type doorbell struct {
 	up    bool
 }
 
-// refusal is a queue that a key of a wrong type holds up.
-type refusal struct {
+// shunned are queues that a key of a wrong type holds up.
+type shunned struct {
 	queues []string
 	key    string
 }
 
 func newDoorbells(l *ledger, s *queue.Store, o *outage, log *slog.Logger) *doorbells {
 	n := len(l.queues)
-	d := &doorbells{ledger: l, store: s, outage: o, log: log, refused: make(chan refusal, 16),
+	d := &doorbells{ledger: l, store: s, outage: o, log: log, refused: make(chan shunned, 16),
 		back: make(chan int, n), retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
 	for i := range n {
 		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan *queue.Bell, 1)})
@@ -197,12 +197,12 @@ func (d *doorbells) polling() bool { return time.Now().UnixMilli() < d.pollTo.Lo
 // be taken, and a bell would ring for them without an end.
 func (d *doorbells) shun(queues []string, key string) {
 	select {
-	case d.refused <- refusal{queues, key}:
+	case d.refused <- shunned{queues, key}:
 	default: // it is found again
 	}
 }
 
-func (d *doorbells) note(r refusal) {
+func (d *doorbells) note(r shunned) {
 	for _, i := range indexes(d.ledger.queues, r.queues) {
 		if time.Since(d.noted[i]) > time.Minute {
 			d.noted[i] = time.Now()

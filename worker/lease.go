@@ -29,13 +29,13 @@ type ownership struct {
 	log    *slog.Logger
 	jobs   context.Context // parent of all epochs; cancelled by the shutdown
 
-	renewed func(*queue.Owner)  // is told of each new identity
+	renewed func(*queue.Owner)   // is told of each new identity
 	obey    func(o queue.Orders) // carries out what a beat brought; must not block
-	gone    chan *queue.Owner   // owners whose loss a fetcher noticed first
-	born    time.Time           // what until counts from
-	until   atomic.Int64        // how long after born the lease surely holds, in nanoseconds
-	last    atomic.Int64        // when a beat last reached Redis, in Unix milliseconds
-	turned  atomic.Int64        // when the loop last turned over, likewise
+	gone    chan *queue.Owner    // owners whose loss a fetcher noticed first
+	born    time.Time            // what until counts from
+	until   atomic.Int64         // how long after born the lease surely holds, in nanoseconds
+	last    atomic.Int64         // when a beat last reached Redis, in Unix milliseconds
+	turned  atomic.Int64         // when the loop last turned over, likewise
 
 	mu     sync.Mutex // guards the rest; only Run and take write
 	owner  *queue.Owner

@@ -27,6 +27,10 @@ var (
 // defaultMaxRetries is Sidekiq's.
 const defaultMaxRetries = 25
 
+// maxDelay bounds every wait that a job or a handler asks for: numbers in payloads have
+// any size, and a longer wait than this would overflow into one that is over.
+const maxDelay = 100 * 365 * 24 * time.Hour
+
 // outcome is what becomes of a job: a value, computed by decide.
 type outcome struct {
 	action  queue.Action
@@ -62,7 +66,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	case steer != nil && steer.Action == queue.Schedule:
 		var patch queue.Patch
 		patch.SetString("queue", from)
-		return outcome{action: queue.Schedule, at: now.Add(steer.In), payload: patch.Apply(j)}
+		return outcome{action: queue.Schedule, at: now.Add(bounded(steer.In)), payload: patch.Apply(j)}
 	case steer != nil && steer.Action == queue.Done:
 		return outcome{action: queue.Done, failed: true, died: true}
 	case stopping && steer == nil:
@@ -116,8 +120,8 @@ func (p *policy) dropped(j *queue.Job) bool {
 // default.
 func (p *policy) limit(field string) int {
 	for _, text := range []string{field, p.Retry.String()} {
-		if n, err := strconv.Atoi(text); err == nil {
-			return n
+		if n, err := strconv.Atoi(text); err == nil || errors.Is(err, strconv.ErrRange) {
+			return n // beyond all bounds it is the largest integer
 		}
 	}
 	return p.maxRetries
@@ -126,9 +130,9 @@ func (p *policy) limit(field string) int {
 // exhausted reports whether a job that has now failed count+1 times is dead.
 // With retry_for only the time since the first failure counts.
 func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
-	if seconds, ok := j.Int("retry_for"); ok {
+	if d, ok := seconds(j, "retry_for"); ok {
 		first := j.Time("failed_at")
-		return !first.IsZero() && first.Add(time.Duration(seconds)*time.Second).Before(now)
+		return !first.IsZero() && first.Add(d).Before(now)
 	}
 	return count >= limit
 }
@@ -145,9 +149,36 @@ func (p *policy) delay(count int, err error, steer *queue.Steer) time.Duration {
 	}
 	n := max(count, 0) // -1 after a retry by hand
 	if d <= 0 {
-		d = time.Duration(n*n*n*n+15) * time.Second
+		d = quartic(n)
 	}
-	return d + time.Duration(p.jitter(10*(n+1)))*time.Second
+	return bounded(bounded(d) + time.Duration(p.jitter(10*(n+1)))*time.Second)
+}
+
+// quartic is Sidekiq's wait after n failures, n⁴+15 seconds. From 310 on it would
+// overflow.
+func quartic(n int) time.Duration {
+	if n > 300 {
+		return maxDelay
+	}
+	return time.Duration(n*n*n*n+15) * time.Second
+}
+
+// bounded is a wait that is neither negative nor longer than maxDelay.
+func bounded(d time.Duration) time.Duration { return min(max(d, 0), maxDelay) }
+
+// seconds is a top-level number of seconds, at most maxDelay to either side; ok is false
+// if there is none.
+func seconds(j *queue.Job, key string) (d time.Duration, ok bool) {
+	field := j.Field(key)
+	if field == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(field, 64) // of what is out of range it gives an infinity
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	limit := maxDelay.Seconds()
+	return time.Duration(min(max(n, -limit), limit) * float64(time.Second)), true
 }
 
 // classDelay asks the class. A function of the user's that panics must not cost
@@ -198,16 +229,9 @@ func expired(j *queue.Job, now time.Time) bool {
 	if t := j.Time("expires_at"); !t.IsZero() {
 		return now.After(t)
 	}
-	field := j.Field("expires_in")
-	if field == "" {
-		return false
-	}
-	in, err := strconv.ParseFloat(field, 64)
-	if err != nil {
-		return false
-	}
+	in, ok := seconds(j, "expires_in")
 	created := j.Time("created_at")
-	return !created.IsZero() && now.After(created.Add(time.Duration(in*float64(time.Second))))
+	return ok && !created.IsZero() && now.After(created.Add(in))
 }
 
 // pastDeadline is the error of a job that is older than its class allows.
@@ -229,7 +253,7 @@ func isRefused(err error) bool {
 	return errors.As(err, &r)
 }
 
-func jitter(n int) int { return rand.IntN(n) }
+func jitter(n int) int { return rand.IntN(max(n, 1)) }
 
 // interrupted reports whether a job that failed under ctx is not to blame: the
 // worker stops, or its lease is lost, so that the job runs elsewhere.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"encoding/base64"
 	"encoding/json"
@@ -212,4 +213,87 @@ func TestExpiredJobsAreToldByBothForms(t *testing.T) {
 			t.Errorf("%s: %v", fields, got)
 		}
 	}
+}
+
+// realPolicy has the jitter that the runtime has.
+func realPolicy() *policy {
+	p := testPolicy()
+	p.jitter = jitter
+	return p
+}
+
+func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
+	boom := errors.New("boom")
+	failed := `"failed_at":1795345820.0`
+	for _, c := range []struct {
+		name, fields string
+		err          error
+		want         queue.Action
+		least        time.Duration
+	}{
+		{"the count of a program that has gone mad", `"retry_for":100000,"retry_count":922337203685477580,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"the largest count", `"retry_for":100000,"retry_count":9223372036854775807,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"the least count", `"retry_for":100000,"retry_count":-9223372036854775808,` + failed, boom, queue.Retry, 15 * time.Second},
+		{"a count whose fourth power has no room", `"retry_for":100000,"retry_count":309,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"a count beyond all limits, without retry_for", `"retry_count":9223372036854775807`, boom, queue.Dead, 0},
+		{"a limit of any size", `"retry":99999999999999999999999,"retry_count":30,` + failed, boom, queue.Retry, 923521 * time.Second},
+		{"retry_for of any size", `"retry_for":9223372036854775807,"retry_count":1,` + failed, boom, queue.Retry, 31 * time.Second},
+		{"retry_for with an exponent", `"retry_for":1e300,"retry_count":26,` + failed, boom, queue.Retry, 531456 * time.Second},
+		{"retry_for long before", `"retry_for":-9223372036854775807,"retry_count":1,` + failed, boom, queue.Dead, 0},
+		{"retry in ages", `"x":1`, queue.RetryIn(1<<63-1, boom), queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"snooze for ages", `"x":1`, queue.Snooze(1<<63 - 1), queue.Schedule, 99 * 365 * 24 * time.Hour},
+		{"snooze backwards", `"x":1`, queue.Snooze(-1 << 63), queue.Schedule, 0},
+		{"a backtrace of any size", `"backtrace":99999999999999999999`, boom, queue.Retry, 15 * time.Second},
+	} {
+		out := realPolicy().decide(parse(t, `{"class":"A","args":[],`+c.fields+`}`), "q", c.err, false, now)
+		if out.action != c.want {
+			t.Errorf("%s: %s, want %s", c.name, out.action, c.want)
+			continue
+		}
+		if in := out.at.Sub(now); in < c.least || in > maxDelay {
+			t.Errorf("%s: due in %v, want at least %v", c.name, in, c.least)
+		}
+		if n, ok := parse(t, cmp.Or(out.payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 && !strings.Contains(c.name, "least") {
+			t.Errorf("%s: counted up to %d", c.name, n)
+		}
+	}
+	for fields, want := range map[string]bool{
+		`"expires_in":1e300,"created_at":1795345800.5`:                false,
+		`"expires_in":9223372036854775807,"created_at":1795345800.5`:  false,
+		`"expires_in":-9223372036854775807,"created_at":1795345800.5`: true,
+		`"expires_at":500000000000000.5`:                              false,
+		`"expires_at":99999999999999999999`:                           false,
+	} {
+		if got := expired(parse(t, `{"class":"A",`+fields+`}`), now); got != want {
+			t.Errorf("%s: expired is %v", fields, got)
+		}
+	}
+}
+
+// FuzzDecide: whatever a payload says, deciding does not panic, and a job that is to run
+// again does so at a time that Redis can hold, and not before now.
+func FuzzDecide(f *testing.F) {
+	f.Add(`{"class":"A","args":[],"retry_for":100000,"retry":true,"retry_count":922337203685477580,"failed_at":1795345820}`, int64(5))
+	f.Add(`{"class":"A","retry":99999999999999999999,"retry_count":-9223372036854775808,"expires_in":1e300,"created_at":1.5}`, int64(-1))
+	f.Add(`{"class":"A","backtrace":1e5,"dead":false,"failed_at":9e18,"retry_for":-1e-300}`, int64(1)<<62)
+	f.Fuzz(func(t *testing.T, raw string, in int64) {
+		j, err := queue.ParseJob(raw)
+		if err != nil {
+			return
+		}
+		expired(j, now)
+		boom := errors.New("boom")
+		for _, err := range []error{boom, queue.RetryIn(time.Duration(in), boom), queue.Snooze(time.Duration(in)), newPanicError("x"), ErrDeadline, nil} {
+			out := realPolicy().decide(j, "q", err, false, now)
+			switch out.action {
+			case queue.Retry, queue.Schedule:
+				if wait := out.at.Sub(now); wait < 0 || wait > maxDelay {
+					t.Errorf("%s: due in %v", raw, wait)
+				}
+				if _, err := queue.ParseJob(out.payload); err != nil {
+					t.Errorf("%s became %s", raw, out.payload)
+				}
+			}
+		}
+	})
 }

@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -12,8 +14,8 @@ import (
 const promotePage = 100
 
 // poller moves jobs that are due from the retry and schedule sets to their
-// queues, and held jobs that this process can run. All processes of the fleet poll; the more there are, the less often
-// each does.
+// queues, and held jobs that this process can run. All processes of the fleet poll; the
+// more there are, the less often each does.
 type poller struct {
 	store    *queue.Store
 	outage   *outage
@@ -21,6 +23,9 @@ type poller struct {
 	fixed    time.Duration // of this process, if set
 
 	classes, queues []string // that this process serves: held jobs of both are for it to take out
+
+	due     []*queue.Promotion // a walk over each set, kept from poll to poll
+	refused []string           // keys of the wrong type that the last poll met
 }
 
 // Run polls until ctx ends.
@@ -47,21 +52,37 @@ func (p *poller) Run(ctx context.Context) error {
 	}
 }
 
+// poll goes through all that is due. What fails does not keep it from what is behind.
 func (p *poller) poll(ctx context.Context) error {
+	if p.due == nil {
+		for _, set := range queue.DueSets {
+			p.due = append(p.due, p.store.Promotion(set, promotePage))
+		}
+	}
 	calls := context.WithoutCancel(ctx)
-	for _, set := range queue.DueSets {
-		for ctx.Err() == nil {
-			_, due, err := p.store.Promote(calls, set, time.Now(), promotePage)
-			if err != nil {
-				return err
-			}
-			if due < promotePage {
-				break
-			}
+	var problems []error
+	for _, walk := range p.due {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			_, _, more, err = walk.Next(calls, time.Now())
+			problems = append(problems, err)
 		}
 	}
 	_, err := p.store.Release(calls, p.classes, p.queues, promotePage)
-	return err
+	keys, rest := queue.Refusals(errors.Join(append(problems, err)...))
+	p.warn(keys)
+	return errors.Join(rest...)
+}
+
+// warn tells of each key that has the wrong type once, as long as it has it.
+func (p *poller) warn(keys []string) {
+	for _, key := range keys {
+		if !slices.Contains(p.refused, key) {
+			p.outage.log.Error("a key has the wrong type, so the jobs that go to it stay where they are: "+
+				"another program wrote it: RENAME it away, and they go on at the next poll", "key", key)
+		}
+	}
+	p.refused = keys
 }
 
 // pause is Sidekiq's rule (sidekiq-wire 8.2): the average interval grows with

@@ -164,14 +164,17 @@ func (r *reclaimer) facts(ctx context.Context, l queue.Lease) (*ownerFacts, erro
 
 // silent judges an owner whose lease has ended. After an outage of Redis the living get one
 // lease's length to beat first; likewise after Redis's clock was set, so that no clock can
-// kill the living. A lease that ends too late to be true is judged by our own clock: its
+// kill the living. A lease that has ended is watched for a moment more. One that ends too late to be true is judged by our own clock: its
 // score must not change for a lease's length.
 func (r *reclaimer) silent(l queue.Lease, f *ownerFacts) bool {
 	length := max(r.owners.lease, f.host.Lease)
 	if r.outage.steadyFor() <= length || time.Since(r.setAt) <= length {
 		return false
 	}
-	return l.Ended || time.Since(f.beat) > length
+	if l.Ended {
+		length /= 4 // a moment more, in which a beat would be seen
+	}
+	return time.Since(f.beat) > length
 }
 
 func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, f *ownerFacts) error {

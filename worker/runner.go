@@ -144,16 +144,19 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		intake.run(c.fetcher.Run)
 	}
+	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
+	settling.run(audit.Run) // also while the process is quiet
 	intake.run(r.bells.Run)
 	r.helpers(intake)
 	close(r.running)
 
-	r.await(ctx)
+	r.await(ctx, intake)
 	deadline := time.Now().Add(r.config.Timeout) // from here: a Redis that hangs may hold up the intake's end
 	err := intake.end()
 	if !r.drain(processors, abort, deadline) {
 		r.putBack()
 	}
+	audit.last(root)
 	err = errors.Join(err, settling.end()) // everything is settled before the lease is given up
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
@@ -218,22 +221,22 @@ func guardedHook(ctx context.Context, hook func(context.Context) error) (err err
 
 // helpers are the rest of the intake: what brings jobs into the queues.
 func (r *Runner) helpers(intake *tier) {
-	p := &poller{store: r.store, outage: r.outage, log: r.log(), interval: r.config.PollInterval, fixed: r.config.PollFixed,
+	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
 	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
 		observer: r.processor.observer, poison: r.processor.poison}
-	audit := &auditor{ledger: r.ledger, outage: r.outage, log: r.log()}
-	intake.run(p.Run, rec.Run, audit.Run)
+	intake.run(p.Run, rec.Run)
 }
 
 // await blocks while jobs are taken, and, once quiet, until it is to stop.
-func (r *Runner) await(ctx context.Context) {
+func (r *Runner) await(ctx context.Context, intake *tier) {
 	select {
 	case <-r.quieted:
 	case <-ctx.Done():
 	case <-r.stopping:
 	}
 	r.becomeQuiet()
+	intake.cancel()
 	r.hooks(ctx, "quiet hook", r.config.Hooks.Quiet)
 	select {
 	case <-ctx.Done():

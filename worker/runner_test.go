@@ -480,6 +480,12 @@ func TestPauseHoldsWithinASecondEvenWhereAWorkerSleeps(t *testing.T) {
 	b.until("served again", func() bool { return len(jobs.all()) == 3 })
 }
 
+// take fetches one job of a queue as an owner.
+func take(b *bench, o *queue.Owner, name string) ([]*queue.Delivery, error) {
+	got, err := o.Fetch(b.Context(), queue.FetchRequest{Queues: []string{name}, Want: 1, First: b.store.Tokens(1)})
+	return got.Jobs, err
+}
+
 func TestALostLeaseCancelsJobsAndTheProcessGoesOnUnderANewIdentity(t *testing.T) {
 	b := newBench(t)
 	causes := make(chan error, 1)
@@ -526,7 +532,7 @@ func TestADeadProcessIsReclaimedByItsLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.push("Job", nil, queue.Options{Queue: "x"})
-	if jobs, _, err := o.Fetch(t.Context(), []string{"x"}, 1, nil, nil); err != nil || len(jobs) != 1 {
+	if jobs, err := take(b, o, "x"); err != nil || len(jobs) != 1 {
 		t.Fatal(jobs, err)
 	}
 	b.run() // it does not serve the dead one's queue, but brings the job back to it
@@ -560,7 +566,7 @@ func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.push("Job", nil, queue.Options{JID: "reclaimed"})
-			if _, _, err := o.Fetch(t.Context(), []string{"a"}, 1, nil, nil); err != nil {
+			if _, err := take(b, o, "a"); err != nil {
 				t.Fatal(err)
 			}
 			b.runOn(store)
@@ -740,12 +746,10 @@ func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	jid := b.push("Job", nil, queue.Options{})
-	if _, _, err := o.Fetch(t.Context(), []string{"a"}, 1, nil, nil); err != nil {
+	if _, err := take(b, o, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Leave(t.Context(), queue.Host{}, []string{"a"}); err != nil {
-		t.Fatal(err)
-	}
+	b.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "gone:1:abc"}) // a peer finds it dead
 	b.run()
 	b.until("dead", func() bool { return b.size("dead") == 1 && len(deaths.all()) == 1 })
 	if got := deaths.all()[0]; !strings.HasPrefix(got, jid+"1 workers died") {

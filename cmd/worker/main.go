@@ -64,7 +64,7 @@ func (p *program) open(ctx context.Context, b *cli.Boot) (closer func(), err err
 		if os.Getenv("TEST_NO_JITTER") != "" {
 			server.Previews.Jitter = -1
 		}
-		testjobs.Register(b.Mux, p.db)
+		testjobs.Register(b.Mux, p.db, b.Store)
 	}
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	watched := make(chan struct{})
@@ -90,10 +90,7 @@ func (p *program) adjust(c *worker.Config) {
 		c.Pool = int(p.db.Pool().Config().MaxConns)
 	}
 	if *p.testJobs {
-		c.Observer = testjobs.NewObserver()
-		if os.Getenv("TEST_NO_POISON") != "" {
-			c.Poison.Times = -1
-		}
+		testjobs.Configure(c)
 	}
 }
 

@@ -39,6 +39,9 @@ type Proxy struct {
 	lag     time.Duration     // of every reply
 	answers map[string]string // the error that commands beginning with the key are answered
 	calls   map[string]int    // how many were
+	holds   holds
+
+	up, down pace
 }
 
 // link is a client's connection and ours to the server.
@@ -60,6 +63,10 @@ func Start(t testing.TB, server string) *Proxy {
 	go p.accept()
 	t.Cleanup(func() {
 		l.Close()
+		p.HoldReplies("")
+		for p.Held() > 0 {
+			p.Release()
+		}
 		p.Cut()
 		p.done.Wait()
 	})
@@ -157,7 +164,10 @@ func (p *Proxy) accept() {
 			client.Close()
 			continue
 		}
-		l := &link{client: client, server: server}
+		if tcp, ok := client.(*net.TCPConn); ok {
+			tcp.SetReadBuffer(4 * piece) // what a narrow link has not taken yet waits at the sender
+		}
+		l := &link{client: &pacedConn{client, &p.up, &p.down}, server: server}
 		p.mu.Lock()
 		p.links[l] = true
 		p.mu.Unlock()
@@ -169,7 +179,8 @@ func (p *Proxy) accept() {
 // fate is what becomes of a command's reply.
 type fate struct {
 	drop   bool
-	answer string // instead of the server's, which was not asked
+	answer string        // instead of the server's, which was not asked
+	hold   chan struct{} // the reply waits for its end; nil: it does not wait
 }
 
 // serve passes commands on and their replies back, in their order.
@@ -237,6 +248,9 @@ func (p *Proxy) reply(l *link, r *bufio.Reader, f fate) bool {
 	if lag > 0 {
 		<-time.After(lag)
 	}
+	if f.hold != nil {
+		<-f.hold
+	}
 	_, err := l.client.Write(frame)
 	return err == nil
 }
@@ -257,16 +271,18 @@ func (p *Proxy) chosen(words []string) fate {
 			return fate{answer: text}
 		}
 	}
+	f := fate{hold: p.hold(command)}
 	if p.nth == 0 || !strings.HasPrefix(command, p.match) {
-		return fate{}
+		return f
 	}
 	p.nth--
 	if p.nth > 0 {
-		return fate{}
+		return f
 	}
 	p.dropped++
 	p.nth = p.every
-	return fate{drop: true}
+	f.drop = true
+	return f
 }
 
 // readFrame reads one RESP2 value, its bytes and the first two bulk strings in it.

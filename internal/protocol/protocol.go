@@ -130,6 +130,9 @@ func (p *Process) Quiet() {
 	p.returnReady()
 }
 
+// IsQuiet reports whether the intake has ended.
+func (p *Process) IsQuiet() bool { return p.quiet }
+
 // Renewed sets a new identity. Results of the one before are settled by their own tokens and
 // never ride in a fetch of the new one.
 func (p *Process) Renewed(o *queue.Owner) {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -86,39 +84,6 @@ func slow(ctx context.Context, a millis) error {
 		return err
 	}
 	return record(ctx, "end")
-}
-
-type flakyArgs struct {
-	Path  string
-	ID    string
-	Times int
-}
-
-// soon is when a flaky job runs again, but for the jitter of up to ten seconds.
-func soon(int, error) time.Duration { return time.Millisecond }
-
-// flaky fails the first Times times that the id comes, whoever runs it: a file of
-// its own counts.
-func flaky(_ context.Context, a flakyArgs) error {
-	if err := appendLine(a.Path, "start "+a.ID); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(a.Path+"."+a.ID, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.WriteString("."); err != nil {
-		return err
-	}
-	runs, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	if int(runs) <= a.Times {
-		return errors.New("not yet")
-	}
-	return appendLine(a.Path, "end "+a.ID)
 }
 
 type iterArgs struct {

@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/internal/kerneltimer"
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -26,8 +25,8 @@ type millis struct{ MS int64 }
 
 func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Millisecond }
 
-// Register adds the Test:: classes.
-func Register(m *worker.Mux, db Sleeper) {
+// Register adds the Test:: classes. Handlers push to store.
+func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
 	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error { return kerneltimer.Sleep(a.duration()) })
@@ -46,9 +45,8 @@ func Register(m *worker.Mux, db Sleeper) {
 		worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Record", func(ctx context.Context, _ []json.RawMessage) error { return record(ctx, "run") })
 	worker.Handle(m, "Test::Slow", slow)
-	worker.Handle(m, "Test::Flaky", flaky, worker.Options{RetryDelay: soon})
 	worker.HandleIterable(m, "Test::Iter", iter)
-	worker.Handle(m, "Test::Ledger", ledger)
+	registerLedger(m, store)
 	worker.Handle(m, "Test::Stamp", stamp)
 	worker.Handle(m, "Test::Work", work)
 	worker.Handle(m, "Test::DBLedger", func(ctx context.Context, a dbLedgerArgs) error {
@@ -110,30 +108,6 @@ func eat(context.Context, []json.RawMessage) error {
 	}
 }
 
-// blocked is set by Test::BlockFetch.
-var blocked atomic.Bool
-
-// NewObserver gives an observer that blocks the fetch loop for good once
-// Test::BlockFetch has run, to see the watchdog bark. It is nil, and costs nothing,
-// unless TEST_BLOCK_FETCH is set.
-func NewObserver() worker.Observer {
-	if os.Getenv("TEST_BLOCK_FETCH") == "" {
-		return nil
-	}
-	return blocker{}
-}
-
-type blocker struct{}
-
-func (blocker) Ran(worker.JobRun)                 {}
-func (blocker) Settled(time.Duration, int, error) {}
-func (blocker) Reclaimed(int, int)                {}
-func (blocker) Fetched(time.Duration, int, error) {
-	if blocked.Load() {
-		select {}
-	}
-}
-
 type stampArgs struct {
 	Path   string
 	Pushed int64 // microseconds since 1970
@@ -165,22 +139,4 @@ type dbLedgerArgs struct {
 	Path    string
 	ID      string
 	Queries int
-}
-
-type ledgerArgs struct {
-	Path string
-	ID   string
-	MS   int64
-}
-
-// ledger writes "start ID" and, after sleeping, "end ID".
-func ledger(ctx context.Context, a ledgerArgs) error {
-	if err := appendLine(a.Path, "start "+a.ID); err != nil {
-		return err
-	}
-	failpoint.Hit("mid_run")
-	if err := sleep(ctx, time.Duration(a.MS)*time.Millisecond); err != nil {
-		return err
-	}
-	return appendLine(a.Path, "end "+a.ID)
 }

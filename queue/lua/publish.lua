@@ -8,26 +8,35 @@
 -- Result 1 if the process was known, 0 if this is its first beat, or its record had expired
 -- Atomic so that no reader sees half a process. The number of the flush makes a
 -- repeated flush count once, when the reply of the first was lost.
+-- A key of the wrong type costs what would go into it, and nothing else.
+local function does(...)
+  local reply = redis.pcall(...)
+  return not (type(reply) == 'table' and reply.err), reply
+end
+local function write(key, first, last)
+  for at = first, last, 1000 do -- Lua takes no more than some 8,000 values at once
+    if not does('HSET', key, unpack(ARGV, at, math.min(at + 999, last))) then return end
+  end
+  redis.call('EXPIRE', key, 60)
+end
 local n = tonumber(ARGV[6])
-if redis.call('HGET', KEYS[5], 'flush') ~= ARGV[2] then
-  redis.call('HSET', KEYS[5], 'flush', ARGV[2])
+local noted, flush = does('HGET', KEYS[5], 'flush')
+if not noted or flush ~= ARGV[2] then
+  does('HSET', KEYS[5], 'flush', ARGV[2])
   for i = 0, 1 do
     if ARGV[3 + i] ~= '0' then
-      redis.call('INCRBY', KEYS[6 + i], ARGV[3 + i])
-      redis.call('INCRBY', KEYS[8 + i], ARGV[3 + i])
-      redis.call('EXPIRE', KEYS[8 + i], ARGV[5])
+      does('INCRBY', KEYS[6 + i], ARGV[3 + i])
+      if does('INCRBY', KEYS[8 + i], ARGV[3 + i]) then
+        redis.call('EXPIRE', KEYS[8 + i], ARGV[5])
+      end
     end
   end
 end
-redis.call('SADD', KEYS[1], ARGV[1])
+does('SADD', KEYS[1], ARGV[1])
 local known = redis.call('EXISTS', KEYS[2])
-redis.call('HSET', KEYS[2], unpack(ARGV, 7, 6 + n))
-redis.call('EXPIRE', KEYS[2], 60)
+write(KEYS[2], 7, 6 + n)
 for key = 3, 4 do -- readers up to 6.4.1 look under :workers, later ones under :work
   redis.call('UNLINK', KEYS[key])
-  if #ARGV > 6 + n then
-    redis.call('HSET', KEYS[key], unpack(ARGV, 7 + n, #ARGV))
-    redis.call('EXPIRE', KEYS[key], 60)
-  end
+  if #ARGV > 6 + n then write(KEYS[key], 7 + n, #ARGV) end
 end
 return known

@@ -1,26 +1,84 @@
 #!lua
--- Push jobs to one queue, or to the schedule set.
--- KEYS   1 the queue's list or the schedule set, 2 queues, then with markers one per job
--- ARGV   1 queue name ('' pushes to the schedule set), 2 seconds that a marker lives
---        (0: no markers), then per job its score ('' for a queue) and its payload
+-- Push jobs to one place or to several: queues, or the schedule set.
+-- KEYS   1 queues, then per place its key, the queue's list or the schedule set, and
+--        with markers one per job
+-- ARGV   per place: queue name ('' for the schedule set), seconds that a marker lives
+--        (0: no markers), number of jobs, then per job its payload, in the schedule
+--        set after its score
 -- Result the number of jobs pushed; less than asked if markers were there already
--- Atomic so that a marker exists exactly if its job was pushed, and a queue with
--- jobs is always in the set of queues. Without allow-oom: a full Redis refuses
--- new work as a whole.
-local pushed, jobs = 0, {}
-for at = 3, #ARGV, 2 do
-  local marker = KEYS[3 + (at - 3) / 2]
-  if ARGV[2] == '0' or redis.call('SET', marker, 1, 'NX', 'EX', ARGV[2]) then
-    pushed = pushed + 1
-    if ARGV[1] == '' then
-      redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1])
-    else
-      jobs[#jobs + 1] = ARGV[at + 1]
-    end
+-- Atomic so that a push is stored whole or not at all, a marker exists exactly if its
+-- job was pushed, and a queue with jobs is always in the set of queues. Without
+-- allow-oom: a full Redis refuses new work as a whole.
+--
+-- Redis takes nothing back when a command fails. So that after an error nothing was
+-- pushed, whatever types the keys have:
+-- - The usual push, to one queue and without markers, looks at no types. SADD comes
+--   first: if it fails nothing is written. If the LPUSH fails, which is all or none, then
+--   only the queue's name was written, which is no job. The rest then says why.
+-- - With markers or several places a late failure would leave markers without jobs (a
+--   repeated push would then be dropped) or the jobs of the first places; with more jobs
+--   than one command takes, the first of them. So the types of all keys are checked
+--   before anything is written. The schedule set goes this way too: ZADD costs more
+--   than the look.
+if #KEYS == 2 and ARGV[1] ~= '' and #ARGV <= 4000 and type(redis.pcall('SADD', KEYS[1], ARGV[1])) == 'number'
+    and type(redis.pcall('LPUSH', KEYS[2], unpack(ARGV, 4))) == 'number' then
+  return #ARGV - 3
+end
+
+local function wrong(key, want)
+  local holds = redis.call('TYPE', key).ok
+  if holds ~= want and holds ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. holds .. ', but a ' .. want .. ' is wanted')
   end
 end
-if #jobs > 0 then
-  redis.call('SADD', KEYS[2], ARGV[1])
-  redis.call('LPUSH', KEYS[1], unpack(jobs))
+
+-- A Lua call takes some 8,000 values, so many go in several.
+local function write(command, key, list, from, to)
+  for at = from, to, 4000 do
+    redis.call(command, key, unpack(list, at, math.min(at + 3999, to)))
+  end
+end
+
+local key, arg = 2, 1
+while ARGV[arg] do
+  local name, n, fault = ARGV[arg], tonumber(ARGV[arg + 2])
+  if name == '' then
+    fault = wrong(KEYS[key], 'zset')
+  else
+    fault = wrong(KEYS[key], 'list') or wrong(KEYS[1], 'set')
+  end
+  if fault then
+    return fault
+  end
+  key = key + 1 + (ARGV[arg + 1] == '0' and 0 or n)
+  arg = arg + 3 + (name == '' and 2 * n or n)
+end
+
+local pushed = 0
+key, arg = 2, 1
+while ARGV[arg] do
+  local name, life, n, dest = ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), KEYS[key]
+  local values = name == '' and 2 or 1 -- of a job
+  local list, from, to = ARGV, arg + 3, arg + 2 + n * values
+  key, arg = key + 1, to + 1
+  if life ~= '0' then
+    local new = {}
+    for i = 0, n - 1 do
+      if redis.call('SET', KEYS[key + i], 1, 'NX', 'EX', life) then
+        for at = from + i * values, from + i * values + values - 1 do
+          new[#new + 1] = list[at]
+        end
+      end
+    end
+    key = key + n
+    list, from, to = new, 1, #new
+  end
+  if from <= to and name == '' then
+    write('ZADD', dest, list, from, to)
+  elseif from <= to then
+    redis.call('SADD', KEYS[1], name)
+    write('LPUSH', dest, list, from, to)
+  end
+  pushed = pushed + (to - from + 1) / values
 end
 return pushed

@@ -33,17 +33,21 @@ type Pushed struct {
 	Scheduled bool // it was not for now
 }
 
-// PushBatch keeps the jobs of a batch.
-func (f *Fake) PushBatch(_ context.Context, b queue.Batch) error {
+// PushBatches keeps the jobs of all batches, or, after an error, of none.
+func (f *Fake) PushBatches(_ context.Context, batches []queue.Batch) error {
+	var jobs []Pushed
+	for _, b := range batches {
+		for _, p := range b.Jobs {
+			j, err := queue.ParseJob(p.Payload)
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, Pushed{j, b.Queue == ""})
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, p := range b.Jobs {
-		j, err := queue.ParseJob(p.Payload)
-		if err != nil {
-			return err
-		}
-		f.jobs = append(f.jobs, Pushed{j, b.Queue == ""})
-	}
+	f.jobs = append(f.jobs, jobs...)
 	return nil
 }
 
@@ -101,11 +105,14 @@ type Inline struct {
 	Mux *worker.Mux
 }
 
-// PushBatch runs the jobs of a batch.
-func (i *Inline) PushBatch(ctx context.Context, b queue.Batch) error {
-	for _, p := range b.Jobs {
-		if err := i.Mux.Run(ctx, p.Payload); err != nil {
-			return fmt.Errorf("inline job %s: %w", p.JID, err)
+// PushBatches runs the jobs of all batches. It cannot run all or none: a job that fails
+// leaves out those after it.
+func (i *Inline) PushBatches(ctx context.Context, batches []queue.Batch) error {
+	for _, b := range batches {
+		for _, p := range b.Jobs {
+			if err := i.Mux.Run(ctx, p.Payload); err != nil {
+				return fmt.Errorf("inline job %s: %w", p.JID, err)
+			}
 		}
 	}
 	return nil
