@@ -88,10 +88,15 @@ func (x *search) execute(n *next, c *call) {
 		} else {
 			r.Ring(c.id, c.queue)
 		}
-	case mark:
-		r.owners[c.id].Alone = c.token
-	case unmark:
-		r.owners[c.id].Alone = 0
+	case mark, unmark:
+		token := c.token
+		if c.kind == unmark {
+			token = 0
+		}
+		if x.LateMarks {
+			r.owners[c.id].Told = 0
+		}
+		c.rang = r.Alone(c.id, token, c.number)
 	}
 }
 
@@ -234,7 +239,7 @@ func (x *search) receive(n *next, i, at int) {
 	case sweep:
 		p.stop = swept
 	case mark, unmark:
-		x.told(n, i, &c, true)
+		x.told(n, i, &c, c.rang || c.kind == unmark)
 	}
 }
 

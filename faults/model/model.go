@@ -42,6 +42,8 @@ type Design struct {
 	AdoptUnleased  bool // a fetch delivers what has landed before it asks for the lease
 	LeaveEarly     bool // a stop gives the lease up before everything is settled
 	CountTwice     bool // a reclaimer counts a crash with a command of its own, before it moves the job
+	LateMarks      bool // a mark that comes late is as good as one in time
+	OpenUntold     bool // the gate opens without Redis's answer when the lease lapses
 	OpenMarked     bool // the gate opens while Redis still has the mark that the suspect is alone
 	NoGuard        bool // a process goes by its last beat, not by how long its lease surely holds
 }

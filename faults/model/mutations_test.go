@@ -29,6 +29,8 @@ func TestWithoutASafeguardTheSearchFindsTheFault(t *testing.T) {
 		{Design{Name: "lease given up before settling", LeaveEarly: true}, "stop", []violation{left, twice}},
 		{Design{Name: "crash counted in a command of its own", CountTwice: true}, "suspects", []violation{counted}},
 		{Design{Name: "gate opened before the mark is gone", OpenMarked: true}, "gate", []violation{innocent}},
+		{Design{Name: "marks that come late", LateMarks: true}, "gate", []violation{innocent}},
+		{Design{Name: "gate opened when the lease lapses, without an answer", OpenUntold: true}, "gate", []violation{innocent}},
 		{Design{Name: "no local guard of the lease", NoGuard: true}, "renewal", []violation{unheld}},
 	} {
 		t.Run(c.Name, func(t *testing.T) {

@@ -144,7 +144,8 @@ func (x *search) tell(n *next, i, at int, what sort, ph phase) {
 	p := n.p(i)
 	r := &p.runs[at]
 	r.phase = ph
-	m := &command{kind: what, id: r.id, ledger: r.ledger, token: r.token}
+	p.marks++
+	m := &command{kind: what, id: r.id, ledger: r.ledger, token: r.token, number: p.marks}
 	p.calls = append(p.calls, call{command: m.seal()})
 }
 
@@ -167,7 +168,7 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 		r.phase = alone
 	case c.kind == mark:
 		x.open(n, i, at)
-	case !answered && p.held && r.id%lives == p.life:
+	case !answered && (p.held || !x.OpenUntold) && r.id%lives == p.life:
 		x.open(n, i, at)
 	default:
 		l := p.ledgers[r.ledger]

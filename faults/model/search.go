@@ -212,7 +212,7 @@ func (x *search) internP(n *next, i int) uint32 {
 	}
 	p := n.proc[i]
 	if !p.up { // what it had in its memory is gone
-		*p = proc{life: p.life, next: p.next, stop: p.stop}
+		*p = proc{life: p.life, stop: p.stop}
 	}
 	x.buf = p.appendKey(x.buf[:0])
 	if q := x.procs[string(x.buf)]; q != nil {

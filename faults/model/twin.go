@@ -20,6 +20,7 @@ type Record struct {
 	Lease int64  // 0: it is not registered; less: it is fenced
 	Left  bool   // in good order
 	Alone uint64 // token of the only delivery that runs; 0: several may
+	Told  uint64 // number of the last call that said so, or the opposite
 }
 
 // Key names a key that may hold a wrong type.
@@ -166,6 +167,17 @@ func (t *Twin) Beat(id int, score int64) bool {
 		return false
 	}
 	t.owners[id].Lease = score
+	return true
+}
+
+// Alone is alone.lua: it marks a delivery that runs alone, or, with token 0, ends that. A call
+// that comes after a later one does nothing.
+func (t *Twin) Alone(id int, token, number uint64) bool {
+	o := &t.owners[id]
+	if o.Lease == 0 || number <= o.Told {
+		return false
+	}
+	o.Alone, o.Told = token, number
 	return true
 }
 

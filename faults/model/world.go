@@ -28,8 +28,8 @@ type command struct {
 	kind            sort
 	id              int // whose identity it names
 	ledger, capsule int
-	queue           int // of a bell
-	token           uint64
+	queue           int    // of a bell
+	token, number   uint64 // of a mark
 	fetch           Fetch
 	expect          [][]int8 // the jobs that the acks of a fetch are believed to be
 	batch           []Settlement
@@ -76,6 +76,7 @@ type proc struct {
 	up, held bool // held: its lease surely holds, by its own clock
 	life     int
 	next     uint64 // the last token
+	marks    uint64 // calls that mark a suspect
 	ledgers  []*protocol.Process
 	calls    []call
 	runs     []run
@@ -159,7 +160,7 @@ func (r *redis) clone() *redis {
 
 // appendKey tells processes apart.
 func (p *proc) appendKey(b []byte) []byte {
-	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), p.stop, byte(p.found))
+	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), byte(p.marks), p.stop, byte(p.found))
 	if !p.up {
 		return b
 	}
@@ -215,7 +216,7 @@ func (r *redis) appendKey(b []byte) []byte {
 	}
 	b = appendJobs(appendJobs(b, r.retry), r.dead)
 	for _, o := range r.owners {
-		b = append(b, byte(o.Lease+1), bits(o.Left), byte(o.Alone))
+		b = append(b, byte(o.Lease+1), bits(o.Left), byte(o.Alone), byte(o.Told))
 	}
 	for _, l := range r.late {
 		b = append(b, l.key...)
@@ -244,7 +245,7 @@ func bits(list ...bool) (n byte) {
 
 // seal gives a command the key that tells it from others.
 func (c *command) seal() *command {
-	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue), byte(c.token)}
+	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue), byte(c.token), byte(c.number)}
 	if c.kind == trip {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
