@@ -19,11 +19,11 @@ type search struct {
 	at     int      // the oldest of them
 	walk   int      // steps that are left of a walk
 	fresh  int      // the first of them that the last state led to
-	redis  map[string]*redis
+	redis  map[string]*server
 	procs  map[string]*proc
 	pasts  map[past]uint32
 	byPast []past
-	byR    []*redis
+	byR    []*server
 	byP    []*proc
 	buf    []byte
 	random *rand.Rand
@@ -50,7 +50,7 @@ type event struct {
 // found, so that no short story is missed, and half on walks from anywhere, for long ones.
 func Search(d Design, a Arrangement, limit int, first bool) Result {
 	x := &search{Design: &d, Arrangement: &a, limit: limit, seen: map[[procs + 2]uint32]struct{}{},
-		redis: map[string]*redis{}, procs: map[string]*proc{}, pasts: map[past]uint32{}, random: rand.New(rand.NewPCG(1, 2))}
+		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{}, random: rand.New(rand.NewPCG(1, 2))}
 	x.start()
 	for x.at < len(x.todo) && x.States < limit && !(first && x.Violations() > 0) {
 		x.from = x.pick()
@@ -104,7 +104,7 @@ func (x *search) shrink() {
 
 func (x *search) start() {
 	w := world{past: past{Budget: x.Budget}}
-	w.redis = &redis{Twin: *NewTwin(queues, identities)}
+	w.redis = &server{Twin: *NewTwin(queues, identities)}
 	for i := range procs {
 		w.proc[i] = x.newProc(x.Arrangement, 0)
 		w.redis.Register(i*lives, 1)
@@ -133,7 +133,7 @@ type next struct {
 	why   string
 }
 
-func (n *next) r() *redis {
+func (n *next) r() *server {
 	if !n.newR {
 		n.redis, n.newR = n.redis.clone(), true
 	}

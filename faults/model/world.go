@@ -10,14 +10,14 @@ import (
 // world is a state: Redis with what is on the way to it, the processes, and what has
 // happened so far. Its parts are never changed, but replaced: worlds share them.
 type world struct {
-	redis *redis
+	redis *server
 	proc  [procs]*proc
 	past  past
 }
 
-// redis is the twin, and commands whose senders have given them up or are dead: they may
+// server is the twin, and commands whose senders have given them up or are dead: they may
 // still be carried out.
-type redis struct {
+type server struct {
 	Twin
 	late []*command
 	num  uint32
@@ -152,8 +152,8 @@ func (p *proc) clone() *proc {
 	return &c
 }
 
-func (r *redis) clone() *redis {
-	c := &redis{Twin: *r.Twin.Clone()}
+func (r *server) clone() *server {
+	c := &server{Twin: *r.Twin.Clone()}
 	c.late = append(c.late, r.late...)
 	return c
 }
@@ -201,7 +201,7 @@ func (c *call) appendKey(b []byte) []byte {
 }
 
 // appendKey tells Redises apart.
-func (r *redis) appendKey(b []byte) []byte {
+func (r *server) appendKey(b []byte) []byte {
 	for _, l := range r.lists {
 		b = appendJobs(b, l)
 	}
