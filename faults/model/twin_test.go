@@ -51,7 +51,7 @@ func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"push": p.push, "fetch": p.fetch, "fetch again": p.fetch, "ring": p.ring, "settle": p.settle, "settle again": p.settle,
-			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back, "reclaim": p.reclaim, "forget": p.forget,
+			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back, "reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
 			"promote": p.promote, "alone": p.alone, "pause": p.pause, "break": p.breakKey, "mend": p.mend, "": p.compare,
 		})
 	})
@@ -206,7 +206,10 @@ func (p *pair) beat(t *rapid.T) {
 
 // fence declares an owner dead; sometimes it has beaten since.
 func (p *pair) fence(t *rapid.T) {
-	id := owner(t)
+	p.declareDead(t, owner(t))
+}
+
+func (p *pair) declareDead(t *rapid.T, id int) {
 	leases, err := p.store.Leases(p.Context())
 	at := slices.IndexFunc(leases, func(l queue.Lease) bool { return l.Identity == p.owners[id].Identity })
 	if err != nil || at < 0 {
@@ -222,8 +225,20 @@ func (p *pair) fence(t *rapid.T) {
 	p.check(t, "fence", []any{fenced, err}, []any{p.twin.Fence(id, seen, p.tick()), nil})
 }
 
+// reclaim takes jobs out of a dead owner's hands: of one that holds some, if there is one.
 func (p *pair) reclaim(t *rapid.T) {
 	id, q, page := owner(t), aQueue(t), rapid.IntRange(1, 3).Draw(t, "page")
+	for at, hash := range p.twin.flight {
+		if len(hash) > 0 && rapid.Bool().Draw(t, "this") {
+			id, q = at/pairQueues, at%pairQueues
+		}
+	}
+	if rapid.Bool().Draw(t, "marked") {
+		p.mark(t, id)
+	}
+	if p.twin.owners[id].Lease >= 0 {
+		p.declareDead(t, id)
+	}
 	if p.twin.owners[id].Lease >= 0 {
 		return
 	}
@@ -260,8 +275,9 @@ func (p *pair) promote(t *rapid.T) {
 	p.check(t, "promote", moved, want)
 }
 
-func (p *pair) alone(t *rapid.T) {
-	id := owner(t)
+func (p *pair) alone(t *rapid.T) { p.mark(t, owner(t)) }
+
+func (p *pair) mark(t *rapid.T, id int) {
 	var d *queue.Delivery
 	token := uint64(0)
 	for q := range pairQueues {
