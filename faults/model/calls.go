@@ -114,11 +114,19 @@ func (x *search) fetch(n *next, c *call) {
 		}
 	}
 	was := r.owners[c.id]
+	defer func() {
+		for _, t := range c.fetched.Jobs {
+			if !leased {
+				n.past.after[t.Job.ID] |= 1 << c.id
+			}
+		}
+	}()
 	if x.NoLeaseCheck && !leased {
 		r.owners[c.id].Lease = 1
 	}
-	if x.AdoptUnleased {
+	if x.AdoptUnleased && !leased {
 		x.deliverLanded(n, c)
+		return
 	}
 	c.fetched = r.Fetch(c.fetch)
 	r.owners[c.id] = was
@@ -137,13 +145,20 @@ func (x *search) fetch(n *next, c *call) {
 // deliverLanded moves what has landed in flight, as if that needed no lease.
 func (x *search) deliverLanded(n *next, c *call) {
 	r := n.redis
+	c.fetched = r.Fetch(c.fetch) // settles
+	token := c.fetch.First
 	for _, at := range c.fetch.Adopt {
 		q := c.fetch.Queues[at]
-		for i, j := range r.landing[r.at(c.id, q)] {
-			r.put(c.id, q, Held{c.fetch.First + uint64(i), j})
+		list := r.landing[r.at(c.id, q)]
+		for len(list) > 0 && token < c.fetch.First+uint64(c.fetch.Want) {
+			h := Held{token, list[len(list)-1]}
+			r.put(c.id, q, h)
+			c.fetched.Jobs = append(c.fetched.Jobs, Taken{h, q})
+			list, token = list[:len(list)-1], token+1
 		}
-		r.landing[r.at(c.id, q)] = nil
+		r.landing[r.at(c.id, q)] = list
 	}
+	c.fetched.Lost = len(c.fetched.Jobs) == 0
 }
 
 // removes judges a removal from an in-flight hash before it is done.

@@ -255,6 +255,9 @@ func (x *search) count(n *next, id int, j int8) {
 	if n.redis.owners[id].Left {
 		n.is(counted, "job %d counts the end of identity %d, which left", j, id)
 	}
+	if n.past.after[j]&(1<<id) != 0 {
+		n.is(counted, "job %d counts the end of identity %d, and was delivered after it", j, id)
+	}
 	n.past.counts[j] |= 1 << id
 }
 

@@ -121,6 +121,7 @@ type past struct {
 	pushed, ended [jobs]bool
 	well, excused [jobs]bool
 	counts        [jobs]uint8 // identities whose end was counted, one bit each
+	after         [jobs]uint8 // identities that were given the job after their end
 	foul          bool        // a process ended or fell silent that did not run the poison
 	popped        [jobs]bool
 }
