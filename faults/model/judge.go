@@ -19,11 +19,27 @@ func (x *search) judge(w *world) (violation, string) {
 		}
 	}
 	for i := range w.proc {
+		if w.marksOneOfMany(i) {
+			return innocent, fmt.Sprintf("p%d: a job is marked as alone, and another runs", i)
+		}
 		if x.isDeaf(w, i) {
 			return deaf, fmt.Sprintf("p%d", i)
 		}
 	}
 	return fine, ""
+}
+
+// marksOneOfMany reports whether Redis would blame one job for a crash, and others run.
+func (w *world) marksOneOfMany(i int) bool {
+	p := w.proc[i]
+	id := i*lives + p.life
+	marked := w.redis.owners[id].Alone
+	for _, r := range p.runs {
+		if marked != 0 && r.id == id && r.token != marked && r.phase == runs {
+			return true
+		}
+	}
+	return false
 }
 
 func count(list []Job, id int8) (n int) {

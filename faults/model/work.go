@@ -47,7 +47,7 @@ func (x *search) depart(n *next, i, c int) bool {
 	p := n.p(i)
 	l, ci := p.ledger(c)
 	if x.TokenAgain {
-		p.next = p.lastKnown()
+		p.next = p.lastKnown(len(x.Capsules))
 	}
 	t, ok := l.Depart(ci, p.held, x.Limit)
 	if !ok {
@@ -79,14 +79,12 @@ func (x *search) ledgerOf(p *proc, c int) int {
 }
 
 // lastKnown is the highest token that a process knows of.
-func (p *proc) lastKnown() (last uint64) {
+func (p *proc) lastKnown(capsules int) (last uint64) {
 	for _, l := range p.ledgers {
 		l.Each(func(e *protocol.Entry) { last = max(last, e.Token) })
-		for ci := range 2 {
-			if ci < 2/len(p.ledgers) {
-				for _, t := range l.Trips(ci) {
-					last = max(last, t.First+uint64(t.Want)-1)
-				}
+		for ci := range capsules / len(p.ledgers) {
+			for _, t := range l.Trips(ci) {
+				last = max(last, t.First+uint64(t.Want)-1)
 			}
 		}
 	}
