@@ -119,6 +119,9 @@ func (it *Iterable[A, T, C]) finish(ctx context.Context, p *place, args A, err e
 	case err != nil:
 		return err
 	}
+	if cause := context.Cause(ctx); errors.Is(cause, queue.ErrLeaseLost) {
+		return cause // it goes on elsewhere: nothing of it has come to its end here
+	}
 	for _, hook := range hooks {
 		if err := call1(ctx, hook, args); err != nil {
 			return err
@@ -209,9 +212,14 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 	return !since.IsZero()
 }
 
+// end forgets the place of a job that has come to its end. Once the lease is lost the place
+// belongs to the worker that has the job now.
 func (p *place) end(ctx context.Context) error {
 	if p.env == nil {
 		return nil
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, queue.ErrLeaseLost) {
+		return cause
 	}
 	return p.env.store.EndIteration(context.WithoutCancel(ctx), p.jid)
 }

@@ -52,6 +52,7 @@ type Mux struct {
 }
 
 type entry struct {
+	class   string
 	handler Handler
 	Options
 }
@@ -91,7 +92,7 @@ func (m *Mux) HandleJob(class string, h Handler, options ...Options) {
 	if m.entries[class] != nil {
 		panic(fmt.Sprintf("worker: class %q has a handler already", class))
 	}
-	e := &entry{handler: h}
+	e := &entry{class: class, handler: h}
 	if len(options) > 0 {
 		e.Options = options[0]
 	}
@@ -134,7 +135,7 @@ func (m *Mux) wrapped() map[string]*entry {
 		for _, mw := range slices.Backward(m.middleware) {
 			h = mw(h)
 		}
-		out[class] = &entry{h, e.Options}
+		out[class] = &entry{class, h, e.Options}
 	}
 	return out
 }

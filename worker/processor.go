@@ -106,7 +106,9 @@ func (r *run) process() {
 // dispatch finds the handler and runs it, unless something else is to become of the job.
 func (r *run) dispatch() {
 	r.class, _ = r.job.Unwrapped()
-	r.handler = r.handlers[r.class]
+	if r.handler = r.handlers[r.class]; r.handler != nil {
+		r.class = r.handler.class // metrics keep it: the job's own text would keep the whole payload
+	}
 	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job), delivery: r.entry.Delivery, slot: r.slot}
 	if r.handler == nil {
 		if x, ok := r.unknown.settle(r.job, r.entry.Delivery, r.class, r.start); ok {

@@ -171,12 +171,12 @@ func TestPromiseIdleCost(t *testing.T) {
 
 // peers writes down n processes elsewhere whose leases hold.
 func (s *stage) peers(n int) {
-	pipe, end := s.raw.Pipeline(), float64(time.Now().Add(time.Hour).UnixMilli())
+	pipe, end := s.raw.Pipeline(), float64(time.Now().Add(time.Minute).UnixMilli())
 	for i := range n {
 		identity := fmt.Sprintf("peer-%d.example:1:%s", i, strings.Repeat("0", 12))
 		pipe.ZAdd(s.Context(), "kyu:leases", redis.Z{Score: end, Member: identity})
 		pipe.HSet(s.Context(), "kyu:owner:"+identity, "queues", "a\nb", "host", "elsewhere", "pid", 1,
-			"lease", time.Hour.Milliseconds())
+			"lease", time.Minute.Milliseconds())
 	}
 	if _, err := pipe.Exec(s.Context()); err != nil {
 		s.Fatal(err)

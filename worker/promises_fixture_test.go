@@ -162,7 +162,7 @@ func (p *play) fence() (identity string) {
 		leases, err := p.s.store.Leases(p.s.Context())
 		for _, l := range leases {
 			if err == nil && l.Identity == p.Status().Identity {
-				fenced, err := p.s.store.Fence(p.s.Context(), l, p.Queues())
+				fenced, err := p.s.store.Fence(p.s.Context(), l)
 				identity = l.Identity
 				return fenced && err == nil
 			}
@@ -235,7 +235,13 @@ func (s *stage) deadOwner(identity, q string, payloads ...string) {
 	for i, p := range payloads {
 		s.raw.HSet(s.Context(), inflightKey(q, identity), i+1, p)
 	}
-	if err := o.Leave(s.Context(), h, []string{q}); err != nil {
+	leases, err := s.store.Leases(s.Context())
+	for _, l := range leases {
+		if l.Identity == identity && err == nil {
+			_, err = s.store.Fence(s.Context(), l)
+		}
+	}
+	if err != nil {
 		s.Fatal(err)
 	}
 }

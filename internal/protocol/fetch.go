@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/kyujobs/kyu/queue"
 )
@@ -40,7 +41,7 @@ func (p *Process) Depart(ci int, held bool, limit int) (t *Trip, ok bool) {
 		t.First = p.token(want)
 	}
 	t.Acks = append(t.Acks, c.acks[:acks]...)
-	c.acks = append(c.acks[:0], c.acks[acks:]...)
+	c.acks = slices.Delete(c.acks, 0, acks)
 	for _, q := range adopt {
 		p.landed[q] = false
 	}
@@ -115,7 +116,7 @@ func (p *Process) Returned(t *Trip, b Brought) (stale int) {
 	c := &p.capsules[t.Capsule]
 	for i := range c.trips {
 		if c.trips[i] == t {
-			c.trips = append(c.trips[:i], c.trips[i+1:]...)
+			c.trips = slices.Delete(c.trips, i, i+1)
 			break
 		}
 	}
@@ -166,7 +167,7 @@ func (p *Process) doubt(c *capsule, t *Trip) {
 // queue, if it is still in the owner's hands.
 func (p *Process) Start(ci int, held bool) *Entry {
 	c := &p.capsules[ci]
-	for len(c.ready) > 0 && !p.gate.closed() {
+	for p.Waiting(ci) {
 		e := c.ready[0]
 		c.ready[0] = nil
 		c.ready = c.ready[1:]
@@ -181,9 +182,10 @@ func (p *Process) Start(ci int, held bool) *Entry {
 	return nil
 }
 
-// Waiting reports whether a capsule has jobs that a thread could take.
+// Waiting reports whether a capsule has jobs that a thread could take. After the intake has
+// ended none starts: they go back together, in their order.
 func (p *Process) Waiting(ci int) bool {
-	return len(p.capsules[ci].ready) > 0 && !p.gate.closed()
+	return len(p.capsules[ci].ready) > 0 && !p.quiet && !p.gate.closed()
 }
 
 // returnReady gives back what was fetched and has not started when the intake has ended. It

@@ -82,7 +82,7 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 		n++
 	}
 	c.flying = append(c.flying, c.rest[:n]...)
-	c.rest = append(c.rest[:0], c.rest[n:]...)
+	c.rest = slices.Delete(c.rest, 0, n)
 	batch := make([]queue.Settlement, n)
 	for i, e := range c.flying {
 		batch[i] = e.settlement()
