@@ -110,7 +110,8 @@ func (x *search) fetch(n *next, c *call) {
 	leased := r.owners[c.id].Lease > 0
 	for i, tokens := range c.fetch.Done {
 		for k, token := range tokens {
-			x.removes(n, Settlement{ID: c.id, Queue: c.fetch.Queues[i], Token: token, Action: queue.Done, Expect: c.expect[i][k]})
+			x.removes(n, Settlement{ID: c.id, Queue: c.fetch.Queues[i], Token: token,
+				Action: queue.Done, Expect: c.expect[i][k]})
 		}
 	}
 	was := r.owners[c.id]
@@ -169,7 +170,8 @@ func (x *search) removes(n *next, s Settlement) {
 			continue
 		}
 		if s.Expect >= 0 && s.Expect != h.Job.ID {
-			n.is(foreign, "token %d of identity %d is job %d, and was taken for job %d", s.Token, s.ID, h.Job.ID, s.Expect)
+			n.is(foreign, "token %d of identity %d is job %d, and was taken for job %d", s.Token,
+				s.ID, h.Job.ID, s.Expect)
 		}
 		if s.Action == queue.Done {
 			if n.past.ended[h.Job.ID] {
@@ -190,7 +192,8 @@ func (x *search) removeAnywhere(n *next, s Settlement) {
 		for _, h := range hash {
 			if h.Job.ID == s.Expect {
 				n.redis.remove(at/queues, at%queues, h.Token)
-				n.is(foreign, "job %d is taken out of the hands of identity %d", h.Job.ID, at/queues)
+				n.is(foreign, "job %d is taken out of the hands of identity %d", h.Job.ID,
+					at/queues)
 			}
 		}
 	}
@@ -242,10 +245,12 @@ func (x *search) receive(n *next, i, at int) {
 		var held []*queue.Delivery
 		for q, list := range c.tokens {
 			for _, token := range list {
-				held = append(held, &queue.Delivery{Queue: queueNames[q], Owner: owners[c.id], Token: token})
+				held = append(held, &queue.Delivery{Queue: queueNames[q], Owner: owners[c.id],
+					Token: token})
 			}
 		}
-		p.found += l.Audited(owners[c.id], held, func(name string) int { return l.Serving(queueOf(name)) }, c.landed)
+		p.found += l.Audited(owners[c.id], held,
+			func(name string) int { return l.Serving(queueOf(name)) }, c.landed)
 	case bell:
 		for _, j := range c.kept { // of a BRPOP
 			n.r().pushRight(c.queue, j)
@@ -284,7 +289,8 @@ func (x *search) arrive(p *proc, c *call, err error) {
 	l, ci := p.ledger(c.capsule)
 	b := struct{ jobs []*queue.Delivery }{}
 	for _, t := range c.fetched.Jobs {
-		b.jobs = append(b.jobs, &queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue], Owner: owners[c.id], Token: t.Token})
+		b.jobs = append(b.jobs, &queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
+			Owner: owners[c.id], Token: t.Token})
 	}
 	if err == nil && c.fetched.Lost {
 		err = queue.ErrLeaseLost

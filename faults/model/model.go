@@ -29,9 +29,9 @@ type Design struct {
 	PopThenPush    bool // the poller removes a due job and pushes it with a second command
 	PopThenKeep    bool // a fetch pops, and writes down what it holds with a second command
 	NoLanding      bool // a doorbell is BRPOP: what it brings is nowhere
-	RetryInTwo     bool // a failed job is taken out of flight, and put into the retry set with a second command
+	RetryInTwo     bool // a failed job is put into the retry set with a second command
 	NoToken        bool // who ran a job settles it by its id, in whosever hands it is
-	TokenPerOwner  bool // tokens count from 1 for each identity, and an ack is sent under the present one
+	TokenPerOwner  bool // tokens count from 1 for each identity; acks go under the present one
 	TokenAgain     bool // the token of what was settled is used again
 	NoAudit        bool // nobody compares what Redis holds with the ledger
 	AuditPerLedger bool // each capsule has a ledger and an audit of its own
@@ -41,7 +41,7 @@ type Design struct {
 	NoLeaseCheck   bool // a fetch does not ask whether the lease is lost
 	AdoptUnleased  bool // a fetch delivers what has landed before it asks for the lease
 	LeaveEarly     bool // a stop gives the lease up before everything is settled
-	CountTwice     bool // a reclaimer counts a crash with a command of its own, before it moves the job
+	CountTwice     bool // a reclaimer counts a crash with a command of its own
 	LateMarks      bool // a mark that comes late is as good as one in time
 	OpenUntold     bool // the gate opens without Redis's answer when the lease lapses
 	OpenMarked     bool // the gate opens while Redis still has the mark that the suspect is alone
@@ -71,7 +71,6 @@ type Budget struct {
 	Stops    int8   // of processes
 	Besides  int8   // suspects that get no turn, or whose turn ends
 	Fails    int8   // of a job; with the last it is dead
-	Unbegun  int8   // runs that are put back
 	Tokens   uint64 // of a process
 	NoBells  bool
 }
@@ -105,7 +104,8 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld", "counted",
+var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
+	"counted",
 	"innocent", "crowded", "known twice", "left", "deaf"}
 
 // Violations is all that must not be.

@@ -7,13 +7,15 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-var limit = flag.Int("states", 300_000, "that the search of the protocol visits at most, over all arrangements")
+var limit = flag.Int("states", 300_000,
+	"that the search of the protocol visits at most, over all arrangements")
 
 var only = flag.String("arrangement", "", "the only one that is searched")
 
 // two capsules share queue x; the first serves y too.
 func shared(seats, lanes int) []protocol.Capsule {
-	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Lanes: lanes}, {Queues: []int{0}, Seats: 1}}
+	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Lanes: lanes}, {Queues: []int{0},
+		Seats: 1}}
 }
 
 var arrangements = []Arrangement{
@@ -21,15 +23,18 @@ var arrangements = []Arrangement{
 		Budget: Budget{Lost: 3, Crashes: 1, Tokens: 8, NoBells: true, Refused: 1, Fails: 2}},
 	{Name: "bells", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Restarts: 1, Tokens: 6}},
-	{Name: "bells that ring late", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0}, Times: 3,
+	{Name: "bells that ring late", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
+		Times:  3,
 		Budget: Budget{Lost: 1, Lapses: 2, Crashes: 1, Tokens: 5}},
 	{Name: "renewal", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Budget: Budget{Lost: 2, Lapses: 2, Tokens: 8, NoBells: true, Fails: 1}},
-	{Name: "poison", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Poison: true, Times: 2,
+	{Name: "poison", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Poison: true,
+		Times:  2,
 		Budget: Budget{Crashes: 2, Lost: 1, Lapses: 1, Tokens: 6, NoBells: true, Besides: 2}},
 	{Name: "retries", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Crashes: 1, Lost: 1, Tokens: 6, NoBells: true, Fails: 2}},
-	{Name: "gate", Capsules: []protocol.Capsule{{Queues: []int{0}, Seats: 2}}, Limit: 2, Queue: [jobs]int8{0, 0}, Crashed: [jobs]int8{1, 1}, Poison: true, Times: 2,
+	{Name: "gate", Capsules: []protocol.Capsule{{Queues: []int{0}, Seats: 2}}, Limit: 2,
+		Queue: [jobs]int8{0, 0}, Crashed: [jobs]int8{1, 1}, Poison: true, Times: 2,
 		Budget: Budget{Crashes: 1, Marks: 2, Lapses: 1, Tokens: 3, NoBells: true, Besides: 2}},
 	{Name: "suspects", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Crashes: 3, Lapses: 1, Tokens: 8, NoBells: true, Besides: 1, Fails: 1}},
@@ -38,7 +43,8 @@ var arrangements = []Arrangement{
 	{Name: "two trips", Capsules: shared(32, 2), Limit: 16, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 80}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
-		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1, Besides: 1, Fails: 2, Tokens: 10}},
+		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
+			Besides: 1, Fails: 2, Tokens: 10}},
 }
 
 func TestNoOrderOfEventsLosesStrandsOrDoublesAJob(t *testing.T) {
@@ -49,7 +55,8 @@ func TestNoOrderOfEventsLosesStrandsOrDoublesAJob(t *testing.T) {
 		}
 		r := Search(Design{Name: "Kyu"}, a, *limit/len(arrangements), false)
 		states, violations = states+r.States, violations+r.Violations()
-		t.Logf("%s: %d states, %d deep, all of them: %t; %v", a.Name, r.States, r.Depth, r.Complete, r.Found)
+		t.Logf("%s: %d states, %d deep, all of them: %t; %v", a.Name, r.States, r.Depth, r.Complete,
+			r.Found)
 		if r.Violations() > 0 {
 			t.Errorf("%s:\n%s", a.Name, r.First)
 		}

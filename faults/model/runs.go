@@ -44,12 +44,18 @@ func (x *search) handler(w *world, i, at int) {
 				a = queue.Dead
 			}
 			e.what = fails
-			x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement { return settlementOf(d, a, j) })
+			x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
+				return settlementOf(d, a,
+					j)
+			})
 		}
 	}
 	if x.interrupted(p, &r) {
 		e.what = putsBack
-		x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement { return settlementOf(d, queue.Requeue, r.job) })
+		x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
+			return settlementOf(d,
+				queue.Requeue, r.job)
+		})
 	}
 }
 
@@ -198,7 +204,8 @@ func (x *search) stopping(w *world, i int) {
 		e.what = endsIntake
 	case p.stop == ended && !p.hung() && !p.calling(sweep):
 		id := i*lives + p.life
-		f := Fetch{ID: id, Queues: []int{0, 1}, Adopt: []int{0, 1}, Done: make([][]uint64, queues), Room: 1 << 20, Limit: 1 << 20}
+		f := Fetch{ID: id, Queues: []int{0, 1}, Adopt: []int{0, 1}, Done: make([][]uint64, queues),
+			Room: 1 << 20, Limit: 1 << 20}
 		m := &command{kind: sweep, id: id, fetch: f}
 		n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
 		e.what = sweeps

@@ -28,7 +28,6 @@ type search struct {
 	buf    []byte
 	random *rand.Rand
 	from   uint32 // the state that is expanded now
-	why    string // of a violation
 }
 
 // node is a state and how it was reached.
@@ -50,7 +49,8 @@ type event struct {
 // found, so that no short story is missed, and half on walks from anywhere, for long ones.
 func Search(d Design, a Arrangement, limit int, first bool) Result {
 	x := &search{Design: &d, Arrangement: &a, limit: limit, seen: map[[procs + 2]uint32]struct{}{},
-		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{}, random: rand.New(rand.NewPCG(1, 2))}
+		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{},
+		random: rand.New(rand.NewPCG(1, 2))}
 	x.start()
 	for x.at < len(x.todo) && x.States < limit && !(first && x.Violations() > 0) {
 		x.from = x.pick()

@@ -43,14 +43,19 @@ const (
 	restartsRedis
 )
 
-var stepNames = [...]string{"begin", "push job", "promote job", "trip departs: capsule", "settle sent: capsule",
-	"job starts: capsule", "refused results again: capsule", "bells turned: ledger", "audit sent: ledger",
+var stepNames = [...]string{"begin", "push job", "promote job", "trip departs: capsule",
+	"settle sent: capsule",
+	"job starts: capsule", "refused results again: capsule", "bells turned: ledger",
+	"audit sent: ledger",
 	"Redis executes call", "Redis executes the second command of call", "Redis refuses call",
 	"reply received: call", "reply lost: call", "bell unblocked: call",
-	"job ends well: run", "job fails: run", "job put back: run", "gate entered: run", "runs beside: run",
+	"job ends well: run", "job fails: run", "job put back: run", "gate entered: run",
+	"runs beside: run",
 	"marked alone: run", "opens: run", "crash", "back as a new process", "lease lapses", "beat",
-	"fences identity", "reclaims identity, queue", "counts crash of identity, queue", "forgets identity",
-	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command", "late command is dropped", "Redis restarts"}
+	"fences identity", "reclaims identity, queue", "counts crash of identity, queue",
+	"forgets identity",
+	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
+	"late command is dropped", "Redis restarts"}
 
 // step adds every state that can come after w.
 func (x *search) step(w *world) {
@@ -160,7 +165,8 @@ func (x *search) lease(w *world, i int) {
 
 func (x *search) runsPoison(p *proc) bool {
 	for _, r := range p.runs {
-		if x.Poison && r.job.ID == 0 && !r.over && (r.phase == runs || r.phase == alone || r.phase == opening) {
+		if x.Poison && r.job.ID == 0 && !r.over && (r.phase == runs || r.phase == alone ||
+			r.phase == opening) {
 			return true
 		}
 	}

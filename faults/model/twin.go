@@ -62,7 +62,8 @@ type Twin struct {
 
 // NewTwin is an empty Redis for so many queues and identities.
 func NewTwin(queues, identities int) *Twin {
-	return &Twin{queues: queues, lists: make([][]Job, queues), flight: make([][]Held, queues*identities),
+	return &Twin{queues: queues, lists: make([][]Job, queues), flight: make([][]Held,
+		queues*identities),
 		landing: make([][]Job, queues*identities), owners: make([]Record, identities),
 		names: make([]bool, queues), paused: make([]bool, queues), bad: map[Key]bool{}}
 }
@@ -70,7 +71,8 @@ func NewTwin(queues, identities int) *Twin {
 // Clone copies t, but for the keys of wrong types, which no search has.
 func (t *Twin) Clone() *Twin {
 	c := *t
-	c.lists, c.flight, c.landing = slices.Clone(t.lists), slices.Clone(t.flight), slices.Clone(t.landing)
+	c.lists, c.flight, c.landing = slices.Clone(t.lists), slices.Clone(t.flight),
+		slices.Clone(t.landing)
 	c.owners, c.names = slices.Clone(t.owners), slices.Clone(t.names)
 	return &c
 }
@@ -205,7 +207,8 @@ func (t *Twin) Forget(id int) bool {
 func (t *Twin) empty(id int) bool {
 	for q := range t.queues {
 		at := t.at(id, q)
-		if len(t.flight[at])+len(t.landing[at]) > 0 || t.bad[Key{flightKey, id, q}] || t.bad[Key{landingKey, id, q}] {
+		if len(t.flight[at])+len(t.landing[at]) > 0 || t.bad[Key{flightKey, id, q}] ||
+			t.bad[Key{landingKey, id, q}] {
 			return false
 		}
 	}

@@ -20,13 +20,15 @@ func (p *pair) key(k Key) string {
 	case landingKey:
 		return fmt.Sprintf("kyu:{queue:%s}:landing:%s", abc[k.B], p.owners[k.A].Identity)
 	}
-	return map[kind]string{retryKey: "retry", scheduleKey: "schedule", deadKey: "dead", queuesKey: "queues",
+	return map[kind]string{retryKey: "retry", scheduleKey: "schedule", deadKey: "dead",
+		queuesKey: "queues",
 		pausedKey: "paused", heldKey: "kyu:held", holdKey: "kyu:hold:Job"}[k.Kind]
 }
 
 // breakKey puts a wrong type under a key. What it held waits beside it.
 func (p *pair) breakKey(t *rapid.T) {
-	k := Key{Kind: rapid.SampledFrom([]kind{listKey, flightKey, landingKey, retryKey, scheduleKey, deadKey, queuesKey,
+	k := Key{Kind: rapid.SampledFrom([]kind{listKey, flightKey, landingKey, retryKey, scheduleKey,
+		deadKey, queuesKey,
 		pausedKey, heldKey, holdKey}).Draw(t, "kind")}
 	switch k.Kind {
 	case listKey:
@@ -46,7 +48,10 @@ func (p *pair) mend(t *rapid.T) {
 	if len(p.twin.bad) == 0 {
 		return
 	}
-	keys := slices.SortedFunc(maps.Keys(p.twin.bad), func(a, b Key) int { return strings.Compare(p.key(a), p.key(b)) })
+	keys := slices.SortedFunc(maps.Keys(p.twin.bad), func(a,
+		b Key) int {
+		return strings.Compare(p.key(a), p.key(b))
+	})
 	k := keys[rapid.IntRange(0, len(keys)-1).Draw(t, "key")]
 	p.raw.Del(p.Context(), p.key(k))
 	p.raw.Rename(p.Context(), "aside:"+p.key(k), p.key(k))
@@ -66,10 +71,12 @@ func (p *pair) look(k Key) string {
 func (p *pair) compare(t *rapid.T) {
 	ctx := p.Context()
 	for q := range pairQueues {
-		p.same(t, listKey, q, p.raw.LRange(ctx, p.look(Key{Kind: listKey, A: q}), 0, -1).Val(), p.twin.lists[q])
+		p.same(t, listKey, q, p.raw.LRange(ctx, p.look(Key{Kind: listKey, A: q}), 0, -1).Val(),
+			p.twin.lists[q])
 		for id := range pairOwners {
 			at := p.twin.at(id, q)
-			p.same(t, landingKey, at, p.raw.LRange(ctx, p.look(Key{landingKey, id, q}), 0, -1).Val(), p.twin.landing[at])
+			p.same(t, landingKey, at, p.raw.LRange(ctx, p.look(Key{landingKey, id, q}), 0,
+				-1).Val(), p.twin.landing[at])
 			hash := p.raw.HGetAll(ctx, p.look(Key{flightKey, id, q})).Val()
 			var got []string
 			var want []Job
@@ -80,9 +87,10 @@ func (p *pair) compare(t *rapid.T) {
 			p.same(t, flightKey, at, got, want)
 		}
 		named := p.raw.SIsMember(ctx, p.look(Key{Kind: queuesKey}), abc[q]).Val()
-		p.check(t, "named", named || !p.twin.names[q], true) // a push that fails may leave its queue's name
+		p.check(t, "named", named || !p.twin.names[q], true) // or a push failed
 	}
-	for k, set := range map[kind][]Job{retryKey: p.twin.retry, scheduleKey: p.twin.schedule, deadKey: p.twin.dead, holdKey: p.twin.hold} {
+	for k, set := range map[kind][]Job{retryKey: p.twin.retry, scheduleKey: p.twin.schedule,
+		deadKey: p.twin.dead, holdKey: p.twin.hold} {
 		raws, want := p.raw.ZRange(ctx, p.look(Key{Kind: k}), 0, -1).Val(), slices.Clone(set)
 		if k == deadKey {
 			byID := func(a, b int8) int { return int(a) - int(b) }
@@ -126,7 +134,8 @@ func (p *pair) resize() {
 		return list
 	}
 	t := p.twin
-	t.retry, t.schedule, t.dead, t.hold = size(t.retry), size(t.schedule), size(t.dead), size(t.hold)
+	t.retry, t.schedule, t.dead, t.hold = size(t.retry), size(t.schedule), size(t.dead),
+		size(t.hold)
 	for q := range t.lists {
 		t.lists[q] = size(t.lists[q])
 	}

@@ -43,16 +43,20 @@ func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		raw.FlushAll(t.Context())
 		round++
-		p := &pair{T: t, twin: NewTwin(pairQueues, pairOwners), raw: raw, store: store, client: queue.NewClient(store),
-			home: map[int8]int{}, raws: map[int8]string{}}
+		p := &pair{T: t, twin: NewTwin(pairQueues, pairOwners), raw: raw, store: store,
+			client: queue.NewClient(store),
+			home:   map[int8]int{}, raws: map[int8]string{}}
 		for i := range p.owners {
 			p.owners[i] = store.Owner(fmt.Sprintf("h:%d:%d", round, i))
 			p.register(rt, i)
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"push": p.push, "fetch": p.fetch, "fetch again": p.fetch, "ring": p.ring, "settle": p.settle, "settle again": p.settle,
-			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back, "reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
-			"promote": p.promote, "alone": p.alone, "pause": p.pause, "break": p.breakKey, "mend": p.mend, "": p.compare,
+			"push": p.push, "fetch": p.fetch, "fetch again": p.fetch, "ring": p.ring,
+			"settle": p.settle, "settle again": p.settle,
+			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back,
+			"reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
+			"promote": p.promote, "alone": p.alone, "pause": p.pause, "break": p.breakKey,
+			"mend": p.mend, "": p.compare,
 		})
 	})
 }
@@ -67,7 +71,8 @@ func (p *pair) check(t *rapid.T, what string, got, want any) {
 
 func (p *pair) register(t *rapid.T, id int) {
 	lease := time.Hour + time.Duration(p.tick())*time.Second
-	if err := p.owners[id].Register(p.Context(), queue.Host{Name: "h", PID: 1}, abc[:], lease); err != nil {
+	if err := p.owners[id].Register(p.Context(), queue.Host{Name: "h", PID: 1}, abc[:],
+		lease); err != nil {
 		t.Fatal(err)
 	}
 	p.twin.Register(id, p.clock)
@@ -94,7 +99,8 @@ func (p *pair) push(t *rapid.T) {
 
 func (p *pair) fetch(t *rapid.T) {
 	id, order := owner(t), rapid.Permutation([]int{0, 1, 2}).Draw(t, "order")
-	r := Fetch{ID: id, Queues: order, Want: rapid.IntRange(0, 20).Draw(t, "want"), Limit: pairLimit, Done: make([][]uint64, pairQueues)}
+	r := Fetch{ID: id, Queues: order, Want: rapid.IntRange(0, 20).Draw(t, "want"), Limit: pairLimit,
+		Done: make([][]uint64, pairQueues)}
 	r.Room = rapid.SampledFrom([]int{queue.FetchBytes, 400, 1_000, 2_000}).Draw(t, "bytes")
 	r.First = p.store.Tokens(r.Want)
 	real := queue.FetchRequest{Want: r.Want, First: r.First, Bytes: r.Room}
@@ -103,7 +109,8 @@ func (p *pair) fetch(t *rapid.T) {
 		for _, h := range p.twin.flight[p.twin.at(id, q)] {
 			if rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
 				r.Done[i] = append(r.Done[i], h.Token)
-				real.Done = append(real.Done, &queue.Delivery{Queue: abc[q], Owner: p.owners[id], Token: h.Token})
+				real.Done = append(real.Done, &queue.Delivery{Queue: abc[q], Owner: p.owners[id],
+					Token: h.Token})
 			}
 		}
 		if rapid.Bool().Draw(t, "adopt") {
@@ -114,7 +121,8 @@ func (p *pair) fetch(t *rapid.T) {
 	for i := 0; r.Want > 0 && i < r.Want && rapid.IntRange(0, 9).Draw(t, "draw") > 2; i++ {
 		draw := rapid.Permutation([]int{0, 1, 2}).Draw(t, "order of a draw")
 		r.Draws = append(r.Draws, draw)
-		real.Draws = append(real.Draws, string([]byte{byte(draw[0] + 1), byte(draw[1] + 1), byte(draw[2] + 1)}))
+		real.Draws = append(real.Draws, string([]byte{byte(draw[0] + 1), byte(draw[1] + 1),
+			byte(draw[2] + 1)}))
 	}
 	got, err := p.owners[id].Fetch(p.Context(), real)
 	want := p.twin.Fetch(r)
@@ -122,7 +130,8 @@ func (p *pair) fetch(t *rapid.T) {
 		t.Fatal(err)
 	}
 	p.check(t, "lost", err != nil, want.Lost)
-	p.check(t, "acked, buried, more", []any{got.Acked, got.Buried, got.More}, []any{want.Acked, want.Buried, want.More})
+	p.check(t, "acked, buried, more", []any{got.Acked, got.Buried, got.More}, []any{want.Acked,
+		want.Buried, want.More})
 	p.check(t, "refused", got.Refused, want.Refused)
 	var jobs, twins []string
 	for _, d := range got.Jobs {
@@ -156,13 +165,15 @@ func (p *pair) ring(t *rapid.T) {
 	p.check(t, "landed", landed, !bad && p.twin.Ring(id, q))
 }
 
-var actions = []queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue, queue.Forward, queue.Hold}
+var actions = []queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue,
+	queue.Forward, queue.Hold}
 
 func (p *pair) settle(t *rapid.T) {
 	var can []Settlement
 	for at, hash := range p.twin.flight {
 		for _, h := range hash {
-			can = append(can, Settlement{ID: at / pairQueues, Queue: at % pairQueues, Token: h.Token, Payload: h.Job})
+			can = append(can, Settlement{ID: at / pairQueues, Queue: at % pairQueues,
+				Token: h.Token, Payload: h.Job})
 		}
 	}
 	if len(can) == 0 {
@@ -174,7 +185,8 @@ func (p *pair) settle(t *rapid.T) {
 		x := can[rapid.IntRange(0, len(can)-1).Draw(t, "job")]
 		x.Action, x.To = rapid.SampledFrom(actions).Draw(t, "action"), aQueue(t)
 		d := &queue.Delivery{Queue: abc[x.Queue], Owner: p.owners[x.ID], Token: x.Token}
-		y := queue.Settlement{Delivery: d, Action: x.Action, Payload: p.raws[x.Payload.ID], At: time.Now().Add(time.Duration(p.tick()) * time.Second)}
+		y := queue.Settlement{Delivery: d, Action: x.Action, Payload: p.raws[x.Payload.ID],
+			At: time.Now().Add(time.Duration(p.tick()) * time.Second)}
 		switch x.Action {
 		case queue.Forward:
 			y.To = abc[x.To]
@@ -211,7 +223,8 @@ func (p *pair) fence(t *rapid.T) {
 
 func (p *pair) declareDead(t *rapid.T, id int) {
 	leases, err := p.store.Leases(p.Context())
-	at := slices.IndexFunc(leases, func(l queue.Lease) bool { return l.Identity == p.owners[id].Identity })
+	at := slices.IndexFunc(leases,
+		func(l queue.Lease) bool { return l.Identity == p.owners[id].Identity })
 	if err != nil || at < 0 {
 		p.check(t, "lease", err, nil)
 		return
@@ -243,7 +256,8 @@ func (p *pair) reclaim(t *rapid.T) {
 		return
 	}
 	times := rapid.IntRange(0, 2).Draw(t, "times")
-	got, _, err := p.store.Reclaim(p.Context(), p.owners[id].Identity, abc[q], queue.Poison{Times: times, Within: time.Hour}, page)
+	got, _, err := p.store.Reclaim(p.Context(), p.owners[id].Identity, abc[q],
+		queue.Poison{Times: times, Within: time.Hour}, page)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,8 @@ func (x *search) depart(n *next, i, c int) bool {
 		return false
 	}
 	serves := x.Capsules[c].Queues
-	f := Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First, Done: make([][]uint64, len(serves)), Room: 1 << 20, Limit: 1 << 20}
+	f := Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First,
+		Done: make([][]uint64, len(serves)), Room: 1 << 20, Limit: 1 << 20}
 	expect := make([][]int8, len(serves))
 	for _, a := range t.Acks {
 		at, j := slices.Index(serves, queueOf(a.Queue)), int8(-1)
@@ -66,7 +67,8 @@ func (x *search) depart(n *next, i, c int) bool {
 	for _, q := range t.Adopt {
 		f.Adopt = append(f.Adopt, slices.Index(serves, q))
 	}
-	m := &command{kind: trip, id: f.ID, ledger: x.ledgerOf(p, c), capsule: c, fetch: f, expect: expect}
+	m := &command{kind: trip, id: f.ID, ledger: x.ledgerOf(p, c), capsule: c, fetch: f,
+		expect: expect}
 	p.calls = append(p.calls, call{command: m.seal()})
 	return true
 }
@@ -99,7 +101,8 @@ func (x *search) settle(n *next, i, c int) {
 	m := &command{kind: settle, id: i*lives + p.life, ledger: x.ledgerOf(p, c), capsule: c}
 	for _, s := range batch {
 		d := s.Delivery
-		y := Settlement{ID: idOf(d.Owner), Queue: queueOf(d.Queue), Token: d.Token, Action: s.Action, Expect: -1}
+		y := Settlement{ID: idOf(d.Owner), Queue: queueOf(d.Queue), Token: d.Token,
+			Action: s.Action, Expect: -1}
 		if x.TokenPerOwner {
 			y.ID = m.id
 		}
@@ -125,7 +128,10 @@ func (x *search) begin(n *next, i, c int) {
 	j, _ := jobOf(e.Raw)
 	r := run{id: idOf(e.Owner), ledger: x.ledgerOf(p, c), token: e.Token, job: j}
 	at := n.redis.at(r.id, queueOf(e.Queue))
-	has := slices.ContainsFunc(n.redis.flight[at], func(h Held) bool { return h.Token == e.Token && h.Job.ID == j.ID })
+	has := slices.ContainsFunc(n.redis.flight[at], func(h Held) bool {
+		return h.Token == e.Token &&
+			h.Job.ID == j.ID
+	})
 	switch lease := n.redis.owners[r.id].Lease; {
 	case !p.held:
 		n.is(unheld, "job %d starts without a lease", j.ID)
@@ -170,7 +176,9 @@ func (x *search) listen(w *world, i int) {
 }
 
 func (p *proc) has(kind sort, ledger int) bool {
-	return slices.ContainsFunc(p.calls, func(c call) bool { return c.kind == kind && c.ledger == ledger })
+	return slices.ContainsFunc(p.calls, func(c call) bool {
+		return c.kind == kind && c.ledger == ledger
+	})
 }
 
 // doubts reports whether an audit may find something: one goes now and then in any case.
@@ -205,7 +213,8 @@ func (x *search) turnBells(n *next, i, k int) (any bool) {
 	}
 	for c := range p.calls {
 		b := &p.calls[c]
-		if b.kind == bell && b.ledger == k && b.stage == sent && !b.asked && slices.Contains(unhang, b.queue) {
+		if b.kind == bell && b.ledger == k && b.stage == sent && !b.asked && slices.Contains(unhang,
+			b.queue) {
 			b.asked, any = true, true
 		}
 	}

@@ -123,7 +123,6 @@ type past struct {
 	counts        [jobs]uint8 // identities whose end was counted, one bit each
 	after         [jobs]uint8 // identities that were given the job after their end
 	foul          bool        // a process ended or fell silent that did not run the poison
-	popped        [jobs]bool
 }
 
 func (d *Design) newProc(a *Arrangement, life int) *proc {
@@ -161,7 +160,8 @@ func (r *server) clone() *server {
 
 // appendKey tells processes apart.
 func (p *proc) appendKey(b []byte) []byte {
-	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), byte(p.marks), p.stop, byte(p.found))
+	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), byte(p.marks), p.stop,
+		byte(p.found))
 	if !p.up {
 		return b
 	}
@@ -174,15 +174,18 @@ func (p *proc) appendKey(b []byte) []byte {
 	}
 	b = append(b, '/')
 	for _, r := range p.runs {
-		b = append(b, byte(r.id), byte(r.ledger), byte(r.token), byte(r.job.ID), byte(r.phase), bits(r.over))
+		b = append(b, byte(r.id), byte(r.ledger), byte(r.token), byte(r.job.ID), byte(r.phase),
+			bits(r.over))
 	}
 	return b
 }
 
 func (c *call) appendKey(b []byte) []byte {
-	b = append(append(b, c.key...), byte(c.stage), bits(c.rang, c.asked, c.fetched.Lost, c.fetched.More), byte(c.fetched.Acked))
+	b = append(append(b, c.key...), byte(c.stage), bits(c.rang, c.asked, c.fetched.Lost,
+		c.fetched.More), byte(c.fetched.Acked))
 	for _, t := range c.fetched.Jobs {
-		b = append(b, byte(t.Token), byte(t.Job.ID), byte(t.Job.Crashes), byte(t.Job.Fails), byte(t.Queue))
+		b = append(b, byte(t.Token), byte(t.Job.ID), byte(t.Job.Crashes), byte(t.Job.Fails),
+			byte(t.Queue))
 	}
 	b = append(b, '|')
 	for _, r := range c.results {
@@ -233,7 +236,9 @@ func appendJobs(b []byte, list []Job) []byte {
 	return b
 }
 
-func appendJob(b []byte, j Job) []byte { return append(b, byte(j.ID), byte(j.Crashes), byte(j.Fails)) }
+func appendJob(b []byte, j Job) []byte {
+	return append(b, byte(j.ID), byte(j.Crashes), byte(j.Fails))
+}
 
 func bits(list ...bool) (n byte) {
 	for i, v := range list {
@@ -246,7 +251,8 @@ func bits(list ...bool) (n byte) {
 
 // seal gives a command the key that tells it from others.
 func (c *command) seal() *command {
-	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue), byte(c.token), byte(c.number)}
+	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue),
+		byte(c.token), byte(c.number)}
 	if c.kind == trip {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
@@ -261,7 +267,8 @@ func (c *command) seal() *command {
 		}
 	}
 	for _, x := range c.batch {
-		b = append(b, byte(x.ID), byte(x.Queue), byte(x.Token), x.Action[0], x.Action[2], byte(x.Payload.Fails))
+		b = append(b, byte(x.ID), byte(x.Queue), byte(x.Token), x.Action[0], x.Action[2],
+			byte(x.Payload.Fails))
 	}
 	c.key = string(b)
 	return c

@@ -63,11 +63,14 @@ func (f *fixture) happens(what string, args []string) string {
 	case "depart":
 		return f.departs(ci)
 	case "back": // a trip of a capsule: back CAPSULE JOB..., a job is its queue and token
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: f.jobs(args[1:]), Acked: len(f.trips(ci)[0].Acks)}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: f.jobs(args[1:]),
+			Acked: len(f.trips(ci)[0].Acks)}))
 	case "lost": // its reply
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Err: errors.New("no reply")}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0],
+			Brought{Err: errors.New("no reply")}))
 	case "refused": // for want of a lease
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Err: queue.ErrLeaseLost, Acked: len(f.trips(ci)[0].Acks)}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Err: queue.ErrLeaseLost,
+			Acked: len(f.trips(ci)[0].Acks)}))
 	case "start":
 		if e := f.Start(ci, f.held); e != nil {
 			return name(e)
@@ -91,13 +94,15 @@ func (f *fixture) happens(what string, args []string) string {
 		hang, unhang := f.Bells(f.held)
 		return fmt.Sprint("hang ", hang, " unhang ", unhang)
 	case "down": // of a queue: rang, quiet or lost
-		return fmt.Sprint("wake ", f.Down(ci, f.owner(args[1]), args[2] != "quiet", args[2] == "lost"))
+		return fmt.Sprint("wake ", f.Down(ci, f.owner(args[1]), args[2] != "quiet",
+			args[2] == "lost"))
 	case "audit": // of an identity, which holds JOB...
 		held := f.jobs(args[1:])
 		for _, d := range held {
 			d.Owner = f.owner(args[0])
 		}
-		return fmt.Sprint("lost ", f.Audited(f.owner(args[0]), held, func(name string) int { return f.Serving(int(name[0] - 'x')) }, nil))
+		return fmt.Sprint("lost ", f.Audited(f.owner(args[0]), held,
+			func(name string) int { return f.Serving(int(name[0] - 'x')) }, nil))
 	}
 	f.Fatalf("no event %q", what)
 	return ""
@@ -119,7 +124,8 @@ func (f *fixture) departs(ci int) string {
 
 func (f *fixture) jobs(names []string) (list []*queue.Delivery) {
 	for _, s := range names {
-		list = append(list, &queue.Delivery{Raw: s, Queue: s[:1], Owner: f.Owner, Token: uint64(number(s[1:]))})
+		list = append(list, &queue.Delivery{Raw: s, Queue: s[:1], Owner: f.Owner,
+			Token: uint64(number(s[1:]))})
 	}
 	return list
 }
@@ -142,5 +148,6 @@ func (f *fixture) finishes(what, s string) string {
 	if what == "done" {
 		return fmt.Sprint(f.Finish(e, nil))
 	}
-	return fmt.Sprint(f.Finish(e, &queue.Settlement{Delivery: e.Delivery, Action: queue.Retry, Payload: "again"}))
+	return fmt.Sprint(f.Finish(e, &queue.Settlement{Delivery: e.Delivery, Action: queue.Retry,
+		Payload: "again"}))
 }

@@ -20,15 +20,16 @@ func TestTrips(t *testing.T) {
 		f.at("back 0", "stale 0")
 		f.at("depart 0", "-") // it sleeps: the queues are empty
 	})
-	t.Run("a second goes only with many seats, and none while queues are empty", func(t *testing.T) {
-		f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Lanes: 2})
-		f.limit = 20
-		f.at("depart 0", "want 20 from 1 acks [] adopt []")
-		f.at("depart 0", "want 20 from 21 acks [] adopt []")
-		f.at("depart 0", "-")
-		f.at("back 0", "stale 0")
-		f.at("depart 0", "-")
-	})
+	t.Run("a second goes only with many seats, and none while queues are empty",
+		func(t *testing.T) {
+			f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Lanes: 2})
+			f.limit = 20
+			f.at("depart 0", "want 20 from 1 acks [] adopt []")
+			f.at("depart 0", "want 20 from 21 acks [] adopt []")
+			f.at("depart 0", "-")
+			f.at("back 0", "stale 0")
+			f.at("depart 0", "-")
+		})
 	t.Run("go not without a lease", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
 		f.held = false
@@ -171,25 +172,26 @@ func TestBells(t *testing.T) {
 		f.at("lost 0", "stale 0")
 		f.at("depart 0", "want 1 from 4 acks [] adopt [0]")
 	})
-	t.Run("they come down when all are full, at a new identity, without a lease, and at the end", func(t *testing.T) {
-		f := asleep(t)
-		f.at("bells", "hang [0 1] unhang []")
-		f.Full(0, true)
-		f.at("bells", "hang [] unhang [1]")
-		f.Full(0, false)
-		f.held = false
-		f.at("bells", "hang [] unhang [0 1]")
-		f.held = true
-		f.Renewed(f.owner("b"))
-		f.at("bells", "hang [] unhang [0 1]")
-		f.at("down 0 a rang", "wake -1") // the reclaimer's
-		f.Quiet()
-		f.at("bells", "hang [] unhang [1]")
-		f.at("down 1 a quiet", "wake -1")
-		if f.Hung() {
-			t.Error("a bell hangs")
-		}
-	})
+	t.Run("they come down when all are full, at a new identity, without a lease, and at the end",
+		func(t *testing.T) {
+			f := asleep(t)
+			f.at("bells", "hang [0 1] unhang []")
+			f.Full(0, true)
+			f.at("bells", "hang [] unhang [1]")
+			f.Full(0, false)
+			f.held = false
+			f.at("bells", "hang [] unhang [0 1]")
+			f.held = true
+			f.Renewed(f.owner("b"))
+			f.at("bells", "hang [] unhang [0 1]")
+			f.at("down 0 a rang", "wake -1") // the reclaimer's
+			f.Quiet()
+			f.at("bells", "hang [] unhang [1]")
+			f.at("down 1 a quiet", "wake -1")
+			if f.Hung() {
+				t.Error("a bell hangs")
+			}
+		})
 	t.Run("none hangs on a queue that is paused or shunned", func(t *testing.T) {
 		f := asleep(t)
 		f.Shun(0, true)
