@@ -9,7 +9,7 @@ import (
 // The directions of docs/internals.md: a package imports only those of ours that
 // stand beside it here. internal/env, failpoint, sdnotify and version are for everybody.
 var allowed = map[string]string{
-	"queue": "", "worker": "internal/protocol queue", "worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
+	"queue": "", "internal/protocol": "queue", "worker": "internal/protocol queue", "worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
 	"cli": "monitor queue worker", "loadtest": "internal/kerneltimer internal/pgserver queue",
@@ -25,7 +25,7 @@ var allowed = map[string]string{
 	"internal/guard":     "", "internal/httpsig": "",
 	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "", "internal/testwait": "", "internal/faultproxy": "", "internal/kerneltimer": "",
 	"internal/harness": "internal/redistest internal/testwait queue",
-	"internal":         "", "acceptance": "", "interop": "", "faults": "", "faults/model": "internal/protocol queue", "internal/protocol": "queue",
+	"internal":         "", "acceptance": "", "interop": "", "faults": "", "faults/model": "internal/protocol queue",
 }
 
 func TestImportsPointOneWay(t *testing.T) {

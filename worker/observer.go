@@ -50,10 +50,10 @@ const (
 	OutcomeHeld        Outcome = "held"        // not known here: put aside
 )
 
-// outcomeOf names what a settlement does; failed tells a job that failed from one
+// outcomeOf names what an action does with a job; failed tells a job that failed from one
 // that is done.
-func outcomeOf(x queue.Settlement, failed bool) Outcome {
-	switch x.Action {
+func outcomeOf(action queue.Action, failed bool) Outcome {
+	switch action {
 	case queue.Retry:
 		return OutcomeRetry
 	case queue.Dead:

@@ -230,8 +230,11 @@ func expired(j *queue.Job, now time.Time) bool {
 		return now.After(t)
 	}
 	in, ok := seconds(j, "expires_in")
+	if !ok {
+		return false
+	}
 	created := j.Time("created_at")
-	return ok && !created.IsZero() && now.After(created.Add(in))
+	return !created.IsZero() && now.After(created.Add(in))
 }
 
 // pastDeadline is the error of a job that is older than its class allows.

@@ -55,7 +55,7 @@ type run struct {
 	job     *queue.Job
 	class   string
 	handler *entry // nil: the class is not known here
-	ctx     *jobContext
+	ctx     jobContext
 	start   time.Time
 }
 
@@ -98,7 +98,11 @@ func (r *run) process() {
 		return
 	}
 	r.log.Warn("workers died with this job in their hands: it is to run alone", "class", j.DisplayClass(), "jid", j.JID)
-	if !r.quarantine.run(r.epoch, r.entry, r.dispatch) {
+	alone := func() {
+		r.start = time.Now() // it may have waited for its turn
+		r.dispatch()
+	}
+	if !r.quarantine.run(r.epoch, r.entry, alone) {
 		r.settle(&queue.Settlement{Delivery: d, Action: queue.Requeue})
 	}
 }
@@ -109,7 +113,8 @@ func (r *run) dispatch() {
 	if r.handler = r.handlers[r.class]; r.handler != nil {
 		r.class = r.handler.class // metrics keep it: the job's own text would keep the whole payload
 	}
-	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job), delivery: r.entry.Delivery, slot: r.slot}
+	r.ctx.Context, r.ctx.job, r.ctx.env, r.ctx.log = r.epoch, r.job, r.env, withLevel(r.log, r.job)
+	r.ctx.delivery, r.ctx.slot = r.entry.Delivery, r.slot
 	if r.handler == nil {
 		if x, ok := r.unknown.settle(r.job, r.entry.Delivery, r.class, r.start); ok {
 			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
@@ -159,12 +164,11 @@ func (r *run) finish(jobLog bool, err error) {
 	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
 	r.ctx.end()
 	r.count(out)
-	x := &queue.Settlement{Delivery: r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
-	outcome := outcomeOf(*x, out.failed)
 	if out.action == queue.Done {
-		x = nil
+		r.settle(nil)
+	} else {
+		r.settle(&queue.Settlement{Delivery: r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to})
 	}
-	r.settle(x)
 	if jobLog {
 		logOutcome(r.ctx.logger(), out, err, elapsed)
 	}
@@ -178,7 +182,7 @@ func (r *run) finish(jobLog bool, err error) {
 	if r.handler == nil {
 		class = UnknownClass
 	}
-	r.observe(class, outcome, elapsed)
+	r.observe(class, outcomeOf(out.action, out.failed), elapsed)
 }
 
 func (r *run) tellError(err error) {
@@ -197,7 +201,7 @@ func (r *run) observe(class string, o Outcome, ran time.Duration) {
 }
 
 func (r *run) execute() error {
-	d, now := r.entry.Delivery, time.Now() // a suspect has waited since r.start
+	d, now := r.entry.Delivery, r.start
 	if r.handler == nil {
 		r.slot.begin(d, r.class, now, time.Time{})
 		return &UnknownClassError{r.class, r.classes}
@@ -212,9 +216,9 @@ func (r *run) execute() error {
 		return err
 	}
 	if limit.IsZero() {
-		return call(r.ctx, r.handler.handler, r.job)
+		return call(&r.ctx, r.handler.handler, r.job)
 	}
-	timed, cancel := context.WithDeadlineCause(r.ctx, limit, cause)
+	timed, cancel := context.WithDeadlineCause(&r.ctx, limit, cause)
 	defer cancel()
 	err := call(timed, r.handler.handler, r.job)
 	if err != nil && context.Cause(timed) == cause {
