@@ -92,16 +92,20 @@ func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 }
 
 // Alone writes down that of all that the owner holds only one delivery runs, or, with nil,
-// that this is so no more. If the owner dies meanwhile, the crash is that job's.
+// that this is so no more. If the owner dies meanwhile, the crash is that job's. A call whose
+// reply was lost, and that comes after the next call, does nothing. Not for concurrent use.
 func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
-	key, err := o.store.ks.owner(o.Identity), error(nil)
+	token := ""
 	if d != nil {
-		err = o.store.own.HSet(ctx, key, fieldAlone, d.Token).Err()
-	} else {
-		err = o.store.own.HDel(ctx, key, fieldAlone).Err()
+		token = strconv.FormatUint(d.Token, 10)
 	}
-	if err != nil {
+	keys := []string{o.store.ks.owner(o.Identity)}
+	n, err := o.store.runOwn(ctx, aloneScript, keys, token, o.store.Tokens(1)).Int()
+	switch {
+	case err != nil:
 		return fmt.Errorf("alone: %w", err)
+	case n == 0 && d != nil:
+		return fmt.Errorf("alone: %w", ErrLeaseLost)
 	}
 	return nil
 }

@@ -32,10 +32,11 @@ var (
 	reclaimScript  = mustScript("reclaim")
 	forgetScript   = mustScript("forget")
 	sweepScript    = mustScript("sweep")
+	aloneScript    = mustScript("alone")
 	publishScript  = mustScript("publish")
 
 	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, forgetScript, sweepScript, publishScript,
+		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, publishScript,
 		pageScript, oldestScript}
 )
 

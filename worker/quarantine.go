@@ -133,11 +133,12 @@ func (q *quarantine) beside() (ok bool) {
 }
 
 // open lets others start again. Redis is told first: a crash of theirs must not be blamed on
-// the suspect. While Redis is away nothing starts, until the lease is lost.
+// the suspect. While Redis is away nothing starts, until the identity is another or a stop
+// ends all. The end of the lease is not enough: it can come back, with the mark still there.
 func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
-	for e.Owner.Alone(calls, nil) != nil && q.ledger.owners.holds() && q.ledger.owners.current() == e.Owner {
+	for e.Owner.Alone(calls, nil) != nil && q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
 		sleep(calls, wait.next())
 	}
 	q.locked(func(p *protocol.Process) {

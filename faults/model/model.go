@@ -1,204 +1,144 @@
-// Package model is the protocol of docs/internals.md as a state machine, small
-// enough to be searched: every order in which workers, lost replies, crashes, pauses
-// and a restart of Redis can come. It shows that a job is always in exactly one place,
-// that somebody can always get at it, that only its owner settles it, and that it
-// ends once; and, for each safeguard of the protocol, what happens without it.
+// Package model searches through the orders in which events can come to two worker
+// processes and a Redis: replies that are late or lost, crashes, silence, bells that ring
+// when nobody listens, a restart, a stop. The processes decide by the methods of
+// internal/protocol, the same that package worker calls, and Redis is a twin of the
+// scripts, which twin_test.go compares with the scripts themselves.
+//
+// The search shows that a job is always in exactly one place, that somebody can get at it,
+// that only who holds its token removes it, that it ends once, and that a crash is counted
+// once and blamed on nobody else; and, for each safeguard, what happens without it.
 package model
 
+import (
+	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/queue"
+)
+
 const (
-	workers    = 3
+	procs      = 2
+	lives      = 3 // identities that a process can have, one after the other
+	identities = procs * lives
+	queues     = 2
 	jobs       = 2
-	identities = 2 // that a worker can have, one after the other
 )
 
 // Design is the protocol, less the safeguards that are taken out.
 type Design struct {
 	Name string
 
-	PopThenPush  bool // the poller removes a due job and pushes it with a second command
-	PopThenKeep  bool // a fetch pops, and writes down what it holds with a second command
-	NoLanding    bool // a doorbell is BRPOP: what it brings is nowhere
-	RetryInTwo   bool // a failed job is taken out of flight, and put into the retry set with a second command
-	NoToken      bool // whoever ran a job settles it by its id, in whosever hands it is
-	NoAudit      bool // a worker does not compare what it holds with what Redis says
-	NoReclaim    bool // nobody looks after the dead
-	NoLandingRec bool // a reclaimer forgets the landing lists
-	BuryAtOnce   bool // an identity is forgotten as soon as it holds nothing
-	NoLeaseCheck bool // a fetch does not ask whether the lease is lost
+	PopThenPush    bool // the poller removes a due job and pushes it with a second command
+	PopThenKeep    bool // a fetch pops, and writes down what it holds with a second command
+	NoLanding      bool // a doorbell is BRPOP: what it brings is nowhere
+	RetryInTwo     bool // a failed job is put into the retry set with a second command
+	NoToken        bool // who ran a job settles it by its id, in whosever hands it is
+	TokenPerOwner  bool // tokens count from 1 for each identity; acks go under the present one
+	TokenAgain     bool // the token of what was settled is used again
+	NoAudit        bool // nobody compares what Redis holds with the ledger
+	AuditPerLedger bool // each capsule has a ledger and an audit of its own
+	NoReclaim      bool // nobody looks after the dead
+	NoLandingRec   bool // a reclaimer forgets the landing lists
+	ForgetAtOnce   bool // an identity is forgotten as soon as it holds nothing
+	NoLeaseCheck   bool // a fetch does not ask whether the lease is lost
+	AdoptUnleased  bool // a fetch delivers what has landed before it asks for the lease
+	LeaveEarly     bool // a stop gives the lease up before everything is settled
+	CountTwice     bool // a reclaimer counts a crash with a command of its own
+	LateMarks      bool // a mark that comes late is as good as one in time
+	OpenUntold     bool // the gate opens without Redis's answer when the lease lapses
+	OpenMarked     bool // the gate opens while Redis still has the mark that the suspect is alone
+	NoGuard        bool // a process goes by its last beat, not by how long its lease surely holds
 }
 
-// Budget is how many faults may come, and how often a job may run.
+// Arrangement is what the processes and the world are like.
+type Arrangement struct {
+	Name     string
+	Capsules []protocol.Capsule
+	Limit    int        // jobs of a trip
+	Queue    [jobs]int8 // that each job is pushed to
+	Crashed  [jobs]int8 // crashes that are counted for each before
+	Poison   bool       // job 0 ends every process that runs it, and nothing else does
+	Times    int        // crashes that make a job poison
+	Budget
+}
+
+// Budget is how often what may come.
 type Budget struct {
-	Crashes, Pauses, Lost, Restarts int8
-	Runs                            int8 // of a job that end well
-	Fails                           int8 // of a job; with the last it is dead
-	Tokens                          int8 // deliveries of an identity
+	Crashes  int8   // of processes
+	Lapses   int8   // silences longer than a lease
+	Lost     int8   // replies
+	Marks    int8   // replies to what marks a suspect that is alone
+	Restarts int8   // of Redis
+	Refused  int8   // settlements that Redis refuses
+	Stops    int8   // of processes
+	Besides  int8   // suspects that get no turn, or whose turn ends
+	Fails    int8   // of a job; with the last it is dead
+	Tokens   uint64 // of a process
+	NoBells  bool
 }
 
 // Result is what a search found.
 type Result struct {
-	States   int
-	Complete bool // all states that the budget allows
-	Lost     int  // states with a job that is nowhere
-	Doubled  int  // with a job in two places
-	Stranded int  // with a job that nobody can get at
-	Foreign  int  // removals of a job from another's hands
-	Twice    int  // with a job that ended in two ways, or ended and is still there
+	States, Depth int
+	Complete      bool // all states that the budget allows
+	Found         [kinds]int
+	First         string // the first violation, as a story
 }
+
+// violation is what must not be.
+type violation int8
+
+// The kinds of violations.
+const (
+	fine     violation = iota
+	lost               // a job is nowhere
+	doubled            // a job is in two places
+	stranded           // a job is where nobody will ever look
+	foreign            // a job was removed by somebody who did not hold it
+	twice              // a job ended in two ways, or twice without a reason
+	unheld             // a job starts that is not in the hands of who starts it
+	counted            // a crash was counted twice, or none was one
+	innocent           // a job is dead for crashes of another
+	crowded            // more is in flight than there are seats
+	known2             // the process has one delivery in two places of its memory
+	left               // a process left, and Redis still held what it had run
+	deaf               // a job waits, and an idle process does not listen
+	kinds
+)
+
+var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
+	"counted",
+	"innocent", "crowded", "known twice", "left", "deaf"}
 
 // Violations is all that must not be.
-func (r Result) Violations() int { return r.Lost + r.Doubled + r.Stranded + r.Foreign + r.Twice }
-
-const ( // of a worker's process
-	up = iota
-	paused
-	down
-)
-
-const ( // of an identity's lease, in Redis
-	none = iota
-	held
-	ended
-	fenced
-	buried
-)
-
-const ( // of a job in a worker's own memory
-	idle = iota
-	holds
-	ranWell
-	failed
-	halfway // between the two commands of a design that needs two
-)
-
-// landed is the token of a job in the landing list: it has none.
-const landed = -1
-
-// delivery is a job as one worker knows it.
-type delivery struct {
-	st, id, token int8
-}
-
-type job struct {
-	queued, waiting, kept int8 // copies in its queue and in the retry or schedule set; popped and not written down
-	done, dead            int8
-	runs, fails           int8
-}
-
-type state struct {
-	job [jobs]job
-	// In Redis: the token of the copy in an identity's hands, 0 for none, landed in
-	// its landing list; its doorbell; its lease; the last token given.
-	hand  [workers][identities][jobs]int8
-	bell  [workers][identities]int8
-	lease [workers][identities]int8
-	seq   [workers][identities]int8
-	// In the process: what it knows, the reply on its way to it, and who it is.
-	know   [workers][jobs]delivery
-	reply  [workers][jobs]delivery
-	proc   [workers]int8
-	id     [workers]int8
-	popped [workers][jobs]int8 // by the poller of a design that needs two commands
-
-	crashes, pauses, lost, restarts int8
-}
-
-func start() state {
-	var s state
-	s.job[0].waiting = 1
-	s.job[1].queued = 1
-	for w := range workers {
-		s.lease[w][0] = held
+func (r Result) Violations() (n int) {
+	for _, k := range r.Found[1:] {
+		n += k
 	}
-	return s
+	return n
 }
 
-// search walks through all states breadth first, up to a limit.
-type search struct {
-	Design
-	budget Budget
-	Result
-	seen  map[uint64]struct{}
-	hash  func(state) uint64
-	next  []state
-	limit int
+// The identities: owners[process*lives+life].
+var owners = func() (list [identities]*queue.Owner) {
+	for i := range list {
+		list[i] = &queue.Owner{Identity: string(rune('a' + i))}
+	}
+	return list
+}()
+
+func idOf(o *queue.Owner) int { return int(o.Identity[0] - 'a') }
+
+var queueNames = [queues]string{"x", "y"}
+
+func queueOf(name string) int { return int(name[0] - 'x') }
+
+// raw is a payload for the ledger.
+func raw(j Job) string {
+	return string([]byte{byte('0' + j.ID), byte('0' + j.Crashes), byte('0' + j.Fails)})
 }
 
-// add notes a state that can be reached.
-func (x *search) add(s state) {
-	h := x.hash(s)
-	if _, again := x.seen[h]; again {
-		return
+// jobOf reads a payload. Of an audited delivery only the token is known.
+func jobOf(raw string) (j Job, ok bool) {
+	if raw == "" {
+		return Job{ID: -1}, false
 	}
-	x.seen[h] = struct{}{}
-	x.next = append(x.next, s)
-}
-
-// Search explores a design. It stops after limit states, and, if first is set, at
-// the first violation. hash must tell states apart.
-func Search(d Design, b Budget, limit int, first bool, hash func(any) uint64) Result {
-	x := &search{Design: d, budget: b, seen: map[uint64]struct{}{}, limit: limit, hash: func(s state) uint64 { return hash(s) }}
-	x.add(start())
-	for len(x.next) > 0 && x.States < limit && !(first && x.Violations() > 0) {
-		todo := x.next
-		x.next = nil
-		for i := range todo {
-			if x.States++; x.States >= limit {
-				return x.Result
-			}
-			x.judge(&todo[i])
-			x.step(&todo[i])
-		}
-	}
-	x.Complete = len(x.next) == 0
-	return x.Result
-}
-
-// judge looks for what must not be.
-func (x *search) judge(s *state) {
-	for j := range jobs {
-		b := &s.job[j]
-		places, reachable := b.queued+b.waiting, b.queued+b.waiting > 0
-		onTheWay := false // in the memory of a living process, between two commands
-		for w := range workers {
-			if s.proc[w] != down {
-				onTheWay = onTheWay || s.popped[w][j] > 0 || s.know[w][j].st != idle || s.reply[w][j].st != idle
-			}
-			for i := range identities {
-				if s.hand[w][i][j] != 0 {
-					places++
-					reachable = reachable || x.canBeHad(s, w, int8(i), j)
-				}
-			}
-		}
-		over := b.done+b.dead > 0
-		switch {
-		case !over && places == 0 && !onTheWay:
-			x.Lost++
-		case !over && places > 1:
-			x.Doubled++
-		case !over && places == 1 && !reachable:
-			x.Stranded++
-		case b.done+b.dead > 1, over && places > 0:
-			x.Twice++
-		}
-	}
-}
-
-// canBeHad reports whether somebody will do something about a job in an identity's
-// hands: its owner, who knows of it or will find it, or a reclaimer.
-func (x *search) canBeHad(s *state, w int, id int8, j int) bool {
-	mine := s.id[w] == id && s.proc[w] != down
-	if mine && s.lease[w][id] != fenced && s.lease[w][id] != buried {
-		k, r := s.know[w][j], s.reply[w][j]
-		known := (k.st != idle && k.id == id && k.token == s.hand[w][id][j]) || (r.st != idle && r.id == id)
-		if known || !x.NoAudit || s.proc[w] == paused {
-			return true
-		}
-		return false
-	}
-	if x.NoReclaim || s.lease[w][id] == buried {
-		return false
-	}
-	return s.hand[w][id][j] != landed || !x.NoLandingRec
+	return Job{ID: int8(raw[0] - '0'), Crashes: int8(raw[1] - '0'), Fails: int8(raw[2] - '0')}, true
 }

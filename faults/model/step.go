@@ -1,347 +1,324 @@
 package model
 
-// step adds every state that can come after s.
-func (x *search) step(s *state) {
-	for w := range workers {
-		x.faults(s, w)
-		if s.proc[w] != up {
-			continue
-		}
-		x.owner(s, w)
-		for j := range jobs {
-			x.promote(s, w, j)
-			x.fetch(s, w, j)
-			x.receive(s, w, j)
-			x.work(s, w, j)
-			x.settle(s, w, j)
-			x.audit(s, w, j)
-		}
-		for v := range workers {
-			for i := range int8(identities) {
-				x.reclaim(s, v, i)
-			}
-		}
-	}
-	for w := range workers {
-		for i := range int8(identities) {
-			x.ring(s, w, i)
-		}
-	}
-	if s.restarts < x.budget.Restarts { // Redis is killed and comes back with all it had: who waited for a reply waits in vain
-		t := *s
-		t.restarts++
-		t.bell = [workers][identities]int8{}
-		t.reply = [workers][jobs]delivery{}
-		x.add(t)
-	}
-}
+// step is a kind of event.
+type step uint8
 
-// faults are crashes and pauses, and what follows from them without anybody's doing.
-func (x *search) faults(s *state, w int) {
-	if s.proc[w] != down && s.crashes < x.budget.Crashes {
-		t := *s
-		t.crashes++
-		t.proc[w] = down
-		t.know[w], t.reply[w], t.popped[w] = [jobs]delivery{}, [jobs]delivery{}, [jobs]int8{}
-		for j := range jobs {
-			t.job[j].kept = 0
-		}
-		x.add(t) // its doorbell hangs on in Redis until the server notices
-	}
-	if s.proc[w] == up && s.pauses < x.budget.Pauses {
-		t := *s
-		t.pauses++
-		t.proc[w] = paused
-		x.add(t)
-	}
-	if s.proc[w] == paused {
-		t := *s
-		t.proc[w] = up
-		x.add(t)
-	}
-	if i := s.id[w]; s.proc[w] != up && s.lease[w][i] == held { // it has not beaten for the length of a lease
-		t := *s
-		t.lease[w][i] = ended
-		x.add(t)
-	}
-	if s.proc[w] == down && s.id[w]+1 < identities { // a supervisor starts it again
-		t := *s
-		t.proc[w] = up
-		t.id[w]++
-		t.lease[w][t.id[w]] = held
-		x.add(t)
-	}
-	for i := range identities {
-		if s.bell[w][i] > 0 { // it times out
-			t := *s
-			t.bell[w][i] = 0
-			x.add(t)
-		}
-	}
-}
+const (
+	begin step = iota
+	pushes
+	promotes
+	departs
+	settles
+	starts
+	retries
+	turnsBells
+	audits
+	executes
+	completes
+	refuses
+	receives
+	loses
+	unblocks
+	endsWell
+	fails
+	putsBack
+	entersGate
+	goesBeside
+	marks
+	opens
+	crashes
+	returns
+	lapses
+	beats
+	fences
+	reclaims
+	counts
+	forgets
+	quiets
+	endsIntake
+	sweeps
+	leaves
+	executesLate
+	dropsLate
+	restartsRedis
+)
 
-// owner beats: it extends its lease, or learns that it is lost and takes a new
-// identity.
-func (x *search) owner(s *state, w int) {
-	i := s.id[w]
-	t := *s
-	switch {
-	case s.lease[w][i] == ended:
-		t.lease[w][i] = held
-	case s.lease[w][i] >= fenced && i+1 < identities:
-		t.id[w]++
-		t.lease[w][t.id[w]] = held
-	default:
-		return
-	}
-	x.add(t)
-}
+var stepNames = [...]string{"begin", "push job", "promote job", "trip departs: capsule",
+	"settle sent: capsule",
+	"job starts: capsule", "refused results again: capsule", "bells turned: ledger",
+	"audit sent: ledger",
+	"Redis executes call", "Redis executes the second command of call", "Redis refuses call",
+	"reply received: call", "reply lost: call", "bell unblocked: call",
+	"job ends well: run", "job fails: run", "job put back: run", "gate entered: run",
+	"runs beside: run",
+	"marked alone: run", "opens: run", "crash", "back as a new process", "lease lapses", "beat",
+	"fences identity", "reclaims identity, queue", "counts crash of identity, queue",
+	"forgets identity",
+	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
+	"late command is dropped", "Redis restarts"}
 
-func (x *search) promote(s *state, w, j int) {
-	if s.popped[w][j] > 0 { // the second command of two
-		t := *s
-		t.popped[w][j] = 0
-		t.job[j].queued++
-		x.add(t)
-	}
-	if s.job[j].waiting == 0 {
-		return
-	}
-	t := *s
-	t.job[j].waiting--
-	if x.PopThenPush {
-		t.popped[w][j]++
-	} else {
-		t.job[j].queued++
-	}
-	x.add(t)
-}
-
-// busy reports whether w has j in its memory already: a worker has one thread a job
-// here.
-func busy(s *state, w, j int) bool { return s.know[w][j].st != idle || s.reply[w][j].st != idle }
-
-// fetch takes a job in flight under a token that was named before, and hangs
-// doorbells.
-func (x *search) fetch(s *state, w, j int) {
-	i := s.id[w]
-	if s.lease[w][i] >= fenced && !x.NoLeaseCheck {
-		return
-	}
-	if k := s.know[w][j]; k.st == halfway && k.id == i && k.token > 0 { // the second command of two
-		t := *s
-		t.hand[w][i][j] = k.token
-		t.know[w][j].st = holds
-		x.add(t)
-	}
-	if s.bell[w][i] == 0 {
-		t := *s
-		t.bell[w][i] = 1
-		x.add(t)
-	}
-	if s.job[j].queued == 0 || busy(s, w, j) || s.hand[w][i][j] != 0 || s.seq[w][i] >= x.budget.Tokens {
-		return
-	}
-	t := *s
-	t.job[j].queued--
-	t.seq[w][i]++
-	d := delivery{holds, i, t.seq[w][i]}
-	if x.PopThenKeep {
-		d.st = halfway
-	} else {
-		t.hand[w][i][j] = d.token
-	}
-	t.reply[w][j] = d
-	x.add(t)
-}
-
-// ring is Redis's: a doorbell that hangs takes a job, whether or not who hung it is
-// alive.
-func (x *search) ring(s *state, w int, i int8) {
-	if s.bell[w][i] == 0 {
-		return
-	}
+// step adds every state that can come after w.
+func (x *search) step(w *world) {
 	for j := range jobs {
-		if s.job[j].queued == 0 || s.hand[w][i][j] != 0 {
+		if !w.past.pushed[j] {
+			n := &next{world: *w}
+			n.past.pushed[j] = true
+			n.r().Push(int(x.Queue[j]), Job{ID: int8(j), Crashes: x.Crashed[j]})
+			x.add(n, event{pushes, 0, uint8(j), 0})
+		}
+	}
+	for i := range procs {
+		if !w.proc[i].up {
+			x.comeBack(w, i)
 			continue
 		}
-		t := *s
-		t.bell[w][i] = 0
-		t.job[j].queued--
-		if !x.NoLanding {
-			t.hand[w][i][j] = landed
+		x.lease(w, i)
+		x.work(w, i)
+		x.listen(w, i)
+		for c := range w.proc[i].calls {
+			x.call(w, i, c)
 		}
-		if s.proc[w] != down && s.id[w] == i && !busy(s, w, j) {
-			t.reply[w][j] = delivery{holds, i, landed}
+		for r := range w.proc[i].runs {
+			x.run(w, i, r)
 		}
-		x.add(t)
+		x.stopping(w, i)
+		for id := range identities {
+			x.bury(w, i, id)
+		}
 	}
+	if i := x.anybody(w); i >= 0 {
+		x.promotion(w, i)
+	}
+	x.network(w)
 }
 
-// receive reads a reply, or loses it.
-func (x *search) receive(s *state, w, j int) {
-	if s.reply[w][j].st == idle {
+// anybody is a process that is up, or -1.
+func (x *search) anybody(w *world) int {
+	for i, p := range w.proc {
+		if p.up {
+			return i
+		}
+	}
+	return -1
+}
+
+// comeBack starts a process again that has ended. It has a new identity.
+func (x *search) comeBack(w *world, i int) {
+	if w.proc[i].life+1 >= lives {
 		return
 	}
-	t := *s
-	t.know[w][j], t.reply[w][j] = s.reply[w][j], delivery{}
-	x.add(t)
-	if s.lost < x.budget.Lost {
-		t := *s
-		t.lost++
-		t.reply[w][j] = delivery{}
-		x.add(t)
+	n := &next{world: *w}
+	n.proc[i] = x.newProc(x.Arrangement, w.proc[i].life+1)
+	n.newP[i] = true
+	x.register(n, i)
+	x.add(n, event{returns, uint8(i), 0, 0})
+}
+
+// register takes a process's present identity.
+func (x *search) register(n *next, i int) {
+	p := n.p(i)
+	id := i*lives + p.life
+	n.r().Register(id, 1)
+	p.held = true
+	if x.TokenPerOwner {
+		p.next = 0
+	}
+	for _, l := range p.ledgers {
+		l.Renewed(owners[id])
 	}
 }
 
-func (x *search) work(s *state, w, j int) {
-	if s.know[w][j].st != holds {
-		return
+// lease is what comes of time: silence, the next beat, the end.
+func (x *search) lease(w *world, i int) {
+	p, e := w.proc[i], event{proc: uint8(i)}
+	id := i*lives + p.life
+	if p.held && w.past.Lapses > 0 && !x.NoGuard {
+		n := &next{world: *w}
+		n.past.Lapses--
+		n.p(i).held = false
+		e.what = lapses
+		x.add(n, e)
 	}
-	if s.job[j].runs < x.budget.Runs {
-		t := *s
-		t.job[j].runs++
-		t.know[w][j].st = ranWell
-		x.add(t)
+	switch gone := w.redis.owners[id].Lease <= 0; {
+	case gone && p.life+1 < lives && p.stop < ended:
+		n := &next{world: *w}
+		n.p(i).life++
+		x.register(n, i)
+		e.what = beats
+		x.add(n, e)
+	case !gone && !p.held:
+		n := &next{world: *w}
+		n.p(i).held = true
+		e.what = beats
+		x.add(n, e)
 	}
-	if s.job[j].fails < x.budget.Fails {
-		t := *s
-		t.job[j].fails++
-		t.know[w][j].st = failed
-		x.add(t)
-	}
-	if t := *s; x.take(&t, w, j) { // it stops: back to the head of the queue
-		t.job[j].queued++
-		t.know[w][j] = delivery{}
-		x.add(t)
+	poison := x.runsPoison(p)
+	if w.past.Crashes > 0 && (!x.Poison || poison) {
+		n := &next{world: *w}
+		n.past.Crashes--
+		n.past.foul = n.past.foul || !poison
+		x.end(n, i)
+		e.what = crashes
+		x.add(n, e)
 	}
 }
 
-// take removes the job that w knows of from the hands that it believes it in, if it
-// is there, and reports whether it was. Without tokens it is removed wherever it is.
-func (x *search) take(t *state, w, j int) bool {
-	k := t.know[w][j]
-	if x.NoLanding && k.token == landed {
-		return true // it is nowhere
-	}
-	if t.hand[w][k.id][j] == k.token {
-		t.hand[w][k.id][j] = 0
-		return true
-	}
-	if !x.NoToken {
-		return false
-	}
-	for v := range workers {
-		for i := range identities {
-			if t.hand[v][i][j] != 0 {
-				t.hand[v][i][j] = 0
-				x.Foreign++
-				return true
-			}
+func (x *search) runsPoison(p *proc) bool {
+	for _, r := range p.runs {
+		if x.Poison && r.job.ID == 0 && !r.over && (r.phase == runs || r.phase == alone ||
+			r.phase == opening) {
+			return true
 		}
 	}
 	return false
 }
 
-// settle takes a job that has run out of flight and puts it where it belongs, in one
-// step; the removal decides. Its reply may be lost: then it is settled again.
-func (x *search) settle(s *state, w, j int) {
-	k := s.know[w][j]
-	switch k.st {
-	case ranWell:
-		t := *s
-		if x.take(&t, w, j) {
-			t.job[j].done++
-		}
-		x.confirm(s, t, w, j)
-	case failed:
-		t := *s
-		mine := x.take(&t, w, j)
-		switch {
-		case !mine:
-		case x.RetryInTwo:
-			t.know[w][j].st = halfway
-			t.know[w][j].token = 0
-			x.add(t)
-			return
-		case t.job[j].fails >= x.budget.Fails:
-			t.job[j].dead++
-		default:
-			t.job[j].waiting++
-		}
-		x.confirm(s, t, w, j)
-	case halfway:
-		if k.token == 0 {
-			t := *s
-			t.job[j].waiting++
-			t.know[w][j] = delivery{}
-			x.add(t)
-		}
+// end ends a process at once. What it has sent may still be carried out.
+func (x *search) end(n *next, i int) {
+	p := n.p(i)
+	for c := range p.calls {
+		x.giveUp(n, &p.calls[c])
+	}
+	p.up = false
+}
+
+// giveUp leaves a command to itself.
+func (x *search) giveUp(n *next, c *call) {
+	if c.stage == sent && c.kind != audit {
+		r := n.r()
+		r.late = append(r.late, c.command)
 	}
 }
 
-// confirm is the reply of a settle, or its loss.
-func (x *search) confirm(s *state, t state, w, j int) {
-	if s.lost < x.budget.Lost {
-		u := t
-		u.lost++
-		x.add(u) // it still believes that it must settle
-	}
-	t.know[w][j] = delivery{}
-	x.add(t)
-}
-
-// audit puts back what Redis holds for w and w does not know of. It goes only while
-// no reply is awaited and no doorbell hangs.
-func (x *search) audit(s *state, w, j int) {
-	i := s.id[w]
-	if x.NoAudit || s.hand[w][i][j] == 0 || s.bell[w][i] > 0 || s.reply[w][0].st != idle || s.reply[w][1].st != idle {
-		return
-	}
-	if k := s.know[w][j]; k.st != idle && k.id == i && k.token == s.hand[w][i][j] {
-		return
-	}
-	t := *s
-	t.hand[w][i][j] = 0
-	t.job[j].queued++
-	x.add(t)
-}
-
-// reclaim fences an identity whose lease has ended, takes its jobs, and forgets it
-// when it holds nothing and none of its commands can still be under way.
-func (x *search) reclaim(s *state, v int, i int8) {
+// bury is what a process does about another that is dead, or is believed to be.
+func (x *search) bury(w *world, i, id int) {
 	if x.NoReclaim {
 		return
 	}
-	switch s.lease[v][i] {
-	case ended:
-		t := *s
-		t.lease[v][i] = fenced
-		x.add(t)
-	case held:
-		if s.id[v] > i || (s.proc[v] == down && s.id[v] == i) { // its process is gone, which its own host can see
-			t := *s
-			t.lease[v][i] = fenced
-			x.add(t)
+	p, current := w.process(id)
+	e := event{proc: uint8(i), a: uint8(id)}
+	switch lease := w.redis.owners[id].Lease; {
+	case lease > 0 && (!current || p != w.proc[i] && (!p.held || x.NoGuard && w.past.Lapses > 0)):
+		n := &next{world: *w}
+		n.past.foul = n.past.foul || current
+		if current && x.NoGuard {
+			n.past.Lapses--
 		}
-	case fenced:
-		empty := true
-		for j := range jobs {
-			h := s.hand[v][i][j]
-			if h == 0 || (h == landed && x.NoLandingRec) {
-				continue
-			}
-			empty = false
-			t := *s
-			t.hand[v][i][j] = 0
-			t.job[j].queued++
-			x.add(t)
+		n.r().Fence(id, lease, 1)
+		e.what = fences
+		x.add(n, e)
+	case lease < 0:
+		for q := range queues {
+			x.reclaim(w, i, id, q)
 		}
-		late := s.bell[v][i] > 0 // a doorbell of its may still bring it a job
-		if empty && (x.BuryAtOnce || !late) {
-			t := *s
-			t.lease[v][i] = buried
-			x.add(t)
+		x.forget(w, i, id)
+	}
+}
+
+// reclaim takes one delivery of a queue out of a dead owner's hands, and what landed.
+func (x *search) reclaim(w *world, i, id, q int) {
+	at := id*queues + q
+	held := w.redis.flight[at]
+	landing := len(w.redis.landing[at])
+	if len(held)+landing == 0 || x.NoLandingRec && len(held) == 0 {
+		return
+	}
+	e := event{reclaims, uint8(i), uint8(id), uint8(q)}
+	n := &next{world: *w}
+	times := x.Times
+	if x.CountTwice && len(held) > 0 {
+		x.countAlone(w, i, id, q)
+		times = 0
+	}
+	r := n.r()
+	landed := r.landing[at]
+	if x.NoLandingRec {
+		r.landing[at] = nil
+	}
+	got := r.Reclaim(id, q, times, 1)
+	if x.NoLandingRec {
+		r.landing[at] = landed
+	}
+	if len(held) > 0 && !w.redis.owners[id].Left {
+		n.past.excused[held[len(held)-1].Job.ID] = true
+	}
+	for _, j := range got.Counted {
+		x.count(n, id, j)
+	}
+	for _, j := range got.Poisoned {
+		if x.Poison && j != 0 && !n.past.foul {
+			n.is(innocent, "job %d is dead, and only job 0 ended processes", j)
 		}
+	}
+	x.add(n, e)
+}
+
+// count notes that a crash of an identity was counted for a job.
+func (x *search) count(n *next, id int, j int8) {
+	if n.past.counts[j]&(1<<id) != 0 {
+		n.is(counted, "job %d counts the end of identity %d again", j, id)
+	}
+	if n.redis.owners[id].Left {
+		n.is(counted, "job %d counts the end of identity %d, which left", j, id)
+	}
+	if n.past.after[j]&(1<<id) != 0 {
+		n.is(counted, "job %d counts the end of identity %d, and was delivered after it", j, id)
+	}
+	n.past.counts[j] |= 1 << id
+}
+
+// countAlone is the first of two commands of a reclaimer: it counts.
+func (x *search) countAlone(w *world, i, id, q int) {
+	n := &next{world: *w}
+	held := w.redis.flight[id*queues+q]
+	h := held[len(held)-1]
+	h.Job.Crashes++
+	n.r().put(id, q, h)
+	x.count(n, id, h.Job.ID)
+	x.add(n, event{counts, uint8(i), uint8(id), uint8(q)})
+}
+
+// forget drops a dead identity, when no command of its can be under way any more. A fetch
+// may still come from a process that was stopped before it sent it: it asks for the lease.
+func (x *search) forget(w *world, i, id int) {
+	if !w.redis.empty(id) || !x.ForgetAtOnce && x.underWay(w, id) {
+		return
+	}
+	n := &next{world: *w}
+	n.r().Forget(id)
+	x.add(n, event{forgets, uint8(i), uint8(id), 0})
+}
+
+func (x *search) underWay(w *world, id int) bool {
+	for _, l := range w.redis.late {
+		if l.id == id {
+			return true
+		}
+	}
+	for _, c := range w.proc[id/lives].calls {
+		if c.id == id && c.kind != trip {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *search) promotion(w *world, i int) {
+	for _, j := range w.redis.retry {
+		n := &next{world: *w}
+		if x.PopThenPush {
+			r := n.r()
+			r.retry, _ = without(r.retry, j.ID)
+			n.p(i).kept = with(n.p(i).kept, j)
+		} else {
+			n.r().Promote("retry", j.ID, int(x.Queue[j.ID]))
+		}
+		x.add(n, event{promotes, uint8(i), uint8(j.ID), 0})
+	}
+	for _, j := range w.proc[i].kept {
+		n := &next{world: *w}
+		n.p(i).kept, _ = without(n.p(i).kept, j.ID)
+		n.r().Push(int(x.Queue[j.ID]), j)
+		x.add(n, event{promotes, uint8(i), uint8(j.ID), 1})
 	}
 }

@@ -1,0 +1,305 @@
+package model
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+var errReply = errors.New("the reply is lost")
+
+// call adds what can become of a command whose reply a process waits for.
+func (x *search) call(w *world, i, at int) {
+	c := &w.proc[i].calls[at]
+	e := event{executes, uint8(i), uint8(at), uint8(c.kind)}
+	switch {
+	case c.stage == half:
+		e.what = completes
+		n := &next{world: *w}
+		x.complete(n, &n.p(i).calls[at])
+		x.add(n, e)
+	case c.stage == done:
+		e.what = receives
+		n := &next{world: *w}
+		x.receive(n, i, at)
+		x.add(n, e)
+	case c.kind != bell || len(w.redis.lists[c.queue]) > 0:
+		n := &next{world: *w}
+		x.execute(n, &n.p(i).calls[at])
+		x.add(n, e)
+	}
+	if c.kind == bell && c.stage == sent && c.asked {
+		e.what = unblocks
+		n := &next{world: *w}
+		n.p(i).drop(at)
+		n.p(i).ledgers[c.ledger].Down(c.queue, owners[c.id], false, false)
+		x.add(n, e)
+	}
+	if c.kind == settle && c.stage == sent && w.past.Refused > 0 {
+		e.what = refuses
+		n := &next{world: *w}
+		n.past.Refused--
+		n.p(i).calls[at].stage = done
+		n.p(i).calls[at].results = slices.Repeat([]queue.Result{queue.Refused}, len(c.batch))
+		x.add(n, e)
+	}
+	n := &next{world: *w}
+	budget := &n.past.Lost
+	if c.kind == mark || c.kind == unmark {
+		budget = &n.past.Marks
+	}
+	if *budget > 0 {
+		e.what = loses
+		*budget--
+		x.lose(n, i, at)
+		x.add(n, e)
+	}
+}
+
+func (p *proc) drop(at int) { p.calls = slices.Delete(p.calls, at, at+1) }
+
+// execute carries a command out.
+func (x *search) execute(n *next, c *call) {
+	c.stage = done
+	r := n.r()
+	switch c.kind {
+	case trip, sweep:
+		x.fetch(n, c)
+	case settle:
+		x.carryOut(n, c)
+	case audit:
+		for q := range queues {
+			if !x.serves(c.ledger, q) {
+				continue
+			}
+			for _, h := range r.flight[r.at(c.id, q)] {
+				c.tokens[q] = append(c.tokens[q], h.Token)
+			}
+			if len(r.landing[r.at(c.id, q)]) > 0 {
+				c.landed = append(c.landed, q)
+			}
+		}
+	case bell:
+		c.rang = true
+		if x.NoLanding {
+			j, _ := r.popRight(c.queue)
+			c.kept = []Job{j}
+		} else {
+			r.Ring(c.id, c.queue)
+		}
+	case mark, unmark:
+		token := c.token
+		if c.kind == unmark {
+			token = 0
+		}
+		if x.LateMarks {
+			r.owners[c.id].Told = 0
+		}
+		c.rang = r.Alone(c.id, token, c.number)
+	}
+}
+
+func (x *search) serves(ledger, q int) bool {
+	return !x.AuditPerLedger || slices.Contains(x.Capsules[ledger].Queues, q)
+}
+
+// fetch carries a trip out, with what a design lacks.
+func (x *search) fetch(n *next, c *call) {
+	r := n.redis
+	leased := r.owners[c.id].Lease > 0
+	for i, tokens := range c.fetch.Done {
+		for k, token := range tokens {
+			x.removes(n, Settlement{ID: c.id, Queue: c.fetch.Queues[i], Token: token,
+				Action: queue.Done, Expect: c.expect[i][k]})
+		}
+	}
+	was := r.owners[c.id]
+	defer func() {
+		for _, t := range c.fetched.Jobs {
+			if !leased {
+				n.past.after[t.Job.ID] |= 1 << c.id
+			}
+		}
+	}()
+	if x.NoLeaseCheck && !leased {
+		r.owners[c.id].Lease = 1
+	}
+	if x.AdoptUnleased && !leased {
+		x.deliverLanded(n, c)
+		return
+	}
+	c.fetched = r.Fetch(c.fetch)
+	r.owners[c.id] = was
+	if len(c.fetched.Jobs) > 0 && !leased && !x.NoLeaseCheck {
+		n.is(unheld, "a fetch brings jobs to identity %d, which is fenced", c.id)
+	}
+	if x.PopThenKeep && len(c.fetched.Jobs) > 0 {
+		c.stage = half
+		for _, t := range c.fetched.Jobs {
+			r.remove(c.id, t.Queue, t.Token)
+			c.kept = append(c.kept, t.Job)
+		}
+	}
+}
+
+// deliverLanded moves what has landed in flight, as if that needed no lease.
+func (x *search) deliverLanded(n *next, c *call) {
+	r := n.redis
+	c.fetched = r.Fetch(c.fetch) // settles
+	token := c.fetch.First
+	for _, at := range c.fetch.Adopt {
+		q := c.fetch.Queues[at]
+		list := r.landing[r.at(c.id, q)]
+		for len(list) > 0 && token < c.fetch.First+uint64(c.fetch.Want) {
+			h := Held{token, list[len(list)-1]}
+			r.put(c.id, q, h)
+			c.fetched.Jobs = append(c.fetched.Jobs, Taken{h, q})
+			list, token = list[:len(list)-1], token+1
+		}
+		r.landing[r.at(c.id, q)] = list
+	}
+	c.fetched.Lost = len(c.fetched.Jobs) == 0
+}
+
+// removes judges a removal from an in-flight hash before it is done.
+func (x *search) removes(n *next, s Settlement) {
+	r := n.redis
+	for _, h := range r.flight[r.at(s.ID, s.Queue)] {
+		if h.Token != s.Token {
+			continue
+		}
+		if s.Expect >= 0 && s.Expect != h.Job.ID {
+			n.is(foreign, "token %d of identity %d is job %d, and was taken for job %d", s.Token,
+				s.ID, h.Job.ID, s.Expect)
+		}
+		if s.Action == queue.Done {
+			if n.past.ended[h.Job.ID] {
+				n.is(twice, "job %d is done again", h.Job.ID)
+			}
+			n.past.ended[h.Job.ID] = true
+		}
+		return
+	}
+	if x.NoToken && s.Expect >= 0 {
+		x.removeAnywhere(n, s)
+	}
+}
+
+// removeAnywhere settles a job by its id, in whosever hands it is.
+func (x *search) removeAnywhere(n *next, s Settlement) {
+	for at, hash := range n.redis.flight {
+		for _, h := range hash {
+			if h.Job.ID == s.Expect {
+				n.redis.remove(at/queues, at%queues, h.Token)
+				n.is(foreign, "job %d is taken out of the hands of identity %d", h.Job.ID,
+					at/queues)
+			}
+		}
+	}
+}
+
+// carryOut is a settle.
+func (x *search) carryOut(n *next, c *call) {
+	r := n.r()
+	for _, s := range c.batch {
+		x.removes(n, s)
+		if x.RetryInTwo && s.Action == queue.Retry {
+			c.stage = half
+			if _, ok := r.remove(s.ID, s.Queue, s.Token); ok {
+				c.kept = append(c.kept, s.Payload)
+			}
+			c.results = append(c.results, queue.Settled)
+			continue
+		}
+		c.results = append(c.results, r.Settle([]Settlement{s})...)
+	}
+}
+
+// complete is the second command of a design that needs two.
+func (x *search) complete(n *next, c *call) {
+	r := n.r()
+	if c.kind == trip {
+		for _, t := range c.fetched.Jobs {
+			r.put(c.id, t.Queue, t.Held)
+		}
+	} else {
+		r.retry = append(append([]Job(nil), r.retry...), c.kept...)
+	}
+	c.kept, c.stage = nil, done
+}
+
+// receive takes a reply.
+func (x *search) receive(n *next, i, at int) {
+	p := n.p(i)
+	c := p.calls[at]
+	p.drop(at)
+	l := p.ledgers[c.ledger]
+	switch c.kind {
+	case trip:
+		x.arrive(p, &c, nil)
+	case settle:
+		_, ci := p.ledger(c.capsule)
+		l.Confirmed(ci, c.results)
+	case audit:
+		var held []*queue.Delivery
+		for q, list := range c.tokens {
+			for _, token := range list {
+				held = append(held, &queue.Delivery{Queue: queueNames[q], Owner: owners[c.id],
+					Token: token})
+			}
+		}
+		p.found += l.Audited(owners[c.id], held,
+			func(name string) int { return l.Serving(queueOf(name)) }, c.landed)
+	case bell:
+		for _, j := range c.kept { // of a BRPOP
+			n.r().pushRight(c.queue, j)
+		}
+		l.Down(c.queue, owners[c.id], true, false)
+	case sweep:
+		p.stop = swept
+	case mark, unmark:
+		x.told(n, i, &c, c.rang || c.kind == unmark)
+	}
+}
+
+// lose leaves a command without a reply: its process gives it up.
+func (x *search) lose(n *next, i, at int) {
+	p := n.p(i)
+	c := p.calls[at]
+	p.drop(at)
+	x.giveUp(n, &c)
+	switch l := p.ledgers[c.ledger]; c.kind {
+	case trip:
+		x.arrive(p, &c, errReply)
+	case settle:
+		_, ci := p.ledger(c.capsule)
+		l.Failed(ci, false)
+	case bell:
+		l.Down(c.queue, owners[c.id], true, true)
+	case sweep:
+		p.stop = swept
+	case mark, unmark:
+		x.told(n, i, &c, false)
+	}
+}
+
+// arrive hands the reply of a trip, or its loss, to the ledger.
+func (x *search) arrive(p *proc, c *call, err error) {
+	l, ci := p.ledger(c.capsule)
+	b := struct{ jobs []*queue.Delivery }{}
+	for _, t := range c.fetched.Jobs {
+		b.jobs = append(b.jobs, &queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
+			Owner: owners[c.id], Token: t.Token})
+	}
+	if err == nil && c.fetched.Lost {
+		err = queue.ErrLeaseLost
+	}
+	for _, t := range l.Trips(ci) {
+		if t.First == c.fetch.First && t.Want == c.fetch.Want && idOf(t.Owner) == c.id {
+			l.Returned(t, brought(b.jobs, c, err))
+			return
+		}
+	}
+	panic("a trip returns that has not departed")
+}

@@ -1,0 +1,280 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/queue"
+)
+
+func brought(jobs []*queue.Delivery, c *call, err error) protocol.Brought {
+	return protocol.Brought{Jobs: jobs, Acked: c.fetched.Acked, More: c.fetched.More, Err: err}
+}
+
+// run adds what can become of a job that a thread has.
+func (x *search) run(w *world, i, at int) {
+	r := &w.proc[i].runs[at]
+	switch r.phase {
+	case runs, alone:
+		x.handler(w, i, at)
+	case waits:
+		x.wait(w, i, at)
+	case entered:
+		x.enter(w, i, at)
+	}
+	if r.phase == alone && w.past.Besides > 0 { // its time alone is over, and it runs on
+		n := &next{world: *w}
+		n.past.Besides--
+		x.open(n, i, at)
+		x.add(n, event{opens, uint8(i), uint8(at), 0})
+	}
+}
+
+// handler ends a run: well, with a failure, or because it is told to end.
+func (x *search) handler(w *world, i, at int) {
+	p := w.proc[i]
+	r := p.runs[at]
+	e := event{endsWell, uint8(i), uint8(at), 0}
+	if !x.Poison || r.job.ID != 0 {
+		x.conclude(w, e, nil)
+		if r.job.Fails < x.Fails {
+			j := Job{ID: r.job.ID, Fails: r.job.Fails + 1}
+			a := queue.Retry
+			if j.Fails == x.Fails {
+				a = queue.Dead
+			}
+			e.what = fails
+			x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
+				return settlementOf(d, a,
+					j)
+			})
+		}
+	}
+	if x.interrupted(p, &r) {
+		e.what = putsBack
+		x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
+			return settlementOf(d,
+				queue.Requeue, r.job)
+		})
+	}
+}
+
+// interrupted reports whether the context of a run has ended.
+func (x *search) interrupted(p *proc, r *run) bool {
+	return !p.held || p.stop >= ended || r.id%lives != p.life
+}
+
+// conclude adds the state after a run has ended.
+func (x *search) conclude(w *world, e event, s func(*protocol.Entry) *queue.Settlement) {
+	i, at := int(e.proc), int(e.a)
+	n := &next{world: *w}
+	p := n.p(i)
+	r := &p.runs[at]
+	l, d := p.entry(r)
+	if d == nil {
+		n.is(known2, "a run is not in the ledger")
+	} else if s == nil {
+		l.Finish(d, nil)
+		if n.past.well[r.job.ID] && !n.past.excused[r.job.ID] {
+			n.is(twice, "job %d has ended well before, and its owner is alive", r.job.ID)
+		}
+		n.past.well[r.job.ID] = true
+	} else {
+		l.Finish(d, s(d))
+	}
+	if r.phase == alone {
+		r.over = true
+		x.open(n, i, at)
+	} else {
+		p.runs = slices.Delete(p.runs, at, at+1)
+	}
+	x.add(n, e)
+}
+
+// wait is a suspect's: for its turn.
+func (x *search) wait(w *world, i, at int) {
+	p := w.proc[i]
+	r := p.runs[at]
+	e := event{entersGate, uint8(i), uint8(at), 0}
+	open := p.ledgers[r.ledger].Inside() == nil
+	if open {
+		n := &next{world: *w}
+		l, d := n.p(i).entry(&r)
+		l.Enter(d)
+		n.p(i).runs[at].phase = entered
+		x.add(n, e)
+	}
+	if open && w.past.Besides > 0 {
+		n := &next{world: *w}
+		n.past.Besides--
+		n.p(i).ledgers[r.ledger].Beside()
+		n.p(i).runs[at].phase = runs
+		e.what = goesBeside
+		x.add(n, e)
+	}
+	if x.interrupted(p, &r) {
+		n := &next{world: *w}
+		l, d := n.p(i).entry(&r)
+		l.Leave()
+		l.Finish(d, settlementOf(d, queue.Requeue, r.job))
+		n.p(i).runs = slices.Delete(n.p(i).runs, at, at+1)
+		e.what = putsBack
+		x.add(n, e)
+	}
+}
+
+// enter is a suspect's that has closed the gate.
+func (x *search) enter(w *world, i, at int) {
+	p := w.proc[i]
+	r := p.runs[at]
+	l, d := p.entry(&r)
+	e := event{marks, uint8(i), uint8(at), 0}
+	if d != nil && l.Alone(d) {
+		n := &next{world: *w}
+		x.tell(n, i, at, mark, marking)
+		x.add(n, e)
+	}
+	if w.past.Besides > 0 || x.interrupted(p, &r) {
+		n := &next{world: *w}
+		if !x.interrupted(p, &r) {
+			n.past.Besides--
+		}
+		x.open(n, i, at)
+		e.what = opens
+		x.add(n, e)
+	}
+}
+
+// tell tells Redis that a suspect is alone, or not any more.
+func (x *search) tell(n *next, i, at int, what sort, ph phase) {
+	p := n.p(i)
+	r := &p.runs[at]
+	r.phase = ph
+	p.marks++
+	m := &command{kind: what, id: r.id, ledger: r.ledger, token: r.token, number: p.marks}
+	p.calls = append(p.calls, call{command: m.seal()})
+}
+
+// open opens the gate: Redis is told first.
+func (x *search) open(n *next, i, at int) {
+	x.tell(n, i, at, unmark, opening)
+	if x.OpenMarked {
+		l := n.p(i).ledgers[n.proc[i].runs[at].ledger]
+		l.Open(l.Inside())
+	}
+}
+
+// told takes what Redis answers to tell, or that it does not.
+func (x *search) told(n *next, i int, c *call, answered bool) {
+	p := n.p(i)
+	at := slices.IndexFunc(p.runs, func(r run) bool { return r.id == c.id && r.token == c.token })
+	r := &p.runs[at]
+	switch {
+	case c.kind == mark && answered:
+		r.phase = alone
+	case c.kind == mark:
+		x.open(n, i, at)
+	case !answered && (p.held || !x.OpenUntold) && r.id%lives == p.life:
+		x.open(n, i, at)
+	default:
+		l := p.ledgers[r.ledger]
+		if l.Inside() != nil {
+			l.Open(l.Inside())
+		}
+		if r.phase = runs; r.over {
+			p.runs = slices.Delete(p.runs, at, at+1)
+		}
+	}
+}
+
+// stopping adds the steps of a stop.
+func (x *search) stopping(w *world, i int) {
+	p, e := w.proc[i], event{proc: uint8(i)}
+	n := &next{world: *w}
+	switch {
+	case p.stop == working && w.past.Stops > 0:
+		n.past.Stops--
+		n.p(i).stop = quiet
+		for _, l := range n.p(i).ledgers {
+			l.Quiet()
+		}
+		e.what = quiets
+	case p.stop == quiet:
+		n.p(i).stop = ended
+		e.what = endsIntake
+	case p.stop == ended && !p.hung() && !p.calling(sweep):
+		id := i*lives + p.life
+		f := Fetch{ID: id, Queues: []int{0, 1}, Adopt: []int{0, 1}, Done: make([][]uint64, queues),
+			Room: 1 << 20, Limit: 1 << 20}
+		m := &command{kind: sweep, id: id, fetch: f}
+		n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
+		e.what = sweeps
+	case p.stop == swept && len(p.runs) == 0 && (x.LeaveEarly || p.settled()):
+		x.leave(n, i)
+		e.what = leaves
+	default:
+		return
+	}
+	x.add(n, e)
+}
+
+func (p *proc) calling(kind sort) bool {
+	return slices.ContainsFunc(p.calls, func(c call) bool { return c.kind == kind })
+}
+
+func (p *proc) hung() bool {
+	return slices.ContainsFunc(p.ledgers, func(l *protocol.Process) bool { return l.Hung() })
+}
+
+func (p *proc) settled() bool {
+	return !slices.ContainsFunc(p.ledgers, func(l *protocol.Process) bool { return !l.Settled() })
+}
+
+// leave gives the lease up, and ends the process.
+func (x *search) leave(n *next, i int) {
+	id := i*lives + n.proc[i].life
+	for q := range queues {
+		for _, h := range n.redis.flight[id*queues+q] {
+			if n.past.well[h.Job.ID] && !n.past.excused[h.Job.ID] {
+				n.is(left, "job %d has ended, and is still in flight", h.Job.ID)
+			}
+		}
+	}
+	n.r().Leave(id, 1)
+	x.end(n, i)
+}
+
+// network adds what becomes of commands that were given up, and of Redis itself.
+func (x *search) network(w *world) {
+	for at, l := range w.redis.late {
+		e := event{executesLate, uint8(l.id), uint8(at), uint8(l.kind)}
+		if l.kind != bell || len(w.redis.lists[l.queue]) > 0 {
+			n := &next{world: *w}
+			c := &call{command: l}
+			r := n.r()
+			r.late = slices.Delete(r.late, at, at+1)
+			x.execute(n, c)
+			if c.stage == half {
+				c.kept = nil // its sender is gone
+			}
+			x.add(n, e)
+		}
+		n := &next{world: *w}
+		r := n.r()
+		r.late = slices.Delete(r.late, at, at+1)
+		e.what = dropsLate
+		x.add(n, e)
+	}
+	if w.past.Restarts == 0 {
+		return
+	}
+	n := &next{world: *w}
+	n.past.Restarts--
+	for i, p := range w.proc {
+		for range p.calls {
+			x.lose(n, i, 0)
+		}
+	}
+	n.r().late = nil
+	x.add(n, event{what: restartsRedis})
+}

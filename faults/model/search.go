@@ -1,0 +1,240 @@
+package model
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// search walks through the states of an arrangement. Equal parts of states are kept once,
+// under a number, so a state is four numbers, and no state is taken for another.
+type search struct {
+	*Design
+	*Arrangement
+	Result
+	limit  int
+	seen   map[[procs + 2]uint32]struct{}
+	nodes  []node
+	todo   []uint32 // states that are not expanded yet
+	at     int      // the oldest of them
+	walk   int      // steps that are left of a walk
+	fresh  int      // the first of them that the last state led to
+	redis  map[string]*server
+	procs  map[string]*proc
+	pasts  map[past]uint32
+	byPast []past
+	byR    []*server
+	byP    []*proc
+	buf    []byte
+	random *rand.Rand
+	from   uint32 // the state that is expanded now
+}
+
+// node is a state and how it was reached.
+type node struct {
+	key   [procs + 2]uint32
+	from  uint32
+	event event
+	depth uint16
+}
+
+// event is what happens between two states, for the story of a violation.
+type event struct {
+	what       step
+	proc, a, b uint8
+}
+
+// Search explores a design in an arrangement. It stops after limit states, and, if first is
+// set, at the first violation. Half of the states are taken in the order in which they were
+// found, so that no short story is missed, and half on walks from anywhere, for long ones.
+func Search(d Design, a Arrangement, limit int, first bool) Result {
+	x := &search{Design: &d, Arrangement: &a, limit: limit, seen: map[[procs + 2]uint32]struct{}{},
+		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{},
+		random: rand.New(rand.NewPCG(1, 2))}
+	x.start()
+	for x.at < len(x.todo) && x.States < limit && !(first && x.Violations() > 0) {
+		x.from = x.pick()
+		x.fresh = len(x.todo)
+		w := x.world(x.from)
+		x.step(&w)
+		if x.States%4096 == 0 {
+			x.shrink()
+		}
+	}
+	x.Complete = x.at == len(x.todo)
+	return x.Result
+}
+
+// pick takes an open state out: the oldest, or, on a walk, one that the last one led to.
+func (x *search) pick() (n uint32) {
+	last := len(x.todo) - 1
+	switch {
+	case x.walk == 0 && x.random.IntN(walkEvery) > 0:
+		n = x.todo[x.at]
+		x.at++
+		return n
+	case x.walk == 0: // a walk begins anywhere
+		x.walk = 1 + x.random.IntN(walkFor)
+		x.swap(x.at+x.random.IntN(len(x.todo)-x.at), last)
+	case x.fresh < len(x.todo):
+		x.walk--
+		x.swap(x.fresh+x.random.IntN(len(x.todo)-x.fresh), last)
+	default: // it ends where nothing new follows
+		x.walk = 0
+		return x.pick()
+	}
+	n = x.todo[last]
+	x.todo = x.todo[:last]
+	return n
+}
+
+func (x *search) swap(a, b int) { x.todo[a], x.todo[b] = x.todo[b], x.todo[a] }
+
+// About one state in walkEvery begins a walk of up to walkFor steps: about half of all
+// states are reached by walks.
+const walkEvery, walkFor = 40, 80
+
+// shrink drops what has been taken out from the front.
+func (x *search) shrink() {
+	if x.at > len(x.todo)/2 {
+		x.todo = append([]uint32(nil), x.todo[x.at:]...)
+		x.fresh, x.at = max(0, x.fresh-x.at), 0
+	}
+}
+
+func (x *search) start() {
+	w := world{past: past{Budget: x.Budget}}
+	w.redis = &server{Twin: *NewTwin(queues, identities)}
+	for i := range procs {
+		w.proc[i] = x.newProc(x.Arrangement, 0)
+		w.redis.Register(i*lives, 1)
+		for _, l := range w.proc[i].ledgers {
+			l.Renewed(owners[i*lives])
+		}
+	}
+	x.add(&next{world: w, newR: true, newP: [procs]bool{true, true}}, event{})
+}
+
+func (x *search) world(n uint32) (w world) {
+	k := x.nodes[n].key
+	w.redis, w.past = x.byR[k[0]], x.byPast[k[1]]
+	for i := range w.proc {
+		w.proc[i] = x.byP[k[2+i]]
+	}
+	return w
+}
+
+// next is a state in the making. Its parts are copied when they are first changed.
+type next struct {
+	world
+	newR  bool
+	newP  [procs]bool
+	wrong violation
+	why   string
+}
+
+func (n *next) r() *server {
+	if !n.newR {
+		n.redis, n.newR = n.redis.clone(), true
+	}
+	return n.redis
+}
+
+func (n *next) p(i int) *proc {
+	if !n.newP[i] {
+		n.proc[i], n.newP[i] = n.proc[i].clone(), true
+	}
+	return n.proc[i]
+}
+
+// is notes a violation that the event itself is.
+func (n *next) is(v violation, why string, args ...any) {
+	if n.wrong == fine {
+		n.wrong, n.why = v, fmt.Sprintf(why, args...)
+	}
+}
+
+// add notes a state that can be reached, and judges it if it is new.
+func (x *search) add(n *next, e event) {
+	var k [procs + 2]uint32
+	k[0] = x.internR(n)
+	for i := range procs {
+		k[2+i] = x.internP(n, i)
+	}
+	num, known := x.pasts[n.past]
+	if !known {
+		num = uint32(len(x.byPast))
+		x.pasts[n.past], x.byPast = num, append(x.byPast, n.past)
+	}
+	k[1] = num
+	if _, again := x.seen[k]; again {
+		return
+	}
+	x.seen[k] = struct{}{}
+	depth := uint16(0)
+	if len(x.nodes) > 0 {
+		depth = x.nodes[x.from].depth + 1
+	}
+	x.nodes = append(x.nodes, node{k, x.from, e, depth})
+	x.States++
+	x.Depth = max(x.Depth, int(depth))
+	v, why := n.wrong, n.why
+	if v == fine {
+		v, why = x.judge(&n.world)
+	}
+	if v == fine {
+		x.todo = append(x.todo, uint32(len(x.nodes)-1))
+		return
+	}
+	x.Found[v]++ // and nobody goes on from here
+	if x.First == "" {
+		x.First = x.story(uint32(len(x.nodes)-1), fmt.Sprintf("%s: %s", kindNames[v], why))
+	}
+}
+
+func (x *search) internR(n *next) uint32 {
+	if !n.newR {
+		return n.redis.num
+	}
+	x.buf = n.redis.appendKey(x.buf[:0])
+	if r := x.redis[string(x.buf)]; r != nil {
+		n.redis, n.newR = r, false
+		return r.num
+	}
+	n.redis.num = uint32(len(x.byR))
+	x.byR, x.redis[string(x.buf)], n.newR = append(x.byR, n.redis), n.redis, false
+	return n.redis.num
+}
+
+func (x *search) internP(n *next, i int) uint32 {
+	if !n.newP[i] {
+		return n.proc[i].num
+	}
+	p := n.proc[i]
+	if !p.up { // what it had in its memory is gone
+		*p = proc{life: p.life, stop: p.stop}
+	}
+	x.buf = p.appendKey(x.buf[:0])
+	if q := x.procs[string(x.buf)]; q != nil {
+		n.proc[i], n.newP[i] = q, false
+		return q.num
+	}
+	p.num = uint32(len(x.byP))
+	p.wrong = x.memory(p)
+	x.byP, x.procs[string(x.buf)], n.newP[i] = append(x.byP, p), p, false
+	return p.num
+}
+
+// story tells how a state was reached.
+func (x *search) story(n uint32, end string) string {
+	var lines []string
+	for ; n > 0; n = x.nodes[n].from {
+		e := x.nodes[n].event
+		lines = append(lines, fmt.Sprintf("%s p%d %d %d", stepNames[e.what], e.proc, e.a, e.b))
+	}
+	var b strings.Builder
+	for i := len(lines) - 1; i >= 0; i-- {
+		fmt.Fprintf(&b, "%s\n", lines[i])
+	}
+	return b.String() + end
+}

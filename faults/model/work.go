@@ -1,0 +1,254 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/queue"
+)
+
+// work is what the loops of a process do when they are free to: trips, settlements, jobs.
+func (x *search) work(w *world, i int) {
+	p := w.proc[i]
+	for c := range x.Capsules {
+		e := event{proc: uint8(i), a: uint8(c)}
+		l, ci := p.ledger(c)
+		if p.next < x.Tokens && p.stop < ended && l.Due(ci, x.Limit) {
+			n := &next{world: *w}
+			if x.depart(n, i, c) {
+				e.what = departs
+				x.add(n, e)
+			}
+		}
+		if l.Flying(ci) == 0 && l.Unsettled(ci) > l.Refused(ci) {
+			n := &next{world: *w}
+			x.settle(n, i, c)
+			e.what = settles
+			x.add(n, e)
+		}
+		if l.Waiting(ci) {
+			n := &next{world: *w}
+			x.begin(n, i, c)
+			e.what = starts
+			x.add(n, e)
+		}
+		if l.Refused(ci) > 0 {
+			n := &next{world: *w}
+			l, ci := n.p(i).ledger(c)
+			l.Retry(ci)
+			e.what = retries
+			x.add(n, e)
+		}
+	}
+}
+
+// depart sends a trip, if the ledger wants one.
+func (x *search) depart(n *next, i, c int) bool {
+	p := n.p(i)
+	l, ci := p.ledger(c)
+	if x.TokenAgain {
+		p.next = p.lastKnown(len(x.Capsules))
+	}
+	t, ok := l.Depart(ci, p.held, x.Limit)
+	if !ok {
+		return false
+	}
+	serves := x.Capsules[c].Queues
+	f := Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First,
+		Done: make([][]uint64, len(serves)), Room: 1 << 20, Limit: 1 << 20}
+	expect := make([][]int8, len(serves))
+	for _, a := range t.Acks {
+		at, j := slices.Index(serves, queueOf(a.Queue)), int8(-1)
+		if known, ok := jobOf(a.Raw); ok {
+			j = known.ID
+		}
+		f.Done[at], expect[at] = append(f.Done[at], a.Token), append(expect[at], j)
+	}
+	for _, q := range t.Adopt {
+		f.Adopt = append(f.Adopt, slices.Index(serves, q))
+	}
+	m := &command{kind: trip, id: f.ID, ledger: x.ledgerOf(p, c), capsule: c, fetch: f,
+		expect: expect}
+	p.calls = append(p.calls, call{command: m.seal()})
+	return true
+}
+
+func (x *search) ledgerOf(p *proc, c int) int {
+	if len(p.ledgers) > 1 {
+		return c
+	}
+	return 0
+}
+
+// lastKnown is the highest token that a process knows of.
+func (p *proc) lastKnown(capsules int) (last uint64) {
+	for _, l := range p.ledgers {
+		l.Each(func(e *protocol.Entry) { last = max(last, e.Token) })
+		for ci := range capsules / len(p.ledgers) {
+			for _, t := range l.Trips(ci) {
+				last = max(last, t.First+uint64(t.Want)-1)
+			}
+		}
+	}
+	return last
+}
+
+// settle sends the next batch of a capsule.
+func (x *search) settle(n *next, i, c int) {
+	p := n.p(i)
+	l, ci := p.ledger(c)
+	batch := l.Batch(ci)
+	m := &command{kind: settle, id: i*lives + p.life, ledger: x.ledgerOf(p, c), capsule: c}
+	for _, s := range batch {
+		d := s.Delivery
+		y := Settlement{ID: idOf(d.Owner), Queue: queueOf(d.Queue), Token: d.Token,
+			Action: s.Action, Expect: -1}
+		if x.TokenPerOwner {
+			y.ID = m.id
+		}
+		if j, ok := jobOf(d.Raw); ok {
+			y.Expect = j.ID
+		}
+		y.Payload, _ = jobOf(s.Payload)
+		m.batch = append(m.batch, y)
+	}
+	if len(m.batch) > 0 {
+		p.calls = append(p.calls, call{command: m.seal()})
+	}
+}
+
+// begin gives a thread a job.
+func (x *search) begin(n *next, i, c int) {
+	p := n.p(i)
+	l, ci := p.ledger(c)
+	e := l.Start(ci, p.held)
+	if e == nil {
+		return
+	}
+	j, _ := jobOf(e.Raw)
+	r := run{id: idOf(e.Owner), ledger: x.ledgerOf(p, c), token: e.Token, job: j}
+	at := n.redis.at(r.id, queueOf(e.Queue))
+	has := slices.ContainsFunc(n.redis.flight[at], func(h Held) bool {
+		return h.Token == e.Token &&
+			h.Job.ID == j.ID
+	})
+	switch lease := n.redis.owners[r.id].Lease; {
+	case !p.held:
+		n.is(unheld, "job %d starts without a lease", j.ID)
+	case lease <= 0:
+		n.is(unheld, "job %d starts under identity %d, which is fenced", j.ID, r.id)
+	case !has:
+		n.is(unheld, "job %d starts and is not in flight under token %d", j.ID, e.Token)
+	case l.Inside() != nil:
+		n.is(innocent, "job %d starts beside a suspect", j.ID)
+	}
+	if x.Times > 1 && int(j.Crashes) >= x.Times-1 {
+		r.phase = waits
+		l.Wait()
+	}
+	p.runs = append(p.runs, r)
+}
+
+// listen is about doorbells and audits.
+func (x *search) listen(w *world, i int) {
+	p := w.proc[i]
+	for k := range p.ledgers {
+		e := event{proc: uint8(i), a: uint8(k)}
+		if !x.NoBells || p.stop >= ended {
+			n := &next{world: *w}
+			if x.turnBells(n, i, k) {
+				e.what = turnsBells
+				x.add(n, e)
+			}
+		} else if n := (&next{world: *w}); x.poll(n, i, k) {
+			e.what = turnsBells
+			x.add(n, e)
+		}
+		if x.NoAudit || p.stop >= ended || p.has(audit, k) || !x.doubts(w, i, k) {
+			continue
+		}
+		n := &next{world: *w}
+		m := &command{kind: audit, id: i*lives + p.life, ledger: k}
+		n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
+		e.what = audits
+		x.add(n, e)
+	}
+}
+
+func (p *proc) has(kind sort, ledger int) bool {
+	return slices.ContainsFunc(p.calls, func(c call) bool {
+		return c.kind == kind && c.ledger == ledger
+	})
+}
+
+// doubts reports whether an audit may find something: one goes now and then in any case.
+func (x *search) doubts(w *world, i, k int) bool {
+	p := w.proc[i]
+	if p.ledgers[k].Audit() {
+		return true
+	}
+	id := i*lives + p.life
+	for q := range queues {
+		at := id*queues + q
+		if len(w.redis.landing[at]) > 0 && !p.ledgers[k].MayHaveLanded(q) {
+			return true
+		}
+		for _, h := range w.redis.flight[at] {
+			if !p.knows(id, h.Token) || x.AuditPerLedger {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// turnBells hangs bells, and has others taken down.
+func (x *search) turnBells(n *next, i, k int) (any bool) {
+	p := n.p(i)
+	l := p.ledgers[k]
+	hang, unhang := l.Bells(p.held)
+	for _, q := range hang {
+		m := &command{kind: bell, id: i*lives + p.life, ledger: k, queue: q}
+		p.calls = append(p.calls, call{command: m.seal()})
+	}
+	for c := range p.calls {
+		b := &p.calls[c]
+		if b.kind == bell && b.ledger == k && b.stage == sent && !b.asked && slices.Contains(unhang,
+			b.queue) {
+			b.asked, any = true, true
+		}
+	}
+	return any || len(hang) > 0
+}
+
+// poll wakes a capsule that sleeps, where bells cannot be hung.
+func (x *search) poll(n *next, i, k int) (any bool) {
+	for c := range x.Capsules {
+		l, ci := n.p(i).ledger(c)
+		if x.ledgerOf(n.proc[i], c) == k && l.Asleep(ci) {
+			l.Wake(ci)
+			any = true
+		}
+	}
+	return any
+}
+
+// entry finds the running delivery of a run.
+func (p *proc) entry(r *run) (l *protocol.Process, found *protocol.Entry) {
+	l = p.ledgers[r.ledger]
+	for _, e := range l.Running() {
+		if e.Token == r.token && idOf(e.Owner) == r.id {
+			found = e
+		}
+	}
+	return l, found
+}
+
+// settlementOf says what becomes of a job that failed, or is put back.
+func settlementOf(e *protocol.Entry, a queue.Action, j Job) *queue.Settlement {
+	s := &queue.Settlement{Delivery: e.Delivery, Action: a}
+	if a != queue.Requeue {
+		s.Payload = raw(j)
+	}
+	return s
+}

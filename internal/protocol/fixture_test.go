@@ -1,0 +1,153 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// fixture is a Process whose tests read as transcripts: what happens, and what the Process
+// decides.
+type fixture struct {
+	*testing.T
+	*Process
+	owners map[string]*queue.Owner
+	held   bool // its lease
+	limit  int
+	last   uint64 // token
+}
+
+// newFixture makes a Process with queues x and y, under identity a.
+func newFixture(t *testing.T, capsules ...Capsule) *fixture {
+	f := &fixture{T: t, owners: map[string]*queue.Owner{}, held: true, limit: 100}
+	f.Process = New(capsules, 2, func(n int) uint64 {
+		f.last += uint64(n)
+		return f.last - uint64(n) + 1
+	})
+	f.Renewed(f.owner("a"))
+	return f
+}
+
+// two capsules share queue x; the first serves y too.
+func two(seats int) []Capsule {
+	return []Capsule{{Queues: []int{0, 1}, Seats: seats}, {Queues: []int{0}, Seats: 1}}
+}
+
+func (f *fixture) owner(name string) *queue.Owner {
+	if f.owners[name] == nil {
+		f.owners[name] = &queue.Owner{Identity: name}
+	}
+	return f.owners[name]
+}
+
+// at lets an event happen and compares what the Process answers.
+func (f *fixture) at(event, want string) {
+	f.Helper()
+	words := strings.Fields(event)
+	if got := f.happens(words[0], words[1:]); got != want {
+		f.Errorf("at %q: %q, want %q", event, got, want)
+	}
+}
+
+func number(s string) (n int) { fmt.Sscan(s, &n); return n }
+
+func (f *fixture) happens(what string, args []string) string {
+	ci := 0
+	if len(args) > 0 {
+		ci = number(args[0])
+	}
+	switch what {
+	case "depart":
+		return f.departs(ci)
+	case "back": // a trip of a capsule: back CAPSULE JOB..., a job is its queue and token
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: f.jobs(args[1:]),
+			Acked: len(f.trips(ci)[0].Acks)}))
+	case "lost": // its reply
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0],
+			Brought{Err: errors.New("no reply")}))
+	case "refused": // for want of a lease
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Err: queue.ErrLeaseLost,
+			Acked: len(f.trips(ci)[0].Acks)}))
+	case "start":
+		if e := f.Start(ci, f.held); e != nil {
+			return name(e)
+		}
+		return "-"
+	case "done", "retry":
+		return f.finishes(what, args[0])
+	case "settle":
+		var list []string
+		for _, s := range f.Batch(ci) {
+			list = append(list, fmt.Sprint(s.Action, " ", s.Delivery.Token))
+		}
+		return strings.Join(list, ", ")
+	case "confirm":
+		var results []queue.Result
+		for _, a := range args[1:] {
+			results = append(results, queue.Result(number(a)))
+		}
+		return fmt.Sprint("stale ", f.Confirmed(ci, results))
+	case "bells":
+		hang, unhang := f.Bells(f.held)
+		return fmt.Sprint("hang ", hang, " unhang ", unhang)
+	case "down": // of a queue: rang, quiet or lost
+		return fmt.Sprint("wake ", f.Down(ci, f.owner(args[1]), args[2] != "quiet",
+			args[2] == "lost"))
+	case "audit": // of an identity, which holds JOB...
+		held := f.jobs(args[1:])
+		for _, d := range held {
+			d.Owner = f.owner(args[0])
+		}
+		return fmt.Sprint("lost ", f.Audited(f.owner(args[0]), held,
+			func(name string) int { return f.Serving(int(name[0] - 'x')) }, nil))
+	}
+	f.Fatalf("no event %q", what)
+	return ""
+}
+
+func (f *fixture) trips(ci int) []*Trip { return f.Process.Trips(ci) }
+
+func (f *fixture) departs(ci int) string {
+	t, ok := f.Depart(ci, f.held, f.limit)
+	if !ok {
+		return "-"
+	}
+	var acks []string
+	for _, e := range t.Acks {
+		acks = append(acks, name(e))
+	}
+	return fmt.Sprintf("want %d from %d acks %v adopt %v", t.Want, t.First, acks, t.Adopt)
+}
+
+func (f *fixture) jobs(names []string) (list []*queue.Delivery) {
+	for _, s := range names {
+		list = append(list, &queue.Delivery{Raw: s, Queue: s[:1], Owner: f.Owner,
+			Token: uint64(number(s[1:]))})
+	}
+	return list
+}
+
+func name(e *Entry) string { return fmt.Sprint(e.Queue, e.Token) }
+
+// running finds a delivery that a handler has.
+func (f *fixture) running(s string) *Entry {
+	for _, e := range f.Running() {
+		if name(e) == s {
+			return e
+		}
+	}
+	f.Fatalf("%s does not run", s)
+	return nil
+}
+
+func (f *fixture) finishes(what, s string) string {
+	e := f.running(s)
+	if what == "done" {
+		return fmt.Sprint(f.Finish(e, nil))
+	}
+	return fmt.Sprint(f.Finish(e, &queue.Settlement{Delivery: e.Delivery, Action: queue.Retry,
+		Payload: "again"}))
+}

@@ -1,0 +1,143 @@
+package protocol
+
+import (
+	"encoding/binary"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// What faults/model needs to search through the states of a Process: to copy one, to tell
+// two apart, and to look inside.
+
+// Clone copies p. What it changes, p does not see. token is its source of tokens.
+func (p *Process) Clone(token func(n int) uint64) *Process {
+	q := *p
+	q.token = token
+	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
+	q.shunned = append([]bool(nil), p.shunned...)
+	q.bells = append([]*queue.Owner(nil), p.bells...)
+	q.capsules = append([]capsule(nil), p.capsules...)
+	entry := func(e *Entry) *Entry {
+		n := *e
+		if e == p.gate.inside {
+			q.gate.inside = &n
+		}
+		return &n
+	}
+	entries := func(list []*Entry) []*Entry {
+		if len(list) == 0 {
+			return nil
+		}
+		c := make([]*Entry, len(list))
+		for i, e := range list {
+			c[i] = entry(e)
+		}
+		return c
+	}
+	for i := range q.capsules {
+		c := &q.capsules[i]
+		c.ready, c.running, c.acks = entries(c.ready), entries(c.running), entries(c.acks)
+		c.rest, c.flying, c.refused = entries(c.rest), entries(c.flying), entries(c.refused)
+		trips := c.trips
+		c.trips = nil
+		for _, t := range trips {
+			n := *t
+			n.Acks = entries(t.Acks)
+			c.trips = append(c.trips, &n)
+		}
+	}
+	return &q
+}
+
+// AppendKey appends all that p is to b: two Processes with the same capsules decide alike
+// for ever if their keys are equal.
+func (p *Process) AppendKey(b []byte) []byte {
+	b = appendOwner(b, p.Owner)
+	b = appendBools(b, p.landed...)
+	b = appendBools(b, p.paused...)
+	b = appendBools(b, p.shunned...)
+	b = appendBools(b, p.quiet, p.audit)
+	for _, o := range p.bells {
+		b = appendOwner(b, o)
+	}
+	b = append(b, byte(p.gate.waiting))
+	if e := p.gate.inside; e != nil {
+		b = append(appendOwner(b, e.Owner), byte(e.Token))
+	} else {
+		b = append(b, '-')
+	}
+	for i := range p.capsules {
+		b = p.capsules[i].appendKey(b)
+	}
+	return b
+}
+
+func (c *capsule) appendKey(b []byte) []byte {
+	b = binary.AppendVarint(b, int64(c.Seats))
+	b = binary.AppendVarint(b, int64(c.page.Count))
+	b = appendBools(b, c.short, c.asleep, c.full)
+	for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.flying, c.refused} {
+		b = appendEntries(b, list)
+	}
+	b = append(b, byte(len(c.trips)))
+	for _, t := range c.trips {
+		b = append(appendOwner(b, t.Owner), byte(t.Want), byte(t.First), byte(len(t.Adopt)))
+		for _, q := range t.Adopt {
+			b = append(b, byte(q))
+		}
+		b = appendEntries(b, t.Acks)
+	}
+	return b
+}
+
+func appendEntries(b []byte, list []*Entry) []byte {
+	b = append(b, byte(len(list)))
+	for _, e := range list {
+		b = binary.AppendUvarint(appendOwner(b, e.Owner), e.Token)
+		b = append(append(b, e.Raw...), e.Queue...)
+		b = append(b, '.', byte(e.State))
+		b = appendBools(b, e.doubt)
+		if s := e.Settlement; s != nil {
+			b = append(append(b, s.Action...), s.Payload...)
+		}
+	}
+	return b
+}
+
+func appendOwner(b []byte, o *queue.Owner) []byte {
+	if o == nil {
+		return append(b, '-')
+	}
+	return append(b, o.Identity...)
+}
+
+func appendBools(b []byte, list ...bool) []byte {
+	n := byte(0)
+	for i, v := range list {
+		if v {
+			n |= 1 << i
+		}
+	}
+	return append(b, n)
+}
+
+// Trips are those of a capsule that are under way, in the order of their departure.
+func (p *Process) Trips(ci int) []*Trip { return p.capsules[ci].trips }
+
+// Flying counts the results of a capsule that are in a settle script now.
+func (p *Process) Flying(ci int) int { return len(p.capsules[ci].flying) }
+
+// Taken counts the seats of a capsule that are taken.
+func (p *Process) Taken(ci int) int { return p.capsules[ci].held() }
+
+// Inside is the suspect that has the process to itself, or nil.
+func (p *Process) Inside() *Entry { return p.gate.inside }
+
+// Each calls fn with every delivery of the ledger.
+func (p *Process) Each(fn func(e *Entry)) { p.each(fn) }
+
+// MayBring reports whether a trip under way may bring a token.
+func (p *Process) MayBring(o *queue.Owner, token uint64) bool { return p.asked(o, token) }
+
+// MayHaveLanded reports whether the landing list of a queue is to be looked at.
+func (p *Process) MayHaveLanded(q int) bool { return p.landed[q] }
