@@ -63,7 +63,8 @@ func (f *fixture) written(want ...string) {
 }
 
 // settlement is what a worker hands over.
-func (f *fixture) settlement(d *queue.Delivery, a queue.Action, e queue.EffectEvent) queue.Settlement {
+func (f *fixture) settlement(d *queue.Delivery, a queue.Action,
+	e queue.EffectEvent) queue.Settlement {
 	f.Helper()
 	j, err := queue.ParseJob(d.Raw)
 	if err != nil {
@@ -105,7 +106,8 @@ func TestEffectsOfASettlementRunOnceIfItIsSettled(t *testing.T) {
 	x := f.settlement(f.fetch(1)[0], queue.Retry, queue.EventRetry)
 	f.raw.Del(t.Context(), "retry")
 	f.raw.Set(t.Context(), "retry", "a wrong type", 0)
-	if results, err := f.store.Settle(t.Context(), []queue.Settlement{x}); err != nil || results[0] != queue.Refused {
+	results, err := f.store.Settle(t.Context(), []queue.Settlement{x})
+	if err != nil || results[0] != queue.Refused {
 		t.Error(results, err)
 	}
 	f.written()
@@ -124,12 +126,14 @@ func TestEffectsThatFailOrAreForbiddenHoldNoJobUp(t *testing.T) {
 	}
 	f.written()
 	results, err := f.store.Settle(t.Context(), batch[:2])
-	if fmt.Sprint(results) != "[2 1]" || err != nil || !strings.Contains(batch[0].Failed, "WRONGTYPE") {
-		t.Error(results, err, batch[0].Failed)
+	why := batch[0].Failed
+	if fmt.Sprint(results) != "[2 1]" || err != nil || !strings.Contains(why, "WRONGTYPE") {
+		t.Error(results, err, why)
 	}
 	results, err = f.store.Settle(t.Context(), batch[2:])
-	if fmt.Sprint(results) != "[2]" || err != nil || !strings.Contains(batch[2].Failed, "NOPERM") {
-		t.Error(results, err, batch[2].Failed)
+	why = batch[2].Failed
+	if fmt.Sprint(results) != "[2]" || err != nil || !strings.Contains(why, "NOPERM") {
+		t.Error(results, err, why)
 	}
 	if results, err = f.store.Settle(t.Context(), batch[2:]); fmt.Sprint(results) != "[0]" {
 		t.Error(results, err)
@@ -185,7 +189,8 @@ func TestEffectsOfReclaimedJobsRunOnceIfTheyAreTaken(t *testing.T) {
 	f.fetch(5)
 	got = f.reclaim(f.owner, queue.Poison{})
 	if why := fmt.Sprint(got.Failed); got.Requeued != 5 || len(got.Failed) != 3 ||
-		!strings.Contains(why, "WRONGTYPE") || !strings.Contains(why, "NOPERM") || !strings.Contains(why, "panicked: no good") {
+		!strings.Contains(why, "WRONGTYPE") || !strings.Contains(why, "NOPERM") ||
+		!strings.Contains(why, "panicked: no good") {
 		t.Errorf("%+v", got)
 	}
 	f.written("5 reclaim", "1 reclaim")
@@ -204,7 +209,8 @@ func TestEffectsOfWhatAPersonRemovesRunOnceIfItWasThere(t *testing.T) {
 	f := noted(t)
 	ctx := t.Context()
 	for name, set := range map[string]*queue.JobSet{"retry": f.store.RetrySet(),
-		"schedule": f.store.ScheduleSet(), "dead": f.store.DeadSet(), "kyu:hold:J": f.store.HoldSet("J")} {
+		"schedule": f.store.ScheduleSet(), "dead": f.store.DeadSet(),
+		"kyu:hold:J": f.store.HoldSet("J")} {
 		f.put(name, note("1", "yes"), note("2", ""), note("3", "yes"), "no job")
 		list, err := set.Page(ctx, 0, 10)
 		if err != nil || len(list) != 4 {
@@ -222,7 +228,8 @@ func TestEffectsOfWhatAPersonRemovesRunOnceIfItWasThere(t *testing.T) {
 		f.put(name, note("1", "yes"), note("2", ""), "no job")
 		if name != "dead" {
 			list, _ = set.Page(ctx, 0, 10)
-			if n, err := set.Kill(ctx, list...); n != 3 || err != nil || f.raw.ZCard(ctx, "dead").Val() != 3 {
+			n, err := set.Kill(ctx, list...)
+			if n != 3 || err != nil || f.raw.ZCard(ctx, "dead").Val() != 3 {
 				t.Error(name, n, err)
 			}
 			f.written("1 dead")
@@ -270,8 +277,8 @@ func TestEffectsOfWhatAPersonClearsRunOnce(t *testing.T) {
 	f.written(want[1:]...)
 	f.at("")
 
-	f.put("retry", note("1", "yes"), note("2", "wrong type"), note("3", "forbidden"), note("4", "panics"),
-		note("5", "yes"))
+	f.put("retry", note("1", "yes"), note("2", "wrong type"), note("3", "forbidden"),
+		note("4", "panics"), note("5", "yes"))
 	var held *queue.EffectsError
 	err := f.store.RetrySet().Clear(ctx)
 	if !errors.As(err, &held) || held.Jobs != 3 {
@@ -288,21 +295,24 @@ func TestAStoreWithCapabilitiesRunsThePlainScriptForJobsWithoutEffects(t *testin
 	known := func(shas [2]string) string {
 		return fmt.Sprint(f.raw.ScriptExists(ctx, shas[:]...).Val())
 	}
+	settleAll := func(batch ...queue.Settlement) {
+		t.Helper()
+		results, err := f.store.Settle(ctx, batch)
+		if err != nil || results[0] != queue.Settled {
+			t.Fatal(results, err)
+		}
+	}
 	f.put("queue:a", note("1", ""), note("2", ""), note("3", "yes"))
 	jobs := f.fetch(3)
 	f.raw.ScriptFlush(ctx) // from here on Redis knows what was run
 	plain := f.settlement(jobs[0], queue.Done, queue.EventDone)
-	if results, err := f.store.Settle(ctx, []queue.Settlement{plain}); err != nil || results[0] != queue.Settled {
-		t.Fatal(results, err)
-	}
+	settleAll(plain)
 	if got := known(settle); got != "[true false]" {
 		t.Error("settle, without and with effects:", got)
 	}
 	with := f.settlement(jobs[2], queue.Done, queue.EventDone)
 	f.raw.ScriptFlush(ctx)
-	if results, err := f.store.Settle(ctx, []queue.Settlement{with}); err != nil || results[0] != queue.Settled {
-		t.Fatal(results, err)
-	}
+	settleAll(with)
 	if got := known(settle); got != "[false true]" {
 		t.Error("settle, without and with effects:", got)
 	}
@@ -315,12 +325,16 @@ func TestAStoreWithCapabilitiesRunsThePlainScriptForJobsWithoutEffects(t *testin
 func TestOpenSaysThatTheLuaOfACapabilityDoesNotCompile(t *testing.T) {
 	f := newFixture(t)
 	bad := queue.Capability{Kind: "bad", Lua: "this is not Lua"}
-	s, err := queue.Open(t.Context(), queue.Config{URL: f.server.URL, Capabilities: []queue.Capability{bad}})
+	open := func() (*queue.Store, error) {
+		return queue.Open(t.Context(), queue.Config{URL: f.server.URL,
+			Capabilities: []queue.Capability{bad}})
+	}
+	s, err := open()
 	if err == nil || !strings.Contains(err.Error(), "the Lua of a capability does not compile") {
 		t.Error(s, err)
 	}
 	bad.Kind = "B"
-	if s, err := queue.Open(t.Context(), queue.Config{URL: f.server.URL, Capabilities: []queue.Capability{bad}}); err == nil {
+	if s, err := open(); err == nil {
 		s.Close()
 		t.Error("the kind B was taken")
 	}

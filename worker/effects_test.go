@@ -58,7 +58,8 @@ func TestEffectsRunOnceForEachWayInWhichAJobLeavesAWorker(t *testing.T) {
 		want = append(want, class+" "+strings.ToLower(class))
 	}
 	b.push("Unknown", nil, queue.Options{})
-	b.raw.LPush(t.Context(), "queue:a", `{"class":"Expire","jid":"e","args":[],"expires_at":1.5}`, "no job")
+	b.raw.LPush(t.Context(), "queue:a",
+		`{"class":"Expire","jid":"e","args":[],"expires_at":1.5}`, "no job")
 	want = append(want, "Expire expire", "Unknown hold")
 	slices.Sort(want)
 	b.run()
@@ -75,7 +76,8 @@ func TestEffectsThatGoWrongHoldNoWorkerUp(t *testing.T) {
 	b.handle("Done", func(context.Context) error { ran.Add(1); return nil })
 	for i := range 20 {
 		bad := []string{"no", "panics", "forbidden", "no"}[i%4]
-		b.raw.LPush(t.Context(), "queue:a", fmt.Sprintf(`{"class":"Done","jid":"%d","args":[],"bad":%q}`, i, bad))
+		b.raw.LPush(t.Context(), "queue:a",
+			fmt.Sprintf(`{"class":"Done","jid":"%d","args":[],"bad":%q}`, i, bad))
 	}
 	r := b.run()
 	b.until("all have left", func() bool { return b.empty() && ran.Load() == 20 })
