@@ -39,6 +39,8 @@ type Config struct {
 	SentinelPassword string
 	WaitReplicas     int // a push is confirmed when so many replicas have it too, so that a failover does not lose it; 0: none
 
+	Capabilities []Capability // what other packages add to the life of jobs
+
 	PoolSize int // connections for everything but doorbells; 10 if 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -188,6 +189,8 @@ type Settlement struct {
 	Payload  string    // the new bytes, for all but Done and Requeue
 	At       time.Time // when it is due, when it died, or since when it is held
 	To       string    // the queue for Forward, the class for Hold
+	Effects  []Effect  // of Store.Effects; at most MaxEffectItems settlements of a batch have any
+	Failed   string    // set by Settle if the result is Partly: which effects failed, and why
 }
 
 // Result is what a script did with one job.
@@ -197,12 +200,17 @@ const (
 	Refused Result = -1 // nothing: a key that it would go to has a wrong type
 	Stale   Result = 0  // nothing: the delivery was not in its owner's hands any more
 	Settled Result = 1
+	Partly  Result = 2 // settled, but an effect of it failed
 )
 
 // Settle carries out settlements, in order, with a result for each. After an error it can
-// be repeated: what was settled is then stale.
+// be repeated: what was settled is then stale. A batch without effects takes the script that
+// knows none.
 func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error) {
 	keys, args := s.settleArgs(batch)
+	if s.effects != nil && slices.ContainsFunc(batch, (Settlement).hasEffects) {
+		return s.settleEffects(ctx, batch, keys, args)
+	}
 	reply, err := s.runOwn(ctx, settleScript, keys, args...).Int64Slice()
 	if err != nil {
 		return nil, fmt.Errorf("settle: %w", err)

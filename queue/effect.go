@@ -25,7 +25,7 @@ const (
 	EventDone    EffectEvent = "done"    // it has run
 	EventRetry   EffectEvent = "retry"   // it failed, and waits for its next attempt
 	EventSnooze  EffectEvent = "snooze"  // its handler puts it off
-	EventRequeue EffectEvent = "requeue" // back to its queue, unchanged
+	EventRequeue EffectEvent = "requeue" // back to its queue, unchanged, after a thread had it
 	EventForward EffectEvent = "forward" // to the end of a queue
 	EventHold    EffectEvent = "hold"    // its class is not known here: put aside
 	EventDead    EffectEvent = "dead"    // to the dead set: it failed, or a person killed it
@@ -41,7 +41,8 @@ const (
 type Capability struct {
 	// Kind names its effects: a letter, then letters, digits and underscores.
 	Kind string
-	// Lua is the body of function(keys, args). It must not assume the type of a key.
+	// Lua is the body of function(keys, args). It must not assume the type of a key, and must
+	// be short: Redis serves nobody else meanwhile.
 	// If it raises an error, the job is settled all the same, and what the body
 	// did until then stays done.
 	Lua string
@@ -50,10 +51,13 @@ type Capability struct {
 	Effects func(j *Job, event EffectEvent) []Effect
 }
 
-// Limits of effects: a script blocks Redis for as long as it runs.
+// MaxEffectItems bounds the jobs with effects in one call: a script blocks Redis for as long
+// as it runs.
+const MaxEffectItems = 64
+
+// Limits of effects.
 const (
 	maxEffects     = 8    // of one job
-	maxEffectItems = 64   // jobs with effects in one call
 	maxEffectWords = 32   // keys and arguments of one effect
 	maxEffectBytes = 4096 // of its keys and arguments together
 )
@@ -97,11 +101,10 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		if x.Effects == nil {
 			continue
 		}
-		list := x.Effects(j, event)
-		if len(list) == 0 {
-			continue
+		list, problem := x.ask(j, event)
+		if problem == nil {
+			problem = c.check(list)
 		}
-		problem := c.check(list)
 		if problem == nil && len(all)+len(list) > maxEffects {
 			problem = fmt.Errorf("%d effects, more than %d for one job", len(all)+len(list), maxEffects)
 		}
@@ -113,6 +116,16 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		all = append(all, list...)
 	}
 	return all, errors.Join(problems...)
+}
+
+// ask calls the function of the package. Its panic costs the effects, and not the process.
+func (x *Capability) ask(j *Job, event EffectEvent) (list []Effect, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			list, err = nil, fmt.Errorf("Effects panicked: %v", v)
+		}
+	}()
+	return x.Effects(j, event), nil
 }
 
 // check says what is wrong with a list.

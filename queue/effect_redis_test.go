@@ -26,16 +26,6 @@ var testKinds = []queue.Capability{
 	{Kind: "broken", Lua: "redis.call('SET', keys[1], 'half')\nerror('no good')"},
 }
 
-// settleLua is the settle script with the place for effects marked.
-func settleLua() string {
-	text := queue.SettleLua()
-	if strings.Contains(text, "-- (effects)\n") {
-		return text
-	}
-	at := "  result[#result + 1] = mine\n"
-	return strings.Replace(text, at, at+"  -- (effects)\n", 1)
-}
-
 func TestEffectsRunIfAndOnlyIfTheRemovalSucceeded(t *testing.T) {
 	rdb := redistest.Start(t).Client()
 	ctx := t.Context()
@@ -116,7 +106,7 @@ func TestEffectsAtTheirLimitsFitIntoOneCall(t *testing.T) {
 func TestEffectsFitIntoTheSettleScript(t *testing.T) {
 	rdb := redistest.Start(t).Client()
 	load := func(list []queue.Capability) error {
-		return rdb.ScriptLoad(t.Context(), queue.ScriptWithEffects(settleLua(), list)).Err()
+		return rdb.ScriptLoad(t.Context(), queue.ScriptWithEffects(queue.SettleLua(), list)).Err()
 	}
 	if err := load(testKinds); err != nil {
 		t.Error(err)

@@ -62,6 +62,9 @@ func isReply(err error) bool {
 // command would be answered so again.
 func Rejected(err error) bool { return isReply(err) }
 
+// forbids reports whether Redis refused a call, unread, as its user may not touch a key of it.
+func forbids(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }
+
 // unsent reports whether err means that the command never left this process.
 func unsent(err error) bool {
 	var op *net.OpError
@@ -92,7 +95,7 @@ func explain(err error, addr string) error {
 	text := err.Error()
 	var old *VersionError
 	switch {
-	case errors.As(err, &old):
+	case errors.As(err, &old), errors.Is(err, errCapability):
 		return fmt.Errorf("the Redis at %s: %w", addr, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)

@@ -142,12 +142,29 @@ func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}
+	if js.store.effects != nil {
+		return js.drop(ctx, EventDelete, list)
+	}
 	members := make([]any, len(list))
 	for i, e := range list {
 		members[i] = e.Raw
 	}
 	n, err := js.rdb.ZRem(ctx, js.key(), members...).Result()
 	return int(n), js.wrap(err)
+}
+
+// drop is Delete or Kill with the effects of the jobs.
+func (js *JobSet) drop(ctx context.Context, event EffectEvent, list []Entry) (int, error) {
+	n, err := js.store.drop(ctx, js.rdb, js.key(), event, raws(list))
+	return n, js.wrap(err)
+}
+
+func raws(list []Entry) []string {
+	members := make([]string, len(list))
+	for i, e := range list {
+		members[i] = e.Raw
+	}
+	return members
 }
 
 // AddToQueue moves entries to their queues as they are, and returns how many
@@ -189,6 +206,9 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 	if len(list) == 0 || js.name == keyDead {
 		return 0, nil
 	}
+	if js.store.effects != nil {
+		return js.drop(ctx, EventDead, list)
+	}
 	moves := make([]move, len(list))
 	for i, e := range list {
 		moves[i] = move{member: e.Raw}
@@ -207,9 +227,21 @@ func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
 	return js.wrap(err)
 }
 
-// Clear removes all entries.
+// Clear removes all entries. With capabilities it does so a page at a time, and leaves what
+// comes meanwhile.
 func (js *JobSet) Clear(ctx context.Context) error {
-	return js.wrap(js.rdb.Unlink(ctx, js.key()).Err())
+	if js.store.effects == nil {
+		return js.wrap(js.rdb.Unlink(ctx, js.key()).Err())
+	}
+	now, err := js.Size(ctx)
+	if err != nil {
+		return err
+	}
+	return js.wrap(js.store.dropAll(ctx, js.rdb, js.key(), now, func(n int64) ([]string, error) {
+		size := NewPageSize(int(n), PageBytes)
+		page, _, err := js.source().read(ctx, "+inf", ascending, 0, &size)
+		return raws(page), err
+	}))
 }
 
 // All applies an operation (such as js.Retry) to every entry that is in the set
@@ -235,7 +267,8 @@ func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (i
 		n, err := op(ctx, page...)
 		total += n
 		var refused *WrongTypeError
-		if err != nil && !errors.As(err, &refused) {
+		var held *EffectsError
+		if err != nil && !errors.As(err, &refused) && !errors.As(err, &held) {
 			return total, errors.Join(append(stay, err)...)
 		}
 		stay = append(stay, err)

@@ -48,6 +48,7 @@ type Reclaimed struct {
 	Requeued int      // went back
 	Refused  int      // stay, because a key has a wrong type
 	Poisoned []string // the payloads that went to the dead set
+	Failed   []string // effects of jobs that moved which were not carried out, and why
 }
 
 // moved is whether the call changed anything.
@@ -68,6 +69,9 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 	}
 	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
 	all := len(tokens)
+	if s.effects != nil {
+		page = min(page, MaxEffectItems)
+	}
 	if tokens, err = s.pageOf(ctx, inflight, tokens, page); err != nil {
 		return r, false, err
 	}
@@ -82,7 +86,12 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 		}
 	}
 	alone, _ := owner[0].(string)
-	r, err = s.reclaim(ctx, identity, queue, p, verdict{alone: alone, left: owner[1] != nil}, tokens, raws)
+	v := verdict{alone: alone, left: owner[1] != nil}
+	r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
+	for forbids(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
+		tokens = tokens[:len(tokens)/2]
+		r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
+	}
 	return r, (all > len(tokens) || r.Landed == reclaimLanded) && r.moved(), err
 }
 
@@ -120,25 +129,31 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v
 	now := time.Now()
 	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity), s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
 	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, reclaimLanded}
-	payloads := make([]string, len(tokens))
+	payloads, unclear := make([]string, len(tokens)), make([]string, len(tokens))
+	items := make([][]Effect, len(tokens))
 	for i, token := range tokens {
-		where := "queue"
+		where, event := "queue", EventReclaim
 		payloads[i], _ = raws[i].(string) // settled meanwhile: the script removes nothing
 		counts := p.Times > 0 && !v.left && (v.alone == "" || v.alone == token)
-		if j, err := ParseJob(payloads[i]); err == nil && counts { // no job stays as it is
+		j, _ := ParseJob(payloads[i])
+		if j != nil && counts { // no job stays as it is
 			var dead bool
 			if payloads[i], dead = s.crashed(j, queue, p, v.alone == token, now); dead {
-				where = "dead"
+				where, event = "dead", EventPoison
 			}
 		}
+		items[i], unclear[i] = s.ask(j, event)
 		args = append(args, token, payloads[i], where)
 	}
-	reply, err := s.runOwn(ctx, reclaimScript, keys, args...).Int64Slice()
+	reply, failed, err := s.runEffects(ctx, s.own, reclaimScript, keys, args, items)
 	if err != nil {
 		return r, fmt.Errorf("reclaim: %w", err)
 	}
 	r.Landed = int(reply[0])
 	for i, what := range reply[1:] {
+		if why := unclear[i] + failed[i+1]; why != "" && what > 0 {
+			r.Failed = append(r.Failed, why)
+		}
 		switch what {
 		case 1:
 			r.Requeued++

@@ -108,6 +108,8 @@ func (s *Store) loadScripts(ctx context.Context) error {
 	for _, sc := range allScripts {
 		pipe.ScriptLoad(ctx, s.body(sc).text)
 	}
-	_, err = pipe.Exec(ctx)
-	return err
+	if _, err = pipe.Exec(ctx); err != nil {
+		return err
+	}
+	return s.effects.load(ctx, s)
 }

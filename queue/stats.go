@@ -244,7 +244,7 @@ func (s *Store) FindInQueue(ctx context.Context, name, jid string) (*Job, error)
 // DeleteFromQueue removes one job, given by its bytes. The error is ErrNotFound
 // if it has left the queue.
 func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
-	n, err := s.rdb.LRem(ctx, s.ks.queue(name), 1, raw).Result()
+	n, err := s.remove(ctx, s.ks.queue(name), raw)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -254,17 +254,36 @@ func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
 	return nil
 }
 
-// ClearQueue removes all jobs of a queue and its name from the set of queues.
-func (s *Store) ClearQueue(ctx context.Context, name string) error {
+// remove takes one job out of a queue.
+func (s *Store) remove(ctx context.Context, list, raw string) (int, error) {
+	if s.effects != nil {
+		return s.drop(ctx, s.rdb, list, EventDelete, []string{raw})
+	}
+	n, err := s.rdb.LRem(ctx, list, 1, raw).Result()
+	return int(n), err
+}
+
+// ClearQueue removes all jobs of a queue and its name from the set of queues. With
+// capabilities it does so a page at a time, and leaves what comes meanwhile.
+func (s *Store) ClearQueue(ctx context.Context, name string) (err error) {
+	if s.effects != nil {
+		err = s.dropQueue(ctx, name)
+	} else {
+		err = s.unlinkQueue(ctx, name)
+	}
+	if err != nil {
+		return fmt.Errorf("queue %s: clear: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Store) unlinkQueue(ctx context.Context, name string) error {
 	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Unlink(ctx, s.ks.queue(name))
 		p.SRem(ctx, s.ks.key(keyQueues), name)
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("queue %s: clear: %w", name, err)
-	}
-	return nil
+	return err
 }
 
 // Pause makes workers leave a queue alone: at once for what they fetch, within

@@ -47,6 +47,7 @@ type Store struct {
 	maxTaken   int
 	replicas   int // that must have a push before it is confirmed
 	server     Server
+	effects    *effectScripts // nil without capabilities
 
 	plainLua   bool // no script flags
 	noUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells time out by themselves
@@ -109,6 +110,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload), maxTaken: cmp.Or(c.MaxTaken, DefaultMaxTaken), deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
 		s.timestamps = Mirror
+	}
+	if s.effects, err = newEffectScripts(c.Capabilities); err != nil {
+		s.Close()
+		return nil, err
 	}
 	if err := s.meet(ctx); err != nil {
 		s.Close()

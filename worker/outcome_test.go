@@ -297,3 +297,20 @@ func FuzzDecide(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryOutcomeIsAnEventOfItsOwnForEffects(t *testing.T) {
+	for _, x := range []struct {
+		action queue.Action
+		failed bool
+		want   queue.EffectEvent
+	}{
+		{queue.Done, false, queue.EventDone}, {queue.Done, true, queue.EventDiscard},
+		{queue.Retry, true, queue.EventRetry}, {queue.Schedule, false, queue.EventSnooze},
+		{queue.Dead, true, queue.EventDead}, {queue.Requeue, false, queue.EventRequeue},
+		{queue.Forward, false, queue.EventForward}, {queue.Hold, false, queue.EventHold},
+	} {
+		if got := eventOf(x.action, x.failed); got != x.want {
+			t.Errorf("%s, failed %v: %s, want %s", x.action, x.failed, got, x.want)
+		}
+	}
+}

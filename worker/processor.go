@@ -89,7 +89,8 @@ func (r *run) process() {
 	j, err := queue.ParseJob(d.Raw)
 	if err != nil {
 		r.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
-		r.settle(&queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: r.start})
+		x := &queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: r.start}
+		r.settle(x, queue.EventDead)
 		r.tellError(err)
 		r.observe(UnknownClass, OutcomeDead, 0)
 		return
@@ -105,7 +106,7 @@ func (r *run) process() {
 		r.dispatch()
 	}
 	if !r.quarantine.run(r.epoch, r.entry, alone) {
-		r.settle(&queue.Settlement{Delivery: d, Action: queue.Requeue})
+		r.settle(&queue.Settlement{Delivery: d, Action: queue.Requeue}, queue.EventRequeue)
 	}
 }
 
@@ -120,14 +121,14 @@ func (r *run) dispatch() {
 	if r.handler == nil {
 		if x, ok := r.unknown.settle(r.job, &r.entry.Delivery, r.class, r.start); ok {
 			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
-			r.settle(&x)
+			r.settle(&x, eventOf(x.Action, false))
 			r.observe(UnknownClass, r.unknown.outcome(), 0)
 			return
 		}
 	}
 	if expired(r.job, r.start) {
 		r.ctx.logger().Warn("expired: discarded")
-		r.settle(nil)
+		r.settle(nil, queue.EventExpire)
 		r.observe(r.class, OutcomeExpired, 0)
 		return
 	}
@@ -148,7 +149,31 @@ func (r *run) dispatch() {
 
 // settle hands over what becomes of the delivery; nil: it is done. From here on the ledger
 // keeps it until Redis has confirmed that.
-func (r *run) settle(x *queue.Settlement) { r.ledger.finish(r.entry, x) }
+func (r *run) settle(x *queue.Settlement, event queue.EffectEvent) {
+	effects, err := r.env.store.Effects(r.job, event)
+	if err != nil {
+		r.log.Error("not all that a job holds can be released", "queue", r.entry.Queue, "err", err)
+	}
+	if len(effects) > 0 {
+		if x == nil {
+			x = &queue.Settlement{Delivery: &r.entry.Delivery, Action: queue.Done}
+		}
+		x.Effects = effects
+	}
+	r.ledger.finish(r.entry, x)
+}
+
+// eventOf is what an action means for the capabilities.
+func eventOf(a queue.Action, failed bool) queue.EffectEvent {
+	switch {
+	case a == queue.Done && failed:
+		return queue.EventDiscard
+	case a == queue.Schedule:
+		return queue.EventSnooze
+	default:
+		return queue.EffectEvent(a) // of the same name
+	}
+}
 
 // finish concludes a run that has ended with err, settles it, and then tells the users' code:
 // what hangs there costs the thread, and not the job.
@@ -166,11 +191,11 @@ func (r *run) finish(jobLog bool, err error) {
 	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
 	r.ctx.end()
 	r.count(out)
-	if out.action == queue.Done {
-		r.settle(nil)
-	} else {
-		r.settle(&queue.Settlement{Delivery: &r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to})
+	var x *queue.Settlement // of most jobs nothing is kept
+	if out.action != queue.Done {
+		x = &queue.Settlement{Delivery: &r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
 	}
+	r.settle(x, eventOf(out.action, out.failed))
 	if jobLog {
 		logOutcome(r.ctx.logger(), out, err, elapsed)
 	}

@@ -239,6 +239,10 @@ func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
 	if n := got.Requeued + got.Landed; n > 0 {
 		r.log.Warn("reclaimed", "identity", identity, "queue", q, "jobs", n)
 	}
+	for _, why := range got.Failed {
+		r.log.Error("a job was reclaimed, but not all that it held was released", "queue", q,
+			"err", why)
+	}
 	for _, payload := range got.Poisoned {
 		r.log.Error("poison: workers keep dying with this job, it goes to the dead set", "queue", q)
 		r.notify(payload)

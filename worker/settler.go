@@ -155,10 +155,26 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 	}
 	failpoint.Hit("ack_reply")
 	s.outage.worked("settle")
+	s.tell(batch, results)
 	l.mu.Lock()
 	stale := l.process.Confirmed(ci, results)
 	l.mu.Unlock()
 	l.count(stale)
 	ring(s.pool.freed) // their seats are free
 	return true, nil
+}
+
+// tell writes down which effects failed.
+func (s *settler) tell(batch []queue.Settlement, results []queue.Result) {
+	for i, r := range results {
+		if r != queue.Partly {
+			continue
+		}
+		d, jid := batch[i].Delivery, ""
+		if j, err := queue.ParseJob(d.Raw); err == nil {
+			jid = j.JID
+		}
+		s.log.Error("a job is settled, but not all that it held was released", "jid", jid,
+			"queue", d.Queue, "action", batch[i].Action, "err", batch[i].Failed)
+	}
 }

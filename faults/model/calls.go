@@ -287,9 +287,9 @@ func (x *search) lose(n *next, i, at int) {
 // arrive hands the reply of a trip, or its loss, to the ledger.
 func (x *search) arrive(p *proc, c *call, err error) {
 	l, ci := p.ledger(c.capsule)
-	b := struct{ jobs []*queue.Delivery }{}
+	b := struct{ jobs []queue.Delivery }{}
 	for _, t := range c.fetched.Jobs {
-		b.jobs = append(b.jobs, &queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
+		b.jobs = append(b.jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
 			Owner: owners[c.id], Token: t.Token})
 	}
 	if err == nil && c.fetched.Lost {

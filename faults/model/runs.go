@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-func brought(jobs []*queue.Delivery, c *call, err error) protocol.Brought {
+func brought(jobs []queue.Delivery, c *call, err error) protocol.Brought {
 	return protocol.Brought{Jobs: jobs, Acked: c.fetched.Acked, More: c.fetched.More, Err: err}
 }
 

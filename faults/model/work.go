@@ -246,7 +246,7 @@ func (p *proc) entry(r *run) (l *protocol.Process, found *protocol.Entry) {
 
 // settlementOf says what becomes of a job that failed, or is put back.
 func settlementOf(e *protocol.Entry, a queue.Action, j Job) *queue.Settlement {
-	s := &queue.Settlement{Delivery: e.Delivery, Action: a}
+	s := &queue.Settlement{Delivery: &e.Delivery, Action: a}
 	if a != queue.Requeue {
 		s.Payload = raw(j)
 	}

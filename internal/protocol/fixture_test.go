@@ -63,7 +63,11 @@ func (f *fixture) happens(what string, args []string) string {
 	case "depart":
 		return f.departs(ci)
 	case "back": // a trip of a capsule: back CAPSULE JOB..., a job is its queue and token
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: f.jobs(args[1:]),
+		var jobs []queue.Delivery
+		for _, d := range f.jobs(args[1:]) {
+			jobs = append(jobs, *d)
+		}
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: jobs,
 			Acked: len(f.trips(ci)[0].Acks)}))
 	case "lost": // its reply
 		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0],
@@ -148,6 +152,6 @@ func (f *fixture) finishes(what, s string) string {
 	if what == "done" {
 		return fmt.Sprint(f.Finish(e, nil))
 	}
-	return fmt.Sprint(f.Finish(e, &queue.Settlement{Delivery: e.Delivery, Action: queue.Retry,
+	return fmt.Sprint(f.Finish(e, &queue.Settlement{Delivery: &e.Delivery, Action: queue.Retry,
 		Payload: "again"}))
 }

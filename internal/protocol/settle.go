@@ -21,7 +21,8 @@ func (p Page) Doubled(limit Page) Page {
 	return Page{min(limit.Count, 2*p.Count), min(limit.Bytes, 2*p.Bytes)}
 }
 
-// Finish notes what becomes of a running delivery; a nil settlement means that it is done. It
+// Finish notes what becomes of a running delivery; a nil settlement means that it is done. One
+// that is done and has effects comes with a settlement, as no fetch carries effects out. It
 // returns false, and does nothing, if the delivery was given back before (Abandon).
 func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 	if e.State != Running {
@@ -61,7 +62,8 @@ func (p *Process) Unsettled(ci int) int {
 
 // Batch takes the next results of a capsule to settle: at most a page of them. It returns nil
 // if there are none, or if a batch is under way. What is to go back to its queue comes newest
-// first, so that the oldest is taken first.
+// first, so that the oldest is taken first. Deliveries with effects go beside those without,
+// but not more than a script may carry.
 func (p *Process) Batch(ci int) []queue.Settlement {
 	c := &p.capsules[ci]
 	if len(c.flying) > 0 {
@@ -71,12 +73,13 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 	clear(c.acks)
 	c.acks = c.acks[:0]
 	slices.SortStableFunc(c.rest, newestBackFirst)
-	n, bytes := 0, 0
+	n, bytes, effects := 0, 0, 0
 	for n < len(c.rest) && n < c.page.Count {
 		if e := c.rest[n]; e.Settlement != nil {
 			bytes += len(e.Settlement.Payload)
+			effects += min(len(e.Settlement.Effects), 1)
 		}
-		if n > 0 && bytes > c.page.Bytes {
+		if n > 0 && bytes > c.page.Bytes || effects > queue.MaxEffectItems {
 			break
 		}
 		n++

@@ -8,7 +8,8 @@
 -- Result {landed jobs moved}, then per job 0 gone already, 1 back in its queue, 2 dead,
 --        -1 refused: a key has a wrong type, and the job stays where it is
 -- Atomic so that of several reclaimers one moves a job and counts its crash, and it is never
--- in neither place. A script is not rolled back: types are looked at before it takes.
+-- in neither place. A script is not rolled back: types are looked at before it takes. At
+-- (effects) a copy of this script carries out what the jobs hold beside themselves.
 local call, buried = redis.call, false
 local function fits(key, kind)
   local k = call('TYPE', key).ok
@@ -37,6 +38,7 @@ for at = 6, #ARGV, 3 do
     end
   end
   result[#result + 1] = mine
+  -- (effects)
 end
 if listed and call('LLEN', KEYS[1]) > 0 then call('SADD', KEYS[4], ARGV[1]) end
 if buried then

@@ -11,7 +11,8 @@
 --        would go to has a wrong type: then it stays in the owner's hands
 -- Atomic so that a job is never in two places nor in none, and so that only the owner
 -- settles: the removal of the token decides, everything else follows from it. A script is
--- not rolled back, so types are looked at before anything is taken away.
+-- not rolled back, so types are looked at before anything is taken away. At (effects) a copy
+-- of this script carries out what the jobs hold beside themselves (parts/effects.lua).
 local call, result, buried, kinds = redis.call, {}, false, {}
 
 -- fits reports whether a key holds a kind of value, or nothing.
@@ -56,6 +57,7 @@ for at = 4, #ARGV, 7 do
     end
   end
   result[#result + 1] = mine
+  -- (effects)
 end
 if buried then
   call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[1])

@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Take jobs out of a set or a queue because a person says so: for good, or to the dead set.
+-- KEYS   1 the sorted set or the list, 2 dead, 3 queues
+-- ARGV   1 score for the dead set, '' if for good, 2 scores up to this are too old for it,
+--        3 its size limit, 4 '' or the name of the queue, which leaves queues if its list is
+--        empty then, then the jobs
+-- Result per job 1; 0 if it was gone already; -1 if it stays: a key has a wrong type
+-- Atomic so that a job's effects are carried out if and only if it was removed here, and not
+-- taken by a worker or a poller at the same moment.
+local call, result, bury = redis.call, {}, ARGV[1] ~= ''
+local from, dead = call('TYPE', KEYS[1]).ok, call('TYPE', KEYS[2]).ok
+local fits = not bury or dead == 'zset' or dead == 'none'
+for at = 5, #ARGV do
+  local mine = -1
+  if from == 'none' then
+    mine = 0
+  elseif fits and from == 'zset' then
+    mine = call('ZREM', KEYS[1], ARGV[at])
+  elseif fits and from == 'list' then
+    mine = call('LREM', KEYS[1], -1, ARGV[at]) -- from the end that is taken next
+  end
+  if bury and mine == 1 then call('ZADD', KEYS[2], ARGV[1], ARGV[at]) end
+  result[#result + 1] = mine
+  -- (effects)
+end
+if bury and fits then
+  call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
+  call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[3])
+end
+if ARGV[4] ~= '' and call('EXISTS', KEYS[1]) == 0 then redis.pcall('SREM', KEYS[3], ARGV[4]) end
+return result
