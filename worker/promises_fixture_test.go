@@ -132,7 +132,7 @@ func (p *play) run() {
 }
 
 // errPanicked is how a test tells a panic of Run from its error.
-var errPanicked = errors.New("Run panicked")
+var errPanicked = errors.New("a panic of Run")
 
 // runOnce calls Run. A panic is its error.
 func (p *play) runOnce() (err error) {

@@ -15,10 +15,9 @@ import (
 
 // deaf is an observer that can be made to hang or panic.
 type deaf struct {
-	mu     sync.Mutex
-	heard  []string
-	on     map[string]func()
-	silent bool
+	mu    sync.Mutex
+	heard []string
+	on    map[string]func()
 }
 
 func (d *deaf) hear(what string) {
