@@ -41,7 +41,7 @@ type Config struct {
 
 	Capabilities []Capability // what other packages add to the life of jobs
 
-	PoolSize int // connections for everything but doorbells; 10 if 0
+	PoolSize int // connections for pushes and inspection; a worker's own calls and doorbells have others; 10 if 0
 }
 
 // ConfigFromEnv reads the variables that Sidekiq and Mastodon use. The first of

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	// ErrLeaseLost says that this identity was declared dead: what it held was
-	// given back to the queues, and it can take and settle nothing any more.
+	// ErrLeaseLost says that this identity was declared dead. It can take nothing any more,
+	// and settle only what nobody has taken from it yet.
 	ErrLeaseLost = errors.New("the lease of this identity is lost")
 	// ErrUnknown says that Redis may or may not have done what it was asked:
 	// the command was sent and no reply came.

@@ -55,7 +55,10 @@ func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string,
 		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
 		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
 		"lease", h.Lease.Milliseconds()}, more...)
-	keys := []string{ks.key(keyLeases), ks.owner(o.Identity), ks.host(h.place())}
+	keys := []string{ks.key(keyLeases), ks.owner(o.Identity)}
+	if place := h.place(); place != "" {
+		keys = append(keys, ks.host(place))
+	}
 	return o.store.runOwn(ctx, registerScript, keys, args...).Err()
 }
 

@@ -20,6 +20,9 @@ func (e *WrongTypeError) Error() string {
 		"it: RENAME the key away, and try again", e.Jobs, strings.Join(e.Keys, ", "))
 }
 
+// Is makes it an ErrWrongType.
+func (e *WrongTypeError) Is(target error) bool { return target == ErrWrongType }
+
 // Refusals parts an error, as made by errors.Join, into the keys whose wrong type kept
 // jobs where they are, each once, and the rest of it, nil if there is none.
 func Refusals(err error) (keys []string, rest []error) {

@@ -54,11 +54,16 @@ const lostReplies = 20 * time.Millisecond
 func (a *auditor) audit(ctx context.Context) error {
 	l := a.ledger
 	owner := l.owners.current()
+	l.mu.Lock()
+	l.process.AuditBegins()
+	l.mu.Unlock()
 	held, landed, err := owner.Held(ctx, l.queues)
+	l.mu.Lock()
 	if err != nil {
+		l.process.AuditFailed()
+		l.mu.Unlock()
 		return err
 	}
-	l.mu.Lock()
 	lost := l.process.Audited(owner, held, l.capsuleOf, landed)
 	quiet := l.process.IsQuiet()
 	l.mu.Unlock()

@@ -146,5 +146,8 @@ func (c Config) Validate() error {
 	if c.Lease < 2*beatEvery {
 		problems = append(problems, fmt.Errorf("the lease %v is too short: want at least %v, two beats", c.Lease, 2*beatEvery))
 	}
+	if c.Lease > longestLease {
+		problems = append(problems, fmt.Errorf("the lease %v is too long: want at most %v", c.Lease, longestLease))
+	}
 	return errors.Join(problems...)
 }

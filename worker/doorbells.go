@@ -179,6 +179,11 @@ func (d *doorbells) down(b *doorbell, bell *queue.Bell, landed, lost bool) {
 	if lost {
 		ring(l.audit)
 	}
+	if o := l.owners; landed && bell.Owner() != o.current() {
+		// It landed with an identity that is gone, perhaps so long that it was forgotten: it
+		// is written down once more, for a reclaimer to look.
+		bell.Owner().Leave(context.Background(), o.host, o.queues)
+	}
 	d.back <- b.queue
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Observer is told what happens in a worker, for metrics and traces. It is called
-// from many goroutines, in the middle of the work: it must be quick and must not
-// panic.
+// from many goroutines, in the middle of the work: it must be quick. A
+// panic of its costs a line in the log.
 type Observer interface {
 	// Ran is told of every job that was taken, when it is known what becomes of it.
 	Ran(r JobRun)

@@ -270,8 +270,7 @@ func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause er
 	return limit, cause
 }
 
-// call runs a handler; a panic becomes its error. It is the only place that
-// recovers.
+// call runs a handler; a panic becomes its error.
 func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

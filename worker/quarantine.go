@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/queue"
 )
 
 const (
@@ -138,7 +139,11 @@ func (q *quarantine) beside() (ok bool) {
 func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
-	for e.Owner.Alone(calls, nil) != nil && q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
+	for q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
+		err := e.Owner.Alone(calls, nil)
+		if err == nil || queue.Rejected(err) { // what Redis refuses to write it refused before
+			break
+		}
 		sleep(calls, wait.next())
 	}
 	q.locked(func(p *protocol.Process) {

@@ -236,6 +236,10 @@ func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
 	if n := got.Requeued + len(got.Poisoned); r.observer != nil && n > 0 {
 		r.observer.Reclaimed(got.Requeued, len(got.Poisoned))
 	}
+	if got.Refused > 0 {
+		r.log.Error("a dead worker's jobs wait: a key (their queue, queues or dead) holds a wrong type; rename or delete it",
+			"identity", identity, "queue", q, "jobs", got.Refused)
+	}
 	if n := got.Requeued + got.Landed; n > 0 {
 		r.log.Warn("reclaimed", "identity", identity, "queue", q, "jobs", n)
 	}

@@ -136,7 +136,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	support, processors := newTier(root), new(errgroup.Group)
 	settling, intake := newTier(root), newTier(root)
 	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
-	support.run(r.owners.Run, r.callbacks.Run, r.heartbeat.Run)
+	support.run(r.owners.Run, r.heartbeat.Run)
+	telling := newTier(root)
+	telling.run(r.callbacks.Run)
 	for _, c := range r.capsules {
 		settling.run(c.settler.Run)
 		for _, s := range c.pool.slots() {
@@ -158,9 +160,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	audit.last(root)
 	err = errors.Join(err, settling.end()) // everything is settled before the lease is given up
+	err = errors.Join(err, telling.end(), support.end())
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
-	err = errors.Join(err, support.end())
 	r.heartbeat.leave(last)
 	r.log().Info("Bye!")
 	return errors.Join(r.failure(), err)
@@ -252,16 +254,15 @@ func (r *Runner) await(ctx context.Context, intake *tier) {
 func (r *Runner) hooks(ctx context.Context, kind string, list []func(context.Context) error) {
 	for _, hook := range slices.Backward(list) {
 		hurried, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		stop := make(chan struct{})
-		go func() { // ends with the hook
-			select {
-			case <-r.hurry:
-				cancel()
-			case <-stop:
-			}
+		ended := make(chan struct{})
+		go func() { // ends with the hook, or with the hook's time
+			defer close(ended)
+			r.callbacks.report(kind, r.callbacks.run(hurried, kind, callbackWithin, hook))
 		}()
-		r.callbacks.report(kind, r.callbacks.run(hurried, kind, callbackWithin, hook))
-		close(stop)
+		select {
+		case <-ended:
+		case <-r.hurry:
+		}
 		cancel()
 	}
 }

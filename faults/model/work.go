@@ -168,6 +168,7 @@ func (x *search) listen(w *world, i int) {
 			continue
 		}
 		n := &next{world: *w}
+		n.p(i).ledgers[k].AuditBegins()
 		m := &command{kind: audit, id: i*lives + p.life, ledger: k}
 		n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
 		e.what = audits

@@ -5,13 +5,19 @@ import "github.com/kyujobs/kyu/queue"
 // Audit asks whether Redis is to be compared with the ledger now: after a lost reply.
 func (p *Process) Audit() bool { return p.audit && p.Owner != nil }
 
+// AuditBegins notes that Redis is asked now: a reply that is lost from here on asks for
+// another audit.
+func (p *Process) AuditBegins() { p.audit = false }
+
+// AuditFailed asks for the audit again that had no answer.
+func (p *Process) AuditFailed() { p.audit = true }
+
 // Audited compares what Redis holds for owner, read after the reply came, with the whole
 // ledger, over all capsules. A delivery that is in no list and that no trip under way may
 // bring was taken for a reply that was lost: it goes back to its queue. If it was settled
 // since Redis was asked, nothing is left under its token, and nothing happens. capsuleOf
 // says which capsule serves a queue; landed are queues whose landing lists hold jobs.
 func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func(name string) int, landed []int) (lost int) {
-	p.audit = false
 	if o != p.Owner {
 		return 0 // what the identity before still holds is the reclaimer's
 	}

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Write down an owner, and give it a lease or take it away.
--- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, 3 kyu:host:HOST, the owners of its machine
+-- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, 3 kyu:host:HOST, the owners of its machine,
+--        if it is known
 -- ARGV   1 identity, 2 lease in milliseconds, or '' for an owner that leaves,
 --        then fields and values that describe it
 -- Result 1
