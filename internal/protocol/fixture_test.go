@@ -101,6 +101,7 @@ func (f *fixture) happens(what string, args []string) string {
 		return fmt.Sprint("wake ", f.Down(ci, f.owner(args[1]), args[2] != "quiet",
 			args[2] == "lost"))
 	case "audit": // of an identity, which holds JOB...
+		f.AuditBegins()
 		held := f.jobs(args[1:])
 		for _, d := range held {
 			d.Owner = f.owner(args[0])
