@@ -85,6 +85,7 @@ type Fetched struct {
 	More    bool       // jobs were left behind for their bytes, though Jobs is short
 	BadKey  string     // a key of a wrong type that held jobs up, or ""
 	Refused []int      // indexes of the queues that it holds up: their jobs stay where they are
+	Paused  []int      // indexes of the queues that were left alone because they are paused
 }
 
 // Fetch carries a request out in one script. Without draws, no job is taken from a queue
@@ -107,12 +108,18 @@ func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error
 	}
 	f.Buried, f.More = number(2), number(3) == 1
 	f.BadKey, _ = reply[4].(string)
-	refused, _ := reply[5].(string)
-	for _, q := range []byte(refused) {
-		f.Refused = append(f.Refused, int(q)-1)
-	}
-	f.Jobs = o.deliveries(reply[6:], &r)
+	f.Refused, f.Paused = queueIndexes(reply[5]), queueIndexes(reply[6])
+	f.Jobs = o.deliveries(reply[7:], &r)
 	return f, nil
+}
+
+// queueIndexes reads indexes of queues, which Lua counts from 1, a byte each.
+func queueIndexes(v any) (list []int) {
+	text, _ := v.(string)
+	for _, q := range []byte(text) {
+		list = append(list, int(q)-1)
+	}
+	return list
 }
 
 func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {

@@ -43,7 +43,8 @@ var fetchPage = protocol.Page{Count: queue.MaxFetch, Bytes: queue.FetchBytes}
 type fetcher struct {
 	capsule  *Capsule
 	names    []string
-	weighted bool // or random: the order of queues is drawn for each job
+	queues   []int // their indexes in the ledger
+	weighted bool  // or random: the order of queues is drawn for each job
 	pool     *pool
 	ledger   *ledger
 	bells    *doorbells
@@ -83,7 +84,7 @@ func (c *Capsule) lanes() int {
 }
 
 func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger, observer Observer) *fetcher {
-	return &fetcher{capsule: c, names: c.names(), weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
+	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()), weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
 		observer: observer, page: fetchPage, pop: queue.FetchPop, trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
 }
 
@@ -246,7 +247,10 @@ func (f *fetcher) arrived(t flight) (again bool) {
 	stale := l.process.Returned(t.Trip, got)
 	urgent, asleep, audit := l.process.Urgent(p.index), l.process.Asleep(p.index), l.process.Audit()
 	for _, i := range t.got.Refused {
-		l.process.Shun(indexes(l.queues, f.names)[i], true)
+		l.process.Shun(f.queues[i], true)
+	}
+	for _, i := range t.got.Paused { // the next beat says when it is open again
+		l.process.Pause(f.queues[i])
 	}
 	again = l.process.Due(p.index, f.limit())
 	l.mu.Unlock()

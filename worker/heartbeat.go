@@ -86,8 +86,8 @@ func (h *heartbeat) obey(o queue.Orders) {
 	if !slices.Equal(o.Paused, h.paused) {
 		h.paused = o.Paused
 		h.log.Info("paused queues", "queues", join(o.Paused))
-		h.runner.ledger.setPaused(o.Paused)
 	}
+	h.runner.ledger.setPaused(o.Paused)
 }
 
 // publish writes the record and flushes what was counted. Counts are given up only when

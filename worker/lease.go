@@ -112,6 +112,7 @@ func (o *ownership) lost(owner *queue.Owner) {
 // Run keeps the lease until ctx ends.
 func (o *ownership) Run(ctx context.Context) error {
 	calls := context.WithoutCancel(ctx)
+	o.beat(calls) // it tells what is paused
 	for {
 		o.turned.Store(time.Now().UnixMilli())
 		wait := jittered(beatEvery)

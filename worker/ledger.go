@@ -72,9 +72,11 @@ func (l *ledger) setPaused(names []string) {
 		paused[i] = true
 	}
 	l.mu.Lock()
-	l.process.Paused(paused)
+	news := l.process.Paused(paused)
 	l.mu.Unlock()
-	l.everybody()
+	if news {
+		l.everybody()
+	}
 }
 
 func intersect(a, b []string) (both []string) {

@@ -116,13 +116,20 @@ func (p *Process) Busy(c int) int { return len(p.capsules[c].ready) + len(p.caps
 // the stuck one returns.
 func (p *Process) Seat(c, n int) { p.capsules[c].Seats += n }
 
-// Paused sets which queues nobody is to take from.
-func (p *Process) Paused(paused []bool) {
+// Paused sets which queues nobody is to take from, and reports whether that is news.
+func (p *Process) Paused(paused []bool) (news bool) {
+	if slices.Equal(p.paused, paused) {
+		return false
+	}
 	copy(p.paused, paused)
 	for i := range p.capsules {
 		p.capsules[i].asleep = false // a queue that is open again may hold jobs
 	}
+	return true
 }
+
+// Pause notes a queue that a fetch found paused, so that no doorbell takes from it.
+func (p *Process) Pause(q int) { p.paused[q] = true }
 
 // Quiet ends the intake for good. What a trip under way still brings goes back.
 func (p *Process) Quiet() {

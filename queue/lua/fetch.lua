@@ -9,11 +9,12 @@
 --        at first, then `want` tokens, then per queue the number of finished tokens and the tokens,
 --        then either nothing (strict: queues in the order of KEYS)
 --        or one string per draw, its bytes the order of queues in that draw
--- Result {acknowledged, 1, buried, more, key, refused, queue index, {raw, ...}, ...}, the
+-- Result {acknowledged, 1, buried, more, key, refused, paused, queue index, {raw, ...}, ...}, the
 --        payloads in the order of the tokens; buried jobs are too large to be read and are in
 --        the dead set as they are; more is 1 if jobs were left for their bytes; key is '' or
---        one of a wrong type, refused the indexes of the queues that it holds up, a byte each;
---        {acknowledged, 0, 0, 0, '', ''} if the lease is lost: nothing is taken or moved
+--        one of a wrong type, refused the indexes of the queues that it holds up, a byte each,
+--        and paused those of the queues that were left alone;
+--        {acknowledged, 0, 0, 0, '', '', ''} if the lease is lost: nothing is taken or moved
 -- Atomic so that a job is always in the list or in flight, and so that nothing is taken from
 -- a queue while one before it holds a job. A landed job is not delivered: it waits, and is
 -- back at the taking end of its queue before the queues are looked at. A command that fails
@@ -32,9 +33,9 @@ for q = 1, queues do
   at = at + n + 1
 end
 local lease = call('ZSCORE', KEYS[1], ARGV[1])
-if not lease or tonumber(lease) < 0 then return {acked, 0, 0, 0, '', ''} end
+if not lease or tonumber(lease) < 0 then return {acked, 0, 0, 0, '', '', ''} end
 
-local out, token, room, shut, empty = {acked, 1, 0, 0, '', ''}, 10, tonumber(ARGV[6]), {}, {}
+local out, token, room, shut, empty = {acked, 1, 0, 0, '', '', ''}, 10, tonumber(ARGV[6]), {}, {}
 for i = 1, #adopt do
   local q = string.byte(adopt, i)
   local landing, list = KEYS[4 + 2 * queues + i], KEYS[2 * q + 3]
@@ -96,7 +97,11 @@ end
 -- the size of those, for what does not fit is copied for nothing.
 local function take(q, n)
   local list = KEYS[2 * q + 3]
-  if n < 1 or room < 0 or empty[q] or shut[string.sub(list, ARGV[3] + 1)] then return 0 end
+  if n < 1 or room < 0 or empty[q] then return 0 end
+  if shut[string.sub(list, ARGV[3] + 1)] then
+    out[7] = out[7] .. string.char(q)
+    return 0
+  end
   local batch, before, asked = nil, room, math.min(n, tonumber(ARGV[9]))
   repeat
     local jobs = try('RPOP', list, asked)
