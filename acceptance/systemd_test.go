@@ -43,7 +43,7 @@ func TestUnderARealSystemd(t *testing.T) {
 	b.Do("sh", "-c", "mkdir -p /srv/ledger && chmod 1777 /srv/ledger")
 	for _, name := range services {
 		b.Do("mkdir", "-p", "/etc/systemd/system/"+name+".service.d")
-		b.Write("/etc/systemd/system/"+name+".service.d/test.conf", "[Service]\nReadWritePaths=/srv/ledger\nEnvironment=TEST_BLOCK_FETCH=1\n")
+		b.Write("/etc/systemd/system/"+name+".service.d/test.conf", "[Service]\nReadWritePaths=/srv/ledger\n")
 		file := "/etc/kyu/" + strings.TrimPrefix(name, "worker@") + ".env"
 		b.Do("sed", "-i", "s/^WORKER_ARGS=/&--test-jobs -t 10 /", file)
 	}
@@ -280,12 +280,17 @@ func (b *booted) eats(t *testing.T) {
 }
 
 func (b *booted) barks(t *testing.T) {
+	harness.BuildAs("worker-failpoints", "failpoints", "./cmd/worker")
+	b.Install(filepath.Join(harness.Bin, "worker-failpoints"), "/usr/bin/worker-failpoints", "755")
+	dropIn := "/etc/systemd/system/worker@mailers.service.d/blocks.conf"
+	b.Write(dropIn, "[Service]\nExecStart=\nExecStart=/usr/bin/worker-failpoints --instance %i $WORKER_ARGS\n"+
+		"Environment=KYU_FAILPOINTS=before_fetch=block@40\n")
+	b.Do("systemctl", "daemon-reload")
+	b.Do("systemctl", "restart", "worker@mailers")
 	before := b.Restarts("worker@mailers")
 	b.Push("Test::Hang", nil, queue.Options{Queue: "mailers"}) // a handler that hangs is no reason
-	b.Push("Test::BlockFetch", nil, queue.Options{Queue: "mailers"})
-	b.Until(10*time.Second, "it has run", func() bool { return strings.Count(b.Journal("worker@mailers"), "class=Test::BlockFetch") >= 2 })
-	// The first of these comes through a doorbell, the rest by a fetch: the last.
-	if _, err := b.Client.PushBulk(t.Context(), "Test::NoOp", make([][]any, 50), queue.Options{Queue: "mailers"}); err != nil {
+	// One thread is left for these: a fetch each, of which the fortieth blocks.
+	if _, err := b.Client.PushBulk(t.Context(), "Test::NoOp", make([][]any, 60), queue.Options{Queue: "mailers"}); err != nil {
 		t.Fatal(err)
 	}
 	b.Until(40*time.Second, "it was killed by its watchdog", func() bool {
@@ -293,6 +298,8 @@ func (b *booted) barks(t *testing.T) {
 	})
 	b.Until(30*time.Second, "it is back", func() bool { return b.Restarts("worker@mailers") > before && b.Active("worker@mailers") })
 	b.Do("systemctl", "stop", "worker@mailers") // Test::Hang would take its threads one by one
+	b.Do("rm", dropIn)
+	b.Do("systemctl", "daemon-reload")
 	b.Raw.Del(t.Context(), "queue:mailers")
 }
 

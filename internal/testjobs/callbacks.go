@@ -17,7 +17,6 @@ import (
 // it changes nothing:
 //
 //	TEST_NO_POISON    jobs are never taken for poison
-//	TEST_BLOCK_FETCH  Test::BlockFetch blocks the fetch loop for good
 //	TEST_LEASE        a duration instead of 10 s
 //	TEST_SLOW_HOOKS   callbacks that take their time: "heartbeat=8s ran=2ms"
 //	TEST_PANIC_HOOKS  callbacks that panic: "heartbeat ran"
@@ -31,11 +30,6 @@ func Configure(c *worker.Config) {
 	if text := os.Getenv("TEST_LEASE"); text != "" {
 		c.Lease = duration(text)
 	}
-	var blocks worker.Observer
-	if os.Getenv("TEST_BLOCK_FETCH") != "" {
-		blocks = blocker{}
-	}
-	c.Observer = worker.Observers(c.Observer, blocks)
 	slow, panics := os.Getenv("TEST_SLOW_HOOKS"), os.Getenv("TEST_PANIC_HOOKS")
 	if slow+panics == "" {
 		return
@@ -95,19 +89,3 @@ func (b *callbacks) Fetched(time.Duration, int, error) { b.call("fetched", obser
 func (b *callbacks) Settled(time.Duration, int, error) { b.call("settled", observed) }
 func (b *callbacks) Ran(worker.JobRun)                 { b.call("ran", observed) }
 func (b *callbacks) Reclaimed(int, int)                { b.call("reclaimed", 1) }
-
-// blocked is set by Test::BlockFetch.
-var blocked atomic.Bool
-
-// blocker is an observer that blocks the fetch loop for good once Test::BlockFetch has
-// run, to see the watchdog bark.
-type blocker struct{}
-
-func (blocker) Ran(worker.JobRun)                 {}
-func (blocker) Settled(time.Duration, int, error) {}
-func (blocker) Reclaimed(int, int)                {}
-func (blocker) Fetched(time.Duration, int, error) {
-	if blocked.Load() {
-		select {}
-	}
-}

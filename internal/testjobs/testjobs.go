@@ -32,7 +32,6 @@ func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error { return kerneltimer.Sleep(a.duration()) })
 	worker.Handle(m, "Test::CPU", burn)
 	worker.Handle(m, "Test::Eat", eat)
-	worker.Handle(m, "Test::BlockFetch", func(context.Context, []json.RawMessage) error { blocked.Store(true); return nil })
 	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} { // Ruby's options differ, the job does not
 		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
 	}
