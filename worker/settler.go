@@ -113,22 +113,20 @@ func (s *settler) flush(ctx, calls context.Context) {
 
 // finish settles what is left, until Redis confirms nothing for a while.
 func (s *settler) finish(ctx context.Context) {
-	for {
-		last, cancel := context.WithTimeout(ctx, settleWithin)
-		sent := false
-		for !sent && last.Err() == nil {
-			var err error
-			if sent, err = s.send(last); err == nil && !sent {
-				cancel()
-				return
-			} else if err != nil {
-				sleep(last, linger)
-			}
+	var wait backoff
+	for confirmed := time.Now(); time.Since(confirmed) < settleWithin; {
+		last, cancel := context.WithDeadline(ctx, confirmed.Add(settleWithin))
+		sent, err := s.send(last)
+		switch {
+		case err != nil:
+			sleep(last, wait.next())
+		case !sent:
+			cancel()
+			return
+		default:
+			confirmed = time.Now()
 		}
 		cancel()
-		if !sent {
-			return
-		}
 	}
 }
 
