@@ -35,6 +35,7 @@ type heartbeat struct {
 	replace func(*slot) // gives the capsule of a stuck handler another thread
 
 	// The rest is written by Run alone, but for paused.
+	shown     *queue.Owner // whose record is on the page
 	published time.Time
 	rtt       time.Duration
 	counts    queue.Counts // of a flush that has not been confirmed
@@ -48,7 +49,7 @@ func (h *heartbeat) Run(ctx context.Context) error {
 	h.metrics = map[string]*queue.ClassMetrics{}
 	for {
 		h.turned.Store(time.Now().UnixMilli())
-		if time.Since(h.published) >= publishEvery-lookEvery/2 {
+		if h.shown != h.runner.owners.current() || time.Since(h.published) >= publishEvery-lookEvery/2 {
 			h.tryPublish(context.WithoutCancel(ctx))
 		}
 		h.watch()
@@ -60,11 +61,16 @@ func (h *heartbeat) Run(ctx context.Context) error {
 
 func (h *heartbeat) tryPublish(ctx context.Context) {
 	failpoint.Hit("heartbeat_mid")
-	if err := h.publish(ctx, h.runner.owners.current()); err != nil {
+	owner := h.runner.owners.current()
+	if err := h.publish(ctx, owner); err != nil {
 		h.runner.outage.failed("publish", err)
 		return
 	}
 	h.runner.outage.worked("publish")
+	if h.shown != nil && h.shown != owner {
+		h.shown.Retire(ctx) // if it fails, the old record expires by itself
+	}
+	h.shown = owner
 }
 
 // obey carries out what was told to this process through Redis. It does not block: it runs on

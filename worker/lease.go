@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type ownership struct {
 	renewed func(*queue.Owner)   // is told of each new identity
 	obey    func(o queue.Orders) // carries out what a beat brought; must not block
 	gone    chan *queue.Owner    // owners whose loss a fetcher noticed first
+	leaving []*queue.Owner       // the identities before, not yet written down; only Run touches it
 	born    time.Time            // what until counts from
 	until   atomic.Int64         // how long after born the lease surely holds, in nanoseconds
 	last    atomic.Int64         // when a beat last reached Redis, in Unix milliseconds
@@ -78,8 +80,7 @@ func (o *ownership) extended(sent time.Time) {
 	}
 }
 
-// take registers a new identity. What the one before held is left to reclaimers; if ctx
-// lets it, the one before gives up its lease, for them to begin at once.
+// take registers a new identity. What the one before held is left to reclaimers.
 func (o *ownership) take(ctx context.Context) error {
 	next, sent := o.store.Owner(newIdentity(o.host)), time.Now()
 	if err := next.Register(ctx, o.host, o.queues, o.lease); err != nil {
@@ -95,10 +96,21 @@ func (o *ownership) take(ctx context.Context) error {
 	}
 	o.extended(sent)
 	o.renewed(next)
-	if before != nil {
-		before.Retire(ctx) // if it fails, the old record expires by itself
+	if before == nil {
+		return nil
 	}
+	o.leaving = append(o.leaving, before)
+	o.leave(ctx)
 	return nil
+}
+
+// leave writes down the identities before. One may be written down nowhere: Redis was
+// emptied, or a failover lost it. It must be, for a reclaimer to find what its doorbells
+// landed. What fails is tried again after the next beat.
+func (o *ownership) leave(ctx context.Context) {
+	o.leaving = slices.DeleteFunc(o.leaving, func(before *queue.Owner) bool {
+		return before.Leave(ctx, o.host, o.queues) == nil
+	})
 }
 
 // lost tells that a fetch was refused for want of a lease.
@@ -165,6 +177,7 @@ func (o *ownership) beat(ctx context.Context) {
 	default:
 		o.extended(sent)
 		o.outage.worked("beat")
+		o.leave(ctx)
 		o.obey(orders)
 	}
 }
