@@ -58,9 +58,24 @@ func isReply(err error) bool {
 	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
-// Rejected reports whether err is an answer of Redis: the connection works, and the same
-// command would be answered so again.
-func Rejected(err error) bool { return isReply(err) }
+// transient begin the answers of a Redis that does not serve anybody for now: it loads its
+// data, is a replica, waits for one, runs a script, or has too many clients.
+var transient = []string{"LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "CLUSTERDOWN",
+	"TRYAGAIN", "MISCONF", "ERR max number of clients"}
+
+// Rejected reports whether err is an answer of Redis to this very command: the connection
+// works, and the same command would be answered so again.
+func Rejected(err error) bool {
+	if !isReply(err) {
+		return false
+	}
+	for _, prefix := range transient {
+		if redis.HasErrorPrefix(err, prefix) {
+			return false
+		}
+	}
+	return true
+}
 
 // forbids reports whether Redis refused a call, unread, as its user may not touch a key of it.
 func forbids(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }

@@ -48,7 +48,7 @@ type doorbell struct {
 	hang  chan *queue.Bell
 	bell  *queue.Bell // nil before it is first hung
 	owner *queue.Owner
-	up    bool
+	out   int // rings under way; a bell can be hung again before this loop hears that it is down
 }
 
 // shunned are queues that a key of a wrong type holds up.
@@ -60,7 +60,7 @@ type shunned struct {
 func newDoorbells(l *ledger, s *queue.Store, o *outage, log *slog.Logger) *doorbells {
 	n := len(l.queues)
 	d := &doorbells{ledger: l, store: s, outage: o, log: log, refused: make(chan shunned, 16),
-		back: make(chan int, n), retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
+		back: make(chan int, 2*n), retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
 	for i := range n {
 		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan *queue.Bell, 1)})
 	}
@@ -82,7 +82,7 @@ func (d *doorbells) Run(ctx context.Context) error {
 		select {
 		case <-d.ledger.bell:
 		case i := <-d.back:
-			d.bells[i].up = false
+			d.bells[i].out--
 		case r := <-d.refused:
 			d.note(r)
 		case <-timer.C:
@@ -124,7 +124,7 @@ func (b *doorbell) rehang(owner *queue.Owner, name string) {
 		b.close()
 		b.bell, b.owner = owner.Bell(name), owner
 	}
-	b.up = true
+	b.out++
 	b.hang <- b.bell
 }
 
@@ -140,7 +140,7 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 	ctx, cancel := context.WithTimeout(ctx, unhangWithin) // a Redis that hangs must not hold the loop up
 	defer cancel()
 	for _, i := range list {
-		if b := d.bells[i]; b.up {
+		if b := d.bells[i]; b.out > 0 {
 			b.bell.Unhang(ctx)
 		}
 	}
@@ -247,7 +247,7 @@ func (d *doorbells) finish(ctx context.Context) bool {
 		d.turn(ctx) // quiet: the ledger wants none
 		select {
 		case i := <-d.back:
-			d.bells[i].up = false
+			d.bells[i].out--
 		case <-again.C:
 		case <-ctx.Done():
 			return false
@@ -260,7 +260,7 @@ func (d *doorbells) finish(ctx context.Context) bool {
 }
 
 func (d *doorbells) anyUp() bool {
-	return slices.ContainsFunc(d.bells, func(b *doorbell) bool { return b.up })
+	return slices.ContainsFunc(d.bells, func(b *doorbell) bool { return b.out > 0 })
 }
 
 // returnLanded puts back to their queues what lies in the landing lists.

@@ -156,23 +156,28 @@ func (h *heartbeat) leave(ctx context.Context) {
 // capsules other threads. With too many of them the process is of no use.
 func (h *heartbeat) watch() {
 	now, n := time.Now(), int64(0)
+	var fresh []*slot
 	for _, s := range h.runner.slots() {
 		s.mu.Lock()
 		late := s.delivery != nil && !s.overdue.IsZero() && now.After(s.overdue.Add(stuckGrace))
-		fresh := late && !s.stuck
+		if late && !s.stuck {
+			fresh = append(fresh, s)
+		}
 		s.stuck = late
-		class, ran, goroutine := s.class, now.Sub(s.started), s.goroutine
 		s.mu.Unlock()
 		if late {
 			n++
 		}
-		if fresh {
-			h.replace(s)
-			h.log.Error("stuck: the handler ignores its context past its time, another thread takes its place",
-				"class", class, "tid", s.tid, "ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
-		}
 	}
-	h.stuck.Store(n)
+	h.stuck.Store(n) // before others take their place: their jobs may ask
+	for _, s := range fresh {
+		s.mu.Lock()
+		class, ran, goroutine := s.class, now.Sub(s.started), s.goroutine
+		s.mu.Unlock()
+		h.replace(s)
+		h.log.Error("stuck: the handler ignores its context past its time, another thread takes its place",
+			"class", class, "tid", s.tid, "ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
+	}
 	if limit := h.runner.config.MaxStuck; limit > 0 && n >= int64(limit) {
 		h.runner.giveUp(fmt.Errorf("%w: %d of %d threads", ErrStuck, n, h.runner.config.Threads()))
 	}

@@ -113,6 +113,7 @@ func (s *settler) flush(ctx, calls context.Context) {
 
 // finish settles what is left, until Redis confirms nothing for a while.
 func (s *settler) finish(ctx context.Context) {
+	s.retry() // once more
 	var wait backoff
 	for confirmed := time.Now(); time.Since(confirmed) < settleWithin; {
 		last, cancel := context.WithDeadline(ctx, confirmed.Add(settleWithin))
