@@ -169,14 +169,16 @@ func (h *heartbeat) watch() {
 			n++
 		}
 	}
-	h.stuck.Store(n) // before others take their place: their jobs may ask
 	for _, s := range fresh {
 		s.mu.Lock()
 		class, ran, goroutine := s.class, now.Sub(s.started), s.goroutine
 		s.mu.Unlock()
-		h.replace(s)
 		h.log.Error("stuck: the handler ignores its context past its time, another thread takes its place",
 			"class", class, "tid", s.tid, "ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
+	}
+	h.stuck.Store(n) // before others take their place: their jobs may ask
+	for _, s := range fresh {
+		h.replace(s)
 	}
 	if limit := h.runner.config.MaxStuck; limit > 0 && n >= int64(limit) {
 		h.runner.giveUp(fmt.Errorf("%w: %d of %d threads", ErrStuck, n, h.runner.config.Threads()))
