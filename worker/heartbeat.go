@@ -47,10 +47,11 @@ type heartbeat struct {
 // Run publishes until ctx ends.
 func (h *heartbeat) Run(ctx context.Context) error {
 	h.metrics = map[string]*queue.ClassMetrics{}
+	calls := context.WithoutCancel(ctx)
 	for {
 		h.turned.Store(time.Now().UnixMilli())
 		if h.shown != h.runner.owners.current() || time.Since(h.published) >= publishEvery-lookEvery/2 {
-			h.tryPublish(context.WithoutCancel(ctx))
+			h.tryPublish(calls)
 		}
 		h.watch()
 		if !sleep(ctx, jittered(lookEvery)) {

@@ -61,8 +61,9 @@ type ownerFacts struct {
 // Run reclaims until ctx ends.
 func (r *reclaimer) Run(ctx context.Context) error {
 	r.known, r.setAt = map[string]*ownerFacts{}, time.Now()
+	calls := context.WithoutCancel(ctx)
 	for {
-		more, err := r.sweep(context.WithoutCancel(ctx))
+		more, err := r.sweep(calls)
 		if err != nil {
 			r.outage.failed("reclaim", err)
 		} else {
@@ -172,7 +173,7 @@ func (r *reclaimer) silent(l queue.Lease, f *ownerFacts) bool {
 		return false
 	}
 	if l.Ended {
-		length /= 4 // a moment more, in which a beat would be seen
+		length /= 8 // a moment more, in which a beat would be seen
 	}
 	return time.Since(f.beat) > length
 }

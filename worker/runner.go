@@ -136,9 +136,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	support, processors := newTier(root), new(errgroup.Group)
 	settling, intake := newTier(root), newTier(root)
 	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
-	support.run(r.owners.Run, r.heartbeat.Run)
+	support.run(r.owners.Run)
 	telling := newTier(root)
-	telling.run(r.callbacks.Run)
+	telling.run(r.callbacks.Run, r.heartbeat.Run)
 	for _, c := range r.capsules {
 		settling.run(c.settler.Run)
 		for _, s := range c.pool.slots() {
@@ -149,7 +149,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
 	settling.run(audit.Run) // also while the process is quiet
 	intake.run(r.bells.Run)
-	r.helpers(intake)
+	feeding := newTier(intake.ctx) // nothing waits for its calls before the end
+	r.feed(feeding)
 	close(r.running)
 
 	r.await(ctx, intake)
@@ -159,8 +160,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		r.putBack()
 	}
 	audit.last(root)
-	err = errors.Join(err, settling.end()) // everything is settled before the lease is given up
-	err = errors.Join(err, telling.end(), support.end())
+	telling.cancel()
+	err = errors.Join(err, feeding.end(), settling.end(), telling.end(), support.end()) // the lease is kept until all is settled
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
 	r.heartbeat.leave(last)
@@ -169,7 +170,7 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 // leaveWithin is how long a stop tries to tell Redis of its end.
-const leaveWithin = 2 * time.Second
+const leaveWithin = time.Second
 
 // tier is a group of loops that end together.
 type tier struct {
@@ -221,13 +222,13 @@ func guardedHook(ctx context.Context, hook func(context.Context) error) (err err
 	return hook(ctx)
 }
 
-// helpers are the rest of the intake: what brings jobs into the queues.
-func (r *Runner) helpers(intake *tier) {
+// feed starts what brings jobs into the queues. It ends with the intake.
+func (r *Runner) feed(t *tier) {
 	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
 	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
 		observer: r.processor.observer, poison: r.processor.poison}
-	intake.run(p.Run, rec.Run)
+	t.run(p.Run, rec.Run)
 }
 
 // await blocks while jobs are taken, and, once quiet, until it is to stop.

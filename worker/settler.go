@@ -30,10 +30,12 @@ type settler struct {
 	log      *slog.Logger
 	observer Observer
 	toldAt   time.Time // when refused results were last logged; only Run touches it
+	failing  time.Time // since when Redis has confirmed nothing; zero: it confirms; likewise
 }
 
 // Run settles until ctx ends, and then what is left, as long as Redis takes it.
 func (s *settler) Run(ctx context.Context) error {
+	calls := context.WithoutCancel(ctx) // torn, the outcome of a call would be unknown
 	again := time.NewTimer(settleRefused)
 	defer again.Stop()
 	for {
@@ -51,7 +53,7 @@ func (s *settler) Run(ctx context.Context) error {
 			s.finish(context.WithoutCancel(ctx))
 			return nil
 		}
-		s.flush(ctx, context.WithoutCancel(ctx)) // torn, the outcome of a call would be unknown
+		s.flush(ctx, calls)
 	}
 }
 
@@ -114,9 +116,13 @@ func (s *settler) flush(ctx, calls context.Context) {
 // finish settles what is left, until Redis confirms nothing for a while.
 func (s *settler) finish(ctx context.Context) {
 	s.retry() // once more
+	since := s.failing
+	if since.IsZero() {
+		since = time.Now()
+	}
 	var wait backoff
-	for confirmed := time.Now(); time.Since(confirmed) < settleWithin; {
-		last, cancel := context.WithDeadline(ctx, confirmed.Add(settleWithin))
+	for time.Since(since) < settleWithin {
+		last, cancel := context.WithDeadline(ctx, since.Add(settleWithin))
 		sent, err := s.send(last)
 		switch {
 		case err != nil:
@@ -125,7 +131,7 @@ func (s *settler) finish(ctx context.Context) {
 			cancel()
 			return
 		default:
-			confirmed = time.Now()
+			since = time.Now()
 		}
 		cancel()
 	}
@@ -146,6 +152,9 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 		s.observer.Settled(time.Since(began), len(batch), err)
 	}
 	if err != nil {
+		if s.failing.IsZero() {
+			s.failing = began
+		}
 		s.outage.failed("settle", err)
 		l.mu.Lock()
 		l.process.Failed(ci, queue.Rejected(err))
@@ -153,6 +162,7 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 		return true, err
 	}
 	failpoint.Hit("ack_reply")
+	s.failing = time.Time{}
 	s.outage.worked("settle")
 	s.tell(batch, results)
 	l.mu.Lock()

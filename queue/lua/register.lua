@@ -9,7 +9,8 @@
 -- found. An owner that leaves is fenced, even if it was forgotten before: a late command of
 -- its may still bring it a job.
 redis.call('HSET', KEYS[2], unpack(ARGV, 3))
-if KEYS[3] then redis.pcall('ZADD', KEYS[3], 0, ARGV[1]) end
+if KEYS[3] and ARGV[2] ~= '' then redis.pcall('ZADD', KEYS[3], 0, ARGV[1]) end
+if KEYS[3] and ARGV[2] == '' then redis.pcall('ZREM', KEYS[3], ARGV[1]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local score = -now

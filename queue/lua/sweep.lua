@@ -5,8 +5,8 @@
 --        skip, 4 milliseconds from now on after which no lease can end
 -- Result {Redis's time in ms, fenced, ended, {identity, score, ...} neighbours}: owners that
 --        are fenced, whose leases have ended by Redis's clock or end too late to be true (the
---        clock was set back), each with its score; and the next owners on this machine after
---        the one that asks, by name, whose processes it can see
+--        clock was set back), each with its score; and the next three owners on this machine
+--        after the one that asks, by name, that are not fenced: it can see their processes
 -- Atomic is not needed; one call is.
 local call, n = redis.call, ARGV[2]
 local time = call('TIME')
@@ -16,14 +16,23 @@ local ended = call('ZRANGEBYSCORE', KEYS[1], 0, '(' .. now, 'WITHSCORES', 'LIMIT
 local late = call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ARGV[4]), '+inf', 'WITHSCORES', 'LIMIT', 0, n)
 for _, x in ipairs(late) do ended[#ended + 1] = x end
 local beside = {}
+
+-- near adds the living of a range of neighbours, until there are three. It reads three, and
+-- more only if some of them are fenced.
+local function near(from, to)
+  local offset = 0
+  for _, size in ipairs({3, 50}) do
+    local page = redis.pcall('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', offset, size)
+    for _, identity in ipairs(page.err and {} or page) do
+      local score = #beside < 6 and call('ZSCORE', KEYS[1], identity)
+      if score and tonumber(score) >= 0 then beside[#beside + 1], beside[#beside + 2] = identity, score end
+    end
+    offset = offset + size
+    if #beside >= 6 or #page < size then return end
+  end
+end
 if KEYS[2] then
-  local near = redis.pcall('ZRANGEBYLEX', KEYS[2], '(' .. ARGV[1], '+', 'LIMIT', 0, 3)
-  if #near < 3 and not near.err then
-    for _, x in ipairs(call('ZRANGEBYLEX', KEYS[2], '-', '(' .. ARGV[1], 'LIMIT', 0, 3 - #near)) do near[#near + 1] = x end
-  end
-  for _, identity in ipairs(near) do
-    local score = call('ZSCORE', KEYS[1], identity)
-    if score then beside[#beside + 1], beside[#beside + 2] = identity, score end
-  end
+  near('(' .. ARGV[1], '+')
+  if #beside < 6 then near('-', '(' .. ARGV[1]) end
 end
 return {now, fenced, ended, beside}
