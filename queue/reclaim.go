@@ -24,8 +24,15 @@ func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
 }
 
 // QueuesOf finds the queues of which an owner holds jobs, when its record is missing: it
-// walks through all keys of the server.
+// walks through all keys of the server, unless the owner is not registered any more: then a
+// peer has forgotten it, and there are none. It ends with ctx.
 func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string, err error) {
+	err = s.own.ZScore(ctx, s.ks.key(keyLeases), identity).Err()
+	if err == redis.Nil {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("queues of %s: %w", identity, err)
+	}
 	prefix, suffix := s.ks.key("kyu:{"+s.ks.queue("")), "}:inflight:"+identity
 	for cursor := uint64(0); ; {
 		keys, next, err := s.own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix), 1000).Result()

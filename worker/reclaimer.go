@@ -40,10 +40,11 @@ type reclaimer struct {
 	notify   func(payload string) // of a job that turned out to be poison
 	observer Observer
 
-	known  map[string]*ownerFacts // of owners that may be dead, and of those beside us
-	skip   int                    // of the fenced owners, for the next look
-	offset time.Duration          // Redis's clock less our own
-	setAt  time.Time              // when Redis's clock was last seen to be set
+	running context.Context        // of Run: ends with the intake
+	known   map[string]*ownerFacts // of owners that may be dead, and of those beside us
+	skip    int                    // of the fenced owners, for the next look
+	offset  time.Duration          // Redis's clock less our own
+	setAt   time.Time              // when Redis's clock was last seen to be set
 }
 
 // ownerFacts are what another owner wrote of itself, which does not change, and what was
@@ -60,7 +61,7 @@ type ownerFacts struct {
 
 // Run reclaims until ctx ends.
 func (r *reclaimer) Run(ctx context.Context) error {
-	r.known, r.setAt = map[string]*ownerFacts{}, time.Now()
+	r.running, r.known, r.setAt = ctx, map[string]*ownerFacts{}, time.Now()
 	calls := context.WithoutCancel(ctx)
 	for {
 		more, err := r.sweep(calls)
@@ -187,7 +188,7 @@ func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, f *ownerFacts) e
 		r.log.Warn("a worker is dead: its jobs go back to their queues", "identity", l.Identity)
 	}
 	f.next = time.Now().Add(jittered(lookAgain))
-	if err := r.find(ctx, l.Identity, f); err != nil {
+	if err := r.find(l.Identity, f); err != nil {
 		return err
 	}
 	var first error
@@ -204,11 +205,12 @@ func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, f *ownerFacts) e
 }
 
 // find looks for the queues of an owner whose record is missing: it never said which.
-func (r *reclaimer) find(ctx context.Context, identity string, f *ownerFacts) (err error) {
+func (r *reclaimer) find(identity string, f *ownerFacts) (err error) {
 	if len(f.queues) > 0 {
 		return nil
 	}
-	if f.queues, err = r.store.QueuesOf(ctx, identity); err != nil {
+	// A stop does not wait for the walk: it only reads.
+	if f.queues, err = r.store.QueuesOf(r.running, identity); err != nil {
 		return err
 	}
 	for _, q := range r.owners.queues {
