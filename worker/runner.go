@@ -172,32 +172,6 @@ func (r *Runner) Run(ctx context.Context) error {
 // leaveWithin is how long a stop tries to tell Redis of its end.
 const leaveWithin = time.Second
 
-// tier is a group of loops that end together.
-type tier struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	group  errgroup.Group
-}
-
-func newTier(parent context.Context) *tier {
-	t := new(tier)
-	t.ctx, t.cancel = context.WithCancel(parent)
-	return t
-}
-
-// run starts loops, which run until end.
-func (t *tier) run(loops ...func(context.Context) error) {
-	for _, loop := range loops {
-		t.group.Go(func() error { return loop(t.ctx) })
-	}
-}
-
-// end tells the loops to end, and waits for them.
-func (t *tier) end() error {
-	t.cancel()
-	return t.group.Wait()
-}
-
 // start runs the startup hooks, and then takes the lease, which nobody would keep while a
 // hook runs: an error of either is the reason not to start.
 func (r *Runner) start(ctx context.Context) error {

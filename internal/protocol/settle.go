@@ -60,7 +60,7 @@ func (p *Process) Unsettled(ci int) int {
 	return len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
 }
 
-// Batch takes the next results of a capsule to settle: at most a page of them. It returns nil
+// Batch takes the next results of a capsule to settle: at most a page of them. It is empty
 // if there are none, or if a batch is under way. What is to go back to its queue comes newest
 // first, so that the oldest is taken first. Deliveries with effects go beside those without,
 // but not more than a script may carry.
