@@ -68,7 +68,7 @@ func (d *dropping) page(ctx context.Context, members []string) error {
 	s := d.store
 	args, items, unclear := d.args(members)
 	codes, failed, err := s.runEffects(ctx, d.c, dropScript, s.dropKeys(d.key), args, items)
-	if half := len(members) / 2; half > 0 && forbids(err) {
+	if half := len(members) / 2; half > 0 && forbidsKey(err) {
 		if err := d.page(ctx, members[:half]); err != nil {
 			return err
 		}

@@ -102,7 +102,7 @@ func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *script, 
 	if !plain {
 		allKeys, allArgs := appendEffects(keys, args, items)
 		reply, err = s.runOn(ctx, c, s.effects.copies[base], allKeys, allArgs...).Slice()
-		if forbids(err) && len(items) == 1 {
+		if forbidsKey(err) && len(items) == 1 {
 			plain, forbidden = true, "nothing was carried out: "+err.Error()
 		}
 	}

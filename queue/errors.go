@@ -58,27 +58,33 @@ func isReply(err error) bool {
 	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
-// transient begin the answers of a Redis that does not serve anybody for now: it loads its
-// data, is a replica, waits for one, runs a script, or has too many clients.
-var transient = []string{"LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "BUSY", "CLUSTERDOWN",
-	"TRYAGAIN", "MISCONF", "ERR max number of clients"}
-
-// Rejected reports whether err is an answer of Redis to this very command: the connection
-// works, and the same command would be answered so again.
+// Rejected reports whether err is an answer of Redis to this very command: it, and likely no
+// other, would be answered so again, as a key of it has a wrong type or is forbidden, or a
+// script ends in an error. All other answers are about the server or our rights on it: it
+// loads its data, is a replica, is full, has too many clients, wants a password.
 func Rejected(err error) bool {
-	if !isReply(err) {
+	switch {
+	case !isReply(err):
 		return false
+	case redis.HasErrorPrefix(err, "WRONGTYPE"), forbidsKey(err):
+		return true
 	}
-	for _, prefix := range transient {
-		if redis.HasErrorPrefix(err, prefix) {
-			return false
-		}
-	}
-	return true
+	var reply redis.Error
+	errors.As(err, &reply)
+	text, usual := strings.CutPrefix(reply.Error(), "ERR ")
+	return usual && !strings.HasPrefix(text, "max number of clients")
 }
 
-// forbids reports whether Redis refused a call, unread, as its user may not touch a key of it.
-func forbids(err error) bool { return redis.HasErrorPrefix(err, "NOPERM") }
+// ServesNobody reports whether err is an answer of Redis that any other command would get too:
+// there is no use in asking for more at once.
+func ServesNobody(err error) bool { return isReply(err) && !Rejected(err) }
+
+// forbidsKey reports whether Redis refused a call, unread, as its user may not touch a key of
+// it. To forbid the command itself Redis has other words (src/acl.c of 7.0 and 7.2).
+func forbidsKey(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") &&
+		(strings.Contains(err.Error(), "of the keys") || strings.Contains(err.Error(), "access a key"))
+}
 
 // unsent reports whether err means that the command never left this process.
 func unsent(err error) bool {

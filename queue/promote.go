@@ -63,7 +63,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	failpoint.Hit("promote_before")
 	moved, stay, err := from.move(ctx, moves, now, p.page)
 	if err != nil {
-		more = p.failed(err, false)
+		more = p.failed(err, ServesNobody(err))
 		return moved, moved, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	p.page.Grow()

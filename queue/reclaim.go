@@ -95,7 +95,7 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 	alone, _ := owner[0].(string)
 	v := verdict{alone: alone, left: owner[1] != nil}
 	r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
-	for forbids(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
+	for forbidsKey(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
 		tokens = tokens[:len(tokens)/2]
 		r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
 	}

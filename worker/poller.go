@@ -52,7 +52,8 @@ func (p *poller) Run(ctx context.Context) error {
 	}
 }
 
-// poll goes through all that is due. What fails does not keep it from what is behind.
+// poll goes through all that is due. What fails does not keep it from what is behind, unless
+// Redis serves nobody.
 func (p *poller) poll(ctx context.Context) error {
 	if p.due == nil {
 		for _, set := range queue.DueSets {
@@ -65,6 +66,9 @@ func (p *poller) poll(ctx context.Context) error {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			_, _, more, err = walk.Next(calls, time.Now())
+			if queue.ServesNobody(err) {
+				return err
+			}
 			problems = append(problems, err)
 		}
 	}

@@ -29,8 +29,11 @@ type settler struct {
 	outage   *outage
 	log      *slog.Logger
 	observer Observer
-	toldAt   time.Time // when refused results were last logged; only Run touches it
-	failing  time.Time // since when Redis has confirmed nothing; zero: it confirms; likewise
+
+	// Only Run touches these.
+	refusal error     // the last answer by which Redis refused results
+	toldAt  time.Time // when refused results were last logged
+	failing time.Time // since when Redis has confirmed nothing; zero: it confirms
 }
 
 // Run settles until ctx ends, and then what is left, as long as Redis takes it.
@@ -89,8 +92,9 @@ func (s *settler) retry() bool {
 	l.mu.Unlock()
 	if n > 0 && time.Since(s.toldAt) > time.Minute {
 		s.toldAt = time.Now()
-		s.log.Error("Redis refuses results: a key that they go to (retry, schedule, dead, queues, or their queue) "+
-			"holds a wrong type; they keep their threads until it is renamed or deleted", "results", n)
+		s.log.Error("Redis refuses results, and they keep their threads until it takes them: rename or "+
+			"delete a key of the wrong type that they go to (retry, schedule, dead, queues, or their "+
+			"queue), or allow this user to write it", "results", n, "err", s.refusal)
 	}
 	return n > 0
 }
@@ -156,8 +160,12 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 			s.failing = began
 		}
 		s.outage.failed("settle", err)
+		rejected := queue.Rejected(err)
+		if rejected {
+			s.refusal = err
+		}
 		l.mu.Lock()
-		l.process.Failed(ci, queue.Rejected(err))
+		l.process.Failed(ci, rejected)
 		l.mu.Unlock()
 		return true, err
 	}
