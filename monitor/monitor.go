@@ -102,7 +102,9 @@ func (m *Monitor) Fetched(took time.Duration, jobs int, err error) {
 		result = "empty"
 	}
 	m.fetches.WithLabelValues(result).Inc()
-	m.fetchTime.Observe(took.Seconds())
+	if took > 0 {
+		m.fetchTime.Observe(took.Seconds())
+	}
 	m.fetched.Add(float64(jobs))
 }
 

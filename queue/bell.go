@@ -11,8 +11,9 @@ import (
 
 // Bell is a doorbell on one queue: a connection that sleeps in Redis until a job is pushed,
 // by whomever. Redis wakes one sleeper in the whole fleet, and the job is in the owner's
-// landing list before anybody knows of it. It is not delivered: it waits there until a Fetch
-// adopts it. Not safe for concurrent use, but for Unhang.
+// landing list before anybody knows of it. The bell carries a call that delivers it if no
+// other job waits, and that Redis makes as soon as the bell comes down; what that leaves waits
+// in the landing list until a Fetch adopts it. Not safe for concurrent use, but for Unhang.
 type Bell struct {
 	owner *Owner
 	queue string
@@ -27,36 +28,58 @@ func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} 
 // Owner is the identity under which the bell hangs.
 func (b *Bell) Owner() *Owner { return b.owner }
 
-// Ring hangs the bell and sleeps until a job lands, for at most a few seconds. It returns
-// false without an error if none came, or Unhang took it down; ErrFull if Redis does not let
-// it hang, and ErrWrongType if the queue is no list. After any other error a job may have
-// landed: the next Fetch must look.
-func (b *Bell) Ring(ctx context.Context) (landed bool, err error) {
+// Rung is how a bell came down.
+type Rung struct {
+	Landed bool      // a job has landed; if there is no Job, it waits for a Fetch
+	Job    *Delivery // what landed, delivered
+}
+
+// Ring hangs the bell and sleeps until a job lands, for at most a few seconds. A job that
+// lands while all of queues are empty, which the caller serves, is delivered under the token.
+// If none comes, or Unhang takes the bell down, both fields of the result are zero.
+//
+// The error is ErrFull if Redis does not let the bell hang because it is full, ErrWrongType if
+// the queue is no list, and the answer of Redis (Answered) if it refuses for another reason.
+// After any other error a job may have landed, and may have been delivered.
+func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Rung, err error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
-			return false, err
+			return rung, err
 		}
 	}
+	o, k := b.owner, b.owner.queue(b.queue)
+	pipe := b.conn.Pipeline()
+	move := pipe.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", o.store.bellSeconds())
+	keys := []string{o.store.ks.key(keyLeases), o.store.ks.key(keyPaused), k.landing, k.inflight}
+	for _, name := range queues {
+		keys = append(keys, o.queue(name).list)
+	}
+	answer := pipe.EvalSha(ctx, o.store.body(answerScript).sha, keys, o.Identity, token, b.queue,
+		o.store.maxTaken)
 	b.hung.Store(b.id)
-	k := b.owner.queue(b.queue)
-	err = b.conn.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", b.owner.store.bellSeconds()).Err()
+	pipe.Exec(ctx)
 	b.hung.Store(0)
+	raw, err := answer.Text()
 	switch {
 	case err == nil:
-		return true, nil
-	case errors.Is(err, redis.Nil):
-		return false, nil
-	case redis.HasErrorPrefix(err, "OOM"):
-		return false, ErrFull
-	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return false, fmt.Errorf("bell: %w: %s", ErrWrongType, k.list)
-	case errors.Is(err, errLarge): // it landed; the fetch that looks at it does not read it
+		rung.Job = &Delivery{Raw: raw, Queue: b.queue, Owner: o, Token: token}
+	case !errors.Is(err, redis.Nil) && !isReply(err): // a script that Redis has forgotten did nothing
 		b.Close()
-		return true, nil
-	default:
-		b.Close()
-		return false, fmt.Errorf("bell: %w", err)
+		return rung, fmt.Errorf("bell: %w", err)
 	}
+	switch err = move.Err(); {
+	case err == nil:
+		rung.Landed = true
+	case errors.Is(err, redis.Nil):
+		err = nil
+	case redis.HasErrorPrefix(err, "OOM"):
+		err = ErrFull
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		err = fmt.Errorf("bell: %w: %s", ErrWrongType, k.list)
+	default:
+		err = fmt.Errorf("bell: %w", err)
+	}
+	return rung, err
 }
 
 func (b *Bell) connect(ctx context.Context) error {

@@ -51,6 +51,9 @@ func (e *VersionError) Error() string {
 	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then drain a full Redis"
 }
 
+// Answered reports whether err is an error that Redis sent: the command was not carried out.
+func Answered(err error) bool { return isReply(err) }
+
 // isReply reports whether err is an error that Redis sent, not one of the way
 // to it.
 func isReply(err error) bool {

@@ -12,8 +12,9 @@ import (
 // clients push any size.
 const DefaultMaxTaken = 32 << 20
 
-// errLarge is the error of a doorbell that brings more than may be read.
-var errLarge = errors.New("a payload is too large to be read")
+// ErrLarge is the error of a doorbell that brings more than may be read (Config.MaxTaken). It
+// has landed, and the next Fetch puts it into the dead set.
+var ErrLarge = errors.New("a payload is too large to be read")
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -53,7 +54,7 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 	head, _, found := bytes.Cut(b[1:n], []byte("\r"))
 	if size, e := strconv.Atoi(string(head)); found && e == nil && size > c.limit {
 		c.Close() // the rest of the reply is of no use to anybody
-		return 0, errLarge
+		return 0, ErrLarge
 	}
 	return n, err
 }

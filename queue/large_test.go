@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -55,8 +56,8 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	f.raw.LPush(t.Context(), "queue:a", large)
 	bell := o.Bell("a")
 	defer bell.Close()
-	if landed, err := bell.Ring(t.Context()); !landed || err != nil {
-		t.Fatalf("rang with %v, %v", landed, err)
+	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); !errors.Is(err, queue.ErrLarge) {
+		t.Fatalf("rang with %+v, %v", rung, err)
 	}
 	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1, First: f.store.Tokens(1), Adopt: []int{0}})
 	if err != nil || len(got.Jobs) != 0 || got.Buried != 1 {
@@ -65,7 +66,7 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	f.at("dead=1")
 	f.deadAsItWas()
 	f.push("a", 1) // and hangs again
-	if landed, err := bell.Ring(t.Context()); err != nil || !landed {
-		t.Errorf("then rang with %v, %v", landed, err)
+	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); err != nil || rung.Job == nil {
+		t.Errorf("then rang with %+v, %v", rung, err)
 	}
 }

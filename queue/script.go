@@ -22,6 +22,7 @@ type script struct {
 type luaBody struct{ text, sha string }
 
 var (
+	answerScript   = mustScript("answer")
 	fetchScript    = mustScript("fetch")
 	settleScript   = mustScript("settle")
 	pushScript     = mustScript("push")
@@ -35,7 +36,7 @@ var (
 	aloneScript    = mustScript("alone")
 	publishScript  = mustScript("publish")
 
-	allScripts = []*script{fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
+	allScripts = []*script{answerScript, fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
 		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, publishScript,
 		pageScript, oldestScript}
 )

@@ -244,20 +244,8 @@ func (f *fixture) adopt(want int) []*queue.Delivery {
 
 func TestALandedJobWaitsUntilAFetchAdoptsIt(t *testing.T) {
 	f := newFixture(t)
-	bell := f.owner.Bell("b")
-	defer bell.Close()
-	got := make(chan bool)
-	go func() {
-		landed, err := bell.Ring(t.Context())
-		if err != nil {
-			t.Error(err)
-		}
-		got <- landed
-	}()
 	f.push("b", 1)
-	if !<-got {
-		t.Fatal("nothing landed")
-	}
+	f.raw.LMove(t.Context(), "queue:b", "kyu:{queue:b}:landing:h:1:a", "RIGHT", "LEFT")
 	f.at("inflight=1")
 	f.push("a", 1)
 	f.push("b", 1)
@@ -286,31 +274,6 @@ func TestAFencedOwnerAdoptsNothing(t *testing.T) {
 	}
 	if raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); strings.Contains(raw, "crashes") {
 		t.Errorf("a job that nobody had counts a crash: %s", raw)
-	}
-}
-
-func TestAnUnhungBellComesDownAtOnceAndTakesNothing(t *testing.T) {
-	f := newFixture(t)
-	bell := f.owner.Bell("a")
-	defer bell.Close()
-	down := make(chan bool)
-	go func() {
-		landed, _ := bell.Ring(t.Context())
-		down <- landed
-	}()
-	start := time.Now()
-	for {
-		bell.Unhang(t.Context()) // it may not hang yet
-		select {
-		case landed := <-down:
-			if landed || time.Since(start) > 4*time.Second {
-				t.Errorf("came down with landed=%v after %v", landed, time.Since(start))
-			}
-			f.push("a", 1)
-			f.at("queue:a=1")
-			return
-		default:
-		}
 	}
 }
 

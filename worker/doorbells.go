@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
 	"golang.org/x/sync/errgroup"
 )
@@ -27,12 +28,13 @@ const (
 
 // doorbells hang on the queues of the process, one on each, whichever capsules serve it, when
 // the ledger wants them. Run owns the fields, but for the atomic one; each bell has a
-// goroutine that tells the ledger itself what rang.
+// goroutine that tells the ledger itself what rang, and wakes a thread for what it brought.
 type doorbells struct {
-	ledger *ledger
-	store  *queue.Store
-	outage *outage
-	log    *slog.Logger
+	ledger   *ledger
+	outage   *outage
+	log      *slog.Logger
+	observer Observer
+	fetchers []*fetcher // by capsule: what a bell carries is a trip of theirs
 
 	bells   []*doorbell // by queue of the ledger
 	refused chan shunned
@@ -45,10 +47,15 @@ type doorbells struct {
 // doorbell is the bell of one queue and its goroutine.
 type doorbell struct {
 	queue int
-	hang  chan *queue.Bell
+	hang  chan errand
 	bell  *queue.Bell // nil before it is first hung
-	owner *queue.Owner
-	out   int // rings under way; a bell can be hung again before this loop hears that it is down
+	out   int         // rings under way; a bell can be hung again before this loop hears that it is down
+}
+
+// errand is a doorbell that is to be hung, and the trip that it carries.
+type errand struct {
+	bell *queue.Bell
+	trip *protocol.Trip
 }
 
 // shunned are queues that a key of a wrong type holds up.
@@ -57,12 +64,13 @@ type shunned struct {
 	key    string
 }
 
-func newDoorbells(l *ledger, s *queue.Store, o *outage, log *slog.Logger) *doorbells {
+func newDoorbells(l *ledger, o *outage, log *slog.Logger, observer Observer) *doorbells {
 	n := len(l.queues)
-	d := &doorbells{ledger: l, store: s, outage: o, log: log, refused: make(chan shunned, 16),
-		back: make(chan int, 2*n), retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
+	d := &doorbells{ledger: l, outage: o, log: log, observer: observer,
+		refused: make(chan shunned, 16), back: make(chan int, 2*n),
+		retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
 	for i := range n {
-		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan *queue.Bell, 1)})
+		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan errand, 1)})
 	}
 	return d
 }
@@ -106,10 +114,10 @@ func (d *doorbells) turn(ctx context.Context) time.Duration {
 	l := d.ledger
 	l.mu.Lock()
 	hang, unhang := l.process.Bells(l.owners.holds() && !d.polling())
-	owner := l.process.Owner
 	l.mu.Unlock()
-	for _, i := range hang {
-		d.bells[i].rehang(owner, l.queues[i])
+	for _, t := range hang {
+		i := t.Adopt[0]
+		d.bells[i].rehang(t, l.queues[i])
 	}
 	if len(unhang) == 0 {
 		return turnEvery
@@ -119,13 +127,13 @@ func (d *doorbells) turn(ctx context.Context) time.Duration {
 }
 
 // rehang hangs a bell that is down.
-func (b *doorbell) rehang(owner *queue.Owner, name string) {
-	if b.bell == nil || b.owner != owner {
+func (b *doorbell) rehang(t *protocol.Trip, name string) {
+	if b.bell == nil || b.bell.Owner() != t.Owner {
 		b.close()
-		b.bell, b.owner = owner.Bell(name), owner
+		b.bell = t.Owner.Bell(name)
 	}
 	b.out++
-	b.hang <- b.bell
+	b.hang <- errand{b.bell, t}
 }
 
 func (b *doorbell) close() {
@@ -146,53 +154,74 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 	}
 }
 
-// answer hangs one bell whenever it is told to, and tells the ledger how it came down.
+// answer hangs one bell whenever it is told to, and tells the ledger how it came down. The
+// thread for what it brought is woken last: it runs as soon as this goroutine waits.
 func (d *doorbells) answer(ctx context.Context, b *doorbell) {
-	for bell := range b.hang {
-		landed, err := bell.Ring(ctx)
-		lost := false
-		switch {
-		case errors.Is(err, queue.ErrFull):
-			d.poll()
-		case errors.Is(err, queue.ErrWrongType):
-			d.shun([]string{d.ledger.queues[b.queue]}, "queue:"+d.ledger.queues[b.queue])
-		case err != nil:
-			d.outage.failed("doorbell", err)
-			landed, lost = true, true
-		default:
-			d.outage.worked("doorbell")
-			d.pollTo.Store(0) // it could hang
-		}
-		d.down(b, bell, landed, lost)
+	for e := range b.hang {
+		rung, err := e.bell.Ring(ctx, e.trip.First, d.fetchers[e.trip.Capsule].names)
+		d.down(e.trip, rung, d.failed(b, err))
+		d.back <- b.queue
+		d.ledger.rouse(e.trip.Capsule)
 	}
 }
 
+// failed notes how a bell could not hang or came down, and reports whether it is unknown
+// what it brought.
+func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
+	name := d.ledger.queues[b.queue]
+	switch {
+	case err == nil:
+		d.outage.worked("doorbell")
+		d.pollTo.Store(0) // it could hang
+	case errors.Is(err, queue.ErrFull):
+		if d.poll() {
+			d.log.Warn("Redis is over its maxmemory and refuses blocking moves: fetchers look for jobs "+
+				"now and then instead", "every", pollEvery)
+		}
+	case errors.Is(err, queue.ErrWrongType):
+		d.shun([]string{name}, "queue:"+name)
+	case queue.Answered(err):
+		d.outage.failed("doorbell", err)
+		d.poll()
+	case errors.Is(err, queue.ErrLarge):
+		return true
+	default:
+		d.outage.failed("doorbell", err)
+		return true
+	}
+	return false
+}
+
 // down tells the ledger that a bell is down, and wakes the fetcher that is to look.
-func (d *doorbells) down(b *doorbell, bell *queue.Bell, landed, lost bool) {
+func (d *doorbells) down(t *protocol.Trip, r queue.Rung, lost bool) {
 	l := d.ledger
 	l.mu.Lock()
-	wake := l.process.Down(b.queue, bell.Owner(), landed, lost)
+	wake := l.process.Down(t, protocol.Rung{Landed: r.Landed, Lost: lost, Job: r.Job})
+	urgent := l.process.Urgent(t.Capsule)
 	l.mu.Unlock()
 	if wake >= 0 {
 		ring(l.pools[wake].freed)
 	}
+	if urgent { // it goes back
+		ring(l.pools[t.Capsule].settle)
+	}
 	if lost {
 		ring(l.audit)
 	}
-	if o := l.owners; landed && bell.Owner() != o.current() {
+	if r.Job != nil && d.observer != nil {
+		d.observer.Fetched(0, 1, nil)
+	}
+	if o := l.owners; (r.Landed || lost) && t.Owner != o.current() {
 		// It landed with an identity that is gone, perhaps so long that it was forgotten: it
 		// is written down once more, for a reclaimer to look.
-		bell.Owner().Leave(context.Background(), o.host, o.queues)
+		t.Owner.Leave(context.Background(), o.host, o.queues)
 	}
-	d.back <- b.queue
 }
 
-// poll does without bells for a while: a Redis over its maxmemory refuses them, but not a
-// fetch.
-func (d *doorbells) poll() {
-	if d.pollTo.Swap(time.Now().Add(jittered(pollFor)).UnixMilli()) == 0 {
-		d.log.Warn("Redis is over its maxmemory and refuses blocking moves: fetchers look for jobs now and then instead", "every", pollEvery)
-	}
+// poll does without bells for a while, and reports whether that is news: a Redis over its
+// maxmemory refuses them, but not a fetch, and so may its rules about users.
+func (d *doorbells) poll() (news bool) {
+	return d.pollTo.Swap(time.Now().Add(jittered(pollFor)).UnixMilli()) == 0
 }
 
 // polling reports whether fetchers are to look for jobs by themselves.

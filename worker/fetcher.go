@@ -266,9 +266,7 @@ func (f *fetcher) arrived(t flight) (again bool) {
 	}
 	f.tell(t)
 	f.judge(t)
-	l.mu.Lock()
-	p.rouse()
-	l.mu.Unlock()
+	l.rouse(p.index)
 	return again
 }
 

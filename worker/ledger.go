@@ -106,6 +106,13 @@ func (l *ledger) everybody() {
 	ring(l.bell)
 }
 
+// rouse wakes a thread of a capsule if there are jobs for it.
+func (l *ledger) rouse(capsule int) {
+	l.mu.Lock()
+	l.pools[capsule].rouse()
+	l.mu.Unlock()
+}
+
 // finish notes what becomes of a delivery that a thread had; nil: it is done.
 func (l *ledger) finish(e *protocol.Entry, x *queue.Settlement) {
 	p := l.pools[e.Capsule]

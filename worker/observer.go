@@ -12,7 +12,8 @@ import (
 type Observer interface {
 	// Ran is told of every job that was taken, when it is known what becomes of it.
 	Ran(r JobRun)
-	// Fetched is told of every fetch: how long it took, and how many jobs it brought.
+	// Fetched is told of every fetch: how long its round trip took, and how many jobs it brought.
+	// One that a doorbell carried waited for none: took is 0.
 	Fetched(took time.Duration, jobs int, err error)
 	// Settled is told of every batch of jobs that was taken out of flight by itself.
 	Settled(took time.Duration, jobs int, err error)

@@ -81,13 +81,15 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 	host.Classes, host.Pool = c.Mux.Classes(), c.Pool
 	r.owners = newOwnership(store, host, queues, c.Lease, r.outage, c.Logger)
 	r.ledger = newLedger(c.Capsules, queues, store.Tokens, r.owners, r.reportStale)
-	r.bells = newDoorbells(r.ledger, store, r.outage, c.Logger)
 	observer := r.callbacks.observer(c.Observer)
+	r.bells = newDoorbells(r.ledger, r.outage, c.Logger, observer)
 	r.processor = newProcessor(r, observer)
 	for i := range c.Capsules {
 		capsule, p := &c.Capsules[i], r.ledger.pools[i]
 		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger, observer: observer}
-		r.capsules = append(r.capsules, &capsuleRun{p, s, newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)})
+		f := newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)
+		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
+		r.bells.fetchers = append(r.bells.fetchers, f)
 	}
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -32,8 +33,7 @@ func (x *search) call(w *world, i, at int) {
 	if c.kind == bell && c.stage == sent && c.asked {
 		e.what = unblocks
 		n := &next{world: *w}
-		n.p(i).drop(at)
-		n.p(i).ledgers[c.ledger].Down(c.queue, owners[c.id], false, false)
+		n.p(i).calls[at].stage = half
 		x.add(n, e)
 	}
 	if c.kind == settle && c.stage == sent && w.past.Refused > 0 {
@@ -66,6 +66,8 @@ func (x *search) execute(n *next, c *call) {
 	switch c.kind {
 	case trip, sweep:
 		x.fetch(n, c)
+	case errand:
+		x.answer(n, c)
 	case settle:
 		x.carryOut(n, c)
 	case audit:
@@ -87,6 +89,7 @@ func (x *search) execute(n *next, c *call) {
 			c.kept = []Job{j}
 		} else {
 			r.Ring(c.id, c.queue)
+			c.stage = half // Redis makes the trip that it carries next
 		}
 	case mark, unmark:
 		token := c.token
@@ -140,6 +143,29 @@ func (x *search) fetch(n *next, c *call) {
 			r.remove(c.id, t.Queue, t.Token)
 			c.kept = append(c.kept, t.Job)
 		}
+	}
+}
+
+// answer carries out what a bell carries, with what a design lacks.
+func (x *search) answer(n *next, c *call) {
+	r := n.r()
+	was, leased := r.owners[c.id], r.owners[c.id].Lease > 0
+	if x.NoLeaseCheck || x.AdoptUnleased {
+		r.owners[c.id].Lease = 1
+	}
+	j, ok := r.Answer(c.fetch)
+	r.owners[c.id] = was
+	if !ok {
+		return
+	}
+	t := Taken{Held{c.fetch.First, j}, c.queue}
+	c.fetched.Jobs = []Taken{t}
+	if !leased {
+		n.past.after[j.ID] |= 1 << c.id
+	}
+	if x.PopThenKeep {
+		r.remove(c.id, t.Queue, t.Token)
+		c.kept, c.stage = append(c.kept, j), half
 	}
 }
 
@@ -216,10 +242,15 @@ func (x *search) carryOut(n *next, c *call) {
 	}
 }
 
-// complete is the second command of a design that needs two.
+// complete is the second command of a design that needs two, or of a bell.
 func (x *search) complete(n *next, c *call) {
 	r := n.r()
-	if c.kind == trip {
+	if c.kind == bell && len(c.fetched.Jobs) == 0 {
+		c.stage = done
+		x.answer(n, c)
+		return
+	}
+	if c.kind == trip || c.kind == bell {
 		for _, t := range c.fetched.Jobs {
 			r.put(c.id, t.Queue, t.Held)
 		}
@@ -255,7 +286,11 @@ func (x *search) receive(n *next, i, at int) {
 		for _, j := range c.kept { // of a BRPOP
 			n.r().pushRight(c.queue, j)
 		}
-		l.Down(c.queue, owners[c.id], true, false)
+		r := protocol.Rung{Landed: c.rang}
+		for _, d := range x.bring(&c, nil).Jobs {
+			r.Job = &d
+		}
+		l.Down(l.Carried(c.queue), r)
 	case sweep:
 		p.stop = swept
 	case mark, unmark:
@@ -276,7 +311,7 @@ func (x *search) lose(n *next, i, at int) {
 		_, ci := p.ledger(c.capsule)
 		l.Failed(ci, false)
 	case bell:
-		l.Down(c.queue, owners[c.id], true, true)
+		l.Down(l.Carried(c.queue), protocol.Rung{Lost: true})
 	case sweep:
 		p.stop = swept
 	case mark, unmark:
@@ -287,19 +322,24 @@ func (x *search) lose(n *next, i, at int) {
 // arrive hands the reply of a trip, or its loss, to the ledger.
 func (x *search) arrive(p *proc, c *call, err error) {
 	l, ci := p.ledger(c.capsule)
-	b := struct{ jobs []queue.Delivery }{}
-	for _, t := range c.fetched.Jobs {
-		b.jobs = append(b.jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
-			Owner: owners[c.id], Token: t.Token})
-	}
-	if err == nil && c.fetched.Lost {
-		err = queue.ErrLeaseLost
-	}
 	for _, t := range l.Trips(ci) {
 		if t.First == c.fetch.First && t.Want == c.fetch.Want && idOf(t.Owner) == c.id {
-			l.Returned(t, brought(b.jobs, c, err))
+			l.Returned(t, x.bring(c, err))
 			return
 		}
 	}
 	panic("a trip returns that has not departed")
+}
+
+// bring is the reply of a fetch, or its loss, as a ledger reads it.
+func (x *search) bring(c *call, err error) protocol.Brought {
+	if err == nil && c.fetched.Lost {
+		err = queue.ErrLeaseLost
+	}
+	b := protocol.Brought{Acked: c.fetched.Acked, More: c.fetched.More, Err: err}
+	for _, t := range c.fetched.Jobs {
+		b.Jobs = append(b.Jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
+			Owner: owners[c.id], Token: t.Token})
+	}
+	return b
 }

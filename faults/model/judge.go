@@ -132,7 +132,7 @@ func (x *search) landedIsSeen(w *world, id, q int) bool {
 	}
 	for i := range p.calls {
 		c := &p.calls[i]
-		if c.kind == bell && c.queue == q && c.id == id || c.kind == trip && c.stage == sent {
+		if c.kind == bell && c.stage < done && c.queue == q && c.id == id || c.kind == trip && c.stage == sent {
 			return true
 		}
 	}
@@ -202,8 +202,8 @@ func (x *search) listens(p *proc, q int) bool {
 	c := p.clone()
 	for _, l := range c.ledgers {
 		hang, _ := l.Bells(true)
-		for _, h := range hang {
-			if h == q {
+		for _, t := range hang {
+			if t.Adopt[0] == q {
 				return true
 			}
 		}

@@ -22,10 +22,10 @@ var arrangements = []Arrangement{
 	{Name: "lost replies", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 3, Crashes: 1, Tokens: 8, NoBells: true, Refused: 1, Fails: 2}},
 	{Name: "bells", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
-		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Restarts: 1, Tokens: 6}},
+		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Restarts: 1, Tokens: 10}},
 	{Name: "bells that ring late", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Times:  3,
-		Budget: Budget{Lost: 1, Lapses: 2, Crashes: 1, Tokens: 5}},
+		Budget: Budget{Lost: 1, Lapses: 2, Crashes: 1, Tokens: 9}},
 	{Name: "renewal", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Budget: Budget{Lost: 2, Lapses: 2, Tokens: 8, NoBells: true, Fails: 1}},
 	{Name: "poison", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Poison: true,
@@ -39,12 +39,12 @@ var arrangements = []Arrangement{
 	{Name: "suspects", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Crashes: 3, Lapses: 1, Tokens: 8, NoBells: true, Besides: 1, Fails: 1}},
 	{Name: "stop", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 1},
-		Budget: Budget{Stops: 2, Lost: 2, Lapses: 1, Tokens: 6, Refused: 1, Fails: 1}},
+		Budget: Budget{Stops: 2, Lost: 2, Lapses: 1, Tokens: 10, Refused: 1, Fails: 1}},
 	{Name: "two trips", Capsules: shared(32, 2), Limit: 16, Queue: [jobs]int8{0, 1},
-		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 80}},
+		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 84}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
-			Besides: 1, Fails: 2, Tokens: 10}},
+			Besides: 1, Fails: 2, Tokens: 14}},
 }
 
 func TestNoOrderOfEventsLosesStrandsOrDoublesAJob(t *testing.T) {

@@ -7,10 +7,6 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-func brought(jobs []queue.Delivery, c *call, err error) protocol.Brought {
-	return protocol.Brought{Jobs: jobs, Acked: c.fetched.Acked, More: c.fetched.More, Err: err}
-}
-
 // run adds what can become of a job that a thread has.
 func (x *search) run(w *world, i, at int) {
 	r := &w.proc[i].runs[at]
@@ -254,8 +250,9 @@ func (x *search) network(w *world) {
 			r := n.r()
 			r.late = slices.Delete(r.late, at, at+1)
 			x.execute(n, c)
-			if c.stage == half {
-				c.kept = nil // its sender is gone
+			c.kept = nil // its sender is gone
+			if c.stage == half && l.kind == bell {
+				r.late = append(r.late, l.errand())
 			}
 			x.add(n, e)
 		}

@@ -184,10 +184,20 @@ func (x *search) end(n *next, i int) {
 
 // giveUp leaves a command to itself.
 func (x *search) giveUp(n *next, c *call) {
-	if c.stage == sent && c.kind != audit {
-		r := n.r()
+	r := n.r()
+	switch {
+	case c.stage == sent && c.kind != audit:
 		r.late = append(r.late, c.command)
+	case c.stage == half && c.kind == bell:
+		r.late = append(r.late, c.errand())
 	}
+}
+
+// errand is what a bell carries, by itself.
+func (c *command) errand() *command {
+	e := *c
+	e.kind = errand
+	return e.seal()
 }
 
 // bury is what a process does about another that is dead, or is believed to be.

@@ -140,6 +140,28 @@ func (t *Twin) Ring(id, q int) bool {
 	return ok
 }
 
+// Answer is answer.lua: what a doorbell carries.
+func (t *Twin) Answer(r Fetch) (j Job, ok bool) {
+	q := r.Queues[r.Adopt[0]]
+	at, landing := t.at(r.ID, q), Key{landingKey, r.ID, q}
+	if len(t.landing[at]) != 1 || t.bad[landing] || t.owners[r.ID].Lease <= 0 ||
+		t.paused[q] && !t.bad[Key{Kind: pausedKey}] {
+		return j, false
+	}
+	for _, q := range r.Queues {
+		if len(t.lists[q]) > 0 || t.bad[Key{Kind: listKey, A: q}] {
+			return j, false
+		}
+	}
+	j = t.landing[at][0]
+	if int(j.Size) > r.Limit || t.bad[Key{flightKey, r.ID, q}] {
+		return j, false
+	}
+	t.landing[at] = nil
+	t.put(r.ID, q, Held{r.First, j})
+	return j, true
+}
+
 // Push is push.lua for a queue.
 func (t *Twin) Push(q int, jobs ...Job) bool {
 	if t.bad[Key{Kind: listKey, A: q}] || t.bad[Key{Kind: queuesKey}] {

@@ -159,10 +159,25 @@ func (p *pair) ring(t *rapid.T) {
 	}
 	bell := p.owners[id].Bell(abc[q])
 	defer bell.Close()
-	landed, err := bell.Ring(p.Context())
+	serves := rapid.SampledFrom([][]int{{q}, {0, 1, 2}, {2, 1, 0}}).Draw(t, "serves")
+	r := Fetch{ID: id, Queues: serves, First: p.store.Tokens(1), Limit: pairLimit,
+		Adopt: []int{slices.Index(serves, q)}}
+	var names []string
+	for _, q := range serves {
+		names = append(names, abc[q])
+	}
+	large := p.twin.lists[q][len(p.twin.lists[q])-1].Size > pairLimit
 	bad := p.twin.bad[Key{landingKey, id, q}]
+	rung, err := bell.Ring(p.Context(), r.First, names)
 	p.check(t, "refused", errors.Is(err, queue.ErrWrongType), bad)
-	p.check(t, "landed", landed, !bad && p.twin.Ring(id, q))
+	p.check(t, "large", errors.Is(err, queue.ErrLarge), large && !bad)
+	rang := !bad && p.twin.Ring(id, q)
+	p.check(t, "landed", rung.Landed, rang && !large)
+	j, delivered := p.twin.Answer(r)
+	p.check(t, "delivered", rung.Job != nil, delivered)
+	if delivered && rung.Job != nil {
+		p.check(t, "job", idOfRaw(rung.Job.Raw), j.ID)
+	}
 }
 
 var actions = []queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue,

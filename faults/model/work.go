@@ -53,10 +53,19 @@ func (x *search) depart(n *next, i, c int) bool {
 	if !ok {
 		return false
 	}
+	f, expect := x.request(t, c)
+	m := &command{kind: trip, id: f.ID, ledger: x.ledgerOf(p, c), capsule: c, fetch: f,
+		expect: expect}
+	p.calls = append(p.calls, call{command: m.seal()})
+	return true
+}
+
+// request is what a trip of a capsule asks of Redis, and which jobs its acks are believed to be.
+func (x *search) request(t *protocol.Trip, c int) (f Fetch, expect [][]int8) {
 	serves := x.Capsules[c].Queues
-	f := Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First,
+	f = Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First,
 		Done: make([][]uint64, len(serves)), Room: 1 << 20, Limit: 1 << 20}
-	expect := make([][]int8, len(serves))
+	expect = make([][]int8, len(serves))
 	for _, a := range t.Acks {
 		at, j := slices.Index(serves, queueOf(a.Queue)), int8(-1)
 		if known, ok := jobOf(a.Raw); ok {
@@ -67,10 +76,7 @@ func (x *search) depart(n *next, i, c int) bool {
 	for _, q := range t.Adopt {
 		f.Adopt = append(f.Adopt, slices.Index(serves, q))
 	}
-	m := &command{kind: trip, id: f.ID, ledger: x.ledgerOf(p, c), capsule: c, fetch: f,
-		expect: expect}
-	p.calls = append(p.calls, call{command: m.seal()})
-	return true
+	return f, expect
 }
 
 func (x *search) ledgerOf(p *proc, c int) int {
@@ -87,6 +93,11 @@ func (p *proc) lastKnown(capsules int) (last uint64) {
 		for ci := range capsules / len(p.ledgers) {
 			for _, t := range l.Trips(ci) {
 				last = max(last, t.First+uint64(t.Want)-1)
+			}
+		}
+		for q := range queues {
+			if t := l.Carried(q); t != nil {
+				last = max(last, t.First)
 			}
 		}
 	}
@@ -207,9 +218,18 @@ func (x *search) doubts(w *world, i, k int) bool {
 func (x *search) turnBells(n *next, i, k int) (any bool) {
 	p := n.p(i)
 	l := p.ledgers[k]
+	last := p.next
 	hang, unhang := l.Bells(p.held)
-	for _, q := range hang {
-		m := &command{kind: bell, id: i*lives + p.life, ledger: k, queue: q}
+	if len(hang) > 0 && last >= x.Tokens {
+		return false
+	}
+	for _, t := range hang {
+		c := t.Capsule
+		if x.AuditPerLedger {
+			c = k
+		}
+		m := &command{kind: bell, id: idOf(t.Owner), ledger: k, capsule: c, queue: t.Adopt[0]}
+		m.fetch, m.expect = x.request(t, c)
 		p.calls = append(p.calls, call{command: m.seal()})
 	}
 	for c := range p.calls {

@@ -28,7 +28,7 @@ type command struct {
 	kind            sort
 	id              int // whose identity it names
 	ledger, capsule int
-	queue           int    // of a bell
+	queue           int    // of a bell; what it carries is in fetch
 	token, number   uint64 // of a mark
 	fetch           Fetch
 	expect          [][]int8 // the jobs that the acks of a fetch are believed to be
@@ -44,6 +44,7 @@ const (
 	settle sort = 's'
 	audit  sort = 'a'
 	bell   sort = 'b'
+	errand sort = 'e' // what a bell carried whose sender has given it up
 	mark   sort = 'm' // a suspect is alone
 	unmark sort = 'u'
 	sweep  sort = 'l' // at the end of a stop: adopt all that has landed
@@ -54,7 +55,7 @@ type stage byte
 
 const (
 	sent stage = iota
-	half       // between the two commands of a design that needs two
+	half       // between the two commands of a design that needs two, or of a bell
 	done       // the reply is on its way
 )
 
@@ -253,7 +254,7 @@ func bits(list ...bool) (n byte) {
 func (c *command) seal() *command {
 	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue),
 		byte(c.token), byte(c.number)}
-	if c.kind == trip {
+	if c.kind == trip || c.kind == bell || c.kind == errand {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
 			b = append(b, byte(i))

@@ -41,8 +41,13 @@ func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func
 	return lost
 }
 
-// asked reports whether a trip under way may bring a token.
+// asked reports whether a trip under way, or one that a doorbell carries, may bring a token.
 func (p *Process) asked(o *queue.Owner, token uint64) bool {
+	for _, t := range p.bells {
+		if t != nil && t.asked(o, token) {
+			return true
+		}
+	}
 	for i := range p.capsules {
 		for _, t := range p.capsules[i].trips {
 			if t.asked(o, token) {

@@ -130,6 +130,7 @@ func (p *Process) Returned(t *Trip, b Brought) (stale int) {
 	for _, d := range b.Jobs {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
 	}
+	p.returnSurplus(c)
 	c.short = !b.More && len(b.Jobs) < t.Want
 	c.asleep = !lost && c.short && len(c.trips) == 0 && !p.rang(c)
 	p.returnReady()
@@ -205,6 +206,18 @@ func (p *Process) returnReady() {
 		}
 		clear(c.ready)
 		c.ready = c.ready[:0]
+	}
+}
+
+// returnSurplus gives back the newest of what waits, if a doorbell brought a job while a trip
+// that fills all seats was under way: it would wait behind a long job, and others may be idle.
+func (p *Process) returnSurplus(c *capsule) {
+	for n := c.has() - c.Seats; n > 0 && len(c.ready) > 0; n-- {
+		last := len(c.ready) - 1
+		e := c.ready[last]
+		c.ready[last] = nil
+		c.ready = c.ready[:last]
+		p.giveBack(c, e)
 	}
 }
 

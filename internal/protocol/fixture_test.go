@@ -14,10 +14,11 @@ import (
 type fixture struct {
 	*testing.T
 	*Process
-	owners map[string]*queue.Owner
-	held   bool // its lease
-	limit  int
-	last   uint64 // token
+	owners  map[string]*queue.Owner
+	held    bool // its lease
+	limit   int
+	last    uint64   // token
+	carried [2]*Trip // by the doorbells, by queue
 }
 
 // newFixture makes a Process with queues x and y, under identity a.
@@ -96,10 +97,13 @@ func (f *fixture) happens(what string, args []string) string {
 		return fmt.Sprint("stale ", f.Confirmed(ci, results))
 	case "bells":
 		hang, unhang := f.Bells(f.held)
-		return fmt.Sprint("hang ", hang, " unhang ", unhang)
-	case "down": // of a queue: rang, quiet or lost
-		return fmt.Sprint("wake ", f.Down(ci, f.owner(args[1]), args[2] != "quiet",
-			args[2] == "lost"))
+		queues := []int{}
+		for _, t := range hang {
+			queues, f.carried[t.Adopt[0]] = append(queues, t.Adopt[0]), t
+		}
+		return fmt.Sprint("hang ", queues, " unhang ", unhang)
+	case "down": // of a queue: how, and what it brought: down QUEUE HOW JOB
+		return fmt.Sprint("wake ", f.Down(f.carried[ci], f.rung(f.carried[ci], args[1], args[2:])))
 	case "audit": // of an identity, which holds JOB...
 		f.AuditBegins()
 		held := f.jobs(args[1:])
@@ -111,6 +115,15 @@ func (f *fixture) happens(what string, args []string) string {
 	}
 	f.Fatalf("no event %q", what)
 	return ""
+}
+
+// rung is how a doorbell came down: quiet, rang (and brought a JOB, or none) or lost.
+func (f *fixture) rung(t *Trip, how string, jobs []string) (r Rung) {
+	r.Landed, r.Lost = how == "rang", how == "lost"
+	for _, d := range f.jobs(jobs) {
+		r.Job, d.Owner = d, t.Owner
+	}
+	return r
 }
 
 func (f *fixture) trips(ci int) []*Trip { return f.Process.Trips(ci) }

@@ -71,9 +71,14 @@ type capsule struct {
 	full    bool     // it has had no free seat for a while: its doorbells come down
 }
 
-// held counts the seats that are taken.
+// has counts the deliveries that are not settled.
+func (c *capsule) has() int {
+	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
+}
+
+// held counts the seats that are taken, also for what trips may bring.
 func (c *capsule) held() int {
-	n := len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
+	n := c.has()
 	for _, t := range c.trips {
 		n += max(t.Want, len(t.Acks)) // the script frees the seats of the acks before it takes jobs
 	}
@@ -84,10 +89,10 @@ func (c *capsule) held() int {
 type Process struct {
 	Owner    *queue.Owner // the identity under which it fetches now
 	capsules []capsule
-	landed   []bool         // by queue: its landing list may hold jobs
-	paused   []bool         // by queue
-	shunned  []bool         // by queue: a key of a wrong type holds its jobs up, no doorbell hangs on it
-	bells    []*queue.Owner // by queue: under which identity its doorbell hangs; nil: it is down
+	landed   []bool  // by queue: its landing list may hold jobs
+	paused   []bool  // by queue
+	shunned  []bool  // by queue: a key of a wrong type holds its jobs up, no doorbell hangs on it
+	bells    []*Trip // by queue: the trip that its doorbell carries; nil: it is down
 	token    func(n int) uint64
 	quiet    bool // it takes no more jobs, for good
 	audit    bool // Redis may hold deliveries that the ledger does not know
@@ -98,7 +103,7 @@ type Process struct {
 // tokens that were never used before, and returns the first. Owner is set by Renewed.
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
-		bells: make([]*queue.Owner, queues), shunned: make([]bool, queues), token: token}
+		bells: make([]*Trip, queues), shunned: make([]bool, queues), token: token}
 	for _, c := range capsules {
 		c.Lanes = max(c.Lanes, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage})

@@ -143,34 +143,68 @@ func TestBells(t *testing.T) {
 		}
 		return f
 	}
-	t.Run("one hangs on each queue when a capsule sleeps", func(t *testing.T) {
+	t.Run("one hangs on each queue when a capsule sleeps, and brings a job", func(t *testing.T) {
 		f := asleep(t)
-		f.at("bells", "hang [0 1] unhang []")
+		f.at("bells", "hang [0 1] unhang []") // they carry the tokens 3 and 4
 		f.at("bells", "hang [] unhang []")
-		f.at("down 1 a rang", "wake 0")
-		f.at("depart 0", "want 1 from 3 acks [] adopt [1]")
-		f.at("depart 1", "-")
-		f.at("back 0 y3", "stale 0")
+		f.at("down 1 rang y4", "wake -1")
+		f.at("start 0", "y4")
+		f.at("depart 0", "-")
 		f.at("bells", "hang [] unhang []") // capsule 0 has no seat, and y is not capsule 1's
+		f.at("done y4", "true")
+		f.at("bells", "hang [] unhang []") // its result holds the seat
+		f.happens("settle", []string{"0"})
+		f.at("confirm 0 1", "stale 0")
+		f.at("bells", "hang [1] unhang []")
 	})
-	t.Run("what lands while all seats are taken is put back", func(t *testing.T) {
+	t.Run("a trip follows when it brought nothing of what landed", func(t *testing.T) {
 		f := asleep(t)
 		f.at("bells", "hang [0 1] unhang []")
-		f.at("down 1 a rang", "wake 0")
-		f.at("depart 0", "want 1 from 3 acks [] adopt [1]")
-		f.at("back 0 y3", "stale 0")
-		f.at("down 0 a rang", "wake 1")
-		f.at("depart 1", "want 1 from 4 acks [] adopt [0]")
-		f.at("back 1 x4", "stale 0")
-		f.at("bells", "hang [] unhang []")
+		f.at("down 1 rang", "wake 0")
+		f.at("bells", "hang [] unhang []") // what landed is looked at first
+		f.at("depart 0", "want 1 from 5 acks [] adopt [1]")
+	})
+	t.Run("what it brings while all seats are taken goes back", func(t *testing.T) {
+		f := asleep(t)
+		f.at("bells", "hang [0 1] unhang []")
+		f.at("down 1 rang y4", "wake -1")
+		f.at("down 0 rang x3", "wake -1")
+		f.at("settle 0", "requeue 3")
+		f.at("start 0", "y4")
+		f.at("start 0", "-")
+	})
+	t.Run("what a trip brings beside it goes back if there is no seat for both", func(t *testing.T) {
+		f := asleep(t)
+		f.at("bells", "hang [0 1] unhang []")
+		f.Wake(0)
+		f.at("depart 0", "want 1 from 5 acks [] adopt []")
+		f.at("down 0 rang x3", "wake -1")
+		f.at("start 0", "x3")
+		f.at("back 0 x5", "stale 0")
+		f.at("settle 0", "requeue 5")
+	})
+	t.Run("an audit leaves alone what it may bring", func(t *testing.T) {
+		f := asleep(t)
+		f.at("bells", "hang [0 1] unhang []")
+		f.at("audit a x3", "lost 0")
+		f.at("down 0 lost", "wake 0")
+		f.at("audit a x3", "lost 1")
+		f.at("settle 0", "requeue 3")
+	})
+	t.Run("what it brings after the end of the intake goes back", func(t *testing.T) {
+		f := asleep(t)
+		f.at("bells", "hang [0 1] unhang []")
+		f.Quiet()
+		f.at("down 0 rang x3", "wake -1")
+		f.at("settle 0", "requeue 3")
 	})
 	t.Run("a lost reply of an adoption is made again", func(t *testing.T) {
 		f := asleep(t)
 		f.at("bells", "hang [0 1] unhang []")
-		f.at("down 0 a lost", "wake 0")
-		f.at("depart 0", "want 1 from 3 acks [] adopt [0]")
+		f.at("down 0 lost", "wake 0")
+		f.at("depart 0", "want 1 from 5 acks [] adopt [0]")
 		f.at("lost 0", "stale 0")
-		f.at("depart 0", "want 1 from 4 acks [] adopt [0]")
+		f.at("depart 0", "want 1 from 6 acks [] adopt [0]")
 	})
 	t.Run("they come down when all are full, at a new identity, without a lease, and at the end",
 		func(t *testing.T) {
@@ -184,10 +218,12 @@ func TestBells(t *testing.T) {
 			f.held = true
 			f.Renewed(f.owner("b"))
 			f.at("bells", "hang [] unhang [0 1]")
-			f.at("down 0 a rang", "wake -1") // the reclaimer's
+			f.at("down 0 rang x3", "wake -1")
+			f.at("start 0", "-") // of another identity
+			f.at("settle 0", "requeue 3")
 			f.Quiet()
 			f.at("bells", "hang [] unhang [1]")
-			f.at("down 1 a quiet", "wake -1")
+			f.at("down 1 quiet", "wake -1")
 			if f.Hung() {
 				t.Error("a bell hangs")
 			}

@@ -15,7 +15,7 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	q.token = token
 	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
 	q.shunned = append([]bool(nil), p.shunned...)
-	q.bells = append([]*queue.Owner(nil), p.bells...)
+	q.bells = append([]*Trip(nil), p.bells...) // those that bells carry never change
 	q.capsules = append([]capsule(nil), p.capsules...)
 	entry := func(e *Entry) *Entry {
 		n := *e
@@ -57,8 +57,12 @@ func (p *Process) AppendKey(b []byte) []byte {
 	b = appendBools(b, p.paused...)
 	b = appendBools(b, p.shunned...)
 	b = appendBools(b, p.quiet, p.audit)
-	for _, o := range p.bells {
-		b = appendOwner(b, o)
+	for _, t := range p.bells {
+		if t == nil {
+			b = append(b, '-')
+		} else {
+			b = append(appendOwner(b, t.Owner), byte(t.Capsule), byte(t.First))
+		}
 	}
 	b = append(b, byte(p.gate.waiting))
 	if e := p.gate.inside; e != nil {
@@ -124,11 +128,21 @@ func appendBools(b []byte, list ...bool) []byte {
 // Trips are those of a capsule that are under way, in the order of their departure.
 func (p *Process) Trips(ci int) []*Trip { return p.capsules[ci].trips }
 
+// Carried is the trip that the doorbell of a queue carries, or nil.
+func (p *Process) Carried(q int) *Trip { return p.bells[q] }
+
 // Flying counts the results of a capsule that are in a settle script now.
 func (p *Process) Flying(ci int) int { return len(p.capsules[ci].flying) }
 
-// Taken counts the seats of a capsule that are taken.
-func (p *Process) Taken(ci int) int { return p.capsules[ci].held() }
+// Taken counts the seats of a capsule that are taken, but for what goes back to its queue.
+func (p *Process) Taken(ci int) (n int) {
+	p.each(func(e *Entry) {
+		if e.Capsule == ci && (e.Settlement == nil || e.Settlement.Action != queue.Requeue) {
+			n++
+		}
+	})
+	return n
+}
 
 // Inside is the suspect that has the process to itself, or nil.
 func (p *Process) Inside() *Entry { return p.gate.inside }
