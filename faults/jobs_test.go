@@ -85,6 +85,11 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 	l := newLedger(s)
 	words := append(cgroup(t, 200<<20), filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "10", "-q", "default", "-q", "other")
 	v := supervise(s, func() *harness.Process { return s.Start(words[0], words[1:]...) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("dead are %v, waiting %d, in flight %d", classes(s, "dead"), s.Waiting(), s.InFlight())
+		}
+	})
 	eat := func(n int) {
 		for range n {
 			l.must(t, s, "default", 10, 30)

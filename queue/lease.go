@@ -113,6 +113,20 @@ func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
 	return nil
 }
 
+// Beside writes down that a suspect of crashes (Poison.Suspect) starts beside other jobs: only
+// then does a crash count for it. One that waits for its turn to run alone causes none.
+func (o *Owner) Beside(ctx context.Context, d *Delivery) error {
+	keys := []string{o.store.ks.owner(o.Identity)}
+	n, err := o.store.runOwn(ctx, besideScript, keys, d.Token).Int()
+	switch {
+	case err != nil:
+		return fmt.Errorf("beside: %w", err)
+	case n == 0:
+		return fmt.Errorf("beside: %w", ErrLeaseLost)
+	}
+	return nil
+}
+
 func texts(v any) []string {
 	list, _ := v.([]any)
 	out := make([]string, 0, len(list))

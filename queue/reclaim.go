@@ -66,7 +66,7 @@ const reclaimBytes = 4 << 20
 
 // Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands. Each that it
 // had taken carries from now on how often that happened to it (see Poison); of an owner that
-// left in good order, or of jobs that provably did not run, nothing is counted. more tells
+// left in good order, or of jobs that did not run, nothing is counted. more tells
 // that there may be others.
 func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
 	inflight := s.ks.inflight(queue, identity)
@@ -82,7 +82,11 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 	if tokens, err = s.pageOf(ctx, inflight, tokens, page); err != nil {
 		return r, false, err
 	}
-	owner, err := s.own.HMGet(ctx, s.ks.owner(identity), fieldAlone, "left").Result()
+	fields := []string{fieldAlone, "left"}
+	for _, token := range tokens {
+		fields = append(fields, "beside:"+token)
+	}
+	owner, err := s.own.HMGet(ctx, s.ks.owner(identity), fields...).Result()
 	if err != nil {
 		return r, false, fmt.Errorf("reclaim: %w", err)
 	}
@@ -93,7 +97,10 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 		}
 	}
 	alone, _ := owner[0].(string)
-	v := verdict{alone: alone, left: owner[1] != nil}
+	v := verdict{alone: alone, left: owner[1] != nil, beside: map[string]bool{}}
+	for i, token := range tokens {
+		v.beside[token] = owner[2+i] != nil
+	}
 	r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
 	for forbidsKey(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
 		tokens = tokens[:len(tokens)/2]
@@ -128,8 +135,21 @@ func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string, pa
 
 // verdict is what a dead owner's record says of its end.
 type verdict struct {
-	alone string // the token of the only delivery that ran; "" if several may have
-	left  bool   // it stopped in good order
+	alone  string          // the token of the only delivery that ran; "" if several may have
+	left   bool            // it stopped in good order
+	beside map[string]bool // tokens of suspects that ran beside other jobs
+}
+
+// counts reports whether the crash counts for a job that was in flight. For one that ran, or
+// may have: a suspect that waited for its turn cannot have caused it.
+func (v *verdict) counts(j *Job, token string, p Poison) bool {
+	switch {
+	case p.Times < 1 || v.left:
+		return false
+	case v.alone != "":
+		return v.alone == token
+	}
+	return !p.Suspect(j) || v.beside[token]
 }
 
 func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict, tokens []string, raws []any) (r Reclaimed, err error) {
@@ -141,9 +161,8 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v
 	for i, token := range tokens {
 		where, event := "queue", EventReclaim
 		payloads[i], _ = raws[i].(string) // settled meanwhile: the script removes nothing
-		counts := p.Times > 0 && !v.left && (v.alone == "" || v.alone == token)
 		j, _ := ParseJob(payloads[i])
-		if j != nil && counts { // no job stays as it is
+		if j != nil && v.counts(j, token, p) { // no job stays as it is
 			var dead bool
 			if payloads[i], dead = s.crashed(j, queue, p, v.alone == token, now); dead {
 				where, event = "dead", EventPoison

@@ -34,10 +34,11 @@ var (
 	forgetScript   = mustScript("forget")
 	sweepScript    = mustScript("sweep")
 	aloneScript    = mustScript("alone")
+	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
 
 	allScripts = []*script{answerScript, fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
-		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, publishScript,
+		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, besideScript, publishScript,
 		pageScript, oldestScript}
 )
 

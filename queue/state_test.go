@@ -362,6 +362,11 @@ func (f *fixture) crash(identity string, n int) queue.Reclaimed {
 			f.Fatal(err)
 		}
 	}
+	for _, d := range jobs {
+		if err := f.owner.Beside(f.Context(), d); n > 1 && err != nil {
+			f.Fatal(err)
+		}
+	}
 	leases, err := f.store.Leases(f.Context())
 	if err != nil {
 		f.Fatal(err)

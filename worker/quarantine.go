@@ -24,8 +24,9 @@ const (
 
 // quarantine gives each suspect a turn to run alone: a job that was in flight at so many
 // crashes that one more would make it poison. While it is alone Redis knows it, so that a
-// crash is blamed on nobody else. All is bounded: the gate is closed for two seconds at
-// most, then open for as long as it was closed, and a suspect waits for at most five.
+// crash is blamed on nobody else. Redis also knows the suspects that run beside others: for
+// those that still wait, a crash does not count. All is bounded: the gate is closed for two
+// seconds at most, then open for as long as it was closed, and a suspect waits for at most five.
 type quarantine struct {
 	ledger *ledger
 	log    *slog.Logger
@@ -43,6 +44,9 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		return false
 	}
 	if !alone {
+		if !q.mark(ctx, e) {
+			return false
+		}
 		q.log.Warn("a suspect does not get the process to itself: it runs beside other jobs", "within", turnWithin)
 		fn()
 		return true
@@ -54,7 +58,8 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		defer timer.Stop()
 		select {
 		case <-done:
-		case <-timer.C:
+		case <-timer.C: // it runs on, beside others
+			q.mark(q.ledger.owners.jobs, e)
 		}
 		q.open(ctx, e)
 	}()
@@ -131,6 +136,21 @@ func (q *quarantine) alone(e *protocol.Entry) (alone bool) {
 func (q *quarantine) beside() (ok bool) {
 	q.locked(func(p *protocol.Process) { ok = p.Beside() })
 	return ok
+}
+
+// mark tells Redis that a suspect runs beside others from now on: without that, a crash does
+// not count for it. It returns false if ctx or the identity ended before Redis knew.
+func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
+	calls := context.WithoutCancel(ctx)
+	var wait backoff
+	for ctx.Err() == nil && q.ledger.owners.current() == e.Owner {
+		err := e.Owner.Beside(calls, &e.Delivery)
+		if err == nil || queue.Rejected(err) { // what Redis refuses to write it cannot count either
+			return true
+		}
+		sleep(ctx, wait.next())
+	}
+	return false
 }
 
 // open lets others start again. Redis is told first: a crash of theirs must not be blamed on

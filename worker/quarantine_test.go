@@ -101,14 +101,53 @@ func TestASuspectDoesNotWaitForAHandlerThatNeverReturns(t *testing.T) {
 	release := make(chan struct{})
 	b.handle("Hang", func(context.Context) error { <-release; return nil })
 	var ran atomic.Bool
-	b.handle("Suspect", func(context.Context) error { ran.Store(true); return nil })
+	var marks atomic.Int64
+	b.handle("Suspect", func(context.Context) error {
+		marks.Store(b.besides())
+		ran.Store(true)
+		return nil
+	})
 	b.push("Hang", nil, queue.Options{})
 	b.run()
 	b.until("it hangs", func() bool { return b.inHands() == 1 })
 	b.pushRaw(suspect("Suspect", "x"))
+	b.until("the suspect waits for its turn", func() bool { return b.inHands() == 2 })
+	if n := b.besides(); n > 0 && !ran.Load() {
+		t.Errorf("it waits, and Redis has %d marks that a suspect runs: a crash would count for it", n)
+	}
 	b.until("the suspect has run", ran.Load)
+	if n := marks.Load(); n != 1 {
+		t.Errorf("it ran beside another job with %d marks in Redis: a crash would not count for it", n)
+	}
 	close(release)
 	b.until("all is done", b.empty)
+}
+
+// besides counts the suspects of which Redis knows that they run beside others.
+func (b *bench) besides() (n int64) {
+	for _, key := range b.raw.Keys(b.Context(), "kyu:owner:*").Val() {
+		for field := range b.raw.HGetAll(b.Context(), key).Val() {
+			if strings.HasPrefix(field, "beside:") {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestASuspectThatRunsOnAfterItsTimeAloneIsMarked(t *testing.T) {
+	b := newBench(t)
+	release := make(chan struct{})
+	b.handle("Suspect", func(context.Context) error { <-release; return nil })
+	b.pushRaw(suspect("Suspect", "x"))
+	b.run()
+	b.until("it is alone", func() bool { return b.alone() == 1 })
+	b.until("it runs on, and others may start", func() bool { return b.alone() == 0 })
+	if n := b.besides(); n != 1 {
+		t.Errorf("Redis has %d marks: a crash would not count for it", n)
+	}
+	close(release)
+	b.until("it is done", b.empty)
 }
 
 func TestAThreadThatIsStuckIsReplaced(t *testing.T) {

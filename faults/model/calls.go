@@ -46,7 +46,7 @@ func (x *search) call(w *world, i, at int) {
 	}
 	n := &next{world: *w}
 	budget := &n.past.Lost
-	if c.kind == mark || c.kind == unmark {
+	if c.kind == mark || c.kind == unmark || c.kind == beside {
 		budget = &n.past.Marks
 	}
 	if *budget > 0 {
@@ -99,7 +99,27 @@ func (x *search) execute(n *next, c *call) {
 		if x.LateMarks {
 			r.owners[c.id].Told = 0
 		}
-		c.rang = r.Alone(c.id, token, c.number)
+		if c.runsOn { // a call before this one; between them the suspect is alone yet
+			r.Beside(c.id, c.token)
+		}
+		if c.rang = r.Alone(c.id, token, c.number); c.rang && c.kind == mark {
+			n.runs(c.id, c.token)
+		}
+	case beside:
+		if c.rang = r.Beside(c.id, c.token); c.rang { // from now on it may run at any moment
+			n.runs(c.id, c.token)
+		}
+	}
+}
+
+// runs notes that a suspect runs under an identity.
+func (n *next) runs(id int, token uint64) {
+	for q := range queues {
+		for _, h := range n.redis.flight[id*queues+q] {
+			if h.Token == token {
+				n.past.ran[h.Job.ID] |= 1 << id
+			}
+		}
 	}
 }
 
@@ -293,7 +313,7 @@ func (x *search) receive(n *next, i, at int) {
 		l.Down(l.Carried(c.queue), r)
 	case sweep:
 		p.stop = swept
-	case mark, unmark:
+	case mark, unmark, beside:
 		x.told(n, i, &c, c.rang || c.kind == unmark)
 	}
 }
@@ -314,7 +334,7 @@ func (x *search) lose(n *next, i, at int) {
 		l.Down(l.Carried(c.queue), protocol.Rung{Lost: true})
 	case sweep:
 		p.stop = swept
-	case mark, unmark:
+	case mark, unmark, beside:
 		x.told(n, i, &c, false)
 	}
 }

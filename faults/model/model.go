@@ -43,6 +43,7 @@ type Design struct {
 	LeaveEarly     bool // a stop gives the lease up before everything is settled
 	CountTwice     bool // a reclaimer counts a crash with a command of its own
 	LateMarks      bool // a mark that comes late is as good as one in time
+	WaitersCount   bool // a crash counts for suspects that wait for their turn
 	OpenUntold     bool // the gate opens without Redis's answer when the lease lapses
 	OpenMarked     bool // the gate opens while Redis still has the mark that the suspect is alone
 	NoGuard        bool // a process goes by its last beat, not by how long its lease surely holds

@@ -45,7 +45,9 @@ func TestWithoutASafeguardTheSearchFindsTheFault(t *testing.T) {
 			[]violation{innocent}},
 		{Design{Name: "marks that come late", LateMarks: true}, "gate", []violation{innocent}},
 		{Design{Name: "gate opened when the lease lapses, without an answer", OpenUntold: true},
-			"gate", []violation{innocent}},
+			"gate for one", []violation{innocent}},
+		{Design{Name: "crashes count for suspects that wait", WaitersCount: true}, "suspects",
+			[]violation{innocent}},
 		{Design{Name: "no local guard of the lease", NoGuard: true}, "renewal",
 			[]violation{unheld}},
 	} {

@@ -104,7 +104,7 @@ func (x *search) wait(w *world, i, at int) {
 		n := &next{world: *w}
 		n.past.Besides--
 		n.p(i).ledgers[r.ledger].Beside()
-		n.p(i).runs[at].phase = runs
+		x.tell(n, i, at, beside, besides)
 		e.what = goesBeside
 		x.add(n, e)
 	}
@@ -147,7 +147,8 @@ func (x *search) tell(n *next, i, at int, what sort, ph phase) {
 	r := &p.runs[at]
 	r.phase = ph
 	p.marks++
-	m := &command{kind: what, id: r.id, ledger: r.ledger, token: r.token, number: p.marks}
+	m := &command{kind: what, id: r.id, ledger: r.ledger, token: r.token, number: p.marks,
+		runsOn: what == unmark && r.running && !r.over}
 	p.calls = append(p.calls, call{command: m.seal()})
 }
 
@@ -167,9 +168,17 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 	r := &p.runs[at]
 	switch {
 	case c.kind == mark && answered:
-		r.phase = alone
+		r.phase, r.running = alone, true
 	case c.kind == mark:
 		x.open(n, i, at)
+	case c.kind == beside && answered:
+		r.phase, r.running = runs, true
+	case c.kind == beside && !x.interrupted(p, r):
+		x.tell(n, i, at, beside, besides)
+	case c.kind == beside: // it has not started, and goes back
+		l, d := p.entry(r)
+		l.Finish(d, settlementOf(d, queue.Requeue, r.job))
+		p.runs = slices.Delete(p.runs, at, at+1)
 	case !answered && (p.held || !x.OpenUntold) && r.id%lives == p.life:
 		x.open(n, i, at)
 	default:
@@ -177,8 +186,13 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 		if l.Inside() != nil {
 			l.Open(l.Inside())
 		}
-		if r.phase = runs; r.over {
+		switch {
+		case r.over:
 			p.runs = slices.Delete(p.runs, at, at+1)
+		case r.running:
+			r.phase = runs
+		default: // it was not alone in time
+			x.tell(n, i, at, beside, besides)
 		}
 	}
 }

@@ -105,6 +105,7 @@ func (x *search) shrink() {
 func (x *search) start() {
 	w := world{past: past{Budget: x.Budget}}
 	w.redis = &server{Twin: *NewTwin(queues, identities)}
+	w.redis.WaitersCount = x.WaitersCount
 	for i := range procs {
 		w.proc[i] = x.newProc(x.Arrangement, 0)
 		w.redis.Register(i*lives, 1)

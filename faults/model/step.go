@@ -166,7 +166,7 @@ func (x *search) lease(w *world, i int) {
 func (x *search) runsPoison(p *proc) bool {
 	for _, r := range p.runs {
 		if x.Poison && r.job.ID == 0 && !r.over && (r.phase == runs || r.phase == alone ||
-			r.phase == opening) {
+			r.phase == opening && r.running) {
 			return true
 		}
 	}
@@ -253,6 +253,10 @@ func (x *search) reclaim(w *world, i, id, q int) {
 		n.past.excused[held[len(held)-1].Job.ID] = true
 	}
 	for _, j := range got.Counted {
+		was := held[len(held)-1].Job
+		if x.Times > 1 && int(was.Crashes) >= x.Times-1 && n.past.ran[j]&(1<<id) == 0 {
+			n.is(innocent, "job %d counts the end of identity %d, under which it did not run", j, id)
+		}
 		x.count(n, id, j)
 	}
 	for _, j := range got.Poisoned {

@@ -17,10 +17,11 @@ type Held struct {
 // Record is what Redis knows of an owner: its place in the register of leases, and what
 // its record says of its end.
 type Record struct {
-	Lease int64  // 0: it is not registered; less: it is fenced
-	Left  bool   // in good order
-	Alone uint64 // token of the only delivery that runs; 0: several may
-	Told  uint64 // number of the last call that said so, or the opposite
+	Lease int64    // 0: it is not registered; less: it is fenced
+	Left  bool     // in good order
+	Alone uint64   // token of the only delivery that runs; 0: several may
+	Told  uint64   // number of the last call that said so, or the opposite
+	Ran   []uint64 // tokens of suspects that ran beside others
 }
 
 // Key names a key that may hold a wrong type.
@@ -58,6 +59,8 @@ type Twin struct {
 	names                       []bool // by queue: it is in the set of queues
 	paused                      []bool
 	bad                         map[Key]bool // keys of wrong types; what they held is out of sight
+
+	WaitersCount bool // a design: a crash counts for suspects that had not started
 }
 
 // NewTwin is an empty Redis for so many queues and identities.
@@ -202,6 +205,18 @@ func (t *Twin) Alone(id int, token, number uint64) bool {
 		return false
 	}
 	o.Alone, o.Told = token, number
+	return true
+}
+
+// Beside is beside.lua: a suspect runs beside others from now on.
+func (t *Twin) Beside(id int, token uint64) bool {
+	o := &t.owners[id]
+	if o.Lease == 0 {
+		return false
+	}
+	if !slices.Contains(o.Ran, token) {
+		o.Ran = append(slices.Clip(o.Ran), token)
+	}
 	return true
 }
 

@@ -1,6 +1,10 @@
 package model
 
-import "github.com/kyujobs/kyu/queue"
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
 
 // Settlement is an item of settle.lua.
 type Settlement struct {
@@ -101,7 +105,9 @@ func (t *Twin) Reclaim(id, q, times, page int) (r Reclaimed) {
 }
 
 func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed bool) {
-	counts := times > 0 && !o.Left && (o.Alone == 0 || o.Alone == h.Token)
+	suspect := times > 1 && int(h.Job.Crashes) >= times-1
+	counts := times > 0 && !o.Left && (o.Alone == h.Token ||
+		o.Alone == 0 && (!suspect || t.WaitersCount || slices.Contains(o.Ran, h.Token)))
 	j, dies := h.Job, false
 	if counts {
 		j.Crashes++

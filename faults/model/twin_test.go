@@ -55,7 +55,7 @@ func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
 			"settle": p.settle, "settle again": p.settle,
 			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back,
 			"reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
-			"promote": p.promote, "alone": p.alone, "pause": p.pause, "break": p.breakKey,
+			"promote": p.promote, "alone": p.alone, "beside": p.beside, "pause": p.pause, "break": p.breakKey,
 			"mend": p.mend, "": p.compare,
 		})
 	})
@@ -305,6 +305,19 @@ func (p *pair) promote(t *rapid.T) {
 }
 
 func (p *pair) alone(t *rapid.T) { p.mark(t, owner(t)) }
+
+// beside lets a delivery run beside others.
+func (p *pair) beside(t *rapid.T) {
+	id := owner(t)
+	for q := range pairQueues {
+		for _, h := range p.twin.flight[p.twin.at(id, q)] {
+			if rapid.Bool().Draw(t, "this") {
+				err := p.owners[id].Beside(p.Context(), &queue.Delivery{Token: h.Token})
+				p.check(t, "beside", err == nil, p.twin.Beside(id, h.Token))
+			}
+		}
+	}
+}
 
 func (p *pair) mark(t *rapid.T, id int) {
 	var d *queue.Delivery

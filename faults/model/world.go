@@ -30,6 +30,7 @@ type command struct {
 	ledger, capsule int
 	queue           int    // of a bell; what it carries is in fetch
 	token, number   uint64 // of a mark
+	runsOn          bool   // of the end of a mark: the suspect runs on, beside others
 	fetch           Fetch
 	expect          [][]int8 // the jobs that the acks of a fetch are believed to be
 	batch           []Settlement
@@ -47,6 +48,7 @@ const (
 	errand sort = 'e' // what a bell carried whose sender has given it up
 	mark   sort = 'm' // a suspect is alone
 	unmark sort = 'u'
+	beside sort = 'n' // a suspect starts beside others
 	sweep  sort = 'l' // at the end of a stop: adopt all that has landed
 )
 
@@ -102,7 +104,8 @@ type run struct {
 	token      uint64
 	job        Job
 	phase      phase
-	over       bool // the handler has returned
+	running    bool // the handler of a suspect was called
+	over       bool // it has returned
 }
 
 type phase byte
@@ -112,6 +115,7 @@ const (
 	waits                // a suspect, for its turn
 	entered              // the gate is closed, others still run
 	marking              // Redis is told
+	besides              // Redis is told that it runs beside others
 	alone
 	opening // Redis is told that this ends
 )
@@ -123,6 +127,7 @@ type past struct {
 	well, excused [jobs]bool
 	counts        [jobs]uint8 // identities whose end was counted, one bit each
 	after         [jobs]uint8 // identities that were given the job after their end
+	ran           [jobs]uint8 // identities under which it ran while it was a suspect
 	foul          bool        // a process ended or fell silent that did not run the poison
 }
 
@@ -176,7 +181,7 @@ func (p *proc) appendKey(b []byte) []byte {
 	b = append(b, '/')
 	for _, r := range p.runs {
 		b = append(b, byte(r.id), byte(r.ledger), byte(r.token), byte(r.job.ID), byte(r.phase),
-			bits(r.over))
+			bits(r.over, r.running))
 	}
 	return b
 }
@@ -221,7 +226,10 @@ func (r *server) appendKey(b []byte) []byte {
 	}
 	b = appendJobs(appendJobs(b, r.retry), r.dead)
 	for _, o := range r.owners {
-		b = append(b, byte(o.Lease+1), bits(o.Left), byte(o.Alone), byte(o.Told))
+		b = append(b, byte(o.Lease+1), bits(o.Left), byte(o.Alone), byte(o.Told), byte(len(o.Ran)))
+		for _, t := range o.Ran {
+			b = append(b, byte(t))
+		}
 	}
 	for _, l := range r.late {
 		b = append(b, l.key...)
@@ -253,7 +261,7 @@ func bits(list ...bool) (n byte) {
 // seal gives a command the key that tells it from others.
 func (c *command) seal() *command {
 	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue),
-		byte(c.token), byte(c.number)}
+		byte(c.token), byte(c.number), bits(c.runsOn)}
 	if c.kind == trip || c.kind == bell || c.kind == errand {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
