@@ -272,6 +272,7 @@ func unknownClassRuns(t *testing.T, s *harness.Site) int {
 	s.Until(20*time.Second, "all are to be retried", func() bool { return s.Card("retry") == n })
 	s.Worker("-q", "odd")
 	s.Until(40*time.Second, "all have run", func() bool { return l.ended(t) == n || retryNow(t, s) })
+	s.Settled(20 * time.Second)
 	l.check(t, s)
 	return n
 }

@@ -113,8 +113,23 @@ func (o *ownership) leave(ctx context.Context) {
 	})
 }
 
+// ends notes that the lease of the present identity is lost: nothing starts under it any more,
+// and what runs is cancelled, also while Redis has not taken the next one down yet. It returns
+// false if owner is not the present one.
+func (o *ownership) ends(owner *queue.Owner) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if owner != o.owner {
+		return false
+	}
+	o.until.Store(0)
+	o.cancel(queue.ErrLeaseLost)
+	return true
+}
+
 // lost tells that a fetch was refused for want of a lease.
 func (o *ownership) lost(owner *queue.Owner) {
+	o.ends(owner)
 	select {
 	case o.gone <- owner:
 	default:
@@ -185,7 +200,7 @@ func (o *ownership) beat(ctx context.Context) {
 // renew takes a new identity after owner was declared dead: the process was stopped, or cut
 // off, for longer than its lease.
 func (o *ownership) renew(ctx context.Context, owner *queue.Owner) {
-	if owner != o.current() {
+	if !o.ends(owner) {
 		return // it has been renewed already
 	}
 	o.log.Error("the lease of this process is lost: others have its jobs, the contexts of those that run here are cancelled", "identity", owner.Identity)

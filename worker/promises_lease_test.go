@@ -100,6 +100,7 @@ func TestPromiseFencedProcess(t *testing.T) {
 	t.Run("what a doorbell brings does not run under the fenced identity", fencedBell)
 	t.Run("an identity that died once is not counted again for what a doorbell brings", fencedInnocent)
 	t.Run("what an old fetch brings does not run beside its second run", fencedReply)
+	t.Run("nothing starts while it takes a new identity", fencedStart)
 }
 
 func fencedBell(t *testing.T) {
@@ -197,6 +198,34 @@ func fencedReply(t *testing.T) {
 	s.holds(3*time.Second, "it runs once at a time", func() bool { return most.Load() == 1 })
 	ends.open()
 	s.until("it is done", func() bool { return done.Load() > 0 && s.empty() })
+}
+
+func fencedStart(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.config.Capsules = []worker.Capsule{{Concurrency: 1, Queues: queues("a")}}
+	store, proxy := s.link()
+	first := s.gate()
+	var runs atomic.Int64
+	s.handleNumber("First", func(context.Context, int) error { first.pass(); return nil })
+	s.handleNumber("Job", func(context.Context, int) error { runs.Add(1); return nil })
+	s.fill("a", "First", 1, 0)
+	s.fill("a", "Job", 1, 0)
+	p := s.start(store)
+	s.until("the first runs", func() bool { return p.Status().Busy == 1 })
+	proxy.HoldReplies(faultproxy.Script("fetch"))
+	first.open()
+	s.until("a fetch has taken the job", func() bool {
+		return proxy.Held() > 0 && s.count("Job") == 1
+	})
+	proxy.HoldReplies(faultproxy.Script("register"))
+	p.fence()
+	s.until("it asks for a new identity", func() bool { return proxy.Held() == 2 })
+	proxy.Release() // the fetch's
+	s.holds(200*time.Millisecond, "nothing has started", func() bool { return runs.Load() == 0 })
+	proxy.HoldReplies("")
+	proxy.Release()
+	s.until("it has run", func() bool { return runs.Load() == 1 && s.empty() })
 }
 
 // Point 4. All connections for pushes wait for a replica that does not answer.
