@@ -198,11 +198,12 @@ func (f *fetcher) limit() int {
 // gather lets jobs that end in this moment end: a trip costs the same for one job as for
 // fifteen. Long jobs do not hold it up.
 func (f *fetcher) gather() {
-	busy, progress := f.pool.busy(), time.Now()
-	for busy > 0 && time.Since(progress) < gatherFor {
+	ended, progress := f.pool.ended.Load(), time.Now()
+	for busy := f.pool.busy(); busy > 0 && time.Since(progress) < gatherFor; {
 		runtime.Gosched()
-		if now := f.pool.busy(); now != busy {
-			busy, progress = now, time.Now()
+		if now := f.pool.ended.Load(); now != ended {
+			busy -= int(now - ended)
+			ended, progress = now, time.Now()
 		}
 	}
 }

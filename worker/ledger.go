@@ -120,6 +120,7 @@ func (l *ledger) finish(e *protocol.Entry, x *queue.Settlement) {
 	l.process.Finish(e, x)
 	first := l.process.Unsettled(e.Capsule) == 1
 	l.mu.Unlock()
+	p.ended.Add(1)
 	if first || x != nil {
 		ring(p.settle)
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/kyujobs/kyu/internal/protocol"
 )
@@ -17,6 +18,7 @@ type pool struct {
 	name   string
 	freed  chan struct{} // rings when a seat may have come free, for the fetcher
 	settle chan struct{} // rings when there are results, for the settler
+	ended  atomic.Uint64 // jobs that have ended; the fetcher reads it without the mutex
 
 	// The rest is guarded by the ledger's mutex.
 	all    []*slot
