@@ -120,6 +120,42 @@ func (r *run) again() {
 	}
 }
 
+// outlived finds jobs that ran while their process lost its lease, and that ended there all the
+// same: to its peers the process was dead. They ran for longer than a lease. It says how many
+// of them ran at that moment, the job included.
+func (r *run) outlived() map[string]int {
+	type span struct {
+		id       string
+		from, to int64 // ms
+	}
+	frozen := map[string][]span{} // by process
+	for id := range r.ledger.starts {
+		from := map[uint16]int64{}
+		for _, e := range r.ledger.lives.of[id] {
+			name := r.ledger.lives.names[e.by]
+			began, runs := from[e.by]
+			switch {
+			case e.what == 's':
+				from[e.by] = int64(e.at)
+			case runs && r.byName[name].lapses() > 0 &&
+				int64(e.at)-began > r.byName[name].of.leaseLength().Milliseconds():
+				frozen[name] = append(frozen[name], span{id, began, int64(e.at)})
+			}
+		}
+	}
+	beside := map[string]int{}
+	for _, spans := range frozen {
+		for _, a := range spans {
+			for _, b := range spans {
+				if min(a.to, b.to) > max(a.from, b.from) {
+					beside[a.id]++
+				}
+			}
+		}
+	}
+	return beside
+}
+
 // acquit finds jobs that were taken for poison without a reason. None of this run is
 // poison: one may look so if it was the only one that ran when a process died, or if nine
 // processes died with it.
@@ -146,6 +182,10 @@ func (r *run) acquit() {
 			deaths[id]++
 			alone[id] = alone[id] || len(ids) == 1
 		}
+	}
+	for id, n := range r.outlived() {
+		deaths[id]++
+		alone[id] = alone[id] || n == 1
 	}
 	for id := range r.convicted {
 		if class := r.ledger.class[id]; class == "Test::Flaky" || alone[id] || deaths[id] >= 9 {

@@ -41,9 +41,7 @@ type callbacks struct {
 	end   atomic.Pointer[time.Time] // of Run, once it is told to end
 
 	mu      sync.Mutex
-	running int           // begun, and not returned
-	overdue int           // of these, without a caller that waits
-	idle    chan struct{} // of those who wait for running to be 0; nil if there is none
+	overdue int // calls that run on without a caller that waits
 	tallies map[string]*tally
 }
 
@@ -84,7 +82,7 @@ func (c *callbacks) start(ctx context.Context, kind func() string, within time.D
 	}
 	timed, cancel := context.WithTimeout(ctx, within)
 	call := &callback{kind: kind, began: time.Now(), done: make(chan struct{})}
-	go func() { // ends with fn; wait waits for it
+	go func() { // ends with fn
 		defer c.leave(call)
 		defer cancel()
 		name := goroutineName()
@@ -121,20 +119,14 @@ func (c *callbacks) enter() bool {
 	if c.overdue >= maxOverdue {
 		return false
 	}
-	c.running++
 	return true
 }
 
 // leave ends a call that has returned.
 func (c *callbacks) leave(call *callback) {
 	c.mu.Lock()
-	c.running--
 	if call.overdue {
 		c.overdue--
-	}
-	if c.running == 0 && c.idle != nil {
-		close(c.idle)
-		c.idle = nil
 	}
 	close(call.done)
 	late := call.overdue
@@ -207,24 +199,6 @@ func (c *callbacks) minutely(what string, n int) int {
 	}
 	n, t.n, t.said = t.n, 0, time.Now()
 	return n
-}
-
-// wait waits until all that was called has returned, or ctx ends.
-func (c *callbacks) wait(ctx context.Context) {
-	c.mu.Lock()
-	if c.running == 0 {
-		c.mu.Unlock()
-		return
-	}
-	if c.idle == nil {
-		c.idle = make(chan struct{})
-	}
-	idle := c.idle
-	c.mu.Unlock()
-	select {
-	case <-idle:
-	case <-ctx.Done():
-	}
 }
 
 // tellError tells the error handlers of a failure. A handler that hangs holds its

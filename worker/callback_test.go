@@ -77,7 +77,7 @@ func TestCallback(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "Goexit") {
 				t.Error(err)
 			}
-			c.wait(t.Context())
+			synctest.Wait()
 		},
 		"its context ends at the deadline": func(t *testing.T) {
 			c, _ := testCallbacks()
@@ -89,7 +89,7 @@ func TestCallback(t *testing.T) {
 			if took := time.Since(began); took != time.Second || err == nil {
 				t.Error(took, err)
 			}
-			c.wait(t.Context())
+			synctest.Wait()
 		},
 		"an ended context does not keep it from being called to its end": func(t *testing.T) {
 			c, _ := testCallbacks()
@@ -107,19 +107,6 @@ func TestCallback(t *testing.T) {
 		},
 		"one that hangs is left behind, with its stack": testLeftBehind,
 		"no more are called when 64 hang":               testRefused,
-		"wait is bounded": func(t *testing.T) {
-			c, _ := testCallbacks()
-			fn, let := hanging()
-			c.run(t.Context(), "hook", time.Second, fn)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			c.wait(ctx)
-			if ctx.Err() == nil {
-				t.Error("it hangs, and wait did not wait")
-			}
-			let()
-			c.wait(t.Context())
-		},
 	} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 	}
@@ -139,7 +126,7 @@ func testLeftBehind(t *testing.T) {
 		t.Error("want two lines, the first with the stack: ", log.b.String())
 	}
 	let()
-	c.wait(t.Context())
+	synctest.Wait()
 	if log.count("has returned after its time") != 2 || c.overdue != 0 {
 		t.Error(c.overdue, log.b.String())
 	}
@@ -166,7 +153,7 @@ func testRefused(t *testing.T) {
 		t.Error(log.b.String())
 	}
 	let()
-	c.wait(t.Context())
+	synctest.Wait()
 	if err := c.run(t.Context(), "hook", time.Second, nothing); err != nil {
 		t.Error("after they have returned: ", err)
 	}
@@ -213,7 +200,7 @@ func TestCallbackHandlersOfFailures(t *testing.T) {
 				t.Error(took, told)
 			}
 			let()
-			c.wait(t.Context())
+			synctest.Wait()
 			if !told {
 				t.Error("the handler behind it was never told")
 			}

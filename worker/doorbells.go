@@ -34,7 +34,7 @@ type doorbells struct {
 	outage   *outage
 	log      *slog.Logger
 	observer Observer
-	fetchers []*fetcher // by capsule: what a bell carries is a trip of theirs
+	serve    [][]string // by capsule: the queues that it serves
 
 	bells   []*doorbell // by queue of the ledger
 	refused chan shunned
@@ -49,7 +49,7 @@ type doorbell struct {
 	queue int
 	hang  chan errand
 	bell  *queue.Bell // nil before it is first hung
-	out   int         // rings under way; a bell can be hung again before this loop hears that it is down
+	out   int         // rings under way: one is hung again before Run hears that it came down
 }
 
 // errand is a doorbell that is to be hung, and the trip that it carries.
@@ -158,7 +158,7 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 // thread for what it brought is woken last: it runs as soon as this goroutine waits.
 func (d *doorbells) answer(ctx context.Context, b *doorbell) {
 	for e := range b.hang {
-		rung, err := e.bell.Ring(ctx, e.trip.First, d.fetchers[e.trip.Capsule].names)
+		rung, err := e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule])
 		d.down(e.trip, rung, d.failed(b, err))
 		d.back <- b.queue
 		d.ledger.rouse(e.trip.Capsule)

@@ -89,7 +89,7 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger, observer: observer}
 		f := newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)
 		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
-		r.bells.fetchers = append(r.bells.fetchers, f)
+		r.bells.serve = append(r.bells.serve, f.names)
 	}
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey

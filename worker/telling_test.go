@@ -124,7 +124,7 @@ func TestCallbackObserver(t *testing.T) {
 				t.Error(took, log.b.String())
 			}
 			let()
-			c.wait(t.Context())
+			synctest.Wait()
 		},
 	} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
@@ -175,7 +175,7 @@ func testHangingObserver(t *testing.T) {
 	}
 	close(release)
 	end()
-	c.wait(t.Context())
+	synctest.Wait()
 	if want := "reclaimed:0,0 reclaimed:2,0 reclaimed:3,0 reclaimed:1,0"; d.all() != want {
 		t.Errorf("told %s, want %s: each once", d.all(), want)
 	}

@@ -26,6 +26,8 @@ var arrangements = []Arrangement{
 	{Name: "bells that ring late", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Times:  3,
 		Budget: Budget{Lost: 1, Lapses: 2, Crashes: 1, Tokens: 9}},
+	{Name: "two bells", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 1},
+		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 12}},
 	{Name: "renewal", Capsules: shared(1, 1), Limit: 1, Queue: [jobs]int8{0, 0},
 		Budget: Budget{Lost: 2, Lapses: 2, Tokens: 8, NoBells: true, Fails: 1}},
 	{Name: "poison", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Poison: true,

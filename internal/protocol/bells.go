@@ -16,7 +16,8 @@ func (p *Process) Bells(held bool) (hang []*Trip, unhang []int) {
 		switch {
 		case t == nil && held:
 			if ci := p.wanted(q); ci >= 0 {
-				p.bells[q] = &Trip{Capsule: ci, Owner: p.Owner, Want: 1, First: p.token(1), Adopt: []int{q}}
+				p.bells[q] = &Trip{Capsule: ci, Owner: p.Owner, Want: 1, First: p.token(1),
+					Adopt: []int{q}}
 				hang = append(hang, p.bells[q])
 			}
 		case t != nil && (!held || t.Owner != p.Owner || p.quiet || p.paused[q] || p.allFull(q)):

@@ -71,14 +71,24 @@ type capsule struct {
 	full    bool     // it has had no free seat for a while: its doorbells come down
 }
 
-// has counts the deliveries that are not settled.
+// has counts the deliveries whose settlement Redis has not confirmed. They are never more than
+// seats, beside what goes back: a crash runs as many as that a second time.
 func (c *capsule) has() int {
+	n := c.unsent()
+	for _, t := range c.trips {
+		n += len(t.Acks)
+	}
+	return n
+}
+
+// unsent counts the deliveries that no trip settles.
+func (c *capsule) unsent() int {
 	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
 }
 
 // held counts the seats that are taken, also for what trips may bring.
 func (c *capsule) held() int {
-	n := c.has()
+	n := c.unsent()
 	for _, t := range c.trips {
 		n += max(t.Want, len(t.Acks)) // the script frees the seats of the acks before it takes jobs
 	}

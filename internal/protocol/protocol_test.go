@@ -183,6 +183,18 @@ func TestBells(t *testing.T) {
 		f.at("back 0 x5", "stale 0")
 		f.at("settle 0", "requeue 5")
 	})
+	t.Run("what it brings goes back while a trip carries results of all seats", func(t *testing.T) {
+		f := asleep(t)
+		f.at("bells", "hang [0 1] unhang []")
+		f.at("down 1 rang y4", "wake -1")
+		f.at("start 0", "y4")
+		f.at("done y4", "true")
+		f.Wake(0)
+		f.at("depart 0", "want 1 from 5 acks [y4] adopt []")
+		f.at("down 0 rang x3", "wake -1")
+		f.at("start 0", "-")
+		f.at("settle 0", "requeue 3")
+	})
 	t.Run("an audit leaves alone what it may bring", func(t *testing.T) {
 		f := asleep(t)
 		f.at("bells", "hang [0 1] unhang []")
