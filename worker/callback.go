@@ -77,7 +77,7 @@ func (c *callbacks) run(ctx context.Context, kind string, within time.Duration,
 // start is run; kind is asked only when there is something to say.
 func (c *callbacks) start(ctx context.Context, kind func() string, within time.Duration,
 	fn func(context.Context) error) error {
-	if !c.enter() {
+	if !c.may() {
 		return fmt.Errorf("%s: %w", kind(), errRefused)
 	}
 	timed, cancel := context.WithTimeout(ctx, within)
@@ -113,13 +113,11 @@ func (call *callback) do(ctx context.Context, fn func(context.Context) error) {
 	returned = true
 }
 
-func (c *callbacks) enter() bool {
+// may reports whether one more may be called: not while many hang.
+func (c *callbacks) may() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.overdue >= maxOverdue {
-		return false
-	}
-	return true
+	return c.overdue < maxOverdue
 }
 
 // leave ends a call that has returned.
