@@ -37,7 +37,8 @@ var (
 	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
 
-	allScripts = []*script{answerScript, fetchScript, settleScript, pushScript, promoteScript, registerScript, beatScript,
+	allScripts = []*script{answerScript, fetchScript, settleScript, pushScript, promoteScript,
+		registerScript, beatScript,
 		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, besideScript, publishScript,
 		pageScript, oldestScript}
 )
