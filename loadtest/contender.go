@@ -44,9 +44,9 @@ type system interface {
 }
 
 func contenders(o options) []contender {
-	kyu := func(level string) func(*site, int, bool) (*exec.Cmd, error) {
+	kyu := func(worker, level string) func(*site, int, bool) (*exec.Cmd, error) {
 		return func(s *site, threads int, pinned bool) (*exec.Cmd, error) {
-			return s.spawn(pinned, o.worker, "--test-jobs", "-q", "default", "-c", strconv.Itoa(threads), "--log-level", level)
+			return s.spawn(pinned, worker, "--test-jobs", "-q", "default", "-c", strconv.Itoa(threads), "--log-level", level)
 		}
 	}
 	sidekiq := func(logging string) func(*site, int, bool) (*exec.Cmd, error) {
@@ -65,10 +65,16 @@ func contenders(o options) []contender {
 	}
 	fast := func(threads int) int { return map[bool]int{true: 30_000, false: 200_000}[threads == 1] }
 	slow := func(int) int { return 25_000 }
+	if o.before != "" {
+		return []contender{
+			{"kyu before", "", fast, lists{}, kyu(o.before, "warn"), false},
+			{"kyu", "", fast, lists{}, kyu(o.worker, "warn"), false},
+		}
+	}
 	list := []contender{
 		{"bare loop", "", fast, lists{}, nil, false},
-		{"kyu", "runs again", fast, lists{}, kyu("warn"), false},
-		{"kyu, job log", "", func(t int) int { return fast(t) / 2 }, lists{}, kyu("info"), true},
+		{"kyu", "runs again", fast, lists{}, kyu(o.worker, "warn"), false},
+		{"kyu, job log", "", func(t int) int { return fast(t) / 2 }, lists{}, kyu(o.worker, "info"), true},
 	}
 	if !o.noRuby {
 		list = append(list, contender{"sidekiq", "is lost (BRPOP)", slow, lists{}, sidekiq("off"), false}, contender{"sidekiq, job log", "", slow, lists{}, sidekiq("on"), true})

@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&o.rounds, "rounds", 5, "peers: interleaved rounds; the table shows medians")
 	f.Float64Var(&o.scale, "scale", 1, "peers: how many times as many jobs")
 	f.StringVar(&o.worker, "worker", "bin/worker", "the built worker")
+	f.StringVar(&o.before, "before", "", "peers: another built worker, as of the commit before; it and --worker are compared alone")
 	f.StringVar(&o.json, "json", "", "peers: also write all figures to this file")
 	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "peers: values of -c")
 	f.StringVar(&o.peers, "peers", "bin/peers", "peers: the built program of Asynq and River; empty: without them")
@@ -60,8 +61,10 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	st.worker = o.worker
-	if _, err := os.Stat(o.worker); err != nil {
-		return fmt.Errorf("%s is not there: run `make build` first", o.worker)
+	for _, path := range []string{o.worker, o.before} {
+		if _, err := os.Stat(path); path != "" && err != nil {
+			return fmt.Errorf("%s is not there: run `make build` first", path)
+		}
 	}
 	switch f.Arg(0) {
 	case "peers":

@@ -23,6 +23,7 @@ type options struct {
 	rounds       int
 	scale        float64
 	worker, json string
+	before       string // another built worker: it and worker race alone
 	peers        string // the program of Asynq and River; empty: without them
 	threads      []int
 	backlog      int
@@ -78,6 +79,7 @@ func (s *site) drainAll(ctx context.Context, o options) error {
 	list := contenders(o)
 	total := o.rounds * 2 * len(o.threads) * len(list)
 	for round := range o.rounds {
+		slices.Reverse(list) // no contender always comes first
 		for _, pinned := range []bool{false, true} {
 			for _, threads := range o.threads {
 				for _, c := range list {
@@ -94,6 +96,9 @@ func (s *site) drainAll(ctx context.Context, o options) error {
 	}
 	fmt.Fprint(os.Stderr, "\r\n")
 	drains(all, o)
+	if o.before != "" {
+		againstBefore(all, o)
+	}
 	if o.json == "" {
 		return nil
 	}
@@ -235,6 +240,37 @@ func drains(all []figure, o options) {
 	}
 }
 
+// againstBefore prints how many times as fast the worker is as the one before: each round gives
+// one ratio of two runs that followed each other, which a busy neighbour spoils less than two
+// medians.
+func againstBefore(all []figure, o options) {
+	w := columns("-c\tpinned\tworker / before: median\tquartiles\tCPU of the worker / before")
+	for _, pinned := range []bool{false, true} {
+		for _, threads := range o.threads {
+			var speed, cpu []float64
+			for round := range o.rounds {
+				var now, before figure
+				for _, f := range all {
+					switch {
+					case f.Pinned != pinned || f.Threads != threads || f.Round != round:
+					case f.Name == "kyu":
+						now = f
+					case f.Name == "kyu before":
+						before = f
+					}
+				}
+				speed = append(speed, ratio(now.JobsPerSec, before.JobsPerSec))
+				cpu = append(cpu, ratio(now.WorkerCPU, before.WorkerCPU))
+			}
+			slices.Sort(speed)
+			fmt.Fprintf(w, "%d\t%v\t%.3f\t%.3f to %.3f\t%.3f\n", threads, pinned, median(speed),
+				speed[len(speed)/4], speed[len(speed)*3/4], median(cpu))
+		}
+	}
+	w.Flush()
+	fmt.Println()
+}
+
 func ratio(a, b float64) float64 {
 	if b == 0 {
 		return 0
@@ -338,22 +374,31 @@ func (s *site) stamps(ctx context.Context, path string, n int) error {
 
 // idle prints what a worker without jobs costs.
 func (s *site) idle(ctx context.Context, o options) error {
+	workers := map[string]string{"kyu before": o.before, "kyu": o.worker}
 	for _, c := range contenders(o) {
-		if c.name != "kyu" {
-			continue
+		if path := workers[c.name]; path != "" {
+			if err := s.idleOf(ctx, c.name, path); err != nil {
+				return err
+			}
 		}
-		s.raw.FlushAll(ctx)
-		cmd, err := s.spawn(false, o.worker, "-c", "15")
-		if err != nil {
-			return err
-		}
-		defer stop(cmd)
-		time.Sleep(2 * time.Second)
-		const span = 20 * time.Second
-		cpu, calls := cpuSeconds(cmd.Process.Pid), s.commands(ctx)
-		time.Sleep(span)
-		fmt.Printf("Idle for %v, -c 15, four queues: %.2f %% of a core, %.1f commands/s, RSS %.1f MB\n", span,
-			100*(cpuSeconds(cmd.Process.Pid)-cpu)/span.Seconds(), float64(s.commands(ctx)-calls)/span.Seconds(), rssMB(cmd.Process.Pid))
 	}
+	return nil
+}
+
+// idleOf watches one worker, alone.
+func (s *site) idleOf(ctx context.Context, name, worker string) error {
+	s.raw.FlushAll(ctx)
+	cmd, err := s.spawn(false, worker, "-c", "15")
+	if err != nil {
+		return err
+	}
+	defer stop(cmd)
+	time.Sleep(2 * time.Second)
+	const span = 20 * time.Second
+	cpu, calls := cpuSeconds(cmd.Process.Pid), s.commands(ctx)
+	time.Sleep(span)
+	fmt.Printf("%s, idle for %v, -c 15, four queues: %.2f %% of a core, %.1f commands/s, RSS %.1f MB\n",
+		name, span, 100*(cpuSeconds(cmd.Process.Pid)-cpu)/span.Seconds(),
+		float64(s.commands(ctx)-calls)/span.Seconds(), rssMB(cmd.Process.Pid))
 	return nil
 }

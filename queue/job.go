@@ -21,7 +21,7 @@ var ErrInvalid = errors.New("not a valid job")
 type Job struct {
 	raw     string
 	members []member
-	few     [12]member // what members is made of, as a rule: one allocation less
+	few     [8]member // of a job that never failed: one allocation less
 	names   nameSet
 	open    int32 // index just after the opening brace
 	escaped bool  // a name is written with escapes

@@ -113,7 +113,7 @@ func (d *doorbells) turn(ctx context.Context) time.Duration {
 	d.forgive()
 	l := d.ledger
 	l.mu.Lock()
-	hang, unhang := l.process.Bells(l.owners.holds() && !d.polling())
+	hang, unhang := l.process.Bells(l.owners.holds(time.Now()) && !d.polling())
 	l.mu.Unlock()
 	for _, t := range hang {
 		i := t.Adopt[0]

@@ -212,7 +212,7 @@ func (f *fetcher) gather() {
 func (f *fetcher) depart() (flight, bool) {
 	l := f.ledger
 	l.mu.Lock()
-	t, ok := l.process.Depart(f.pool.index, l.owners.holds(), f.limit())
+	t, ok := l.process.Depart(f.pool.index, l.owners.holds(time.Now()), f.limit())
 	if ok && len(t.Acks) > 0 {
 		f.pool.rides++
 	}
@@ -226,8 +226,9 @@ func (f *fetcher) depart() (flight, bool) {
 // travel carries a trip out.
 func (f *fetcher) travel(ctx context.Context, t flight) flight {
 	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes, Pop: t.pop}
-	for _, e := range t.Acks {
-		r.Done = append(r.Done, &e.Delivery)
+	r.Done = make([]*queue.Delivery, len(t.Acks))
+	for i, e := range t.Acks {
+		r.Done[i] = &e.Delivery
 	}
 	for _, q := range t.Adopt {
 		r.Adopt = append(r.Adopt, slices.Index(f.names, f.ledger.queues[q]))

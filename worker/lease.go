@@ -51,7 +51,7 @@ func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Dura
 }
 
 // holds reports whether the lease surely holds in this moment.
-func (o *ownership) holds() bool { return int64(time.Since(o.born)) < o.until.Load() }
+func (o *ownership) holds(at time.Time) bool { return int64(at.Sub(o.born)) < o.until.Load() }
 
 // current is the owner under which to fetch and beat.
 func (o *ownership) current() *queue.Owner {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/kyujobs/kyu/internal/protocol"
 )
@@ -84,31 +85,32 @@ func (p *pool) rouse() {
 	}
 }
 
-// next blocks until there is a job for s, and returns nil when there will be no more. done
-// tells that s has finished one.
-func (p *pool) next(s *slot, done bool) *protocol.Entry {
+// next blocks until there is a job for s, and returns it with the time at which it may start:
+// the lease held then. It returns nil when there will be no more. done tells that s has
+// finished one.
+func (p *pool) next(s *slot, done bool) (*protocol.Entry, time.Time) {
 	l := p.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.replaced {
 		p.all = slices.DeleteFunc(p.all, func(x *slot) bool { return x == s })
 		l.process.Seat(p.index, -1)
-		return nil
+		return nil, time.Time{}
 	}
 	if done {
 		ring(p.freed)
 	}
 	for {
-		waited := l.process.Waiting(p.index)
-		if e := l.process.Start(p.index, l.owners.holds()); e != nil {
+		waited, now := l.process.Waiting(p.index), time.Now()
+		if e := l.process.Start(p.index, l.owners.holds(now)); e != nil {
 			p.rouse()
-			return e
+			return e, now
 		}
 		if waited { // its lease is lost: it goes back
 			ring(p.settle)
 		}
 		if p.closed {
-			return nil
+			return nil, now
 		}
 		p.idle = append(p.idle, s)
 		l.mu.Unlock()

@@ -49,7 +49,7 @@ func TestPool(t *testing.T) {
 		l.bring(t, "1", "2")
 		l.renewed(&queue.Owner{Identity: "h:1:b"})
 		l.pools[0].close()
-		if e := l.pools[0].next(l.pools[0].all[0], false); e != nil {
+		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
 		if batch := l.process.Batch(0); len(batch) != 2 || batch[0].Action != queue.Requeue || batch[0].Delivery.Raw != "2" {
@@ -61,7 +61,7 @@ func TestPool(t *testing.T) {
 		l.bring(t, "1")
 		l.owners.until.Store(0)
 		l.pools[0].close()
-		if e := l.pools[0].next(l.pools[0].all[0], false); e != nil {
+		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
 	})
@@ -74,7 +74,7 @@ func longJobsStartBesideEachOther(t *testing.T) {
 	running, release := make(chan string), make(chan struct{})
 	for _, s := range p.slots() {
 		go func() {
-			for e := p.next(s, false); e != nil; e = p.next(s, true) {
+			for e, _ := p.next(s, false); e != nil; e, _ = p.next(s, true) {
 				running <- e.Raw
 				<-release
 				l.finish(e, nil)

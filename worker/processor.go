@@ -73,9 +73,9 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 		}
 	}()
 	r := new(run)
-	for e := pool.next(s, done); e != nil; e = pool.next(s, true) {
+	for e, now := pool.next(s, done); e != nil; e, now = pool.next(s, true) {
 		failpoint.Hit("registered")
-		*r = run{processor: p, entry: e, slot: s, epoch: epoch(), start: time.Now()}
+		*r = run{processor: p, entry: e, slot: s, epoch: epoch(), start: now}
 		r.process()
 		*r = run{} // a thread that waits keeps no payload
 	}

@@ -127,6 +127,7 @@ func (p *Process) Returned(t *Trip, b Brought) (stale int) {
 		return 0
 	}
 	stale = p.confirmAcks(t, b.Acked)
+	c.ready = slices.Grow(c.ready, len(b.Jobs))
 	for _, d := range b.Jobs {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
 	}
