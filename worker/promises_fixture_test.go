@@ -269,6 +269,17 @@ func (s *stage) info(section, field string) (n int64) {
 	return n
 }
 
+// refused counts the calls of a command that Redis has refused.
+func (s *stage) refused(command string) (n int64) {
+	for line := range strings.Lines(s.raw.Info(s.Context(), "commandstats").Val()) {
+		if strings.HasPrefix(line, "cmdstat_"+command+":") {
+			_, rest, _ := strings.Cut(line, "rejected_calls=")
+			fmt.Sscanf(rest, "%d", &n)
+		}
+	}
+	return n
+}
+
 // bells is how many connections sleep in Redis.
 func (s *stage) bells() int64 { return s.info("clients", "blocked_clients") }
 

@@ -106,6 +106,33 @@ func brokenInFlight(t *testing.T) {
 	s.until("all have run", func() bool { return ran.Load() >= jobs && s.empty() })
 }
 
+// Kin of point 15. A user of Redis may not block: its fetchers look for jobs now and then, and
+// its doorbells do not ask again and again. With the right given back they hang again.
+func TestPromiseRefusedDoorbell(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var ran atomic.Int64
+	s.handleNumber("Job", func(context.Context, int) error { ran.Add(1); return nil })
+	acl := func(rule string) {
+		t.Helper()
+		if err := s.raw.Do(t.Context(), "ACL", "SETUSER", "kyu", rule).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acl("-blmove")
+	s.start(s.store)
+	refusals := func() int64 { return s.refused("blmove") }
+	s.until("doorbells are refused", func() bool { return refusals() > 0 })
+	for i := range 3 {
+		s.fill("a", "Job", 5, 0)
+		s.until("jobs run", func() bool { return ran.Load() == int64(5*(i+1)) && s.empty() })
+	}
+	before := refusals()
+	s.holds(time.Second, "doorbells rest", func() bool { return refusals() <= before+2 })
+	acl("+blmove")
+	s.until("doorbells hang again", func() bool { return s.bells() == 2 })
+}
+
 // Point 10.
 func TestPromiseRecovery(t *testing.T) {
 	t.Run("a dead owner that cannot be reclaimed blocks no other's recovery", func(t *testing.T) {
