@@ -17,7 +17,9 @@ func TestTheBuildIsTheSameBytesWhereverItIsMade(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, step := range [][]string{{"sh", "-c", `tar -c --exclude=./bin --exclude=./.git . | tar -x -C "$1"`, "sh", dir}, {"make", "-s", "-C", dir, "build"}} {
+		for _, step := range [][]string{{"sh", "-c",
+			`tar -c --exclude=./bin --exclude=./.git . | tar -x -C "$1"`, "sh", dir},
+			{"make", "-s", "-C", dir, "build"}} {
 			cmd := exec.Command(step[0], step[1:]...)
 			cmd.Dir = harness.Root()
 			if out, err := cmd.CombinedOutput(); err != nil {

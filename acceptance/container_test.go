@@ -24,8 +24,10 @@ func TestContainerFilesNameWhatExists(t *testing.T) {
 		return string(b)
 	}
 	file := read("Dockerfile")
-	for _, want := range []string{"FROM scratch", "USER 65532", `ENTRYPOINT ["/usr/bin/worker", "--http", "127.0.0.1:9394"]`,
-		`CMD ["/usr/bin/workerctl", "health", "--http", "127.0.0.1:9394"]`, "./cmd/worker ./cmd/workerctl"} {
+	for _, want := range []string{"FROM scratch", "USER 65532",
+		`ENTRYPOINT ["/usr/bin/worker", "--http", "127.0.0.1:9394"]`,
+		`CMD ["/usr/bin/workerctl", "health", "--http", "127.0.0.1:9394"]`,
+		"./cmd/worker ./cmd/workerctl"} {
 		if !strings.Contains(file, want) {
 			t.Errorf("the Dockerfile has no %s", want)
 		}
@@ -35,7 +37,8 @@ func TestContainerFilesNameWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, version, _ := strings.Cut(string(mod), "\ngo ")
-	if minor := strings.Join(strings.SplitN(strings.Fields(version)[0], ".", 3)[:2], "."); !strings.Contains(file, "golang:"+minor+"-") {
+	if minor := strings.Join(strings.SplitN(strings.Fields(version)[0], ".", 3)[:2],
+		"."); !strings.Contains(file, "golang:"+minor+"-") {
 		t.Errorf("the Dockerfile builds with another Go than %s", minor)
 	}
 	var compose struct {

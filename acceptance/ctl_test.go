@@ -25,7 +25,9 @@ func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
 	s.OK("", "queue", "pull", "--pause")
 	s.OK("paused", "queues")
 	w := s.Worker("-c", "2")
-	s.Until(10*time.Second, "failed", func() bool { return s.Card("retry") == 1 && s.Card("dead") == 1 })
+	s.Until(10*time.Second, "failed", func() bool {
+		return s.Card("retry") == 1 && s.Card("dead") == 1
+	})
 	s.OK("error: boom", "retries")
 	s.OK("retry_count", "retries", "show", jid)
 	s.OK("reschedule "+jid, "retries", "reschedule", jid, "--in", "1h")
@@ -48,9 +50,13 @@ func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
 	id := w.Identity()
 	s.OK(id, "processes")
 	s.Push("Test::Sleep", []any{7000}, queue.Options{})
-	s.Until(10*time.Second, "shown as busy", func() bool { out, _ := s.Ctl("", "busy"); return strings.Contains(out, "Test::Sleep") })
+	s.Until(10*time.Second, "shown as busy", func() bool {
+		out, _ := s.Ctl("", "busy")
+		return strings.Contains(out, "Test::Sleep")
+	})
 	s.OK("TTIN", "dump", id)
-	s.Until(10*time.Second, "stacks in the log", func() bool { return w.Says("stacks of all goroutines") && w.Says("goroutine profile") })
+	s.Until(10*time.Second, "stacks in the log",
+		func() bool { return w.Says("stacks of all goroutines") && w.Says("goroutine profile") })
 	s.OK("TSTP", "quiet", "--all")
 	s.Until(10*time.Second, "quiet", func() bool { return w.Says("no longer accepting new work") })
 	s.OK("TERM", "stop", id)
@@ -58,7 +64,8 @@ func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	var st struct{ Processed, Failed, Processes int }
-	if err := json.Unmarshal([]byte(s.OK("", "stats", "--json", "--days", "2")), &st); err != nil || st.Failed != 2 || st.Processed != 3 || st.Processes != 0 {
+	if err := json.Unmarshal([]byte(s.OK("", "stats", "--json", "--days", "2")), &st); err != nil ||
+		st.Failed != 2 || st.Processed != 3 || st.Processes != 0 {
 		t.Errorf("%+v %v", st, err)
 	}
 }
@@ -89,13 +96,16 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"queue a/b":                "want 1 to 128",
 		"--nope":                   "unknown flag",
 	} {
-		if out, code := s.Ctl("", strings.Fields(args)...); code != 2 || !strings.Contains(out, want) {
+		if out, code := s.Ctl("", strings.Fields(args)...); code != 2 ||
+			!strings.Contains(out, want) {
 			t.Errorf("workerctl %s: exit %d, want 2 and %q in\n%s", args, code, want, out)
 		}
 	}
-	for args, want := range map[string]string{"retries retry nobody": "not found", "quiet no:1:body": "not found", "iteration nobody": "not found",
+	for args, want := range map[string]string{"retries retry nobody": "not found",
+		"quiet no:1:body": "not found", "iteration nobody": "not found",
 		"queue a delete nobody": "not found", "retries show nobody": "not found"} {
-		if out, code := s.Ctl("", strings.Fields(args)...); code != 1 || !strings.Contains(out, want) {
+		if out, code := s.Ctl("", strings.Fields(args)...); code != 1 ||
+			!strings.Contains(out, want) {
 			t.Errorf("workerctl %s: exit %d\n%s", args, code, out)
 		}
 	}
@@ -118,7 +128,9 @@ func TestAProgramOfTenLinesIsAWorker(t *testing.T) {
 	s := harness.New(t)
 	w := s.Start(filepath.Join(harness.Bin, "hello"))
 	s.Push("Greeter", []any{"you", 2}, queue.Options{})
-	s.Until(10*time.Second, "it greets", func() bool { return strings.Count(w.Log(), "Hello, you") == 2 })
+	s.Until(10*time.Second, "it greets", func() bool {
+		return strings.Count(w.Log(), "Hello, you") == 2
+	})
 }
 
 func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
@@ -127,7 +139,9 @@ func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
 	s.OK("", "push", "Test::Fail", `["x"]`, "--retry", "0", "--queue", "pull")
 	s.OK("", "push", "Test::NoOp", "--in", "1h")
 	w := s.Worker("-c", "3", "--sidekiq7-metrics", "--unknown", "hold")
-	s.Until(10*time.Second, "failed", func() bool { return s.Card("retry") == 1 && s.Card("dead") == 1 })
+	s.Until(10*time.Second, "failed", func() bool {
+		return s.Card("retry") == 1 && s.Card("dead") == 1
+	})
 	s.OK("", "push", "Test::NoOp", "--queue", "push") // through a bell
 	s.OK("", "push", "Nobody::Knows")
 	s.Until(10*time.Second, "held", func() bool { return s.Card("kyu:hold:Nobody::Knows") == 1 })
@@ -137,10 +151,17 @@ func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
 	s.OK("cancelled iter", "cancel", "iter")
 	s.OK("marked: v1", "deploy", "v1")
 	s.OK("v1", "deploys")
-	s.Until(10*time.Second, "cancelled", func() bool { return s.Raw.Exists(t.Context(), "it-iter").Val() == 0 })
-	s.Until(10*time.Second, "measured", func() bool { out, _ := s.Ctl("", "metrics"); return strings.Contains(out, "Test::NoOp") })
+	s.Until(10*time.Second, "cancelled", func() bool {
+		return s.Raw.Exists(t.Context(), "it-iter").Val() == 0
+	})
+	s.Until(10*time.Second, "measured", func() bool {
+		out, _ := s.Ctl("", "metrics")
+		return strings.Contains(out, "Test::NoOp")
+	})
 	s.OK("BELOW", "metrics", "Test::NoOp")
-	s.Until(10*time.Second, "done", func() bool { return w.Says("queue=push") && s.Waiting() == 0 && s.InFlight() == 0 })
+	s.Until(10*time.Second, "done", func() bool {
+		return w.Says("queue=push") && s.Waiting() == 0 && s.InFlight() == 0
+	})
 	s.OK("retry: 1 jobs", "retries", "retry", "--all", "--yes")
 	s.OK("kyu", "processes")
 	w.Signal(15)

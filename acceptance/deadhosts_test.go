@@ -41,7 +41,8 @@ func BenchmarkDeliveriesWithDeadHosts(b *testing.B) {
 		name string
 		dead float64
 		env  string
-	}{{"none dead", 0, ""}, {"5% dead", deadShare, ""}, {"5% dead, no breakers", deadShare, "TEST_NO_BREAKERS"}} {
+	}{{"none dead", 0, ""}, {"5% dead", deadShare, ""}, {"5% dead, no breakers", deadShare,
+		"TEST_NO_BREAKERS"}} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
 				rate := deliveries(b, c.dead, c.env)
@@ -65,8 +66,10 @@ func deliveries(b *testing.B, dead float64, env string) float64 {
 	if err != nil {
 		b.Fatal(err)
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	pgtest.Exec(b, url, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1)", string(text))
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	pgtest.Exec(b, url, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1)",
+		string(text))
 	var answered atomic.Int64
 	inbox := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-time.After(answerTime)
@@ -75,7 +78,9 @@ func deliveries(b *testing.B, dead float64, env string) float64 {
 	}))
 	defer inbox.Close()
 	silent := silence(b)
-	s.Start("env", "DATABASE_URL="+url, "ALLOWED_PRIVATE_ADDRESSES=127.0.0.0/8", cmp.Or(env, "KYU")+"=1", filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "25", "-q", "push", "--log-level", "warn")
+	s.Start("env", "DATABASE_URL="+url, "ALLOWED_PRIVATE_ADDRESSES=127.0.0.0/8",
+		cmp.Or(env, "KYU")+"=1", filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "25",
+		"-q", "push", "--log-level", "warn")
 	ctx, stop := context.WithCancel(context.Background())
 	var feeding sync.WaitGroup
 	feeding.Go(func() { feed(ctx, s, dead, inbox.URL, silent) })
@@ -136,7 +141,8 @@ func feed(ctx context.Context, s *harness.Site, dead float64, inbox, silentPort 
 		for range feedAhead - int(s.Len("push")) {
 			to := inbox + "/inbox"
 			if mathrand.Float64() < dead {
-				to = fmt.Sprintf("http://127.0.2.%d:%s/inbox", mathrand.IntN(deadHosts)+1, silentPort)
+				to = fmt.Sprintf("http://127.0.2.%d:%s/inbox",
+					mathrand.IntN(deadHosts)+1, silentPort)
 			}
 			jobs = append(jobs, []any{`{"type":"Create"}`, 1, to})
 		}

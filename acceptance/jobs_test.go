@@ -38,7 +38,9 @@ func otherServer(t *testing.T, key *rsa.PublicKey) (url string, delivered, hooks
 		body, _ := io.ReadAll(r.Body)
 		switch r.URL.Path {
 		case "/inbox":
-			if _, err := httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) { return key, nil }, time.Now()); err != nil {
+			if _, err := httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) {
+				return key, nil
+			}, time.Now()); err != nil {
 				t.Error(err)
 			}
 			delivered.Add(1)
@@ -73,19 +75,29 @@ func TestTheFourQueuesDoTheirRealWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, delivered, hooks := otherServer(t, &key.PublicKey)
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	pgtest.Exec(t, cluster.URL, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1), (2, 'bob', NULL)", string(text))
-	pgtest.Exec(t, cluster.URL, `INSERT INTO users (account_id, current_sign_in_at) VALUES (2, now() AT TIME ZONE 'UTC'); INSERT INTO follows (account_id, target_account_id) VALUES (2, 1);
-		INSERT INTO statuses (id, account_id) VALUES (100, 1); INSERT INTO mentions (id, account_id, status_id) VALUES (5, 2, 100);
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	pgtest.Exec(t, cluster.URL, "INSERT INTO accounts (id, username, private_key) VALUES (1, "+
+		"'alice', $1), (2, 'bob', NULL)", string(text))
+	pgtest.Exec(t, cluster.URL, `INSERT INTO users (account_id, current_sign_in_at)
+			VALUES (2, now() AT TIME ZONE 'UTC');
+		INSERT INTO follows (account_id, target_account_id) VALUES (2, 1);
+		INSERT INTO statuses (id, account_id) VALUES (100, 1);
+		INSERT INTO mentions (id, account_id, status_id) VALUES (5, 2, 100);
 		INSERT INTO webhooks (id, url, secret) VALUES (1, '`+url+`/hook', 'x')`)
 	address := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	w := s.Start("env", "DATABASE_URL="+pooled, "REPLICA_DATABASE_URL="+replica.URL, "CACHE_REDIS_URL="+redistest.Start(t).URL, "LOCAL_DOMAIN=home.example", "TEST_NO_JITTER=1",
-		"ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=127.0.0.1", fmt.Sprint("SMTP_PORT=", mail.Port), filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "10", "--log-format", "plain", "--http", address)
+	w := s.Start("env", "DATABASE_URL="+pooled, "REPLICA_DATABASE_URL="+replica.URL,
+		"CACHE_REDIS_URL="+redistest.Start(t).URL, "LOCAL_DOMAIN=home.example", "TEST_NO_JITTER=1",
+		"ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=127.0.0.1",
+		fmt.Sprint("SMTP_PORT=", mail.Port), filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "-c", "10", "--log-format", "plain", "--http", address)
 	push := func(q, class string, args ...any) { s.Push(class, args, queue.Options{Queue: q}) }
 	push("default", "DistributionWorker", 100)
-	push("push", "ActivityPub::DeliveryWorker", `{"type":"Create"}`, 1, url+"/inbox", map[string]any{"synchronize_followers": true})
+	push("push", "ActivityPub::DeliveryWorker", `{"type":"Create"}`, 1, url+"/inbox",
+		map[string]any{"synchronize_followers": true})
 	push("push", "Webhooks::DeliveryWorker", 1, `{"event":"x"}`)
-	push("mailers", "MailDeliveryWorker", map[string]any{"to": []string{"a@b.example"}, "subject": "S", "text": "T"})
+	push("mailers", "MailDeliveryWorker", map[string]any{"to": []string{"a@b.example"},
+		"subject": "S", "text": "T"})
 	push("pull", "ActivityPub::LowPriorityDeliveryWorker", `{"type":"Delete"}`, 1, url+"/inbox")
 	push("pull", "FetchResourceWorker", url+"/note")
 	push("pull", "LinkPreviewWorker", 100, url+"/page")
@@ -99,9 +111,15 @@ func TestTheFourQueuesDoTheirRealWork(t *testing.T) {
 	}
 	defer conn.Close(context.Background())
 	var rows string
-	err = conn.QueryRow(t.Context(), `SELECT concat_ws(' ', (SELECT count(*) FROM notifications WHERE account_id = 2), (SELECT count(*) FROM kyu_resources), (SELECT count(*) FROM preview_cards_statuses))`).Scan(&rows)
-	if err != nil || rows != "1 1 1" || delivered.Load() != 2 || hooks.Load() != 1 || len(mail.Mails()) != 1 || s.Raw.ZCard(t.Context(), "feed:home:2").Val() != 1 || s.Raw.ZCard(t.Context(), "feed:home:1").Val() != 1 {
-		t.Errorf("rows %s, %d deliveries, %d webhooks, %d mails, %v", rows, delivered.Load(), hooks.Load(), len(mail.Mails()), err)
+	err = conn.QueryRow(t.Context(), `SELECT concat_ws(' ',
+		(SELECT count(*) FROM notifications WHERE account_id = 2),
+		(SELECT count(*) FROM kyu_resources),
+		(SELECT count(*) FROM preview_cards_statuses))`).Scan(&rows)
+	if err != nil || rows != "1 1 1" || delivered.Load() != 2 || hooks.Load() != 1 ||
+		len(mail.Mails()) != 1 || s.Raw.ZCard(t.Context(), "feed:home:2").Val() != 1 ||
+		s.Raw.ZCard(t.Context(), "feed:home:1").Val() != 1 {
+		t.Errorf("rows %s, %d deliveries, %d webhooks, %d mails, %v", rows, delivered.Load(),
+			hooks.Load(), len(mail.Mails()), err)
 	}
 	// Postgres's metrics are those of the manual.
 	manual, err := os.ReadFile(filepath.Join(harness.Root(), "docs/operations.md"))
@@ -114,7 +132,8 @@ func TestTheFourQueuesDoTheirRealWork(t *testing.T) {
 			t.Errorf("there is no metric %s", name)
 		}
 	}
-	if s.Card("retry")+s.Card("dead") != 0 || !w.Says("pooler=transaction prepared_statements=false") {
+	if s.Card("retry")+s.Card("dead") != 0 ||
+		!w.Says("pooler=transaction prepared_statements=false") {
 		t.Error("something failed, or the pooler was not found")
 	}
 }
@@ -143,18 +162,22 @@ func TestTheDemoTellsItsStoryAndEnds(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"3 deliveries with a good signature, 3 mails, 3 objects asked for", "3 objects in Postgres, 3 statuses in bob's home feed", "WARN: fail", "reclaimed", "That was it."} {
+	for _, want := range []string{"3 deliveries with a good signature, 3 mails, 3 objects asked " +
+		"for", "3 objects in Postgres, 3 statuses in bob's home feed", "WARN: fail", "reclaimed",
+		"That was it."} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the demo does not say %q", want)
 		}
 	}
 	var order []string
 	for line := range strings.Lines(string(out)) {
-		if _, rest, ok := strings.Cut(line, "queue="); ok && strings.Contains(line, "INFO: start") && len(order) < 12 {
+		if _, rest, ok := strings.Cut(line, "queue="); ok &&
+			strings.Contains(line, "INFO: start") && len(order) < 12 {
 			order = append(order, strings.Fields(rest)[0])
 		}
 	}
-	if got := strings.Join(order, " "); got != "default default default push push push mailers mailers mailers pull pull pull" {
+	if got := strings.Join(order, " "); got != "default default default push push push mailers "+
+		"mailers mailers pull pull pull" {
 		t.Error("the order was", got)
 	}
 }

@@ -13,8 +13,10 @@ import (
 )
 
 func TestAWorkerThatCannotSeeOthersInProcDoesNotTakeThemForDead(t *testing.T) {
-	const hidden = `mount -t proc -o hidepid=2,subset=pid proc /proc && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`
-	if out, err := exec.Command("unshare", "--mount", "sh", "-c", hidden, "sh", "true").CombinedOutput(); err != nil {
+	const hidden = `mount -t proc -o hidepid=2,subset=pid proc /proc && ` +
+		`exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`
+	if out, err := exec.Command("unshare", "--mount", "sh", "-c", hidden, "sh",
+		"true").CombinedOutput(); err != nil {
 		t.Skipf("needs a /proc of its own, as hardened units have: %v %s", err, out)
 	}
 	s := harness.New(t)
@@ -28,7 +30,9 @@ func TestAWorkerThatCannotSeeOthersInProcDoesNotTakeThemForDead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blind := s.Start("env", "KYU_BOOT_ID="+strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""), "unshare", "--mount", "sh", "-c", hidden, "sh", harness.Bin+"/worker", "--test-jobs", "-c", "1")
+	blind := s.Start("env",
+		"KYU_BOOT_ID="+strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""), "unshare",
+		"--mount", "sh", "-c", hidden, "sh", harness.Bin+"/worker", "--test-jobs", "-c", "1")
 	s.Until(10*time.Second, "a peer runs", func() bool { return blind.Says("Serving") })
 	<-time.After(4 * time.Second) // several looks at the owners
 	if blind.Says("a worker is dead") || seen.Says("lease of this process is lost") {

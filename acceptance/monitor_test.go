@@ -23,10 +23,11 @@ import (
 // scrape asks a worker over its unix socket.
 func scrape(s *harness.Site, socket, path string) (code int, body string) {
 	s.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}}}
+	client := &http.Client{Timeout: 10 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", socket)
+			}}}
 	r, err := client.Get("http://worker" + path)
 	if err != nil {
 		return 0, err.Error()
@@ -49,7 +50,8 @@ func total(s *harness.Site, page, name string, labels map[string]string) (sum fl
 	}
 	for _, m := range families[name].GetMetric() {
 		if matches(m, labels) {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() +
+				float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return sum
@@ -73,7 +75,8 @@ func TestAScrapeUnderLoadEqualsTheLedger(t *testing.T) {
 	socket := filepath.Join(s.Dir, "http")
 	s.Worker("-c", "10", "--log-level", "warn", "--http", "unix:"+socket)
 	for i := range 2000 {
-		s.Push("Test::Ledger", []any{s.LedgerPath(), fmt.Sprint(i), 0}, queue.Options{Queue: fourQueues[i%4]})
+		s.Push("Test::Ledger", []any{s.LedgerPath(), fmt.Sprint(i), 0},
+			queue.Options{Queue: fourQueues[i%4]})
 		if i%20 == 0 {
 			s.Push("Test::Fail", []any{"x"}, queue.Options{Queue: "push"})
 			s.Push("Test::Fail", []any{"x"}, queue.Options{Queue: "push", Retry: queue.RetryMax(0)})
@@ -81,7 +84,8 @@ func TestAScrapeUnderLoadEqualsTheLedger(t *testing.T) {
 			s.Push("Nobody", nil, queue.Options{Queue: "pull"})
 		}
 		if i == 1000 {
-			if code, page := scrape(s, socket, "/metrics"); code != 200 || total(s, page, "kyu_threads", nil) != 10 {
+			if code, page := scrape(s, socket, "/metrics"); code != 200 ||
+				total(s, page, "kyu_threads", nil) != 10 {
 				t.Errorf("under load: %d %.500s", code, page)
 			}
 		}
@@ -133,14 +137,16 @@ func TestReadyTellsWhetherJobsAreTakenAndLiveWhetherItTurns(t *testing.T) {
 		t.Errorf("health of nobody: exit %d, %s", code, out)
 	}
 	s.Server.Kill()
-	s.Until(10*time.Second, "it is not ready without Redis", answers("/readyz", 503, "redis does not serve us"))
+	s.Until(10*time.Second, "it is not ready without Redis",
+		answers("/readyz", 503, "redis does not serve us"))
 	if !answers("/livez", 200, "ok")() || !answers("/metrics", 200, "kyu_redis_up 0")() {
 		t.Error("it is not alive without Redis, or does not say that Redis is away")
 	}
 	s.Server.Restart()
 	s.Until(15*time.Second, "it is ready again", answers("/readyz", 200, "ok"))
 	_, page := scrape(s, socket, "/metrics")
-	if total(s, page, "kyu_redis_errors_total", nil) < 1 || total(s, page, "kyu_redis_outage_seconds_total", nil) <= 0 {
+	if total(s, page, "kyu_redis_errors_total", nil) < 1 ||
+		total(s, page, "kyu_redis_outage_seconds_total", nil) <= 0 {
 		t.Error("the outage was not counted")
 	}
 	s.Push("Test::Sleep", []any{5000}, queue.Options{})
@@ -168,13 +174,15 @@ func TestThePoolOfConnectionsIsInTheMetrics(t *testing.T) {
 	s := harness.New(t)
 	url := pgtest.Start(t)
 	socket := filepath.Join(s.Dir, "http")
-	s.Start("env", "DATABASE_URL="+url, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "4", "--http", "unix:"+socket)
+	s.Start("env", "DATABASE_URL="+url, filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "-c", "4", "--http", "unix:"+socket)
 	for range 3 {
 		s.Push("Test::DB", []any{60_000}, queue.Options{})
 	}
 	s.Until(15*time.Second, "three connections are in use", func() bool {
 		_, page := scrape(s, socket, "/metrics")
-		return strings.Contains(page, "kyu_pg_pool_acquired 3") && strings.Contains(page, "kyu_pg_pool_max 4")
+		return strings.Contains(page, "kyu_pg_pool_acquired 3") &&
+			strings.Contains(page, "kyu_pg_pool_max 4")
 	})
 }
 
@@ -186,7 +194,8 @@ func TestTheWatchdogIsFedWhileRedisHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s.Start("env", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=10000000", filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2")
+	s.Start("env", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=10000000",
+		filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2")
 	hear := func(limit time.Duration, text string) bool {
 		b := make([]byte, 4096)
 		conn.SetReadDeadline(time.Now().Add(limit))

@@ -18,11 +18,13 @@ func rubyPushes(s *harness.Site, n int, ms int) {
 	var jobs [][]any
 	for i := len(fourQueues) - 1; i >= 0; i-- {
 		for k := range n {
-			jobs = append(jobs, []any{fourQueues[i], "Test::Ledger", []any{s.LedgerPath(), fmt.Sprintf("%s-%d", fourQueues[i], k), ms}})
+			jobs = append(jobs, []any{fourQueues[i], "Test::Ledger",
+				[]any{s.LedgerPath(), fmt.Sprintf("%s-%d", fourQueues[i], k), ms}})
 		}
 	}
 	var jids []string
-	s.Ruby().Do(&jids, `q[0].map { |queue, klass, args| Sidekiq::Client.push("queue" => queue, "class" => klass, "args" => args) }`, jobs)
+	s.Ruby().Do(&jids, `q[0].map { |queue, klass, args|
+		Sidekiq::Client.push("queue" => queue, "class" => klass, "args" => args) }`, jobs)
 	if len(jids) != 4*n {
 		s.Fatalf("ruby pushed %d jobs", len(jids))
 	}
@@ -32,7 +34,10 @@ func TestRubysJobsRunInStrictOrderOneByOne(t *testing.T) {
 	s := harness.New(t)
 	rubyPushes(s, 250, 0)
 	w := s.Worker("-c", "1")
-	s.Until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.Ledger(); return len(ends) == 1000 })
+	s.Until(30*time.Second, "1,000 jobs have run", func() bool {
+		_, ends, _ := s.Ledger()
+		return len(ends) == 1000
+	})
 	_, _, order := s.Ledger()
 	var want []string
 	for _, q := range fourQueues {
@@ -54,7 +59,10 @@ func TestWithManyThreadsNoLowerQueueStartsWhileAHigherOneHasJobs(t *testing.T) {
 	s := harness.New(t)
 	rubyPushes(s, 250, 2)
 	s.Worker("-c", "15")
-	s.Until(30*time.Second, "1,000 jobs have run", func() bool { _, ends, _ := s.Ledger(); return len(ends) == 1000 })
+	s.Until(30*time.Second, "1,000 jobs have run", func() bool {
+		_, ends, _ := s.Ledger()
+		return len(ends) == 1000
+	})
 	_, _, order := s.Ledger()
 	rank := map[string]int{}
 	for i, q := range fourQueues {

@@ -20,15 +20,19 @@ import (
 
 // dangerous is what somebody with the worker's password could do harm with.
 var dangerous = []string{
-	"FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET dir /tmp", "CONFIG REWRITE", "SHUTDOWN NOSAVE", "SAVE", "BGSAVE",
-	"BGREWRITEAOF", "REPLICAOF NO ONE", "MONITOR", "ACL LIST", "ACL SETUSER x on", "CLIENT KILL TYPE normal", "CLIENT LIST", "CLIENT PAUSE 1", "MODULE LIST", "SLOWLOG GET",
-	"LATENCY LATEST", "SWAPDB 0 1", "MIGRATE 127.0.0.1 1 queue:a 0 1", "RESTORE queue:a 0 x", "SORT queue:a BY x", "SCRIPT FLUSH", "SCRIPT KILL", "FUNCTION FLUSH",
+	"FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET dir /tmp", "CONFIG REWRITE",
+	"SHUTDOWN NOSAVE", "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF NO ONE", "MONITOR",
+	"ACL LIST", "ACL SETUSER x on",
+	"CLIENT KILL TYPE normal", "CLIENT LIST", "CLIENT PAUSE 1", "MODULE LIST", "SLOWLOG GET",
+	"LATENCY LATEST", "SWAPDB 0 1", "MIGRATE 127.0.0.1 1 queue:a 0 1", "RESTORE queue:a 0 x",
+	"SORT queue:a BY x", "SCRIPT FLUSH", "SCRIPT KILL", "FUNCTION FLUSH",
 	"PUBLISH x y", "CLUSTER INFO", "FAILOVER", "PSYNC x 1", "GET other", "SET kyuother 1",
 }
 
 func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 	s := harness.New(t)
-	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, Username: "kyu", Password: "secret", Protocol: 2, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, Username: "kyu", Password: "secret",
+		Protocol: 2, MaxRetries: -1})
 	defer c.Close()
 	refused := 0
 	for _, command := range dangerous {
@@ -36,14 +40,17 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 		for _, w := range strings.Fields(command) {
 			words = append(words, w)
 		}
-		if err := c.Do(t.Context(), words...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
+		if err := c.Do(t.Context(), words...).Err(); err == nil ||
+			!strings.HasPrefix(err.Error(), "NOPERM") {
 			t.Errorf("%s: %v, want NOPERM", command, err)
 		} else {
 			refused++
 		}
 	}
-	for _, script := range []string{`return redis.call('FLUSHALL')`, `return redis.call('GET', 'other')`, `return redis.call('KEYS', '*')`} {
-		if err := c.Eval(t.Context(), script, nil).Err(); err == nil || !strings.Contains(err.Error(), "The user executing the script can't") {
+	for _, script := range []string{`return redis.call('FLUSHALL')`,
+		`return redis.call('GET', 'other')`, `return redis.call('KEYS', '*')`} {
+		if err := c.Eval(t.Context(), script, nil).Err(); err == nil ||
+			!strings.Contains(err.Error(), "The user executing the script can't") {
 			t.Errorf("from Lua, %s: %v", script, err)
 		}
 	}
@@ -54,8 +61,9 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 func secured(s *harness.Site, c *harness.Certs) (port int) {
 	s.Helper()
 	port = redistest.FreePort(s)
-	redistest.Start(s, "--tls-port", strconv.Itoa(port), "--tls-cert-file", c.Path("server.pem"), "--tls-key-file", c.Path("server.key"),
-		"--tls-ca-cert-file", c.Path("ca.pem"), "--tls-auth-clients", "yes")
+	redistest.Start(s, "--tls-port", strconv.Itoa(port), "--tls-cert-file", c.Path("server.pem"),
+		"--tls-key-file", c.Path("server.key"), "--tls-ca-cert-file", c.Path("ca.pem"),
+		"--tls-auth-clients", "yes")
 	return port
 }
 
@@ -67,26 +75,31 @@ func TestTLSToRedisChecksTheServersNameAndShowsACertificate(t *testing.T) {
 	port := secured(s, c)
 	worker := func(host string, env ...string) (out string) {
 		cmd := exec.Command(filepath.Join(harness.Bin, "worker"), "--check")
-		cmd.Env = append(os.Environ(), append([]string{"DATABASE_URL=", "DB_HOST=", fmt.Sprintf("REDIS_URL=rediss://kyu:secret@%s:%d/0", host, port)}, env...)...)
+		cmd.Env = append(os.Environ(), append([]string{"DATABASE_URL=", "DB_HOST=",
+			fmt.Sprintf("REDIS_URL=rediss://kyu:secret@%s:%d/0", host, port)}, env...)...)
 		b, err := cmd.CombinedOutput()
 		return fmt.Sprint(err, " ", string(b))
 	}
-	ca, cert, key := "REDIS_TLS_CA_FILE="+c.Path("ca.pem"), "REDIS_TLS_CERT_FILE="+c.Path("client.pem"), "REDIS_TLS_KEY_FILE="+c.Path("client.key")
+	ca, cert, key := "REDIS_TLS_CA_FILE="+c.Path("ca.pem"),
+		"REDIS_TLS_CERT_FILE="+c.Path("client.pem"), "REDIS_TLS_KEY_FILE="+c.Path("client.key")
 	for name, c := range map[string]struct {
 		out  string
 		want string
 	}{
-		"all is right":              {worker("localhost", ca, cert, key), "<nil> "},
-		"another name":              {worker("127.0.0.1", ca, cert, key), "127.0.0.1"},
-		"an authority it knows not": {worker("localhost", cert, key), "certificate signed by unknown authority"},
+		"all is right": {worker("localhost", ca, cert, key), "<nil> "},
+		"another name": {worker("127.0.0.1", ca, cert, key), "127.0.0.1"},
+		"an authority it knows not": {worker("localhost", cert, key),
+			"certificate signed by unknown authority"},
 		"no certificate of its own": {worker("localhost", ca), "cannot reach Redis"},
 	} {
-		if !strings.Contains(c.out, c.want) || strings.HasPrefix(c.out, "<nil>") != (name == "all is right") {
+		if !strings.Contains(c.out, c.want) || strings.HasPrefix(c.out,
+			"<nil>") != (name == "all is right") {
 			t.Errorf("%s: want %q in %s", name, c.want, c.out)
 		}
 	}
 	url := fmt.Sprintf("REDIS_URL=rediss://kyu:secret@localhost:%d/0", port)
-	w := s.StartWith([]string{url, ca, cert, key}, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2", "--log-format", "plain")
+	w := s.StartWith([]string{url, ca, cert, key}, filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "-c", "2", "--log-format", "plain")
 	s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
 	s.Env = []string{url, ca, cert, key}
 	s.OK("", "push", "Test::NoOp")
@@ -99,7 +112,8 @@ func TestTLSToPostgresChecksTheServersNameAndShowsACertificate(t *testing.T) {
 	c.Issue("server", "127.0.0.1")
 	c.Issue("kyu")
 	hba := c.Path("hba.conf")
-	if err := os.WriteFile(hba, []byte("hostnossl all all 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 cert\n"), 0o644); err != nil {
+	if err := os.WriteFile(hba, []byte("hostnossl all all 127.0.0.1/32 trust\n"+
+		"hostssl all all 127.0.0.1/32 cert\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if u, err := user.Lookup("postgres"); err == nil && os.Getuid() == 0 { // whose key it must be
@@ -109,10 +123,12 @@ func TestTLSToPostgresChecksTheServersNameAndShowsACertificate(t *testing.T) {
 		}
 	}
 	parents(t, c.Dir)
-	cluster := pgtest.StartCluster(t, "ssl=on", "ssl_cert_file="+c.Path("server.pem"), "ssl_key_file="+c.Path("server.key"), "ssl_ca_file="+c.Path("ca.pem"), "hba_file="+hba)
+	cluster := pgtest.StartCluster(t, "ssl=on", "ssl_cert_file="+c.Path("server.pem"),
+		"ssl_key_file="+c.Path("server.key"), "ssl_ca_file="+c.Path("ca.pem"), "hba_file="+hba)
 	own := "&sslcert=" + c.Path("kyu.pem") + "&sslkey=" + c.Path("kyu.key")
 	address := func(host, more string) string {
-		return fmt.Sprintf("DATABASE_URL=postgres://kyu@%s:%d/postgres?sslmode=verify-full&sslrootcert=%s%s", host, cluster.Port, c.Path("ca.pem"), more)
+		return fmt.Sprintf("DATABASE_URL=postgres://kyu@%s:%d/postgres?"+
+			"sslmode=verify-full&sslrootcert=%s%s", host, cluster.Port, c.Path("ca.pem"), more)
 	}
 	check := func(address string) string {
 		cmd := exec.Command(filepath.Join(harness.Bin, "worker"), "--check")
@@ -123,13 +139,15 @@ func TestTLSToPostgresChecksTheServersNameAndShowsACertificate(t *testing.T) {
 	if out := check(address("127.0.0.1", own)); !strings.HasPrefix(out, "<nil>") {
 		t.Errorf("all is right: %s", out)
 	}
-	if out := check(address("localhost", own)); !strings.Contains(out, "localhost") || strings.HasPrefix(out, "<nil>") {
+	if out := check(address("localhost", own)); !strings.Contains(out, "localhost") ||
+		strings.HasPrefix(out, "<nil>") {
 		t.Errorf("another name: %s", out)
 	}
 	if out := check(address("127.0.0.1", "")); strings.HasPrefix(out, "<nil>") {
 		t.Errorf("no certificate of its own: %s", out)
 	}
-	w := s.StartWith([]string{address("127.0.0.1", own)}, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2", "--log-format", "plain")
+	w := s.StartWith([]string{address("127.0.0.1", own)}, filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "-c", "2", "--log-format", "plain")
 	s.Push("Test::DB", []any{1}, queue.Options{})
 	s.Until(10*time.Second, "a job has asked Postgres", func() bool { return w.Says("done") })
 }
@@ -146,15 +164,20 @@ func parents(t *testing.T, dir string) {
 
 func TestASecretIsNowhereToBeSeen(t *testing.T) {
 	const canary = "canary-d0n7-5h0w"
-	s := harness.New(t, append([]string{"--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "sealed", "on", ">" + canary, "~*", "&*", "+@all", "--user", "kyu"}, redistest.Rule(t)...)...)
+	s := harness.New(t, append([]string{"--user", "default", "on", "nopass", "~*", "&*", "+@all",
+		"--user", "sealed", "on", ">" + canary, "~*", "&*", "+@all", "--user", "kyu"},
+		redistest.Rule(t)...)...)
 	socket, file := filepath.Join(s.Dir, "http"), filepath.Join(s.Dir, "secret")
 	if err := os.WriteFile(file, []byte(canary), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pg := strings.Replace(pgtest.Start(t), "postgres://kyu@", "postgres://kyu:"+canary+"@", 1)
 	host, port, _ := strings.Cut(s.Server.Addr, ":")
-	byFile := []string{"REDIS_URL=", "REDIS_HOST=" + host, "REDIS_PORT=" + port, "REDIS_USER=sealed", "REDIS_PASSWORD_FILE=" + file, "SMTP_PASSWORD_FILE=" + file, "SMTP_LOGIN=x"}
-	byEnv := []string{"REDIS_URL=redis://sealed:" + canary + "@" + s.Server.Addr, "DATABASE_URL=" + pg, "SMTP_PASSWORD=" + canary, "CACHE_REDIS_PASSWORD=" + canary}
+	byFile := []string{"REDIS_URL=", "REDIS_HOST=" + host, "REDIS_PORT=" + port,
+		"REDIS_USER=sealed", "REDIS_PASSWORD_FILE=" + file, "SMTP_PASSWORD_FILE=" + file,
+		"SMTP_LOGIN=x"}
+	byEnv := []string{"REDIS_URL=redis://sealed:" + canary + "@" + s.Server.Addr,
+		"DATABASE_URL=" + pg, "SMTP_PASSWORD=" + canary, "CACHE_REDIS_PASSWORD=" + canary}
 	seen := func(what, text string) {
 		t.Helper()
 		if strings.Contains(text, canary) {
@@ -171,7 +194,8 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 		return string(out)
 	}
 	for name, env := range map[string][]string{"files": byFile, "variables": byEnv} {
-		w := s.StartWith(env, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2", "--log-format", "plain", "--log-level", "debug", "--http", "unix:"+socket)
+		w := s.StartWith(env, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2",
+			"--log-format", "plain", "--log-level", "debug", "--http", "unix:"+socket)
 		s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
 		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.PID()))
 		seen("argv with "+name, string(cmdline))
@@ -191,7 +215,8 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 		seen("--check without Redis, with "+name, run(env, "worker", "--check"))
 		s.Server.Restart()
 		s.Until(15*time.Second, "it goes on", func() bool { return w.Says("serves us again") })
-		s.Raw.LPush(t.Context(), "queue:default", `{"class":"Test::Fault","args":["goroutine"],"jid":"x","retry":false}`)
+		s.Raw.LPush(t.Context(), "queue:default",
+			`{"class":"Test::Fault","args":["goroutine"],"jid":"x","retry":false}`)
 		<-w.Done
 		if !w.Says("goroutine that the job started panics") {
 			t.Error("the panic is not in the log")

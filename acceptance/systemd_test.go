@@ -43,7 +43,8 @@ func TestUnderARealSystemd(t *testing.T) {
 	b.Do("sh", "-c", "mkdir -p /srv/ledger && chmod 1777 /srv/ledger")
 	for _, name := range services {
 		b.Do("mkdir", "-p", "/etc/systemd/system/"+name+".service.d")
-		b.Write("/etc/systemd/system/"+name+".service.d/test.conf", "[Service]\nReadWritePaths=/srv/ledger\n")
+		b.Write("/etc/systemd/system/"+name+".service.d/test.conf",
+			"[Service]\nReadWritePaths=/srv/ledger\n")
 		file := "/etc/kyu/" + strings.TrimPrefix(name, "worker@") + ".env"
 		b.Do("sed", "-i", "s/^WORKER_ARGS=/&--test-jobs -t 10 /", file)
 	}
@@ -86,7 +87,8 @@ func (b *booted) allActive() bool {
 
 func (b *booted) becomesActive(t *testing.T) {
 	b.Do("systemctl", "start", "--no-block", "worker.target")
-	b.Until(20*time.Second, "it has been tried without Redis", func() bool { return b.Restarts("worker@push") >= 1 })
+	b.Until(20*time.Second, "it has been tried without Redis",
+		func() bool { return b.Restarts("worker@push") >= 1 })
 	if b.Active("worker@push") {
 		t.Error("active without Redis")
 	}
@@ -125,25 +127,33 @@ func (b *booted) runsJobs(t *testing.T) {
 		t.Errorf("status %q", text)
 	}
 	for _, name := range services {
-		if log := b.Journal(name); strings.Contains(log, "operation not permitted") || strings.Contains(log, b.Server.URL) {
+		if log := b.Journal(name); strings.Contains(log, "operation not permitted") ||
+			strings.Contains(log, b.Server.URL) {
 			t.Errorf("%s was refused a call, or logs its address:\n%s", name, log)
 		}
 	}
 	pid := b.Get("worker@push", "MainPID")
-	if env := b.Do("sh", "-c", "cat /proc/"+pid+"/environ /proc/"+pid+"/cmdline"); strings.Contains(env, b.Server.Addr) {
+	env := b.Do("sh", "-c", "cat /proc/"+pid+"/environ /proc/"+pid+"/cmdline")
+	if strings.Contains(env, b.Server.Addr) {
 		t.Error("the address of Redis is in the environment or the command line")
 	}
 }
 
 // runsOverASocket serves a queue from a Redis that has no port at all.
 func (b *booted) runsOverASocket(t *testing.T) {
-	b.Do("systemd-run", "--unit=redis-socket", "-p", "RuntimeDirectory=redis-socket", "redis-server", "--port", "0",
-		"--unixsocket", "/run/redis-socket/sock", "--unixsocketperm", "777", "--save", "", "--dir", "/run/redis-socket")
-	b.Until(10*time.Second, "Redis listens", func() bool { return strings.Contains(b.Do("ls", "/run/redis-socket"), "sock") })
-	b.Write("/etc/kyu/socket.env", "WORKER_ARGS=-c 2 --test-jobs --http unix:/run/worker-socket/http\nREDIS_URL=unix:///run/redis-socket/sock\n")
+	b.Do("systemd-run", "--unit=redis-socket", "-p", "RuntimeDirectory=redis-socket",
+		"redis-server", "--port", "0", "--unixsocket", "/run/redis-socket/sock",
+		"--unixsocketperm", "777", "--save", "", "--dir", "/run/redis-socket")
+	b.Until(10*time.Second, "Redis listens", func() bool {
+		return strings.Contains(b.Do("ls", "/run/redis-socket"), "sock")
+	})
+	b.Write("/etc/kyu/socket.env", "WORKER_ARGS=-c 2 --test-jobs --http "+
+		"unix:/run/worker-socket/http\nREDIS_URL=unix:///run/redis-socket/sock\n")
 	b.Do("systemctl", "start", "worker@socket")
-	b.Do("env", "REDIS_URL=unix:///run/redis-socket/sock", "workerctl", "push", "Test::Fail", `["over a socket"]`, "--queue", "socket", "--retry", "0")
-	b.Until(10*time.Second, "it has run", func() bool { return strings.Contains(b.Journal("worker@socket"), "over a socket") })
+	b.Do("env", "REDIS_URL=unix:///run/redis-socket/sock", "workerctl", "push", "Test::Fail",
+		`["over a socket"]`, "--queue", "socket", "--retry", "0")
+	b.Until(10*time.Second, "it has run",
+		func() bool { return strings.Contains(b.Journal("worker@socket"), "over a socket") })
 	b.Do("workerctl", "health", "--http", "unix:/run/worker-socket/http")
 	b.Do("systemctl", "stop", "worker@socket", "redis-socket")
 }
@@ -151,7 +161,10 @@ func (b *booted) runsOverASocket(t *testing.T) {
 func (b *booted) stopDrains(t *testing.T) {
 	b.forget()
 	b.Push("Test::Ledger", []any{ledger, "long", 1500}, queue.Options{Queue: "push"})
-	b.Until(10*time.Second, "it runs", func() bool { starts, _ := b.ledger(); return starts["long"] == 1 })
+	b.Until(10*time.Second, "it runs", func() bool {
+		starts, _ := b.ledger()
+		return starts["long"] == 1
+	})
 	b.Do("systemctl", "stop", "worker@push")
 	if starts, ends := b.ledger(); starts["long"] != 1 || ends["long"] != 1 {
 		t.Errorf("started %v, ended %v", starts, ends)
@@ -165,13 +178,22 @@ func (b *booted) stopDrains(t *testing.T) {
 func (b *booted) killed(t *testing.T) {
 	b.forget()
 	for i := range 4 {
-		b.Push("Test::Ledger", []any{ledger, fmt.Sprint(i), 3000}, queue.Options{Queue: "push", JID: fmt.Sprint("killed", i)})
+		b.Push("Test::Ledger", []any{ledger, fmt.Sprint(i), 3000},
+			queue.Options{Queue: "push", JID: fmt.Sprint("killed", i)})
 	}
-	b.Until(10*time.Second, "all run", func() bool { starts, _ := b.ledger(); return len(starts) == 4 })
+	b.Until(10*time.Second, "all run", func() bool {
+		starts, _ := b.ledger()
+		return len(starts) == 4
+	})
 	before := b.Restarts("worker@push")
 	b.Signal("worker@push", syscall.SIGKILL)
-	b.Until(20*time.Second, "it is back", func() bool { return b.Restarts("worker@push") > before && b.Active("worker@push") })
-	b.Until(20*time.Second, "all have ended", func() bool { _, ends := b.ledger(); return len(ends) == 4 })
+	b.Until(20*time.Second, "it is back", func() bool {
+		return b.Restarts("worker@push") > before && b.Active("worker@push")
+	})
+	b.Until(20*time.Second, "all have ended", func() bool {
+		_, ends := b.ledger()
+		return len(ends) == 4
+	})
 	b.Settled(10 * time.Second)
 	if n := b.Card("retry") + b.Card("dead"); n != 0 {
 		t.Errorf("the crash cost %d jobs a retry", n)
@@ -187,7 +209,9 @@ func (b *booted) quiets(t *testing.T) {
 	b.Do("systemctl", "reload", "worker@mailers")
 	b.Do("systemctl", "kill", "-s", "TSTP", "worker@pull")
 	for _, name := range []string{"worker@mailers", "worker@pull"} {
-		b.Until(10*time.Second, name+" is quiet", func() bool { return strings.HasSuffix(b.Get(name, "StatusText"), "; quiet") })
+		b.Until(10*time.Second, name+" is quiet", func() bool {
+			return strings.HasSuffix(b.Get(name, "StatusText"), "; quiet")
+		})
 		if !b.Active(name) {
 			t.Errorf("%s is not active any more", name)
 		}
@@ -199,7 +223,8 @@ func (b *booted) quiets(t *testing.T) {
 
 // produce pushes jobs that write to a ledger until stop is closed, and returns the ids that
 // Redis acknowledged.
-func produce(s *harness.Site, ledger string, stop <-chan struct{}, every time.Duration, ms int) (acked map[string]bool, wait func()) {
+func produce(s *harness.Site, ledger string, stop <-chan struct{}, every time.Duration,
+	ms int) (acked map[string]bool, wait func()) {
 	acked = map[string]bool{}
 	var done sync.WaitGroup
 	done.Add(1)
@@ -249,7 +274,8 @@ func (b *booted) rolls(t *testing.T) {
 func (b *booted) eats(t *testing.T) {
 	limit := "MemoryMax=300M\nMemorySwapMax=0"
 	if !strings.Contains(b.Do("cat", "/sys/fs/cgroup/cgroup.controllers"), "memory") {
-		t.Log("this kernel has no memory controller to give away: the limit is LimitDATA, at which Go's runtime ends the process")
+		t.Log("this kernel has no memory controller to give away: the limit is LimitDATA, at " +
+			"which Go's runtime ends the process")
 		limit = "LimitDATA=300M"
 	}
 	b.Write("/etc/systemd/system/worker@pull.service.d/memory.conf", "[Service]\n"+limit+"\n")
@@ -263,10 +289,12 @@ func (b *booted) eats(t *testing.T) {
 	b.Push("Test::Eat", nil, queue.Options{Queue: "pull"})
 	b.Until(90*time.Second, "it is dead", func() bool { return b.Card("dead") == 1 })
 	e, err := b.Store.DeadSet().Page(t.Context(), 0, 1)
-	if err != nil || e[0].Job.Class != "Test::Eat" || e[0].Job.String("error_class") != "kyu.Poison" {
+	if err != nil || e[0].Job.Class != "Test::Eat" ||
+		e[0].Job.String("error_class") != "kyu.Poison" {
 		t.Errorf("%+v %v", e, err)
 	}
-	b.Until(20*time.Second, "the queue is served again", func() bool { return b.Active("worker@pull") })
+	b.Until(20*time.Second, "the queue is served again",
+		func() bool { return b.Active("worker@pull") })
 	if n := b.Restarts("worker@pull") - before; n != 3 {
 		t.Errorf("died %d times, want 3", n)
 	}
@@ -283,20 +311,24 @@ func (b *booted) barks(t *testing.T) {
 	harness.BuildAs("worker-failpoints", "failpoints", "./cmd/worker")
 	b.Install(filepath.Join(harness.Bin, "worker-failpoints"), "/usr/bin/worker-failpoints", "755")
 	dropIn := "/etc/systemd/system/worker@mailers.service.d/blocks.conf"
-	b.Write(dropIn, "[Service]\nExecStart=\nExecStart=/usr/bin/worker-failpoints --instance %i $WORKER_ARGS\n"+
+	b.Write(dropIn, "[Service]\nExecStart=\n"+
+		"ExecStart=/usr/bin/worker-failpoints --instance %i $WORKER_ARGS\n"+
 		"Environment=KYU_FAILPOINTS=before_fetch=block@40\n")
 	b.Do("systemctl", "daemon-reload")
 	b.Do("systemctl", "restart", "worker@mailers")
 	before := b.Restarts("worker@mailers")
 	b.Push("Test::Hang", nil, queue.Options{Queue: "mailers"}) // a handler that hangs is no reason
 	// One thread is left for these: a fetch each, of which the fortieth blocks.
-	if _, err := b.Client.PushBulk(t.Context(), "Test::NoOp", make([][]any, 60), queue.Options{Queue: "mailers"}); err != nil {
+	if _, err := b.Client.PushBulk(t.Context(), "Test::NoOp", make([][]any, 60),
+		queue.Options{Queue: "mailers"}); err != nil {
 		t.Fatal(err)
 	}
 	b.Until(40*time.Second, "it was killed by its watchdog", func() bool {
-		return strings.Contains(b.Do("journalctl", "--no-pager", "-o", "cat", "-u", "worker@mailers"), "Watchdog timeout")
+		return strings.Contains(b.Do("journalctl", "--no-pager", "-o", "cat",
+			"-u", "worker@mailers"), "Watchdog timeout")
 	})
-	b.Until(30*time.Second, "it is back", func() bool { return b.Restarts("worker@mailers") > before && b.Active("worker@mailers") })
+	b.Until(30*time.Second, "it is back",
+		func() bool { return b.Restarts("worker@mailers") > before && b.Active("worker@mailers") })
 	b.Do("systemctl", "stop", "worker@mailers") // Test::Hang would take its threads one by one
 	b.Do("rm", dropIn)
 	b.Do("systemctl", "daemon-reload")
@@ -311,7 +343,8 @@ func (b *booted) staysQuiet(t *testing.T) {
 	if err := syscall.Kill(b.Server.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	b.Until(20*time.Second, "the status says so", func() bool { return strings.Contains(b.Get("worker@push", "StatusText"), "; Redis: ") })
+	b.Until(20*time.Second, "the status says so",
+		func() bool { return strings.Contains(b.Get("worker@push", "StatusText"), "; Redis: ") })
 	<-time.After(20 * time.Second) // twice WatchdogSec
 	syscall.Kill(b.Server.PID(), syscall.SIGCONT)
 	for _, name := range []string{"worker@default", "worker@push", "worker@pull"} {
@@ -357,19 +390,22 @@ func TestThePackageInstallsUpgradesAndGoesAway(t *testing.T) {
 			t.Errorf("the installation has started or enabled %s", unit)
 		}
 	}
-	if mode := strings.TrimSpace(b.Do("stat", "-c", "%a %s", "/etc/kyu/redis_url")); mode != "600 0" {
+	if mode := strings.TrimSpace(b.Do("stat", "-c", "%a %s",
+		"/etc/kyu/redis_url")); mode != "600 0" {
 		t.Errorf("redis_url: %s", mode)
 	}
 	b.Write("/etc/kyu/redis_url", s.Server.URL+"\n")
 	b.Write("/etc/kyu/worker.env", "WORKER_ARGS=-c 3\n")
-	if out := b.Do("workerctl", "install-units", "--split", "push=3"); !strings.Contains(out, "the units are the package's") {
+	if out := b.Do("workerctl", "install-units", "--split", "push=3"); !strings.Contains(out,
+		"the units are the package's") {
 		t.Errorf("copies of the units would hide those of the next version:\n%s", out)
 	}
 	b.Do("systemctl", "start", "worker@push")
 	pid := b.Get("worker@push", "MainPID")
 
 	b.Do("dpkg", "-i", "--force-confold", "/root/next.deb")
-	b.Until(20*time.Second, "it runs the new version", func() bool { return b.Active("worker@push") && b.Get("worker@push", "MainPID") != pid })
+	b.Until(20*time.Second, "it runs the new version",
+		func() bool { return b.Active("worker@push") && b.Get("worker@push", "MainPID") != pid })
 	if out := b.Do("worker", "-V"); !strings.Contains(out, "0.2.0") {
 		t.Errorf("version %s", out)
 	}
@@ -386,5 +422,6 @@ func TestThePackageInstallsUpgradesAndGoesAway(t *testing.T) {
 	}
 	b.Do("test", "-e", "/etc/kyu/redis_url")
 	b.Do("dpkg", "-P", "kyu")
-	b.Do("sh", "-c", "! ls /usr/bin/worker /usr/bin/workerctl /lib/systemd/system/worker* /etc/kyu 2>/dev/null")
+	b.Do("sh", "-c", "! ls /usr/bin/worker /usr/bin/workerctl /lib/systemd/system/worker* "+
+		"/etc/kyu 2>/dev/null")
 }

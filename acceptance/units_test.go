@@ -15,8 +15,11 @@ import (
 func TestUnitsAreInstalledCheckedAndRemoved(t *testing.T) {
 	s := harness.New(t)
 	root := t.TempDir()
-	out := s.OK("checked by systemd-analyze verify", "install-units", "--split", "default=15,push=25,push-2=25,mailers=5,pull=10", "--root", root)
-	if !regexp.MustCompile(`in all +80 +80\n`).MatchString(out) || !strings.Contains(out, "systemctl enable --now worker.target worker@default worker@push worker@push-2") {
+	out := s.OK("checked by systemd-analyze verify", "install-units",
+		"--split", "default=15,push=25,push-2=25,mailers=5,pull=10", "--root", root)
+	if !regexp.MustCompile(`in all +80 +80\n`).MatchString(out) ||
+		!strings.Contains(out, "systemctl enable --now worker.target worker@default worker@push "+
+			"worker@push-2") {
 		t.Errorf("no budget, or no next step, in\n%s", out)
 	}
 	file := func(path string) string {
@@ -27,15 +30,18 @@ func TestUnitsAreInstalledCheckedAndRemoved(t *testing.T) {
 		}
 		return string(b)
 	}
-	if text := file("etc/kyu/push-2.env"); !strings.Contains(text, "WORKER_ARGS=-c 25\nDB_POOL=25\n") {
+	if text := file("etc/kyu/push-2.env"); !strings.Contains(text,
+		"WORKER_ARGS=-c 25\nDB_POOL=25\n") {
 		t.Error(text)
 	}
-	if info, err := os.Stat(filepath.Join(root, "etc/kyu/redis_url")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(root, "etc/kyu/redis_url")); err != nil ||
+		info.Mode().Perm() != 0o600 {
 		t.Error(info, err)
 	}
 	// What an admin has changed is kept.
 	os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte("WORKER_ARGS=-c 7\n"), 0o644)
-	s.OK("it differs from what would be written", "install-units", "--split", "push=25", "--root", root)
+	s.OK("it differs from what would be written", "install-units", "--split", "push=25",
+		"--root", root)
 	if text := file("etc/kyu/push.env"); text != "WORKER_ARGS=-c 7\n" {
 		t.Error("an admin's file was overwritten:", text)
 	}
@@ -49,7 +55,8 @@ func TestUnitsAreInstalledCheckedAndRemoved(t *testing.T) {
 		return nil
 	})
 	for _, split := range []string{"push", "push=0", "push=many", "a b=1", "push=1,push=2", ""} {
-		if out, code := s.Ctl("", "install-units", "--split", split, "--root", root); code != 2 || !strings.Contains(out, "--split") {
+		if out, code := s.Ctl("", "install-units", "--split", split, "--root", root); code != 2 ||
+			!strings.Contains(out, "--split") {
 			t.Errorf("--split %q: exit %d, %s", split, code, out)
 		}
 	}
@@ -58,7 +65,8 @@ func TestUnitsAreInstalledCheckedAndRemoved(t *testing.T) {
 func TestUnitsAreHardened(t *testing.T) {
 	for _, unit := range []string{"worker.service", "worker@.service"} {
 		path := filepath.Join(harness.Root(), "deploy/systemd", unit)
-		out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", path).CombinedOutput()
+		out, err := exec.Command("systemd-analyze", "security", "--offline=true",
+			"--no-pager", path).CombinedOutput()
 		m := regexp.MustCompile(`Overall exposure level for \S+: ([\d.]+)`).FindSubmatch(out)
 		if m == nil {
 			t.Fatalf("%s: %v\n%s", unit, err, out)

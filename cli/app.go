@@ -149,7 +149,8 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 		}
 		defer stop()
 		embedded = s.redis.URL
-		log.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process ends", "redis", s.redis.URL)
+		log.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process "+
+			"ends", "redis", s.redis.URL)
 	}
 	store, err := queue.Open(boot, s.redis)
 	if err != nil {
@@ -161,7 +162,8 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 		log.Warn(w)
 	}
 	if p := store.Server().MaxmemoryPolicy; p != "" && p != "noeviction" {
-		log.Warn("Redis may throw jobs away when it is full: set maxmemory-policy to noeviction", "maxmemory-policy", p)
+		log.Warn("Redis may throw jobs away when it is full: set maxmemory-policy to noeviction",
+			"maxmemory-policy", p)
 	}
 	m, stopHTTP, err := a.monitor(s, store, log)
 	if err != nil {
@@ -169,7 +171,8 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	}
 	defer stopHTTP()
 	if a.Open != nil {
-		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, embedded, m.Registry()})
+		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, embedded,
+			m.Registry()})
 		if err != nil {
 			return a.fail(err)
 		}
@@ -200,14 +203,18 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 
 // announce says at boot what runs, and in which mode each capsule takes jobs.
 func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
-	log.Info("Booted "+a.Name+" "+a.version(), "redis", store.Server().Addr, "redis_version", store.Server().Version,
-		"environment", s.environment, "threads", s.worker.Threads(), "classes", len(a.Mux.Classes()))
+	log.Info("Booted "+a.Name+" "+a.version(), "redis", store.Server().Addr,
+		"redis_version", store.Server().Version,
+		"environment", s.environment, "threads", s.worker.Threads(), "classes",
+		len(a.Mux.Classes()))
 	for _, c := range s.worker.Capsules {
-		log.Info("Serving", "capsule", c.Name, "concurrency", c.Concurrency, "mode", string(c.Mode()), "queues", queueList(c.Queues))
+		log.Info("Serving", "capsule", c.Name, "concurrency", c.Concurrency,
+			"mode", string(c.Mode()), "queues", queueList(c.Queues))
 	}
 }
 
-func (a *App) run(ctx context.Context, runner *worker.Runner, timeout time.Duration, log *slog.Logger) int {
+func (a *App) run(ctx context.Context, runner *worker.Runner, timeout time.Duration,
+	log *slog.Logger) int {
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watched := make(chan struct{})
 	go func() { // ends with watch, below

@@ -40,7 +40,8 @@ func readFile(path, environment string) (*file, error) {
 func parseFile(path string, b []byte, environment string) (*file, error) {
 	if i := bytes.Index(b, []byte("<%")); i >= 0 {
 		line := 1 + bytes.Count(b[:i], []byte("\n"))
-		return nil, fmt.Errorf("%s:%d: an ERB tag (<%%): there is no Ruby here to run it: write the value itself, or use a flag or an environment variable", path, line)
+		return nil, fmt.Errorf("%s:%d: an ERB tag (<%%): there is no Ruby here to run it: write "+
+			"the value itself, or use a flag or an environment variable", path, line)
 	}
 	top := map[string]yaml.Node{}
 	if err := yaml.Unmarshal(b, &top); err != nil {
@@ -84,7 +85,8 @@ func (f *file) number(key string, low float64) (n float64, ok bool, err error) {
 	}
 	n, perr := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
 	if perr != nil || n < low {
-		return 0, false, fmt.Errorf("%s: %s: %q: want a number of at least %v", f.path, key, text, low)
+		return 0, false, fmt.Errorf("%s: %s: %q: want a number of at least %v", f.path,
+			key, text, low)
 	}
 	return n, true, nil
 }
@@ -134,7 +136,8 @@ func (f *file) capsules() ([]worker.Capsule, error) {
 		}
 		part := &file{path: where, values: map[string]yaml.Node{}}
 		part.merge(inner)
-		c := worker.Capsule{Name: strings.TrimPrefix(v.Content[i].Value, ":"), Concurrency: defaultConcurrency}
+		c := worker.Capsule{Name: strings.TrimPrefix(v.Content[i].Value, ":"),
+			Concurrency: defaultConcurrency}
 		n, given, err := part.number("concurrency", 1)
 		if given {
 			c.Concurrency = int(n)
@@ -150,11 +153,14 @@ func (f *file) capsules() ([]worker.Capsule, error) {
 
 // knownKeys are the keys of the file that mean something, here or in Sidekiq. The
 // last two lines are ours: Sidekiq takes no notice of them.
-var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": true, "verbose": true, "tag": true,
+var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": true,
+	"verbose": true, "tag": true,
 	"labels": true, "max_retries": true, "dead_max_jobs": true, "dead_timeout_in_seconds": true,
-	"average_scheduled_poll_interval": true, "poll_interval_average": true, "skip_default_job_logging": true, "capsules": true,
-	"require": true, "environment": true, "strict": true, "max_iteration_runtime": true, "logged_job_attributes": true,
-	"redis_idle_timeout": true, "scheduler": true, "health_check": true,
+	"average_scheduled_poll_interval": true, "poll_interval_average": true,
+	"skip_default_job_logging": true, "capsules": true,
+	"require": true, "environment": true, "strict": true, "max_iteration_runtime": true,
+	"logged_job_attributes": true,
+	"redis_idle_timeout":    true, "scheduler": true, "health_check": true,
 	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true,
 	"http": true, "http_public": true, "max_rss": true}
 
@@ -162,7 +168,8 @@ var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": 
 func (f *file) unknown() []string {
 	var keys []string
 	for key, v := range f.values {
-		if !knownKeys[key] && v.Kind != yaml.MappingNode { // a mapping is a section of another environment
+		// a mapping is a section of another environment
+		if !knownKeys[key] && v.Kind != yaml.MappingNode {
 			keys = append(keys, key)
 		}
 	}

@@ -10,7 +10,8 @@ import (
 
 // monitor serves health and metrics, if --http says where. Otherwise it measures
 // nothing and serves nobody.
-func (a *App) monitor(s *settings, store *queue.Store, log *slog.Logger) (m *monitor.Monitor, stop func(), err error) {
+func (a *App) monitor(s *settings, store *queue.Store,
+	log *slog.Logger) (m *monitor.Monitor, stop func(), err error) {
 	m = monitor.New(store)
 	if s.http == "" {
 		return m, func() {}, nil

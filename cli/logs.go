@@ -32,9 +32,11 @@ type handler struct {
 	attrs  []slog.Attr
 }
 
-func newHandler(out io.Writer, format string, level slog.Level, getenv func(string) string) *handler {
+func newHandler(out io.Writer, format string, level slog.Level,
+	getenv func(string) string) *handler {
 	h := &handler{out: out, mu: new(sync.Mutex), format: format, level: level,
-		stamp: getenv("DYNO") == "" && getenv("JOURNAL_STREAM") == "", pid: strconv.Itoa(os.Getpid())}
+		stamp: getenv("DYNO") == "" &&
+			getenv("JOURNAL_STREAM") == "", pid: strconv.Itoa(os.Getpid())}
 	if f, ok := out.(*os.File); ok && format == "pretty" && getenv("NO_COLOR") == "" {
 		info, err := f.Stat()
 		h.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -98,7 +100,8 @@ func (h *handler) text(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
 	fmt.Fprintf(b, " %s: %s%s\n", level, r.Message, tail)
 }
 
-var colours = map[slog.Level]string{slog.LevelDebug: "\x1b[1;32m", slog.LevelInfo: "\x1b[1;34m", slog.LevelWarn: "\x1b[1;33m", slog.LevelError: "\x1b[1;31m"}
+var colours = map[slog.Level]string{slog.LevelDebug: "\x1b[1;32m", slog.LevelInfo: "\x1b[1;34m",
+	slog.LevelWarn: "\x1b[1;33m", slog.LevelError: "\x1b[1;31m"}
 
 func (h *handler) json(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
 	tid := ""
@@ -115,7 +118,8 @@ func (h *handler) json(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
 		ctx.WriteByte(':')
 		ctx.Write(jsonValue(a))
 	}
-	fmt.Fprintf(b, `{"ts":"%s","pid":%s,"tid":%s,"lvl":"%s","msg":%s`, r.Time.UTC().Format(stampLayout), h.pid, quote(tid), r.Level, quote(r.Message))
+	fmt.Fprintf(b, `{"ts":"%s","pid":%s,"tid":%s,"lvl":"%s","msg":%s`,
+		r.Time.UTC().Format(stampLayout), h.pid, quote(tid), r.Level, quote(r.Message))
 	if ctx.Len() > 0 {
 		fmt.Fprintf(b, `,"ctx":{%s}`, ctx)
 	}
@@ -141,7 +145,8 @@ func jsonValue(a slog.Attr) []byte {
 			list = append(list, quote(tag))
 		}
 		return append(append([]byte{'['}, bytes.Join(list, []byte{','})...), ']')
-	case v.Kind() == slog.KindInt64, v.Kind() == slog.KindUint64, v.Kind() == slog.KindBool, v.Kind() == slog.KindDuration:
+	case v.Kind() == slog.KindInt64, v.Kind() == slog.KindUint64, v.Kind() == slog.KindBool,
+		v.Kind() == slog.KindDuration:
 		return []byte(value(a))
 	default:
 		return quote(value(a))

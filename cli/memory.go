@@ -43,7 +43,8 @@ func cgroupLimit(self, root string) int64 {
 				least = min(least, readLimit(filepath.Join(root, dir, "memory.max")))
 			}
 		case parts[1] == "memory":
-			least = min(least, readLimit(filepath.Join(root, "memory", parts[2], "memory.limit_in_bytes")))
+			least = min(least,
+				readLimit(filepath.Join(root, "memory", parts[2], "memory.limit_in_bytes")))
 		}
 	}
 	if least >= 1<<60 { // version 1 says "no limit" with a number

@@ -41,10 +41,12 @@ func TestTheLeastLimitOfTheControlGroupsCounts(t *testing.T) {
 }
 
 func TestAnInstanceNamesItsQueueAndItsTag(t *testing.T) {
-	for instance, want := range map[string]string{"push": "push", "push-2": "push", "push-10": "push", "two-words": "two-words", "2": "2", "-2": "-2"} {
+	for instance, want := range map[string]string{"push": "push", "push-2": "push",
+		"push-10": "push", "two-words": "two-words", "2": "2", "-2": "-2"} {
 		s := resolved(t, "", nil, "--instance", instance)
 		if s.problems != nil || list(s.worker.Capsules[0]) != want || s.worker.Tag != instance {
-			t.Errorf("%s: %s, tag %s, %v", instance, list(s.worker.Capsules[0]), s.worker.Tag, s.problems)
+			t.Errorf("%s: %s, tag %s, %v", instance, list(s.worker.Capsules[0]),
+				s.worker.Tag, s.problems)
 		}
 	}
 	s := resolved(t, "", nil, "--instance", "push-2", "-q", "a", "-g", "mine")

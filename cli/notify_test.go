@@ -41,15 +41,18 @@ func TestSystemdHearsWhenTheServiceIsReadyHowItIsAndWhenItStops(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if !strings.Contains(heard.String(), "EXTEND_TIMEOUT_USEC=40000000") { // 25 s for jobs, 15 to settle
+	// 25 s for jobs, 15 to settle
+	if !strings.Contains(heard.String(), "EXTEND_TIMEOUT_USEC=40000000") {
 		t.Errorf("the time of the drain is not asked for: %q", heard.String())
 	}
-	for _, want := range []string{"READY=1", "STATUS=0 of 3 threads busy on default, push, mailers, pull"} {
+	for _, want := range []string{"READY=1", "STATUS=0 of 3 threads busy on default, push, " +
+		"mailers, pull"} {
 		if !strings.Contains(heard.String(), want) {
 			t.Errorf("not heard: %s in %q", want, heard.String())
 		}
 	}
-	if i, j := strings.Index(heard.String(), "READY=1"), strings.Index(out.String(), "Serving"); i < 0 || j < 0 {
+	if i, j := strings.Index(heard.String(), "READY=1"),
+		strings.Index(out.String(), "Serving"); i < 0 || j < 0 {
 		t.Error("ready, but not serving")
 	}
 }

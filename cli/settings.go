@@ -20,7 +20,8 @@ import (
 const defaultConcurrency = 5
 
 // defaultQueues are served without any -q, in strict order.
-var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Name: "mailers"}, {Name: "pull"}}
+var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Name: "mailers"},
+	{Name: "pull"}}
 
 // settings are the resolved configuration: flag over file over environment over
 // default.
@@ -45,8 +46,12 @@ type settings struct {
 
 func (a *App) resolve(o *options) *settings {
 	s := &settings{o: o, f: &file{}, dev: o.devRun, check: o.check,
-		env: &env.Reader{Lookup: func(key string) (string, bool) { v := a.Getenv(key); return v, v != "" }}}
-	s.environment = s.pick("environment", "environment", "", "development", "APP_ENV", "RAILS_ENV", "RACK_ENV")
+		env: &env.Reader{Lookup: func(key string) (string, bool) {
+			v := a.Getenv(key)
+			return v, v != ""
+		}}}
+	s.environment = s.pick("environment", "environment", "", "development", "APP_ENV",
+		"RAILS_ENV", "RACK_ENV")
 	if f, err := readFile(o.config, s.environment); err != nil {
 		s.env.Problem("%w", err)
 	} else {
@@ -73,8 +78,10 @@ func (a *App) resolve(o *options) *settings {
 // pick resolves a text: flag, file key, environment variables, default.
 func (s *settings) pick(name, flag, key, fallback string, vars ...string) string {
 	if flag != "" && s.o.set(flag) {
-		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag, "log-format": s.o.logFormat, "log-level": s.o.logLevel,
-			"unknown": s.o.unknown, "timestamps": s.o.timestamps, "http": s.o.http, "max-rss": s.o.maxRSS}[flag]
+		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag,
+			"log-format": s.o.logFormat, "log-level": s.o.logLevel,
+			"unknown": s.o.unknown, "timestamps": s.o.timestamps, "http": s.o.http,
+			"max-rss": s.o.maxRSS}[flag]
 		s.env.Note(name, v, "--"+flag)
 		return v
 	}
@@ -86,7 +93,8 @@ func (s *settings) pick(name, flag, key, fallback string, vars ...string) string
 }
 
 // count resolves a number of at least low in the same order.
-func (s *settings) count(name, flag, key string, given, fallback int, low float64, vars ...string) float64 {
+func (s *settings) count(name, flag, key string, given, fallback int, low float64,
+	vars ...string) float64 {
 	if flag != "" && s.o.set(flag) {
 		if float64(given) < low {
 			s.env.Problem("--%s %d: want at least %v", flag, given, low)
@@ -108,14 +116,17 @@ func (s *settings) count(name, flag, key string, given, fallback int, low float6
 
 func (s *settings) resolveWorker() {
 	w := &s.worker
-	concurrency := int(s.count("concurrency", "concurrency", "concurrency", s.o.concurrency, defaultConcurrency, 1, "RAILS_MAX_THREADS"))
+	concurrency := int(s.count("concurrency", "concurrency", "concurrency", s.o.concurrency,
+		defaultConcurrency, 1, "RAILS_MAX_THREADS"))
 	w.Timeout = seconds(s.count("timeout", "timeout", "timeout", s.o.timeout, 25, 1))
 	w.Tag = s.pick("tag", "tag", "tag", s.o.instance)
 	w.MaxRetries = int(s.count("max_retries", "", "max_retries", 0, 25, 1))
-	w.PollInterval = seconds(s.count("average_scheduled_poll_interval", "", "average_scheduled_poll_interval", 0, 5, 0.1))
+	w.PollInterval = seconds(s.count("average_scheduled_poll_interval", "",
+		"average_scheduled_poll_interval", 0, 5, 0.1))
 	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0, 0))
 	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000, 1))
-	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0, 180*24*3600, 1))
+	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0,
+		180*24*3600, 1))
 	if text := s.pick("max_rss", "max-rss", "max_rss", ""); text != "" {
 		bytes, err := size(text)
 		if err != nil {
@@ -134,7 +145,9 @@ func (s *settings) resolveWorker() {
 	}
 	w.Capsules = append(w.Capsules, more...)
 	for _, c := range more {
-		s.env.Note("capsule "+c.Name, fmt.Sprintf("%d threads, %s, %s", c.Concurrency, c.Mode(), queueList(c.Queues)), s.f.source("capsules"))
+		s.env.Note("capsule "+c.Name,
+			fmt.Sprintf("%d threads, %s, %s", c.Concurrency, c.Mode(), queueList(c.Queues)),
+			s.f.source("capsules"))
 	}
 	s.warn()
 }
@@ -155,8 +168,10 @@ func (s *settings) list(key string, fallback []string) []string {
 
 // resolveWire decides how this worker shares its Redis with Sidekiq.
 func (s *settings) resolveWire() {
-	s.redis.Timestamps = queue.Timestamps(s.pick("timestamps", "timestamps", "timestamps", string(queue.Mirror)))
-	if !slices.Contains([]queue.Timestamps{queue.Float, queue.Millis, queue.Mirror}, s.redis.Timestamps) {
+	s.redis.Timestamps = queue.Timestamps(s.pick("timestamps", "timestamps", "timestamps",
+		string(queue.Mirror)))
+	if !slices.Contains([]queue.Timestamps{queue.Float, queue.Millis, queue.Mirror},
+		s.redis.Timestamps) {
 		s.env.Problem("timestamps %q: want float, millis or mirror", s.redis.Timestamps)
 	}
 	s.redis.Metrics7 = s.yes("sidekiq7_metrics", "sidekiq7-metrics", s.o.metrics7)
@@ -260,16 +275,19 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 func (s *settings) warn() {
 	if _, inFile := s.f.text("require"); inFile || s.o.set("require") {
-		s.warnings = append(s.warnings, "--require does nothing: a Go program has its handlers built in")
+		s.warnings = append(s.warnings,
+			"--require does nothing: a Go program has its handlers built in")
 	}
 	keys := s.f.unknown()
 	slices.Sort(keys)
 	for _, key := range keys {
-		s.warnings = append(s.warnings, fmt.Sprintf("%s: nothing reads the key %q: is it spelled right?", s.f.path, key))
+		s.warnings = append(s.warnings,
+			fmt.Sprintf("%s: nothing reads the key %q: is it spelled right?", s.f.path, key))
 	}
 	for _, key := range []string{"redis_idle_timeout", "scheduler", "health_check"} {
 		if _, ok := s.f.values[key]; ok {
-			s.warnings = append(s.warnings, fmt.Sprintf("%s: the key %q has no effect here", s.f.path, key))
+			s.warnings = append(s.warnings, fmt.Sprintf("%s: the key %q has no effect here",
+				s.f.path, key))
 		}
 	}
 }
@@ -280,10 +298,12 @@ func (s *settings) resolveLog() {
 		s.env.Problem("--log-format %q: want pretty, plain or json", s.logFormat)
 	}
 	level := s.pick("log_level", "log-level", "", "info")
-	if verbose, _ := s.f.text("verbose"); (s.o.verbose || verbose == "true") && !s.o.set("log-level") {
+	if verbose, _ := s.f.text("verbose"); (s.o.verbose || verbose == "true") &&
+		!s.o.set("log-level") {
 		level = "debug"
 	}
-	if err := s.logLevel.UnmarshalText([]byte(level)); err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
+	if err := s.logLevel.UnmarshalText([]byte(level)); err != nil ||
+		!slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
 		s.env.Problem("--log-level %q: want debug, info, warn or error", level)
 	}
 	skip, _ := s.f.text("skip_default_job_logging")

@@ -14,11 +14,14 @@ import (
 
 // watch obeys signals and keeps systemd informed, until ctx ends. patience is how
 // long a stop may take.
-func (a *App) watch(ctx context.Context, r *worker.Runner, patience time.Duration, log *slog.Logger) {
+func (a *App) watch(ctx context.Context, r *worker.Runner, patience time.Duration,
+	log *slog.Logger) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGTSTP, syscall.SIGTTIN,
+		syscall.SIGUSR1)
 	defer signal.Stop(signals)
-	s := &systemd{Notifier: sdnotify.New(a.Getenv), watchdog: sdnotify.Watchdog(a.Getenv), queues: r.Queues(), log: log}
+	s := &systemd{Notifier: sdnotify.New(a.Getenv), watchdog: sdnotify.Watchdog(a.Getenv),
+		queues: r.Queues(), log: log}
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	stopping := r.Stopping()

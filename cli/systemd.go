@@ -68,13 +68,15 @@ func (s *systemd) report(r *worker.Runner) bool {
 // stopping tells that a drain has begun, and asks for the time that it may take,
 // should the unit allow less.
 func (s *systemd) stopping(patience time.Duration) {
-	if err := s.Send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (patience+stopMargin).Microseconds())); err != nil {
+	if err := s.Send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d",
+		(patience+stopMargin).Microseconds())); err != nil {
 		s.log.Warn("systemd cannot be told that the service stops", "err", err)
 	}
 }
 
 func (s *systemd) status(st worker.Status) string {
-	text := fmt.Sprintf("STATUS=%d of %d threads busy on %s", st.Busy, st.Threads, strings.Join(s.queues, ", "))
+	text := fmt.Sprintf("STATUS=%d of %d threads busy on %s", st.Busy, st.Threads,
+		strings.Join(s.queues, ", "))
 	if st.Stuck > 0 {
 		text += fmt.Sprintf("; %d stuck", st.Stuck)
 	}

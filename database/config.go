@@ -26,9 +26,10 @@ type Config struct {
 	Pool     int      // DB_POOL; 0: as many as there are threads
 	Prepared Prepared // whether statements are prepared on the server
 
-	Wait     time.Duration     // for a free connection of the pool; 5 s
-	MaxLag   time.Duration     // a replica that is further behind is not read from; 5 s
-	Fallback int               // reads at once that go to the primary because all replicas are out; a quarter of the threads
+	Wait   time.Duration // for a free connection of the pool; 5 s
+	MaxLag time.Duration // a replica that is further behind is not read from; 5 s
+	// reads at once that go to the primary because all replicas are out; a quarter of the threads
+	Fallback int
 	Policies map[string]Policy // by class; Sticky for those not named
 }
 
@@ -36,18 +37,20 @@ type Config struct {
 type Prepared string
 
 const (
-	PreparedAuto Prepared = ""      // unless a pooler is found before the server
-	PreparedOn   Prepared = "true"  // always: only without a pooler, or with PgBouncer 1.21 and max_prepared_statements
-	PreparedOff  Prepared = "false" // never
+	PreparedAuto Prepared = "" // unless a pooler is found before the server
+	// always: only without a pooler, or with PgBouncer 1.21 and max_prepared_statements
+	PreparedOn  Prepared = "true"
+	PreparedOff Prepared = "false" // never
 )
 
 // Policy says where the reads of a class go that may be answered by a replica.
 type Policy string
 
 const (
-	Sticky  Policy = "sticky"  // to a replica that has what the job needs, else to the primary
-	Delayed Policy = "delayed" // likewise, but first wait for a replica: shortly, then for one second, once
-	Always  Policy = "always"  // to the primary
+	Sticky Policy = "sticky" // to a replica that has what the job needs, else to the primary
+	// likewise, but first wait for a replica: shortly, then for one second, once
+	Delayed Policy = "delayed"
+	Always  Policy = "always" // to the primary
 )
 
 // ConfigFromEnv reads the variables that Mastodon uses. The primary is
@@ -65,10 +68,12 @@ func ConfigFromEnv(r *env.Reader) Config {
 	}
 	c.Pool = r.Int("postgres pool", 0, 0, 10_000, "DB_POOL")
 	c.Prepared = preparedFromEnv(r)
-	c.Wait = time.Duration(r.Int("postgres wait for a connection (s)", 5, 1, 600, "DB_POOL_TIMEOUT")) * time.Second
+	c.Wait = time.Duration(r.Int("postgres wait for a connection (s)", 5, 1, 600,
+		"DB_POOL_TIMEOUT")) * time.Second
 	c.Replicas = replicasFromEnv(r, c.URL)
 	if len(c.Replicas) > 0 {
-		c.MaxLag = time.Duration(r.Int("postgres replica lag (s)", 5, 1, 3600, "REPLICA_MAX_LAG")) * time.Second
+		c.MaxLag = time.Duration(r.Int("postgres replica lag (s)", 5, 1, 3600,
+			"REPLICA_MAX_LAG")) * time.Second
 		c.Fallback = r.Int("postgres replica fallback", 0, 0, 10_000, "REPLICA_FALLBACK")
 		c.Policies = policiesFromEnv(r)
 	}
@@ -203,7 +208,8 @@ func policiesFromEnv(r *env.Reader) map[string]Policy {
 		case Sticky, Delayed, Always:
 			policies[class] = p
 		default:
-			r.Problem("REPLICA_POLICIES=%q: %q: want CLASS=sticky, CLASS=delayed or CLASS=always", text, part)
+			r.Problem("REPLICA_POLICIES=%q: %q: want CLASS=sticky, CLASS=delayed or CLASS=always",
+				text, part)
 		}
 	}
 	return policies
@@ -213,7 +219,9 @@ func policiesFromEnv(r *env.Reader) map[string]Policy {
 func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, fmt.Errorf("the Postgres address %s is not understood: want postgres://user:password@host:port/database; check DATABASE_URL or DB_*", env.MaskURL(address))
+		return nil, fmt.Errorf("the Postgres address %s is not understood: want "+
+			"postgres://user:password@host:port/database; check DATABASE_URL or DB_*",
+			env.MaskURL(address))
 	}
 	p.MaxConns = int32(max(c.Pool, threads))
 	p.MinConns = 0
@@ -224,7 +232,9 @@ func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error)
 	}
 	// Empty, because a pooler sets it again for every transaction.
 	delete(x.RuntimeParams, "application_name")
-	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler { return &canceller{conn: conn} }
+	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &canceller{conn: conn}
+	}
 	return p, nil
 }
 

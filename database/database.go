@@ -38,7 +38,8 @@ func Open(ctx context.Context, c Config, threads int, log *slog.Logger) (*Databa
 		return nil, nil
 	}
 	if c.Pool > 0 && c.Pool < threads {
-		log.Warn("DB_POOL is smaller than the number of threads: raised, every thread needs a connection",
+		log.Warn("DB_POOL is smaller than the number of threads: raised, "+
+			"every thread needs a connection",
 			"DB_POOL", c.Pool, "threads", threads, "pool", threads)
 	}
 	primary, err := openServer(ctx, c, c.URL, threads, log)
@@ -112,7 +113,8 @@ func (d *Database) position(ctx context.Context) (Position, error) {
 	var text string
 	var block, segment int64
 	err := d.primary.with(ctx, func(c *pgx.Conn) error {
-		return c.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text, current_setting('wal_block_size')::bigint,
+		return c.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text,
+			current_setting('wal_block_size')::bigint,
 			pg_size_bytes(current_setting('wal_segment_size'))`).Scan(&text, &block, &segment)
 	})
 	if err != nil {

@@ -18,7 +18,8 @@ type Handle interface {
 }
 
 // Collect reads all rows of a query. No rows are an empty slice, and no error.
-func Collect[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
+func Collect[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
+	args ...any) (all []T, err error) {
 	err = h.read(ctx, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, sql, args...)
 		if err != nil {
@@ -32,7 +33,8 @@ func Collect[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql str
 
 // One reads the first row of a query. The error is pgx.ErrNoRows if there is none;
 // a replica that says so is not believed before the primary has said it too.
-func One[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string, args ...any) (one T, err error) {
+func One[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
+	args ...any) (one T, err error) {
 	err = h.read(ctx, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, sql, args...)
 		if err != nil {
@@ -48,7 +50,8 @@ func One[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
 type Primary struct{ db *Database }
 
 // Exec runs a statement.
-func (p *Primary) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+func (p *Primary) Exec(ctx context.Context, sql string,
+	args ...any) (tag pgconn.CommandTag, err error) {
 	err = p.read(ctx, func(c *pgx.Conn) error {
 		tag, err = c.Exec(ctx, sql, args...)
 		return err
@@ -108,7 +111,8 @@ func (d *Database) standIn(ctx context.Context, fn func(*pgx.Conn) error) error 
 		defer func() { <-d.fallback }()
 		return d.primary.with(ctx, fn)
 	case <-limit.C:
-		return fmt.Errorf("%w: the replicas are out, and the primary answers %d reads at once for them (REPLICA_FALLBACK)", ErrBusy, cap(d.fallback))
+		return fmt.Errorf("%w: the replicas are out, and the primary answers %d reads at once "+
+			"for them (REPLICA_FALLBACK)", ErrBusy, cap(d.fallback))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -12,7 +12,8 @@ import (
 
 func TestMain(m *testing.M) {
 	// pgx closes connections in the background, with a deadline of its own.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"))
 }
 
 // open opens a database whose replicas are watched until the test ends.

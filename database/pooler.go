@@ -15,7 +15,8 @@ type Pooler string
 const (
 	Direct            Pooler = "none"
 	TransactionPooler Pooler = "transaction" // each transaction may get another connection
-	SessionPooler     Pooler = "session"     // a client keeps its connection; or no evidence against it was seen
+	// a client keeps its connection; or no evidence against it was seen
+	SessionPooler Pooler = "session"
 )
 
 // FindPooler tells by behaviour whether address is a server or a pooler such as
@@ -53,7 +54,8 @@ func FindPooler(ctx context.Context, address string) (Pooler, error) {
 // shared reports whether first and a second client were seen on the same backend.
 // A busy pooler may hide it for some rounds.
 func shared(ctx context.Context, first *pgx.Conn, x *pgx.ConnConfig) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // of a session pooler of size 1 a second client waits in vain
+	// of a session pooler of size 1 a second client waits in vain
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	second, err := pgx.ConnectConfig(ctx, x)
 	if err != nil {

@@ -31,7 +31,8 @@ func TestAPoolerIsFoundByItsBehaviour(t *testing.T) {
 		url, _ := c.Pooler("pool_mode = session", "default_pool_size = "+size)
 		find(url, database.SessionPooler)
 	}
-	if _, err := migrate.Up(t.Context(), url); !errors.Is(err, migrate.ErrPooler) || !strings.Contains(err.Error(), "DIRECT_DATABASE_URL") {
+	if _, err := migrate.Up(t.Context(), url); !errors.Is(err, migrate.ErrPooler) ||
+		!strings.Contains(err.Error(), "DIRECT_DATABASE_URL") {
 		t.Errorf("migrating through a pooler: %v", err)
 	}
 }
@@ -77,7 +78,8 @@ func jobQuery(ctx context.Context, db *database.Database, worker, i int) error {
 	switch i % 20 {
 	case 0:
 		p, _ := db.Primary(ctx)
-		_, err := p.Exec(ctx, "INSERT INTO seen (worker, i) VALUES ($1, $2) ON CONFLICT DO NOTHING", worker, i)
+		_, err := p.Exec(ctx, "INSERT INTO seen (worker, i) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+			worker, i)
 		return err
 	case 1:
 		p, _ := db.Primary(ctx)
@@ -90,7 +92,8 @@ func jobQuery(ctx context.Context, db *database.Database, worker, i int) error {
 		})
 	}
 	r, _ := db.Replica(ctx)
-	got, err := database.One(ctx, r, pgx.RowTo[int64], "SELECT $1::bigint + count(*) * 0 FROM seen WHERE worker = $2", int64(i), worker)
+	got, err := database.One(ctx, r, pgx.RowTo[int64], "SELECT $1::bigint + count(*) * 0 FROM "+
+		"seen WHERE worker = $2", int64(i), worker)
 	if err == nil && got != int64(i) {
 		return errors.New("the answer of another query")
 	}
@@ -117,7 +120,8 @@ func TestJobsOfMoreThreadsThanServerConnectionsRunBehindPgBouncer(t *testing.T) 
 		if failed := hammer(t, db, 25, 50_000); len(failed) > 0 {
 			t.Errorf("PREPARED_STATEMENTS=%s: errors by SQLSTATE: %v", prepared, failed)
 		}
-		if prepared == database.PreparedAuto && !strings.Contains(log.String(), "pooler=transaction prepared_statements=false because=\"a pooler was found\"") {
+		if prepared == database.PreparedAuto && !strings.Contains(log.String(),
+			"pooler=transaction prepared_statements=false because=\"a pooler was found\"") {
 			t.Errorf("the choice is not said: %s", log)
 		}
 	}
@@ -125,7 +129,8 @@ func TestJobsOfMoreThreadsThanServerConnectionsRunBehindPgBouncer(t *testing.T) 
 
 func TestWithoutAPoolerStatementsArePrepared(t *testing.T) {
 	_, log := open(t, database.Config{URL: pgtest.Start(t)}, 2)
-	if !strings.Contains(log.String(), "pooler=none prepared_statements=true because=\"no pooler was found\"") {
+	if !strings.Contains(log.String(), "pooler=none prepared_statements=true because=\"no pooler "+
+		"was found\"") {
 		t.Error(log)
 	}
 }
@@ -143,7 +148,8 @@ func TestACancelledJobLeavesItsConnectionUsable(t *testing.T) {
 				}
 				cancel()
 				r, _ := db.Fresh()
-				if one, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT 1"); err != nil || one != 1 {
+				if one, err := database.One(t.Context(), r, pgx.RowTo[int],
+					"SELECT 1"); err != nil || one != 1 {
 					t.Fatalf("after a cancelled query: %v", err)
 				}
 			}
@@ -152,7 +158,8 @@ func TestACancelledJobLeavesItsConnectionUsable(t *testing.T) {
 			}
 			r, _ := db.Fresh()
 			testwait.Until(t, 5*time.Second, "no query is left behind", func() bool {
-				n, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'")
+				n, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT count(*) FROM "+
+					"pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'")
 				return err == nil && n == 0
 			})
 		})
@@ -164,7 +171,8 @@ func TestAFullPoolSaysSoInTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	held := make(chan error)
 	go func() { held <- db.Sleep(ctx, time.Minute) }()
-	testwait.Until(t, 5*time.Second, "the only connection is taken", func() bool { return db.Pool().Stat().AcquiredConns() == 1 })
+	testwait.Until(t, 5*time.Second, "the only connection is taken",
+		func() bool { return db.Pool().Stat().AcquiredConns() == 1 })
 	r, _ := db.Fresh()
 	_, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT 1")
 	if !errors.Is(err, database.ErrBusy) || !strings.Contains(err.Error(), "DB_POOL") {

@@ -18,7 +18,8 @@ func ParsePosition(text string) (Position, error) {
 	high, err := strconv.ParseUint(before, 16, 32)
 	low, err2 := strconv.ParseUint(after, 16, 32)
 	if err != nil || err2 != nil {
-		return 0, fmt.Errorf("%q is no log position: want two hexadecimal numbers, such as 16/B374D848", text)
+		return 0, fmt.Errorf("%q is no log position: want two hexadecimal numbers, such as "+
+			"16/B374D848", text)
 	}
 	return Position(high<<32 | low), nil
 }

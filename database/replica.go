@@ -52,13 +52,15 @@ func (r *replica) poll(ctx context.Context, h *history) {
 	r.lag = h.lag(p, now)
 	switch {
 	case r.lag > r.maxLag:
-		r.bad(fmt.Errorf("it is %v behind, more than REPLICA_MAX_LAG=%v", r.lag.Round(100*time.Millisecond), r.maxLag))
+		r.bad(fmt.Errorf("it is %v behind, more than REPLICA_MAX_LAG=%v",
+			r.lag.Round(100*time.Millisecond), r.maxLag))
 	case r.lag > r.maxLag/2: // neither good nor bad: what hovers at the limit does not flap
 		r.good = 0
 	case r.out:
 		if r.good++; r.good >= goodPolls {
 			r.out = false
-			r.log.Info("a Postgres replica is read from again", "replica", r.name, "after", now.Sub(r.since).Round(time.Second))
+			r.log.Info("a Postgres replica is read from again", "replica", r.name,
+				"after", now.Sub(r.since).Round(time.Second))
 		}
 	}
 }
@@ -68,7 +70,8 @@ func (r *replica) bad(err error) {
 	r.good = 0
 	if !r.out {
 		r.out, r.since = true, time.Now()
-		r.log.Warn("a Postgres replica is taken out: reads go elsewhere until it is well", "replica", r.name, "err", err)
+		r.log.Warn("a Postgres replica is taken out: reads go elsewhere until it is well",
+			"replica", r.name, "err", err)
 	}
 }
 
@@ -83,7 +86,8 @@ func (r *replica) failed(err error) {
 func (r *replica) ask(ctx context.Context) (Position, error) {
 	var text *string
 	err := r.with(ctx, func(c *pgx.Conn) error {
-		return c.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn()::text WHERE pg_is_in_recovery()").Scan(&text)
+		return c.QueryRow(ctx, "SELECT pg_last_wal_replay_lsn()::text "+
+			"WHERE pg_is_in_recovery()").Scan(&text)
 	})
 	if errors.Is(err, pgx.ErrNoRows) || (err == nil && text == nil) {
 		return 0, errPromoted
@@ -132,7 +136,8 @@ func isFault(err error) bool {
 	if !errors.As(err, &pg) {
 		var network net.Error
 		var connect *pgconn.ConnectError
-		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+			errors.Is(err, net.ErrClosed) ||
 			errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err)
 	}
 	switch {
@@ -142,5 +147,6 @@ func isFault(err error) bool {
 		return true
 	}
 	class := pg.Code[:min(2, len(pg.Code))]
-	return class == "08" || class == "53" || class == "57" || class == "58" // connection, resources, operator, system
+	// connection, resources, operator, system
+	return class == "08" || class == "53" || class == "57" || class == "58"
 }

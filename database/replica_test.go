@@ -28,10 +28,12 @@ func pair(t *testing.T, delay string) (primary, replica *pgtest.Cluster) {
 
 // pushed pushes a job through the middleware, as a program does after it has
 // written, and gives the job.
-func pushed(t *testing.T, db *database.Database, ctx context.Context, class string, args ...any) *queue.Job {
+func pushed(t *testing.T, db *database.Database, ctx context.Context, class string,
+	args ...any) *queue.Job {
 	t.Helper()
 	fake := &workertest.Fake{}
-	if _, err := queue.NewClient(fake, db.Stamp()).Push(ctx, class, args, queue.Options{Extra: map[string]any{"mine": 1}}); err != nil {
+	if _, err := queue.NewClient(fake, db.Stamp()).Push(ctx, class, args,
+		queue.Options{Extra: map[string]any{"mine": 1}}); err != nil {
 		t.Error(err)
 		return nil
 	}
@@ -60,7 +62,8 @@ func sees(ctx context.Context, db *database.Database, id int) (found, replica bo
 func TestNoJobSeesAMissingRowHoweverFarTheReplicaIsBehind(t *testing.T) {
 	primary, replica := pair(t, "300ms")
 	db, _ := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL},
-		Policies: map[string]database.Policy{"Delayed": database.Delayed, "Always": database.Always}}, 8)
+		Policies: map[string]database.Policy{"Delayed": database.Delayed,
+			"Always": database.Always}}, 8)
 	var missing, replicas, snoozed, failed atomic.Int64
 	run := func(j *queue.Job, id int) (again bool) {
 		found, fromReplica, err := sees(db.Begin(t.Context(), j), db, id)
@@ -88,14 +91,16 @@ func TestNoJobSeesAMissingRowHoweverFarTheReplicaIsBehind(t *testing.T) {
 				insert(t, db, id)
 				j := pushed(t, db, t.Context(), classes[i%3], id)
 				if i%5 == 4 { // as Ruby pushes: without a position
-					j, _ = queue.ParseJob(fmt.Sprintf(`{"class":"Sticky","jid":"x","args":[%d]}`, id))
+					j, _ = queue.ParseJob(fmt.Sprintf(`{"class":"Sticky","jid":"x","args":[%d]}`,
+						id))
 				}
 				for range 4 { // at once, and again a while after
 					if !run(j, id) {
 						break
 					}
 					due := time.Now().Add(time.Second)
-					testwait.Until(t, 2*time.Second, "the job that was put off is due", func() bool { return !time.Now().Before(due) })
+					testwait.Until(t, 2*time.Second, "the job that was put off is due",
+						func() bool { return !time.Now().Before(due) })
 				}
 			}
 		})
@@ -105,7 +110,8 @@ func TestNoJobSeesAMissingRowHoweverFarTheReplicaIsBehind(t *testing.T) {
 		t.Errorf("%d jobs saw a missing row, %d failed", missing.Load(), failed.Load())
 	}
 	if snoozed.Load() == 0 || replicas.Load() == 0 {
-		t.Errorf("put off %d, answered by the replica %d: not all paths were taken", snoozed.Load(), replicas.Load())
+		t.Errorf("put off %d, answered by the replica %d: not all paths were taken", snoozed.Load(),
+			replicas.Load())
 	}
 	if db.State().Behind == 0 {
 		t.Error("no read had to go to the primary")
@@ -156,13 +162,16 @@ func TestAMissingRowOnAReplicaIsCheckedOnThePrimary(t *testing.T) {
 	if err != nil || !r.FromReplica() {
 		t.Fatal("not from the replica", err)
 	}
-	if ids, err := database.Collect(ctx, r, pgx.RowTo[int], "SELECT id FROM rows"); len(ids) != 0 || err != nil {
+	if ids, err := database.Collect(ctx, r, pgx.RowTo[int], "SELECT id FROM rows"); len(ids) != 0 ||
+		err != nil {
 		t.Fatal("the replica is not stale: the test proves nothing", ids, err)
 	}
-	if id, err := database.One(ctx, r, pgx.RowTo[int], "SELECT id FROM rows WHERE id = 7"); id != 7 || err != nil {
+	if id, err := database.One(ctx, r, pgx.RowTo[int],
+		"SELECT id FROM rows WHERE id = 7"); id != 7 || err != nil {
 		t.Errorf("%d %v", id, err)
 	}
-	if _, err := database.One(ctx, r, pgx.RowTo[int], "SELECT id FROM rows WHERE id = 8"); !errors.Is(err, pgx.ErrNoRows) {
+	if _, err := database.One(ctx, r, pgx.RowTo[int],
+		"SELECT id FROM rows WHERE id = 8"); !errors.Is(err, pgx.ErrNoRows) {
 		t.Errorf("a row that is nowhere: %v", err)
 	}
 	if db.State().Rechecked != 2 {
@@ -172,7 +181,8 @@ func TestAMissingRowOnAReplicaIsCheckedOnThePrimary(t *testing.T) {
 
 func TestAReplicaThatStopsReplayingIsTakenOutAndLetBackIn(t *testing.T) {
 	primary, replica := pair(t, "0")
-	db, log := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL}, MaxLag: 2 * time.Second}, 4)
+	db, log := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL},
+		MaxLag: 2 * time.Second}, 4)
 	inUse := func() bool { return db.State().Replicas[0].InUse }
 	pgtest.Exec(t, replica.URL, "SELECT pg_wal_replay_pause()")
 	n := 0
@@ -194,7 +204,8 @@ func TestAReplicaThatStopsReplayingIsTakenOutAndLetBackIn(t *testing.T) {
 	}
 	replica.Restart()
 	testwait.Until(t, 20*time.Second, "it is back again", inUse)
-	for _, want := range []string{"behind, more than REPLICA_MAX_LAG", "is read from again", "does not answer"} {
+	for _, want := range []string{"behind, more than REPLICA_MAX_LAG", "is read from again",
+		"does not answer"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("not said: %s", want)
 		}
@@ -203,7 +214,8 @@ func TestAReplicaThatStopsReplayingIsTakenOutAndLetBackIn(t *testing.T) {
 
 func TestAReplicaThatDiesUnderAQueryIsReplacedByThePrimary(t *testing.T) {
 	primary, replica := pair(t, "0")
-	db, _ := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL}, Prepared: database.PreparedOff}, 2)
+	db, _ := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL},
+		Prepared: database.PreparedOff}, 2)
 	r, err := db.Replica(t.Context())
 	if err != nil || !r.FromReplica() {
 		t.Fatal("not from the replica", err)
@@ -220,7 +232,8 @@ func TestAReplicaThatDiesUnderAQueryIsReplacedByThePrimary(t *testing.T) {
 func TestWithAllReplicasOutThePrimaryIsNotStampeded(t *testing.T) {
 	primary := pgtest.StartCluster(t)
 	// The primary's own address in place of a replica's is no replica.
-	db, log := open(t, database.Config{URL: primary.URL, Replicas: []string{primary.URL}, Fallback: 2, Wait: 10 * time.Second}, 10)
+	db, log := open(t, database.Config{URL: primary.URL, Replicas: []string{primary.URL},
+		Fallback: 2, Wait: 10 * time.Second}, 10)
 	if !strings.Contains(log.String(), "it is not a replica") {
 		t.Fatal(log)
 	}
@@ -230,7 +243,8 @@ func TestWithAllReplicasOutThePrimaryIsNotStampeded(t *testing.T) {
 	all.Go(func() {
 		f, _ := db.Fresh()
 		for {
-			n, err := database.One(t.Context(), f, pgx.RowTo[int], "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0.05)%' AND state = 'active'")
+			n, err := database.One(t.Context(), f, pgx.RowTo[int], "SELECT count(*) FROM "+
+				"pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0.05)%' AND state = 'active'")
 			if err != nil {
 				t.Error(err)
 			}
@@ -251,7 +265,8 @@ func TestWithAllReplicasOutThePrimaryIsNotStampeded(t *testing.T) {
 				return
 			}
 			for range 5 {
-				if _, err := database.Collect(t.Context(), r, pgx.RowTo[string], "SELECT pg_sleep(0.05)::text"); err != nil {
+				if _, err := database.Collect(t.Context(), r, pgx.RowTo[string],
+					"SELECT pg_sleep(0.05)::text"); err != nil {
 					t.Error(err)
 				}
 			}
@@ -266,7 +281,8 @@ func TestWithAllReplicasOutThePrimaryIsNotStampeded(t *testing.T) {
 }
 
 func TestPositionsAreReadAsPostgresWritesThem(t *testing.T) {
-	for text, want := range map[string]database.Position{"0/0": 0, "0/3000060": 0x3000060, "16/B374D848": 0x16B374D848, "FFFFFFFF/FFFFFFFF": 1<<64 - 1} {
+	for text, want := range map[string]database.Position{"0/0": 0, "0/3000060": 0x3000060,
+		"16/B374D848": 0x16B374D848, "FFFFFFFF/FFFFFFFF": 1<<64 - 1} {
 		if p, err := database.ParsePosition(text); p != want || err != nil || p.String() != text {
 			t.Errorf("%s: %v %v", text, p, err)
 		}

@@ -27,7 +27,8 @@ type server struct {
 // openServer makes the pool, whose connections are opened when they are needed.
 // The server need not be there; only then what stands before it is not known, and
 // statements are not prepared.
-func openServer(ctx context.Context, c Config, address string, threads int, log *slog.Logger) (*server, error) {
+func openServer(ctx context.Context, c Config, address string, threads int,
+	log *slog.Logger) (*server, error) {
 	p, err := c.poolConfig(address, threads)
 	if err != nil {
 		return nil, err
@@ -42,9 +43,12 @@ func openServer(ctx context.Context, c Config, address string, threads int, log 
 		unprepared(p.ConnConfig)
 	}
 	if found == nil {
-		log.Info("Postgres", "server", s.name, "pooler", string(pooler), "prepared_statements", prepared, "because", why, "pool", p.MaxConns)
+		log.Info("Postgres", "server", s.name, "pooler", string(pooler),
+			"prepared_statements", prepared, "because", why, "pool", p.MaxConns)
 		if prepared && pooler == TransactionPooler {
-			log.Warn("PREPARED_STATEMENTS=true behind a pooler in transaction mode: jobs fail with SQLSTATE 26000 or 42P05 unless it is PgBouncer 1.21 or newer with max_prepared_statements; else set it to false, or leave it out",
+			log.Warn("PREPARED_STATEMENTS=true behind a pooler in transaction mode: jobs fail "+
+				"with SQLSTATE 26000 or 42P05 unless it is PgBouncer 1.21 or newer with "+
+				"max_prepared_statements; else set it to false, or leave it out",
 				"server", s.name)
 		}
 	}
@@ -88,7 +92,8 @@ func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	cancel()
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return fmt.Errorf("%w: %v for one of the %d of %s: is DB_POOL, or the pooler's default_pool_size, too small? `workerctl doctor` tells",
+			return fmt.Errorf("%w: %v for one of the %d of %s: is DB_POOL, or the pooler's "+
+				"default_pool_size, too small? `workerctl doctor` tells",
 				ErrBusy, s.wait, s.pool.Config().MaxConns, s.name)
 		}
 		return err
@@ -96,7 +101,8 @@ func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	defer conn.Release()
 	err = fn(conn.Conn())
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), err) // the server says "canceling statement due to user request"
+		// the server says "canceling statement due to user request"
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return err
 }
@@ -114,7 +120,8 @@ func explain(err error, url string) error {
 		case "53300":
 			hint = "it has no connection left: compare max_connections with the sum of all pools"
 		case "08P01":
-			hint = "it did not understand us: behind PgBouncer, check that the database and user are in its configuration"
+			hint = "it did not understand us: behind PgBouncer, check that the database and user " +
+				"are in its configuration"
 		}
 	}
 	return fmt.Errorf("cannot use Postgres at %s: %s %w", env.MaskURL(url), hint, err)

@@ -98,7 +98,8 @@ func (u *unit) handOn() (Position, bool) {
 // for them only when it has what was written before the push. A job that is pushed
 // while Postgres does not answer goes without: its worker asks then.
 func (d *Database) Stamp() queue.ClientMiddleware {
-	return func(ctx context.Context, j *queue.NewJob, next func(context.Context, *queue.NewJob) error) error {
+	return func(ctx context.Context, j *queue.NewJob, next func(context.Context,
+		*queue.NewJob) error) error {
 		if d == nil {
 			return next(ctx, j)
 		}

@@ -53,10 +53,13 @@ var arrangements = []arrangement{
 	{name: "strict", capsules: []capsule{{"", 15, all}}},
 	{name: "one-thread", capsules: []capsule{{"", 1, all}}, lease: shortLease},
 	{name: "hundred-threads", capsules: []capsule{{"", 100, all}}},
-	{name: "shared", capsules: []capsule{{"", 5, all}, {"more", 5, []string{"default"}}}, lease: shortLease},
-	{name: "shared-three", capsules: []capsule{{"", 3, all}, {"more", 5, []string{"push", "mailers"}},
+	{name: "shared", capsules: []capsule{{"", 5, all}, {"more", 5, []string{"default"}}},
+		lease: shortLease},
+	{name: "shared-three", capsules: []capsule{{"", 3, all},
+		{"more", 5, []string{"push", "mailers"}},
 		{"last", 4, []string{"pull", "mailers", "default"}}}},
-	{name: "shared-large", capsules: []capsule{{"", 100, all}, {"single", 1, []string{"push", "other"}}}},
+	{name: "shared-large", capsules: []capsule{{"", 100, all},
+		{"single", 1, []string{"push", "other"}}}},
 	{name: "weighted", capsules: []capsule{{"", 10, weighted(6, 4, 2, 1, 1)}}},
 	{name: "weighted-shared", capsules: []capsule{{"", 8, weighted(6, 4, 2, 1, 3)},
 		{"more", 4, []string{"push", "default"}}}},
@@ -64,13 +67,15 @@ var arrangements = []arrangement{
 	{name: "random-shared", capsules: []capsule{{"", 6, weighted(1, 1, 1, 1, 1)},
 		{"more", 6, weighted(1, 1, 1, 1, 1)}}},
 	{name: "slow-callbacks", capsules: []capsule{{"", 10, all}}, lease: shortLease, env: []string{
-		"TEST_SLOW_HOOKS=startup=200ms heartbeat=8s quiet=500ms shutdown=1s error=500ms death=500ms " +
-			"reclaimed=1s fetched=1ms settled=1ms ran=1ms"}},
-	{name: "slow-start", capsules: []capsule{{"", 10, all}}, lease: shortLease, env: []string{"TEST_SLOW_HOOKS=startup=8s"}},
+		"TEST_SLOW_HOOKS=startup=200ms heartbeat=8s quiet=500ms shutdown=1s error=500ms " +
+			"death=500ms reclaimed=1s fetched=1ms settled=1ms ran=1ms"}},
+	{name: "slow-start", capsules: []capsule{{"", 10, all}}, lease: shortLease,
+		env: []string{"TEST_SLOW_HOOKS=startup=8s"}},
 	{name: "panicking-callbacks", capsules: []capsule{{"", 10, all}}, env: []string{
 		"TEST_PANIC_HOOKS=heartbeat quiet shutdown error death fetched settled ran reclaimed"}},
 	{name: "wait", capsules: []capsule{{"", 15, all}}, env: []string{"REDIS_WAIT_REPLICAS=1"}},
-	{name: "wait-for-nobody", capsules: []capsule{{"", 25, all}}, env: []string{"REDIS_WAIT_REPLICAS=2"}},
+	{name: "wait-for-nobody", capsules: []capsule{{"", 25, all}},
+		env: []string{"REDIS_WAIT_REPLICAS=2"}},
 	{name: "unknown-hold", capsules: []capsule{{"", 10, all}}, unknown: "hold"},
 	{name: "unknown-forward", capsules: []capsule{{"", 10, all[:4]}}, unknown: "forward:other"},
 	{name: "unknown-retry", capsules: []capsule{{"", 10, all}}, unknown: "retry"},
@@ -87,7 +92,8 @@ func picked(t *testing.T) []*arrangement {
 		}
 	}
 	if len(list) < len(names) || len(list) == 0 {
-		t.Fatalf("-arrangements %s: want some of %s", *chosen, strings.Join(namesOf(arrangements), ", "))
+		t.Fatalf("-arrangements %s: want some of %s", *chosen,
+			strings.Join(namesOf(arrangements), ", "))
 	}
 	return list
 }
@@ -125,7 +131,8 @@ func (a *arrangement) args(s *harness.Site, long bool) []string {
 			s.Fatal(err)
 		}
 	}
-	args := []string{"-c", fmt.Sprint(a.capsules[0].threads), "-C", path, "-t", "5", "--log-level", "warn"}
+	args := []string{"-c", fmt.Sprint(a.capsules[0].threads), "-C", path, "-t", "5",
+		"--log-level", "warn"}
 	if a.unknown != "" {
 		args = append(args, "--unknown", a.unknown)
 	}
@@ -160,7 +167,8 @@ func (a *arrangement) file(long bool) string {
 
 // environment is what a process of it has in its environment, under a name.
 func (a *arrangement) environment(name string) []string {
-	env := append([]string{"TEST_MEMBER=" + name, "TEST_LEASE=" + a.leaseLength().String()}, a.env...)
+	env := append([]string{"TEST_MEMBER=" + name, "TEST_LEASE=" + a.leaseLength().String()},
+		a.env...)
 	if a.unknown != "" {
 		env = append(env, "TEST_WITHOUT=Test::Rare")
 	}

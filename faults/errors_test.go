@@ -18,28 +18,39 @@ import (
 // policy is what a worker does about an error of Redis: it keeps what it has, waits,
 // and asks again; or it sends the script along.
 type policy struct {
-	kind   string
-	text   string                                 // as Redis 7.0 words it
-	real   func(s *harness.Site) (restore func()) // provokes it; nil where one Redis of our own cannot
-	resend bool                                   // it is no failure: the script is sent along
+	kind string
+	text string // as Redis 7.0 words it
+	// provokes it; nil where one Redis of our own cannot
+	real   func(s *harness.Site) (restore func())
+	resend bool // it is no failure: the script is sent along
 }
 
 var policies = []policy{
-	{kind: "READONLY", text: "READONLY You can't write against a read only replica.", real: demoted},
-	{kind: "UNBLOCKED", text: "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", real: demoted},
-	{kind: "MASTERDOWN", text: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", real: masterDown},
-	{kind: "NOREPLICAS", text: "NOREPLICAS Not enough good replicas to write.", real: configured("min-replicas-to-write", "1", "0")},
+	{kind: "READONLY", text: "READONLY You can't write against a read only replica.",
+		real: demoted},
+	{kind: "UNBLOCKED", text: "UNBLOCKED force unblock from blocking operation, instance state " +
+		"changed (master -> replica?)", real: demoted},
+	{kind: "MASTERDOWN", text: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data " +
+		"is set to 'no'.", real: masterDown},
+	{kind: "NOREPLICAS", text: "NOREPLICAS Not enough good replicas to write.",
+		real: configured("min-replicas-to-write", "1", "0")},
 	{kind: "LOADING", text: "LOADING Redis is loading the dataset in memory", real: loading},
-	{kind: "BUSY", text: "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", real: busy},
-	{kind: "NOSCRIPT", text: "NOSCRIPT No matching script. Please use EVAL.", real: flushed, resend: true},
-	{kind: "OOM", text: "OOM command not allowed when used memory > 'maxmemory'.", real: configured("maxmemory", "1", "0")},
-	{kind: "MISCONF", text: "MISCONF Errors writing to the AOF file: No space left on device"}, // row 17
+	{kind: "BUSY", text: "BUSY Redis is busy running a script. You can only call SCRIPT KILL or " +
+		"SHUTDOWN NOSAVE.", real: busy},
+	{kind: "NOSCRIPT", text: "NOSCRIPT No matching script. Please use EVAL.", real: flushed,
+		resend: true},
+	{kind: "OOM", text: "OOM command not allowed when used memory > 'maxmemory'.",
+		real: configured("maxmemory", "1", "0")},
+	// row 17
+	{kind: "MISCONF", text: "MISCONF Errors writing to the AOF file: No space left on device"},
 	{kind: "TRYAGAIN", text: "TRYAGAIN Multiple keys request during rehashing of slot"},
 	{kind: "CLUSTERDOWN", text: "CLUSTERDOWN The cluster is down"},
 	{kind: "max number of clients", text: "ERR max number of clients reached", real: crowded},
 	{kind: "NOAUTH", text: "NOAUTH Authentication required.", real: locked},
-	{kind: "WRONGPASS", text: "WRONGPASS invalid username-password pair or user is disabled.", real: disabled},
-	{kind: "NOPERM", text: "NOPERM this user has no permissions to run the 'evalsha' command", real: forbidden},
+	{kind: "WRONGPASS", text: "WRONGPASS invalid username-password pair or user is disabled.",
+		real: disabled},
+	{kind: "NOPERM", text: "NOPERM this user has no permissions to run the 'evalsha' command",
+		real: forbidden},
 	{kind: "EXECABORT", text: "EXECABORT Transaction discarded because of previous errors."},
 }
 
@@ -72,8 +83,9 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 				t.Parallel()
 				s := harness.New(t)
 				proxy := faultproxy.Start(t, s.Server.Addr)
-				w := serves(s, s.StartWith([]string{"REDIS_URL=redis://" + proxy.Addr}, filepath.Join(harness.Bin, "worker"),
-					"--test-jobs", "--log-format", "plain", "-c", "2", "-q", "default", "-C", polls(s, 0.5)))
+				w := serves(s, s.StartWith([]string{"REDIS_URL=redis://" + proxy.Addr},
+					filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+					"-c", "2", "-q", "default", "-C", polls(s, 0.5)))
 				client := through(t, proxy)
 				l := newLedger(s)
 				for _, op := range operations {
@@ -92,12 +104,14 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 			})
 		}
 	})
-	row("%d of %d cells: lost 0, jobs failed 0, workers ended 0; at most %.1f calls/s per connection while failing", cells, len(policies)*len(operations), most)
+	row("%d of %d cells: lost 0, jobs failed 0, workers ended 0; at most %.1f calls/s per "+
+		"connection while failing", cells, len(policies)*len(operations), most)
 }
 
 // cell lets one operation meet one error for a while, and gives how often a second
 // it was tried on a connection.
-func cell(t *testing.T, s *harness.Site, l *ledger, proxy *faultproxy.Proxy, client *queue.Client, p policy, op string, commands []string) (rate float64) {
+func cell(t *testing.T, s *harness.Site, l *ledger, proxy *faultproxy.Proxy, client *queue.Client,
+	p policy, op string, commands []string) (rate float64) {
 	t.Helper()
 	if op == "push" {
 		proxy.Answer(commands[0], p.text)
@@ -122,7 +136,8 @@ func cell(t *testing.T, s *harness.Site, l *ledger, proxy *faultproxy.Proxy, cli
 	}
 	if op == "ack" || op == "retry" { // the jobs end while it fails
 		for range 2 {
-			push(map[string]string{"ack": "Test::Ledger", "retry": "Test::Flaky"}[op], queue.Options{})
+			push(map[string]string{"ack": "Test::Ledger", "retry": "Test::Flaky"}[op],
+				queue.Options{})
 		}
 	}
 	for _, c := range commands {
@@ -161,15 +176,20 @@ func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
 		}
 		t.Run(strings.ReplaceAll(p.kind, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			s := harness.New(t, append([]string{"--enable-debug-command", "yes", "--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "kyu", "on", ">secret", "~*", "&*", "+@all"}, durable...)...)
-			w := serves(s, s.StartWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr}, filepath.Join(harness.Bin, "worker"),
-				"--test-jobs", "--log-format", "plain", "-c", "5", "-C", polls(s, 0.5)))
+			s := harness.New(t, append([]string{
+				"--enable-debug-command", "yes", "--user", "default", "on", "nopass", "~*", "&*",
+				"+@all", "--user", "kyu", "on", ">secret", "~*", "&*", "+@all"}, durable...)...)
+			w := serves(s, s.StartWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr},
+				filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+				"-c", "5", "-C", polls(s, 0.5)))
 			l := newLedger(s)
 			for range times(1, 5) {
 				l.must(t, s, "default", 5, 300)
 				for i := range 10 {
-					o := queue.Options{Queue: fourQueues[i%4], At: time.Now().Add(time.Duration(i) * 100 * time.Millisecond)}
-					if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{5}, o); err != nil {
+					o := queue.Options{Queue: fourQueues[i%4],
+						At: time.Now().Add(time.Duration(i) * 100 * time.Millisecond)}
+					if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{5},
+						o); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -191,7 +211,8 @@ func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
 // admin is a connection of its own that stays when others are sent away.
 func admin(s *harness.Site) func(args ...any) {
 	s.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, PoolSize: 1, MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, PoolSize: 1, MaxRetries: -1,
+		Protocol: 2, DisableIdentity: true})
 	if err := c.Ping(context.Background()).Err(); err != nil {
 		s.Fatal(err)
 	}
@@ -224,7 +245,10 @@ func masterDown(s *harness.Site) func() {
 	do := admin(s)
 	do("CONFIG", "SET", "replica-serve-stale-data", "no")
 	do("REPLICAOF", "127.0.0.1", "1")
-	return func() { do("REPLICAOF", "NO", "ONE"); do("CONFIG", "SET", "replica-serve-stale-data", "yes") }
+	return func() {
+		do("REPLICAOF", "NO", "ONE")
+		do("CONFIG", "SET", "replica-serve-stale-data", "yes")
+	}
 }
 
 // loading lets the server start again, slowly.

@@ -20,7 +20,8 @@ var fourQueues = []string{"default", "push", "mailers", "pull"}
 func polls(s *harness.Site, seconds float64) string {
 	s.Helper()
 	path := filepath.Join(s.Dir, fmt.Sprintf("poll-%v.yml", seconds))
-	if err := os.WriteFile(path, fmt.Appendf(nil, "poll_interval_average: %v\n", seconds), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, "poll_interval_average: %v\n", seconds),
+		0o600); err != nil {
 		s.Fatal(err)
 	}
 	return path
@@ -45,7 +46,9 @@ func newMember(s *harness.Site, args ...string) *member {
 
 func (m *member) start() {
 	m.site.Helper()
-	m.process = m.site.StartWith(append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...), filepath.Join(harness.Bin, "worker"),
+	m.process = m.site.StartWith(
+		append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...),
+		filepath.Join(harness.Bin, "worker"),
 		append([]string{"--test-jobs", "--log-format", "plain"}, m.args...)...)
 }
 

@@ -60,7 +60,8 @@ func cgroup(t *testing.T, bytes int) []string {
 	t.Helper()
 	dir := fmt.Sprintf("/sys/fs/cgroup/memory/kyu-test-%d", os.Getpid())
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Skip("needs a cgroup v1 memory controller that it may write to, for the kernel to kill: ", err)
+		t.Skip("needs a cgroup v1 memory controller that it may write to, for the kernel to kill: ",
+			err)
 	}
 	t.Cleanup(func() {
 		for range 100 { // until the last process in it is gone
@@ -72,7 +73,8 @@ func cgroup(t *testing.T, bytes int) []string {
 		t.Error(dir, "is still there")
 	})
 	for _, file := range []string{"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(bytes)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(bytes)),
+			0o644); err != nil {
 			t.Log(err) // without an account of swap there is no second one
 		}
 	}
@@ -83,11 +85,13 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 	row := scores(t, 9)
 	s := harness.New(t)
 	l := newLedger(s)
-	words := append(cgroup(t, 200<<20), filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "10", "-q", "default", "-q", "other")
+	words := append(cgroup(t, 200<<20), filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "--log-format", "plain", "-c", "10", "-q", "default", "-q", "other")
 	v := supervise(s, func() *harness.Process { return s.Start(words[0], words[1:]...) })
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("dead are %v, waiting %d, in flight %d", classes(s, "dead"), s.Waiting(), s.InFlight())
+			t.Logf("dead are %v, waiting %d, in flight %d", classes(s, "dead"), s.Waiting(),
+				s.InFlight())
 		}
 	})
 	eat := func(n int) {
@@ -102,7 +106,8 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 	for i := range pills {
 		before := v.deaths
 		eat(1)
-		v.until(60*time.Second, "the pill is dead and the rest has run", func() bool { return s.Card("dead") == int64(i+1) && s.Waiting()+s.InFlight() == 0 })
+		v.until(60*time.Second, "the pill is dead and the rest has run",
+			func() bool { return s.Card("dead") == int64(i+1) && s.Waiting()+s.InFlight() == 0 })
 		worst = max(worst, v.deaths-before)
 	}
 	if worst > 3 {
@@ -110,7 +115,8 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 	}
 	before := v.deaths
 	eat(pills) // all at once
-	v.until(5*time.Minute, "all pills are dead", func() bool { return s.Card("dead") == int64(2*pills) && s.Waiting()+s.InFlight() == 0 })
+	v.until(5*time.Minute, "all pills are dead",
+		func() bool { return s.Card("dead") == int64(2*pills) && s.Waiting()+s.InFlight() == 0 })
 	if n := v.deaths - before; n > 3*pills {
 		t.Errorf("%d pills have killed %d times", pills, n)
 	}
@@ -118,7 +124,8 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 		t.Errorf("dead are %v", got)
 	}
 	res := l.check(t, s)
-	row("%d pills one by one: dead after %d kills at most; %d more at once: %d kills; innocents dead-lettered 0 of %d, lost 0", pills, worst, pills, v.deaths-before, res.Acked)
+	row("%d pills one by one: dead after %d kills at most; %d more at once: %d kills; innocents "+
+		"dead-lettered 0 of %d, lost 0", pills, worst, pills, v.deaths-before, res.Acked)
 }
 
 func TestWhatAJobDoesToItsProcessCostsNoOtherJob(t *testing.T) {
@@ -130,17 +137,22 @@ func TestWhatAJobDoesToItsProcessCostsNoOtherJob(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			s := harness.New(t)
 			l := newLedger(s)
-			v := supervise(s, func() *harness.Process { return s.Worker("-c", "5", "-q", "default", "--log-level", "warn") })
+			v := supervise(s, func() *harness.Process {
+				return s.Worker("-c", "5", "-q", "default", "--log-level", "warn")
+			})
 			for range n {
 				l.must(t, s, "default", 5, 5)
 				s.Push("Test::Fault", []any{kind}, queue.Options{Retry: queue.RetryMax(0)})
 				l.must(t, s, "default", 5, 5)
 				if fatal && kind == "stack" { // takes a gigabyte of stack: one after the other
 					before := s.Card("dead")
-					v.until(2*time.Minute, "it is dead", func() bool { return s.Card("dead") == before+1 })
+					v.until(2*time.Minute, "it is dead",
+						func() bool { return s.Card("dead") == before+1 })
 				}
 			}
-			v.until(3*time.Minute, "all has run", func() bool { return s.Card("dead") == int64(n) && s.Waiting()+s.InFlight() == 0 })
+			v.until(3*time.Minute, "all has run", func() bool {
+				return s.Card("dead") == int64(n) && s.Waiting()+s.InFlight() == 0
+			})
 			if got := classes(s, "dead"); got["Test::Fault"] != n || len(got) != 1 {
 				t.Errorf("dead are %v", got)
 			}
@@ -155,7 +167,8 @@ func TestWhatAJobDoesToItsProcessCostsNoOtherJob(t *testing.T) {
 			}
 		})
 	}
-	row("4 kinds that end the job x %d: process exits %d; 4 kinds that end the process x %d: %d deaths, other jobs lost 0, dead-lettered 0", n, exits, n, died)
+	row("4 kinds that end the job x %d: process exits %d; 4 kinds that end the process x %d: %d "+
+		"deaths, other jobs lost 0, dead-lettered 0", n, exits, n, died)
 }
 
 func TestAThreadThatAJobDoesNotGiveBackIsReplaced(t *testing.T) {
@@ -181,7 +194,8 @@ func TestAThreadThatAJobDoesNotGiveBackIsReplaced(t *testing.T) {
 	if worst > 5*time.Second {
 		t.Errorf("a thread came back %v after the timeout", worst)
 	}
-	row("all threads stuck %d times (select{} and for{}): one is back %.1f s after the timeout at most, p50 %.1f s", n, worst.Seconds(), percentile(took, 0.5).Seconds())
+	row("all threads stuck %d times (select{} and for{}): one is back %.1f s after the timeout "+
+		"at most, p50 %.1f s", n, worst.Seconds(), percentile(took, 0.5).Seconds())
 }
 
 // memory is a line of /proc/PID/status, in MiB.
@@ -203,9 +217,13 @@ func memory(t *testing.T, pid int, field string) float64 {
 
 // noJobs are bytes that are no job.
 func noJobs() []string {
-	return []string{"", "{", "null", "[]", `"x"`, `{"class":"Test::NoOp"`, `{"args":[]}`, `{"class":"Test::NoOp","args":{}}`, `{"class":1,"args":[]}`,
-		`{"class":"Test::NoOp","args":[NaN]}`, "{\"class\":\"Test::NoOp\",\"args\":[\"\xff\xfe\x00\"]} trailing", strings.Repeat("[", 10_001),
-		`{"class":"","args":[]}`, "\x00\x01\x02", `{"class":"Test::NoOp","args":[1,]}`, strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001)}
+	return []string{"", "{", "null", "[]", `"x"`, `{"class":"Test::NoOp"`, `{"args":[]}`,
+		`{"class":"Test::NoOp","args":{}}`, `{"class":1,"args":[]}`,
+		`{"class":"Test::NoOp","args":[NaN]}`,
+		"{\"class\":\"Test::NoOp\",\"args\":[\"\xff\xfe\x00\"]} trailing",
+		strings.Repeat("[", 10_001),
+		`{"class":"","args":[]}`, "\x00\x01\x02", `{"class":"Test::NoOp","args":[1,]}`,
+		strings.Repeat(`{"a":`, 10_001) + "1" + strings.Repeat("}", 10_001)}
 }
 
 func TestPayloadsThatNobodyCanRunAreKeptByteForByte(t *testing.T) {
@@ -215,7 +233,8 @@ func TestPayloadsThatNobodyCanRunAreKeptByteForByte(t *testing.T) {
 	for _, raw := range noJobs() {
 		s.Raw.RPush(t.Context(), "queue:default", raw)
 	}
-	s.Until(20*time.Second, "all are dead", func() bool { return s.Card("dead") == int64(len(noJobs())) && s.InFlight() == 0 })
+	s.Until(20*time.Second, "all are dead",
+		func() bool { return s.Card("dead") == int64(len(noJobs())) && s.InFlight() == 0 })
 	kept := map[string]bool{}
 	for _, raw := range s.Raw.ZRange(t.Context(), "dead", 0, -1).Val() {
 		kept[raw] = true
@@ -248,13 +267,17 @@ func TestPayloadsThatNobodyCanRunAreKeptByteForByte(t *testing.T) {
 	}
 	grown := memory(t, w.PID(), "VmHWM") - before
 	if cap := float64(queue.DefaultMaxTaken >> 20); grown > 2*cap {
-		t.Errorf("it grew by %.0f MiB over a payload of 100 MB, more than twice the cap of %.0f", grown, cap)
+		t.Errorf("it grew by %.0f MiB over a payload of 100 MB, more than twice the cap of %.0f",
+			grown, cap)
 	}
-	if _, err := s.Client.Push(t.Context(), "Test::NoOp", []any{strings.Repeat("x", queue.DefaultMaxPayload)}, queue.Options{}); err == nil {
+	if _, err := s.Client.Push(t.Context(), "Test::NoOp",
+		[]any{strings.Repeat("x", queue.DefaultMaxPayload)}, queue.Options{}); err == nil {
 		t.Error("a push over the limit was taken")
 	}
 	unknown := unknownClassRuns(t, s)
-	row("%d kinds of bytes that are no job: kept byte for byte; 100 MB: dead as it was, RSS + %.0f MiB; unknown class: discarded 0 of %d, run when the class appeared", len(noJobs()), grown, unknown)
+	row("%d kinds of bytes that are no job: kept byte for byte; 100 MB: dead as it was, RSS + "+
+		"%.0f MiB; unknown class: discarded 0 of %d, run when the class appeared", len(noJobs()),
+		grown, unknown)
 }
 
 // unknownClassRuns lets jobs meet a worker that does not know their class, and then
@@ -265,13 +288,16 @@ func unknownClassRuns(t *testing.T, s *harness.Site) int {
 	l := newLedger(s)
 	s.Start(filepath.Join(harness.Bin, "worker"), "-q", "odd")
 	for range n {
-		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{0}, queue.Options{Queue: "odd"}); err != nil {
+		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{0},
+			queue.Options{Queue: "odd"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.Until(20*time.Second, "all are to be retried", func() bool { return s.Card("retry") == n })
 	s.Worker("-q", "odd")
-	s.Until(40*time.Second, "all have run", func() bool { return l.ended(t) == n || retryNow(t, s) })
+	s.Until(40*time.Second, "all have run", func() bool {
+		return l.ended(t) == n || retryNow(t, s)
+	})
 	s.Settled(20 * time.Second)
 	l.check(t, s)
 	return n

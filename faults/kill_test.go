@@ -29,7 +29,8 @@ func bait(t *testing.T, s *harness.Site, l *ledger, point string, trial int) {
 		push("Test::Flaky", []any{1}, queue.Options{Retry: queue.RetryMax(5)})
 	case "promote_before", "promote_sent":
 		for range 5 {
-			push("Test::Ledger", []any{1}, queue.Options{At: time.Now().Add(50 * time.Millisecond), Retry: queue.RetryMax(0)})
+			push("Test::Ledger", []any{1}, queue.Options{At: time.Now().Add(50 * time.Millisecond),
+				Retry: queue.RetryMax(0)})
 		}
 	case "reclaim_mid": // somebody who has left without settling
 		o := s.Store.Owner(fmt.Sprintf("gone:1:%d", trial))
@@ -37,7 +38,8 @@ func bait(t *testing.T, s *harness.Site, l *ledger, point string, trial int) {
 		if err := o.Register(t.Context(), host, []string{"default"}, time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"default"}, Want: 10, First: s.Store.Tokens(10)}); err != nil {
+		if _, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"default"}, Want: 10,
+			First: s.Store.Tokens(10)}); err != nil {
 			t.Fatal(err)
 		}
 		if err := o.Leave(t.Context(), host, []string{"default"}); err != nil {
@@ -67,7 +69,8 @@ func TestAKillAtEveryNamedPointLosesNothing(t *testing.T) {
 			})
 		}
 	})
-	row("%d kills at %d points: lost 0, stranded 0, ended twice %d", total, len(failpoint.Names), duplicates)
+	row("%d kills at %d points: lost 0, stranded 0, ended twice %d", total,
+		len(failpoint.Names), duplicates)
 }
 
 // killAt lets workers kill themselves at a point, one after the other. Each takes
@@ -77,25 +80,29 @@ func killAt(t *testing.T, point string, trials int) verdict {
 	s := harness.New(t)
 	l := newLedger(s)
 	config := polls(s, 0.2)
-	args := []string{"--test-jobs", "--log-format", "plain", "-c", fmt.Sprint(threads), "-q", "default", "-C", config, "-t", "1"}
+	args := []string{"--test-jobs", "--log-format", "plain", "-c", fmt.Sprint(threads),
+		"-q", "default", "-C", config, "-t", "1"}
 	for trial := range trials {
 		bait(t, s, l, point, trial)
-		w := s.StartWith([]string{"TEST_NO_POISON=1", "KYU_FAILPOINTS=" + point + "=kill"}, filepath.Join(harness.Bin, "worker-failpoints"), args...)
+		w := s.StartWith([]string{"TEST_NO_POISON=1", "KYU_FAILPOINTS=" + point + "=kill"},
+			filepath.Join(harness.Bin, "worker-failpoints"), args...)
 		if point == "requeue_on_stop" {
 			s.Until(20*time.Second, "the long job runs", func() bool { return w.Says("jid=long") })
 			w.Signal(syscall.SIGTERM)
 		}
-		s.Until(30*time.Second, fmt.Sprintf("trial %d: the worker has come past %s", trial, point), func() bool {
-			if strings.HasPrefix(point, "ack_") && s.Waiting()+s.InFlight() == 0 {
-				l.must(t, s, "default", 1, 0) // one that comes through a doorbell is not acknowledged by a fetch
-			}
-			select {
-			case <-w.Done:
-				return true
-			default:
-				return false
-			}
-		})
+		s.Until(30*time.Second, fmt.Sprintf("trial %d: the worker has come past %s", trial, point),
+			func() bool {
+				if strings.HasPrefix(point, "ack_") && s.Waiting()+s.InFlight() == 0 {
+					// one that comes through a doorbell is not acknowledged by a fetch
+					l.must(t, s, "default", 1, 0)
+				}
+				select {
+				case <-w.Done:
+					return true
+				default:
+					return false
+				}
+			})
 		if strings.Contains(w.Log(), "Bye!") {
 			t.Fatalf("trial %d: the worker ended well:\n%s", trial, w.Log())
 		}
@@ -121,14 +128,16 @@ func TestAPeerTakesOverAndTheCrashCostsNoRetry(t *testing.T) {
 		command []string // that hides the pid of the victim from its peers
 	}{
 		{"on the same host", 2 * time.Second, times(1, 20), nil},
-		{"elsewhere", 15 * time.Second, times(1, 20), []string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}},
+		{"elsewhere", 15 * time.Second, times(1, 20),
+			[]string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			row := scores(t, 3)
 			if c.command != nil {
 				if err := exec.Command("unshare", "--pid", "--fork", "true").Run(); err != nil {
-					t.Skip("needs unshare --pid, to run workers whose pids others cannot see: ", err)
+					t.Skip("needs unshare --pid, to run workers whose pids others cannot see: ",
+						err)
 				}
 			}
 			var took []time.Duration
@@ -136,7 +145,8 @@ func TestAPeerTakesOverAndTheCrashCostsNoRetry(t *testing.T) {
 				took = append(took, orphans(t, c.command, together)...)
 			}
 			p99 := percentile(took, 0.99)
-			row("kill -9 to the second run, %s, %d times: p50 %.1f s, p99 %.1f s; retry counts changed 0", c.name, len(took), percentile(took, 0.5).Seconds(), p99.Seconds())
+			row("kill -9 to the second run, %s, %d times: p50 %.1f s, p99 %.1f s; retry counts "+
+				"changed 0", c.name, len(took), percentile(took, 0.5).Seconds(), p99.Seconds())
 			if p99 > c.limit {
 				t.Errorf("taken over after %v, want %v at most", p99, c.limit)
 			}
@@ -151,9 +161,11 @@ func orphans(t *testing.T, command []string, n int) (took []time.Duration) {
 	s := harness.New(t)
 	var victims []*harness.Process
 	for i := range n {
-		args := append(append([]string{}, command...), filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "1", "-q", "default")
+		args := append(append([]string{}, command...), filepath.Join(harness.Bin, "worker"),
+			"--test-jobs", "--log-format", "plain", "-c", "1", "-q", "default")
 		victims = append(victims, serves(s, s.Start(args[0], args[1:]...)))
-		s.Push("Test::Slow", []any{120_000}, queue.Options{JID: fmt.Sprint(i), Retry: queue.RetryMax(0)})
+		s.Push("Test::Slow", []any{120_000}, queue.Options{JID: fmt.Sprint(i),
+			Retry: queue.RetryMax(0)})
 	}
 	s.Until(20*time.Second, "each has one", func() bool { return len(s.Records("run")) == n })
 	heir := serves(s, s.Worker("-c", fmt.Sprint(n), "-q", "default"))
@@ -165,7 +177,8 @@ func orphans(t *testing.T, command []string, n int) (took []time.Duration) {
 		v.Signal(syscall.SIGKILL)
 	}
 	for i := range n {
-		s.Until(30*time.Second, "the next one runs again", func() bool { return len(s.Records("run")) > n+i })
+		s.Until(30*time.Second, "the next one runs again",
+			func() bool { return len(s.Records("run")) > n+i })
 		took = append(took, time.Since(killed))
 	}
 	for _, r := range s.Records("run")[n:] {

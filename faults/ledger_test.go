@@ -38,8 +38,10 @@ type ledger struct {
 }
 
 func newLedger(s *harness.Site) *ledger {
-	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{}, class: map[string]string{},
-		starts: map[string]int{}, ends: map[string]int{}, lives: histories{of: map[string][]event{}}}
+	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{},
+		class:  map[string]string{},
+		starts: map[string]int{}, ends: map[string]int{},
+		lives: histories{of: map[string][]event{}}}
 }
 
 // intend notes that a job is about to be pushed, and acknowledge that it was.
@@ -151,8 +153,12 @@ for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
   if kind == 'hash' then add(at, redis.call('HVALS', key)) end
   if kind == 'list' then add(at, redis.call('LRANGE', key, 0, -1)) end
 end
-for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do add('held', redis.call('ZRANGE', 'kyu:hold:' .. class, 0, -1)) end
-for _, key in ipairs({'retry', 'schedule', 'dead'}) do add(key, redis.call('ZRANGE', key, 0, -1)) end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do
+  add('held', redis.call('ZRANGE', 'kyu:hold:' .. class, 0, -1))
+end
+for _, key in ipairs({'retry', 'schedule', 'dead'}) do
+  add(key, redis.call('ZRANGE', key, 0, -1))
+end
 return out`
 
 // where says in which places the jobs are, by their ids: each must be in one.
@@ -248,7 +254,8 @@ func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
 
 // push pushes a job that writes to the ledger, and insists: a push whose outcome is
 // unknown is repeated until it is known.
-func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args []any, o queue.Options) error {
+func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args []any,
+	o queue.Options) error {
 	if o.JID == "" {
 		o.JID = queue.NewJID()
 	}
@@ -281,7 +288,8 @@ func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args [
 func (l *ledger) must(t *testing.T, s *harness.Site, queueName string, n, ms int) {
 	t.Helper()
 	for range n {
-		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{ms}, queue.Options{Queue: queueName, Retry: queue.RetryMax(0)}); err != nil {
+		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{ms},
+			queue.Options{Queue: queueName, Retry: queue.RetryMax(0)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +303,9 @@ for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
   if kind == 'hash' then n = n + redis.call('HLEN', key) end
   if kind == 'list' then n = n + redis.call('LLEN', key) end
 end
-for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do n = n + redis.call('ZCARD', 'kyu:hold:' .. class) end
+for _, class in ipairs(redis.call('SMEMBERS', 'kyu:held')) do
+  n = n + redis.call('ZCARD', 'kyu:hold:' .. class)
+end
 return n`
 
 // drained waits until nothing is queued, in flight, to be retried or scheduled.

@@ -50,9 +50,11 @@ var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be push
 func (l *ledger) life(id string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times",
-		cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id], l.starts[id], l.ends[id])
+		cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id],
+		l.starts[id], l.ends[id])
 	for _, e := range l.lives.of[id] {
-		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by], float64(e.at)/1000)
+		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by],
+			float64(e.at)/1000)
 	}
 	if len(l.places[id]) == 0 {
 		return b.String() + "; now nowhere in Redis"
@@ -95,7 +97,8 @@ func (r *run) blame() {
 	for _, i := range r.incarnations {
 		if n := r.twice[i.name]; n > i.bound() && i.bound() > 0 {
 			r.excess++
-			r.complain("bound", "%d jobs ended twice, more than the %d that were in flight: %s", n, i.bound(), i)
+			r.complain("bound", "%d jobs ended twice, more than the %d that were in flight: %s", n,
+				i.bound(), i)
 		}
 	}
 }
@@ -192,7 +195,8 @@ func (r *run) acquit() {
 			continue
 		}
 		r.unjust++
-		r.complain("poison", "taken for poison after %d crashes, at none of which it ran alone: %s\n%s",
+		r.complain("poison", "taken for poison after %d crashes, "+
+			"at none of which it ran alone: %s\n%s",
 			deaths[id], r.ledger.life(id), r.story(r.ledger.by(id, 's')))
 	}
 }

@@ -66,7 +66,8 @@ func scores(t *testing.T, row int) func(format string, args ...any) {
 	t.Helper()
 	began, measured := time.Now(), ""
 	t.Cleanup(func() {
-		f := figure{row, t.Name(), *size, measured, !t.Failed(), time.Since(began).Seconds(), time.Now().Format(time.DateOnly)}
+		f := figure{row, t.Name(), *size, measured, !t.Failed(), time.Since(began).Seconds(),
+			time.Now().Format(time.DateOnly)}
 		if t.Skipped() {
 			return
 		}

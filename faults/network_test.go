@@ -31,21 +31,29 @@ func pushes(class string, arg int, o queue.Options) func(*testing.T, *ledger, *q
 }
 
 var lossyWays = []lossy{
-	{name: "push", script: "push", every: 2, workers: 1, atPush: true, push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
-	{name: "fetch", script: "fetch", every: 3, workers: 4, push: func(t *testing.T, l *ledger, c *queue.Client) error {
-		for range 19 { // more than the doorbells bring
-			if err := pushes("Test::Ledger", 1, queue.Options{Retry: queue.RetryMax(0)})(t, l, c); err != nil {
-				return err
+	{name: "push", script: "push", every: 2, workers: 1, atPush: true,
+		push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
+	{name: "fetch", script: "fetch", every: 3, workers: 4,
+		push: func(t *testing.T, l *ledger, c *queue.Client) error {
+			for range 19 { // more than the doorbells bring
+				if err := pushes("Test::Ledger", 1, queue.Options{Retry: queue.RetryMax(0)})(t, l,
+					c); err != nil {
+					return err
+				}
 			}
-		}
-		return pushes("Test::Ledger", 1, queue.Options{Retry: queue.RetryMax(0)})(t, l, c)
-	}},
-	{name: "ack", script: "settle", every: 2, workers: 4, push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
-	{name: "retry", script: "settle", every: 2, workers: 4, push: pushes("Test::Flaky", 1, queue.Options{Retry: queue.RetryMax(3)})},
-	{name: "promote", script: "promote", every: 1, workers: 4, push: func(t *testing.T, l *ledger, c *queue.Client) error {
-		return l.push(t.Context(), c, "Test::Ledger", []any{0}, queue.Options{At: time.Now().Add(20 * time.Millisecond), Retry: queue.RetryMax(0)})
-	}},
-	{name: "heartbeat", script: "beat", every: 1, workers: 20, push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
+			return pushes("Test::Ledger", 1, queue.Options{Retry: queue.RetryMax(0)})(t, l, c)
+		}},
+	{name: "ack", script: "settle", every: 2, workers: 4,
+		push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
+	{name: "retry", script: "settle", every: 2, workers: 4,
+		push: pushes("Test::Flaky", 1, queue.Options{Retry: queue.RetryMax(3)})},
+	{name: "promote", script: "promote", every: 1, workers: 4,
+		push: func(t *testing.T, l *ledger, c *queue.Client) error {
+			return l.push(t.Context(), c, "Test::Ledger", []any{0},
+				queue.Options{At: time.Now().Add(20 * time.Millisecond), Retry: queue.RetryMax(0)})
+		}},
+	{name: "heartbeat", script: "beat", every: 1, workers: 20,
+		push: pushes("Test::Ledger", 0, queue.Options{Retry: queue.RetryMax(0)})},
 }
 
 func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
@@ -65,7 +73,9 @@ func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
 				address, client = "REDIS_URL="+s.Server.URL, through(t, proxy)
 			}
 			for range way.workers {
-				serves(s, s.StartWith([]string{address}, filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "3", "-q", "default", "-C", config))
+				serves(s, s.StartWith([]string{address}, filepath.Join(harness.Bin, "worker"),
+					"--test-jobs", "--log-format", "plain", "-c", "3",
+					"-q", "default", "-C", config))
 			}
 			proxy.DropEvery(faultproxy.Script(way.script), way.every)
 			limit := time.Now().Add(10 * time.Minute)
@@ -86,7 +96,9 @@ func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
 			if d := s.Card("dead"); d > 0 {
 				t.Errorf("%d jobs are dead", d)
 			}
-			row("%s: %d replies lost: lost 0 of %d, pushed twice 0, ended twice %d, stranded 0 after %.1f s", way.name, dropped, v.Acked, v.Duplicates, time.Since(began).Seconds())
+			row("%s: %d replies lost: lost 0 of %d, pushed twice 0, ended twice %d, stranded 0 "+
+				"after %.1f s", way.name, dropped, v.Acked, v.Duplicates,
+				time.Since(began).Seconds())
 		})
 	}
 }
@@ -115,7 +127,8 @@ func TestAConnectionThatFallsSilentHoldsNothingUp(t *testing.T) {
 		for i := range fleet {
 			l.must(t, s, fmt.Sprint("q", i), 2, 0) // the first rings a bell that nobody hears
 		}
-		s.Until(30*time.Second, "all has run", func() bool { return l.ended(t) == 2*together*(round+1) })
+		s.Until(30*time.Second, "all has run",
+			func() bool { return l.ended(t) == 2*together*(round+1) })
 		slowest = max(slowest, time.Since(began))
 		s.Settled(10 * time.Second)
 	}
@@ -126,7 +139,8 @@ func TestAConnectionThatFallsSilentHoldsNothingUp(t *testing.T) {
 	if slowest > 10*time.Second {
 		t.Errorf("jobs ran after %v: a doorbell hangs for 5 s, and 5 s more are allowed", slowest)
 	}
-	row("%d times half open, with a doorbell up: jobs ran within %.1f s (a doorbell hangs for 5), lost 0, ended twice %d, restarts 0", together*rounds, slowest.Seconds(), v.Duplicates)
+	row("%d times half open, with a doorbell up: jobs ran within %.1f s (a doorbell hangs for "+
+		"5), lost 0, ended twice %d, restarts 0", together*rounds, slowest.Seconds(), v.Duplicates)
 }
 
 // Script flushes come with failovers and impatient admins.

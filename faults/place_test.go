@@ -127,13 +127,15 @@ func (r *run) guard() {
 		}
 		code := p.process.Exit(time.Second)
 		p.now.crashes++
-		if code == 1 && time.Since(p.now.began) < 20*time.Second && !strings.Contains(p.process.Log(), "panic") {
+		if code == 1 && time.Since(p.now.began) < 20*time.Second &&
+			!strings.Contains(p.process.Log(), "panic") {
 			r.done["failed start"]++
 			r.over(p, "could not start")
 			continue
 		}
 		r.done["died"]++
-		r.complain("died", "%s has ended by itself, exit code %d:\n%s", p.now, code, reason(p.process.Log()))
+		r.complain("died", "%s has ended by itself, exit code %d:\n%s", p.now, code,
+			reason(p.process.Log()))
 		p.busy = true
 		r.later(300*time.Millisecond, func() { r.over(p, "ended by itself") }) // as systemd waits
 	}
@@ -207,12 +209,14 @@ func (r *run) replace(p *place) {
 			r.look()
 			if code := p.process.Exit(time.Second); code != 0 && len(p.now.identities) > 0 {
 				p.now.crashes++
-				r.complain("stop", "%s was to stop, exit code %d:\n%s", p.now, code, reason(p.process.Log()))
+				r.complain("stop", "%s was to stop, exit code %d:\n%s", p.now, code,
+					reason(p.process.Log()))
 			}
 			r.slowest = max(r.slowest, time.Since(began))
 			r.over(p, "stopped")
 		case time.Since(began) > stopsWithin:
-			r.complain("stop", "%s still runs %v after SIGTERM:\n%s", p.now, stopsWithin, reason(p.process.Log()))
+			r.complain("stop", "%s still runs %v after SIGTERM:\n%s", p.now, stopsWithin,
+				reason(p.process.Log()))
 			p.now.crashes++
 			p.process.Kill()
 			r.over(p, "did not stop, and was killed")

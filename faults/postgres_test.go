@@ -55,7 +55,9 @@ func TestAPoolerThatIsKilledPausedAndTooSmallHangsNoJob(t *testing.T) {
 	l := newLedger(s)
 	cluster := pgtest.StartCluster(t)
 	pooler := cluster.StartPooler("default_pool_size = 5", "query_wait_timeout = 5")
-	w := s.StartWith([]string{"DATABASE_URL=" + pooler.URL}, filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "25", "--log-level", "warn", "-C", polls(s, 0.5))
+	w := s.StartWith([]string{"DATABASE_URL=" + pooler.URL}, filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "--log-format", "plain", "-c", "25", "--log-level", "warn",
+		"-C", polls(s, 0.5))
 	faults, perFault, queries := times(3, 99), 400, 25
 	slowest := time.Duration(0)
 	for i := range faults {
@@ -82,7 +84,9 @@ func TestAPoolerThatIsKilledPausedAndTooSmallHangsNoJob(t *testing.T) {
 	retriedUntilDone(t, s, 2*time.Minute)
 	v := l.check(t, s)
 	noneIsPoisoned(t, w)
-	row("PgBouncer 1.18, 25 threads over 5 connections, killed, paused or told to reconnect %d times: lost 0 of %d jobs of %d queries (%d queries), hung 0, SQLSTATE 26000/42P05/08P01 0; queries ran again after %.1f s at most",
+	row("PgBouncer 1.18, 25 threads over 5 connections, killed, paused or told to reconnect %d "+
+		"times: lost 0 of %d jobs of %d queries (%d queries), hung 0, SQLSTATE 26000/42P05/08P01 "+
+		"0; queries ran again after %.1f s at most",
 		faults, v.Acked, queries, v.Acked*queries, slowest.Seconds())
 }
 
@@ -91,7 +95,9 @@ func TestAPostgresThatIsRestartedLosesNothing(t *testing.T) {
 	s := harness.New(t)
 	l := newLedger(s)
 	cluster := pgtest.StartCluster(t)
-	w := s.StartWith([]string{"DATABASE_URL=" + cluster.URL}, filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "10", "--log-level", "warn", "-C", polls(s, 0.5))
+	w := s.StartWith([]string{"DATABASE_URL=" + cluster.URL}, filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "--log-format", "plain", "-c", "10", "--log-level", "warn",
+		"-C", polls(s, 0.5))
 	restarts := times(2, 50)
 	var took []time.Duration
 	for range restarts {
@@ -113,5 +119,6 @@ func TestAPostgresThatIsRestartedLosesNothing(t *testing.T) {
 	if worst > 2*time.Second {
 		t.Errorf("the pool was healthy %v after Postgres accepted", worst)
 	}
-	row("%d immediate restarts of PostgreSQL 15: lost 0 of %d; the pool was healthy %.2f s after it accepted at most; poisoned connections 0", restarts, v.Acked, worst.Seconds())
+	row("%d immediate restarts of PostgreSQL 15: lost 0 of %d; the pool was healthy %.2f s after "+
+		"it accepted at most; poisoned connections 0", restarts, v.Acked, worst.Seconds())
 }

@@ -45,7 +45,8 @@ func watch(t *testing.T, s *harness.Site) *witness {
 	if w.file == "" {
 		t.Fatal("the server has no append-only file open")
 	}
-	// Stopped, so that it writes nothing between the look at the file and the first call that is seen.
+	// Stopped, so that it writes nothing between the look at the file and the first call that is
+	// seen.
 	syscall.Kill(pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	s.Until(10*time.Second, "the server is stopped", func() bool { return state(t, pid) == "T" })
@@ -54,7 +55,8 @@ func watch(t *testing.T, s *harness.Site) *witness {
 		t.Fatal(err)
 	}
 	w.began = info.Size()
-	w.trace = exec.Command("strace", "-f", "-s", "0", "-e", "trace=write,fdatasync,fsync", "-e", "signal=none", "-o", w.log, "-p", strconv.Itoa(pid))
+	w.trace = exec.Command("strace", "-f", "-s", "0", "-e", "trace=write,fdatasync,fsync",
+		"-e", "signal=none", "-o", w.log, "-p", strconv.Itoa(pid))
 	stderr, err := w.trace.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +88,8 @@ func state(t *testing.T, pid int) string {
 	return rest[:1]
 }
 
-var call = regexp.MustCompile(`^(\d+)\s+(?:(write|fdatasync|fsync)\((\d+)|<\.\.\. (write|fdatasync|fsync) resumed>)(.*)$`)
+var call = regexp.MustCompile(`^(\d+)\s+(?:(write|fdatasync|fsync)\((\d+)|` +
+	`<\.\.\. (write|fdatasync|fsync) resumed>)(.*)$`)
 
 // kept is how much of the file the disk was asked to keep, by what was traced.
 func (w *witness) kept(t *testing.T) int64 {
@@ -166,7 +169,9 @@ func TestAPowerLossCostsWhatWasNotOnDiskAndNoMore(t *testing.T) {
 			if widest > c.window {
 				t.Errorf("pushes of the last %v before the loss are gone", widest)
 			}
-			row("appendfsync %s, %d losses of power (%d kB cut off): lost %d of %d acknowledged, all of the last %.2f s; the rest ran, nothing was corrupt", c.fsync, rounds, cut>>10, lost, acked, widest.Seconds())
+			row("appendfsync %s, %d losses of power (%d kB cut off): lost %d of %d acknowledged, "+
+				"all of the last %.2f s; the rest ran, nothing was corrupt", c.fsync, rounds,
+				cut>>10, lost, acked, widest.Seconds())
 		})
 	}
 }
@@ -174,7 +179,8 @@ func TestAPowerLossCostsWhatWasNotOnDiskAndNoMore(t *testing.T) {
 // powerLoss pushes and works for a while, loses the power, and starts again.
 func powerLoss(t *testing.T, fsync string) (lost, acked int, window time.Duration, cut int64) {
 	t.Helper()
-	s := harness.New(t, "--appendonly", "yes", "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0")
+	s := harness.New(t, "--appendonly", "yes", "--appendfsync", fsync,
+		"--auto-aof-rewrite-percentage", "0")
 	l := newLedger(s)
 	serves(s, s.Worker("-c", "3", "-q", "default", "--log-level", "info"))
 	w := watch(t, s)
@@ -187,9 +193,11 @@ func powerLoss(t *testing.T, fsync string) (lost, acked int, window time.Duratio
 		defer tick.Stop()
 		for i := 0; ctx.Err() == nil; i++ {
 			<-tick.C
-			id := fmt.Sprint(i) // "held" is served by nobody: what is pushed there can only be lost by the power
+			// "held" is served by nobody: what is pushed there can only be lost by the power
+			id := fmt.Sprint(i)
 			q := []string{"default", "held"}[i%2]
-			if _, err := s.Client.Push(context.Background(), "Test::Ledger", []any{l.path, id, 1}, queue.Options{Queue: q, JID: id}); err == nil {
+			if _, err := s.Client.Push(context.Background(), "Test::Ledger", []any{l.path, id, 1},
+				queue.Options{Queue: q, JID: id}); err == nil {
 				mu.Lock()
 				when[id] = time.Now()
 				mu.Unlock()

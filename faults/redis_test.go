@@ -18,7 +18,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-var durable = []string{"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0"}
+var durable = []string{"--appendonly", "yes", "--appendfsync", "everysec",
+	"--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0"}
 
 // load pushes jobs until stop is called, which waits for the last.
 func (l *ledger) load(t *testing.T, s *harness.Site, every time.Duration, ms int) (stop func()) {
@@ -31,7 +32,8 @@ func (l *ledger) load(t *testing.T, s *harness.Site, every time.Duration, ms int
 		for i := 0; ctx.Err() == nil; i++ {
 			<-tick.C
 			// With the context of the test: what was begun is finished.
-			if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{ms}, queue.Options{Queue: fourQueues[i%4], Retry: queue.RetryMax(0)}); err != nil {
+			if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{ms},
+				queue.Options{Queue: fourQueues[i%4], Retry: queue.RetryMax(0)}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -44,7 +46,8 @@ func TestARedisThatIsKilledLosesNothingAndWorkGoesOnAtOnce(t *testing.T) {
 	row := scores(t, 12)
 	s := harness.New(t, durable...)
 	l := newLedger(s)
-	workers := []*harness.Process{s.Worker("-c", "10", "--log-level", "warn"), s.Worker("-c", "10", "--log-level", "warn")}
+	workers := []*harness.Process{s.Worker("-c", "10", "--log-level", "warn"),
+		s.Worker("-c", "10", "--log-level", "warn")}
 	stop := l.load(t, s, time.Millisecond, 1)
 	kills := times(5, 100)
 	var took []time.Duration
@@ -73,7 +76,9 @@ func TestARedisThatIsKilledLosesNothingAndWorkGoesOnAtOnce(t *testing.T) {
 	if worst > 2*time.Second {
 		t.Errorf("work went on after %v", worst)
 	}
-	row("%d kills of Redis: lost 0 of %d, ended twice %d, jobs failed 0; work went on after p50 %.2f s, at most %.2f s", kills, v.Acked, v.Duplicates, percentile(took, 0.5).Seconds(), worst.Seconds())
+	row("%d kills of Redis: lost 0 of %d, ended twice %d, jobs failed 0; work went on after p50 "+
+		"%.2f s, at most %.2f s", kills, v.Acked, v.Duplicates, percentile(took,
+		0.5).Seconds(), worst.Seconds())
 }
 
 // drain gives how many no-op jobs a second a worker runs.
@@ -89,7 +94,8 @@ func drain(t *testing.T, s *harness.Site, n int, full bool) float64 {
 	if full {
 		s.Raw.ConfigSet(t.Context(), "maxmemory", "1")
 		defer s.Raw.ConfigSet(t.Context(), "maxmemory", "0")
-		if _, err := s.Client.Push(t.Context(), "Test::NoOp", nil, queue.Options{}); err == nil || !strings.Contains(err.Error(), "OOM") {
+		if _, err := s.Client.Push(t.Context(), "Test::NoOp", nil, queue.Options{}); err == nil ||
+			!strings.Contains(err.Error(), "OOM") {
 			t.Errorf("a push to a full Redis: %v", err)
 		}
 	}
@@ -97,7 +103,8 @@ func drain(t *testing.T, s *harness.Site, n int, full bool) float64 {
 	defer w.Kill()
 	s.Until(60*time.Second, "it has begun", func() bool { return s.Len("default") < int64(n) })
 	began, left := time.Now(), s.Len("default")
-	s.Until(5*time.Minute, "the queue is drained", func() bool { return s.Len("default")+s.InFlight() == 0 })
+	s.Until(5*time.Minute, "the queue is drained",
+		func() bool { return s.Len("default")+s.InFlight() == 0 })
 	return float64(left) / time.Since(began).Seconds()
 }
 
@@ -112,13 +119,15 @@ func TestARedisOverItsMaxmemoryIsDrained(t *testing.T) {
 	slices.Sort(normal)
 	slices.Sort(full)
 	a, b := normal[len(normal)/2], full[len(full)/2]
-	row("%d jobs drained %d times in turn: %.0f jobs/s, %.0f over maxmemory: %.0f %%; pushes refused with OOM", n, len(full), a, b, 100*b/a)
+	row("%d jobs drained %d times in turn: %.0f jobs/s, %.0f over maxmemory: %.0f %%; pushes "+
+		"refused with OOM", n, len(full), a, b, 100*b/a)
 }
 
 func TestAFullDiskLosesNothingAndWorkGoesOnWhenThereIsRoom(t *testing.T) {
 	row := scores(t, 17)
 	disk := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs",
+		disk).CombinedOutput(); err != nil {
 		t.Skipf("needs to mount a small file system: %v %s", err, out)
 	}
 	t.Cleanup(func() {
@@ -160,7 +169,8 @@ func TestAFullDiskLosesNothingAndWorkGoesOnWhenThereIsRoom(t *testing.T) {
 	if worst > 5*time.Second {
 		t.Errorf("work went on %v after there was room", worst)
 	}
-	row("%d times full: lost 0 of %d, ended twice %d, restarts 0; work went on %.1f s after there was room at most", rounds, v.Acked, v.Duplicates, worst.Seconds())
+	row("%d times full: lost 0 of %d, ended twice %d, restarts 0; work went on %.1f s after "+
+		"there was room at most", rounds, v.Acked, v.Duplicates, worst.Seconds())
 }
 
 // fill writes until there is no room.
@@ -186,7 +196,8 @@ func faked(t *testing.T) (set func(time.Duration)) {
 	t.Helper()
 	dir := t.TempDir()
 	path, library := filepath.Join(dir, "offset"), filepath.Join(dir, "clock.so")
-	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-O1", "-o", library, "testdata/clock.c").CombinedOutput(); err != nil {
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-O1", "-o", library,
+		"testdata/clock.c").CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v %s", err, out)
 	}
 	file, err := os.Create(path)
@@ -195,7 +206,8 @@ func faked(t *testing.T) (set func(time.Duration)) {
 	}
 	t.Cleanup(func() { file.Close() })
 	set = func(d time.Duration) {
-		if _, err := file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(d/time.Second)), 0); err != nil {
+		if _, err := file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(d/time.Second)),
+			0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +225,8 @@ func TestAClockThatIsSetReclaimsNobodyAndStallsNothing(t *testing.T) {
 	l := newLedger(s)
 	var living []*harness.Process
 	for range 3 {
-		living = append(living, serves(s, s.Worker("-c", "5", "-C", polls(s, 0.5), "--log-level", "info")))
+		living = append(living,
+			serves(s, s.Worker("-c", "5", "-C", polls(s, 0.5), "--log-level", "info")))
 	}
 	<-time.After(lease + time.Second) // all may judge the others
 	stop := l.load(t, s, 5*time.Millisecond, 1)
@@ -229,10 +242,12 @@ func TestAClockThatIsSetReclaimsNobodyAndStallsNothing(t *testing.T) {
 		}
 		due := time.Now().Add(time.Second)
 		id := fmt.Sprint("due", i)
-		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{0}, queue.Options{JID: id, At: due}); err != nil {
+		if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{0},
+			queue.Options{JID: id, At: due}); err != nil {
 			t.Fatal(err)
 		}
-		s.Until(20*time.Second, "what is due runs", func() bool { l.read(t); return l.ends[id] > 0 })
+		s.Until(20*time.Second, "what is due runs",
+			func() bool { l.read(t); return l.ends[id] > 0 })
 		late = append(late, time.Since(due))
 		<-time.After(2 * time.Second)
 	}
@@ -247,7 +262,9 @@ func TestAClockThatIsSetReclaimsNobodyAndStallsNothing(t *testing.T) {
 	if worst := percentile(late, 1); worst > 2*time.Second {
 		t.Errorf("what was due ran %v late", worst)
 	}
-	row("Redis's clock set %d times by a day, an hour, forward and back: living workers reclaimed 0, lost 0 of %d, ended twice %d; due jobs late by %.1f s at most, with a look every 0.5 s", steps, v.Acked, v.Duplicates, percentile(late, 1).Seconds())
+	row("Redis's clock set %d times by a day, an hour, forward and back: living workers "+
+		"reclaimed 0, lost 0 of %d, ended twice %d; due jobs late by %.1f s at most, with a look "+
+		"every 0.5 s", steps, v.Acked, v.Duplicates, percentile(late, 1).Seconds())
 	if *size != "smoke" { // package worker holds it with a shorter lease
 		afterAStepBack(t, s, l, set, row)
 	}
@@ -255,20 +272,24 @@ func TestAClockThatIsSetReclaimsNobodyAndStallsNothing(t *testing.T) {
 
 // afterAStepBack kills a worker whose lease ends in an hour by the clock that was set
 // back.
-func afterAStepBack(t *testing.T, s *harness.Site, l *ledger, set func(time.Duration), row func(string, ...any)) {
+func afterAStepBack(t *testing.T, s *harness.Site, l *ledger, set func(time.Duration),
+	row func(string, ...any)) {
 	t.Helper()
 	if err := exec.Command("unshare", "--pid", "--fork", "true").Run(); err != nil {
 		t.Log("without unshare --pid nobody dies unseen: ", err)
 		return
 	}
-	victim := serves(s, s.Start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", harness.Bin+"/worker", "--test-jobs", "--log-format", "plain", "-c", "1", "-q", "hidden"))
+	victim := serves(s, s.Start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+		harness.Bin+"/worker", "--test-jobs", "--log-format", "plain", "-c", "1", "-q", "hidden"))
 	l.must(t, s, "hidden", 1, 2_000)
 	s.Until(10*time.Second, "it runs", func() bool { return s.InFlight() == 1 })
 	victim.Kill()
 	set(-2 * time.Hour)
 	killed := time.Now()
 	s.Worker("-c", "1", "-q", "hidden")
-	s.Until(30*time.Second, "its job has run again", func() bool { l.read(t); return s.Waiting()+s.InFlight() == 0 })
-	row("a worker that died before the clock was set back: its job ended again after %.0f s", time.Since(killed).Seconds())
+	s.Until(30*time.Second, "its job has run again",
+		func() bool { l.read(t); return s.Waiting()+s.InFlight() == 0 })
+	row("a worker that died before the clock was set back: its job ended again after %.0f s",
+		time.Since(killed).Seconds())
 	l.check(t, s)
 }

@@ -25,19 +25,23 @@ type plan struct {
 
 var plans = map[string]plan{
 	"smoke": {20_000, 400 * time.Millisecond, map[string]int{
-		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1, "term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 2, 3_000},
+		"kill": 24, "drop": 10, "cut": 4, "silence": 2, "delay": 2, "stop": 2, "redis": 1,
+		"term": 4, "quiet": 1, "pause": 2, "zombie": 1}, 4, 2, 3_000},
 	"full": {1_000_000, 600 * time.Millisecond, map[string]int{
-		"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20, "term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
+		"kill": 1050, "drop": 330, "cut": 100, "silence": 40, "delay": 40, "stop": 40, "redis": 20,
+		"term": 60, "quiet": 20, "pause": 20, "zombie": 20}, 5, 1, 20_000},
 	"soak": {10_000_000, 4 * time.Second, map[string]int{
-		"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100, "redis": 60, "term": 200, "quiet": 60, "pause": 60, "zombie": 60}, 5, 1, 60_000},
+		"kill": 3500, "drop": 1000, "cut": 300, "silence": 100, "delay": 100, "stop": 100,
+		"redis": 60, "term": 200, "quiet": 60, "pause": 60, "zombie": 60}, 5, 1, 60_000},
 }
 
 // faultKinds are all kinds, network those of the network, and replies what loses its
 // reply.
 var (
-	faultKinds = []string{"kill", "drop", "cut", "silence", "delay", "stop", "term", "quiet", "pause", "zombie", "redis"}
-	network    = []string{"drop", "cut", "silence", "delay"}
-	replies    = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove"}
+	faultKinds = []string{"kill", "drop", "cut", "silence", "delay", "stop", "term", "quiet",
+		"pause", "zombie", "redis"}
+	network = []string{"drop", "cut", "silence", "delay"}
+	replies = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove"}
 )
 
 // count is how many faults there are.
@@ -61,12 +65,14 @@ type result struct {
 	Repeated     int                `json:"repeated"`   // started twice by one process
 	Lapses       int                `json:"lapses"`     // of leases of living processes
 	Groundless   int                `json:"groundless"` // lapses without a cause
-	Poison       int                `json:"poison"`     // taken for poison, and brought back by hand
-	Unjust       int                `json:"unjust"`     // of these: never ran alone when a process died
-	Checks       int                `json:"checks"`     // of conservation, during the run
-	SlowestStop  float64            `json:"slowest_stop"`
-	Seconds      float64            `json:"seconds"`
-	Date         string             `json:"date"`
+	// taken for poison, and brought back by hand
+	Poison int `json:"poison"`
+	// of these: never ran alone when a process died
+	Unjust      int     `json:"unjust"`
+	Checks      int     `json:"checks"` // of conservation, during the run
+	SlowestStop float64 `json:"slowest_stop"`
+	Seconds     float64 `json:"seconds"`
+	Date        string  `json:"date"`
 }
 
 // tallies are what was done to the processes of an arrangement, and what came of it.
@@ -97,25 +103,30 @@ type run struct {
 	disturbed    time.Time // when Redis was killed
 	settling     bool
 
-	done                                           map[string]int
-	complaints                                     map[string]int
-	seen                                           map[string]bool // identities
-	twice                                          map[string]int  // jobs that ended twice, by process
-	convicted                                      map[string]int  // jobs that were taken for poison
+	done       map[string]int
+	complaints map[string]int
+	seen       map[string]bool // identities
+	// jobs that ended twice, by process
+	twice map[string]int
+	// jobs that were taken for poison
+	convicted                                      map[string]int
 	lapses, groundless, innocent, excess, repeated int
 	unjust                                         int
 	slowest                                        time.Duration
 }
 
 func newRun(t *testing.T) *run {
-	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
-		"--repl-diskless-sync-delay", "0")
-	r := &run{Site: s, t: t, plan: plans[*size], ledger: newLedger(s), pusher: faultproxy.Start(t, s.Server.Addr),
-		began: time.Now(), rand: rand.New(rand.NewPCG(uint64(*seed), 0)),
+	s := harness.New(t, "--appendonly", "yes", "--appendfsync", "everysec",
+		"--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
+	r := &run{Site: s, t: t, plan: plans[*size], ledger: newLedger(s),
+		pusher: faultproxy.Start(t, s.Server.Addr),
+		began:  time.Now(), rand: rand.New(rand.NewPCG(uint64(*seed), 0)),
 		arrangements: picked(t), byName: map[string]*incarnation{}, done: map[string]int{},
-		complaints: map[string]int{}, seen: map[string]bool{}, twice: map[string]int{}, convicted: map[string]int{}}
+		complaints: map[string]int{}, seen: map[string]bool{}, twice: map[string]int{},
+		convicted: map[string]int{}}
 	if slices.ContainsFunc(r.arrangements, (*arrangement).waits) {
-		redistest.Start(t, "--replicaof", "127.0.0.1", port(s.Server.Addr), "--repl-diskless-sync-delay", "0")
+		redistest.Start(t, "--replicaof", "127.0.0.1", port(s.Server.Addr),
+			"--repl-diskless-sync-delay", "0")
 	}
 	return r
 }
@@ -132,17 +143,20 @@ func TestNothingIsLostWhateverIsKilledAndCut(t *testing.T) {
 	checks := r.torment()
 	produced()
 	r.settle()
-	res := result{Seed: *seed, Size: *size, Verdict: r.judge(), Faults: r.done, Arrangements: r.tally(),
-		Innocent: r.innocent, Repeated: r.repeated, Lapses: r.lapses, Groundless: r.groundless,
-		Poison: len(r.convicted), Unjust: r.unjust, Checks: checks, SlowestStop: r.slowest.Seconds(),
-		Seconds: time.Since(r.began).Seconds(), Date: time.Now().Format(time.DateOnly)}
+	res := result{Seed: *seed, Size: *size, Verdict: r.judge(), Faults: r.done,
+		Arrangements: r.tally(),
+		Innocent:     r.innocent, Repeated: r.repeated, Lapses: r.lapses, Groundless: r.groundless,
+		Poison: len(r.convicted), Unjust: r.unjust, Checks: checks,
+		SlowestStop: r.slowest.Seconds(),
+		Seconds:     time.Since(r.began).Seconds(), Date: time.Now().Format(time.DateOnly)}
 	for _, x := range res.Arrangements {
 		res.Bound += x.Bound
 	}
 	if *out != "" {
 		save(t, "ledger.jsonl", res)
 	}
-	row("%s; %d arrangements: %s; %.0f s; seed %d", r.says(&res), len(r.arrangements), r.names(), res.Seconds, *seed)
+	row("%s; %d arrangements: %s; %.0f s; seed %d", r.says(&res), len(r.arrangements), r.names(),
+		res.Seconds, *seed)
 }
 
 // says puts a result into words, and logs the part of each arrangement.
@@ -157,16 +171,20 @@ func (r *run) says(res *result) string {
 		net += r.done[kind]
 	}
 	v, n := res.Verdict, r.done
-	return fmt.Sprintf("lost %d of %d, stranded %d, unfinished %d, unexpected %d, torn %d, conflicts %d, "+
+	return fmt.Sprintf("lost %d of %d, stranded %d, unfinished %d, unexpected %d, "+
+		"torn %d, conflicts %d, "+
 		"ended twice %d (bound %d; without a cause %d), started twice by one process %d; ",
 		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts,
 		v.Duplicates, res.Bound, r.innocent, r.repeated) +
-		fmt.Sprintf("%d kills, %d network faults (%d replies lost), %d clean stops (slowest %.1f s), "+
+		fmt.Sprintf("%d kills, %d network faults (%d replies lost), "+
+			"%d clean stops (slowest %.1f s), "+
 			"%d SIGSTOPs (%d of two leases), %d pauses of queues, %d kills of Redis; ",
 			n["kill"], net, r.replies(), n["term"]+n["quiet"], r.slowest.Seconds(),
 			n["stop"]+n["zombie"], n["zombie"], n["pause"], n["redis"]) +
-		fmt.Sprintf("processes that ended by themselves %d, leases lost by the living %d (without a cause %d); "+
-			"%d taken for poison and brought back (%d of them had not run alone); conservation checked %d times",
+		fmt.Sprintf("processes that ended by themselves %d, leases lost by the living %d "+
+			"(without a cause %d); "+
+			"%d taken for poison and brought back (%d of them had not run alone); conservation "+
+			"checked %d times",
 			n["died"], r.lapses, r.groundless, res.Poison, res.Unjust, res.Checks)
 }
 

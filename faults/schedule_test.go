@@ -17,14 +17,16 @@ import (
 )
 
 // stock puts n jobs into a sorted set, due between two times.
-func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time, payload func(i int, due time.Time) string) {
+func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
+	payload func(i int, due time.Time) string) {
 	t.Helper()
 	step := to.Sub(from) / time.Duration(n)
 	for at := 0; at < n; at += 5000 {
 		var batch []redis.Z
 		for i := at; i < min(at+5000, n); i++ {
 			due := from.Add(time.Duration(i) * step)
-			batch = append(batch, redis.Z{Score: float64(due.UnixMicro()) / 1e6, Member: payload(i, due)})
+			batch = append(batch, redis.Z{Score: float64(due.UnixMicro()) / 1e6,
+				Member: payload(i, due)})
 		}
 		if err := s.Raw.ZAdd(t.Context(), set, batch...).Err(); err != nil {
 			t.Fatal(err)
@@ -37,7 +39,8 @@ func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
 func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []time.Duration) {
 	t.Helper()
 	o := s.Store.Owner(fmt.Sprint("probe:1:", time.Now().UnixNano()))
-	if err := o.Register(t.Context(), queue.Host{Name: "probe"}, []string{"probe"}, time.Hour); err != nil {
+	if err := o.Register(t.Context(), queue.Host{Name: "probe"}, []string{"probe"},
+		time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -46,7 +49,8 @@ func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []
 		var took []time.Duration
 		for ctx.Err() == nil {
 			began := time.Now()
-			if _, err := o.Fetch(context.WithoutCancel(ctx), queue.FetchRequest{Queues: []string{"probe"}, Want: 1, First: s.Store.Tokens(1)}); err == nil {
+			if _, err := o.Fetch(context.WithoutCancel(ctx), queue.FetchRequest{
+				Queues: []string{"probe"}, Want: 1, First: s.Store.Tokens(1)}); err == nil {
 				took = append(took, time.Since(began))
 			}
 			<-time.After(every)
@@ -87,7 +91,9 @@ func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
 		id := fmt.Sprint(i)
 		l.intend(id)
 		l.acknowledge(id)
-		return fmt.Sprintf(`{"class":"Test::Ledger","queue":"%s","jid":"%s","args":["%s","%s",0],"retry":3,"retry_count":0,"created_at":%d.5,"error_message":"once"}`,
+		return fmt.Sprintf(`{"class":"Test::Ledger","queue":"%s","jid":"%s",`+
+			`"args":["%s","%s",0],"retry":3,"retry_count":0,"created_at":%d.5,`+
+			`"error_message":"once"}`,
 			fourQueues[i%4], id, l.path, id, due.Unix())
 	})
 	probe := fetches(t, s, time.Millisecond)
@@ -105,8 +111,10 @@ func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
 		t.Errorf("%d ended twice", v.Duplicates)
 	}
 	over, longest := slow(t, s, faultproxy.Script("promote"))
-	row("%d due at once, 3 workers running them: %.0f promoted/s, promote scripts over 5 ms: %d (longest %.1f ms); fetch meanwhile p50 %.2f ms, p99 %.1f ms; lost 0, ended twice %d",
-		n, rate, over, longest.Seconds()*1e3, percentile(took, 0.5).Seconds()*1e3, percentile(took, 0.99).Seconds()*1e3, v.Duplicates)
+	row("%d due at once, 3 workers running them: %.0f promoted/s, promote scripts over 5 ms: %d "+
+		"(longest %.1f ms); fetch meanwhile p50 %.2f ms, p99 %.1f ms; lost 0, ended twice %d",
+		n, rate, over, longest.Seconds()*1e3, percentile(took, 0.5).Seconds()*1e3,
+		percentile(took, 0.99).Seconds()*1e3, v.Duplicates)
 }
 
 func TestAMillionScheduledJobsAreLookedThroughByTheirTime(t *testing.T) {
@@ -119,13 +127,16 @@ func TestAMillionScheduledJobsAreLookedThroughByTheirTime(t *testing.T) {
 	})
 	path := filepath.Join(s.Dir, "lags")
 	from := time.Now().Add(2 * time.Second)
-	stock(t, s, "schedule", dueOnes, from, from.Add(times2(2*time.Second, 20*time.Second)), func(i int, due time.Time) string {
-		return fmt.Sprintf(`{"class":"Test::Stamp","queue":"default","jid":"due%d","args":["%s",%d]}`, i, path, due.UnixMicro())
-	})
+	stock(t, s, "schedule", dueOnes, from, from.Add(times2(2*time.Second, 20*time.Second)),
+		func(i int, due time.Time) string {
+			return fmt.Sprintf(`{"class":"Test::Stamp","queue":"default","jid":"due%d",`+
+				`"args":["%s",%d]}`, i, path, due.UnixMicro())
+		})
 	for range 3 {
 		s.Worker("-c", "15", "--log-level", "warn", "-C", polls(s, 0.5))
 	}
-	s.Until(2*time.Minute, "all that is due has run", func() bool { return s.Card("schedule") == int64(n) && s.Waiting()+s.InFlight() == 0 })
+	s.Until(2*time.Minute, "all that is due has run",
+		func() bool { return s.Card("schedule") == int64(n) && s.Waiting()+s.InFlight() == 0 })
 	lags := stamps(t, path)
 	if len(lags) != dueOnes {
 		t.Errorf("%d of %d ran", len(lags), dueOnes)
@@ -134,7 +145,8 @@ func TestAMillionScheduledJobsAreLookedThroughByTheirTime(t *testing.T) {
 	if p99 > time.Second {
 		t.Errorf("jobs ran %v late", p99)
 	}
-	row("%d scheduled, %d due: late by p50 %.2f s, p99 %.2f s, with a look every 0.5 s by each of 3 workers", n, dueOnes, percentile(lags, 0.5).Seconds(), p99.Seconds())
+	row("%d scheduled, %d due: late by p50 %.2f s, p99 %.2f s, with a look every 0.5 s by each "+
+		"of 3 workers", n, dueOnes, percentile(lags, 0.5).Seconds(), p99.Seconds())
 	s.Clear()
 	kills := 0
 	for _, point := range []string{"promote_before", "promote_sent"} {
@@ -178,19 +190,22 @@ func TestALongQueueIsFetchedAndShownAsFastAsAShortOne(t *testing.T) {
 			for i := range args {
 				args[i] = []any{i}
 			}
-			if _, err := s.Client.PushBulk(t.Context(), "Test::NoOp", args, queue.Options{Queue: "long"}); err != nil {
+			if _, err := s.Client.PushBulk(t.Context(), "Test::NoOp", args,
+				queue.Options{Queue: "long"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		o := s.Store.Owner(fmt.Sprint("long:1:", backlog))
-		if err := o.Register(t.Context(), queue.Host{Name: "long"}, []string{"long"}, time.Hour); err != nil {
+		if err := o.Register(t.Context(), queue.Host{Name: "long"}, []string{"long"},
+			time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		var took []time.Duration
 		var done []*queue.Delivery
 		for range 5_000 {
 			began := time.Now()
-			got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"long"}, Want: 1, First: s.Store.Tokens(1), Done: done})
+			got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"long"}, Want: 1,
+				First: s.Store.Tokens(1), Done: done})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,6 +223,8 @@ func TestALongQueueIsFetchedAndShownAsFastAsAShortOne(t *testing.T) {
 		t.Errorf("workerctl: %s", out)
 	}
 	page := time.Since(began)
-	row("%d jobs waiting: fetch and acknowledge p50 %.2f ms, p99 %.2f ms (short queue: p99 %.2f ms); `workerctl queue` shows a page in %.0f ms; RSS of an idle worker beside it %+.0f %%",
-		n, p50.Seconds()*1e3, long.Seconds()*1e3, short.Seconds()*1e3, page.Seconds()*1e3, 100*(memory(t, w.PID(), "VmRSS")/before-1))
+	row("%d jobs waiting: fetch and acknowledge p50 %.2f ms, p99 %.2f ms (short queue: p99 %.2f "+
+		"ms); `workerctl queue` shows a page in %.0f ms; RSS of an idle worker beside it %+.0f %%",
+		n, p50.Seconds()*1e3, long.Seconds()*1e3, short.Seconds()*1e3, page.Seconds()*1e3,
+		100*(memory(t, w.PID(), "VmRSS")/before-1))
 }

@@ -29,14 +29,18 @@ type watched struct {
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
-	s := harness.New(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "32mb", "--repl-ping-replica-period", "1")
+	s := harness.New(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "32mb",
+		"--repl-ping-replica-period", "1")
 	w := &watched{Site: s, servers: []*redistest.Server{s.Server}}
-	w.servers = append(w.servers, redistest.Start(t, "--replicaof", "127.0.0.1", port(s.Server.Addr), "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"))
+	w.servers = append(w.servers, redistest.Start(t, "--replicaof", "127.0.0.1",
+		port(s.Server.Addr), "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"))
 	for range 3 {
 		p := strconv.Itoa(redistest.FreePort(t))
 		dir := t.TempDir()
 		file := filepath.Join(dir, "sentinel.conf")
-		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor kyu 127.0.0.1 %s 2\nsentinel down-after-milliseconds kyu 1000\nsentinel failover-timeout kyu 4000\n", p, dir, port(s.Server.Addr))
+		text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor kyu 127.0.0.1 %s "+
+			"2\nsentinel down-after-milliseconds kyu 1000\nsentinel failover-timeout kyu 4000\n", p,
+			dir, port(s.Server.Addr))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +71,8 @@ func (w *watched) whole() {
 		for i := 0; i+1 < len(reply); i += 2 {
 			is[reply[i]] = reply[i+1]
 		}
-		return is["flags"] == "master" && is["num-slaves"] == "1" && is["num-other-sentinels"] == "2" && w.followed()
+		return is["flags"] == "master" && is["num-slaves"] == "1" &&
+			is["num-other-sentinels"] == "2" && w.followed()
 	})
 }
 
@@ -82,7 +87,8 @@ func (w *watched) followed() bool {
 // primary is the server that the Sentinels name.
 func (w *watched) primary() *redistest.Server {
 	w.Helper()
-	addr, err := w.boss.Do(context.Background(), "SENTINEL", "get-master-addr-by-name", "kyu").StringSlice()
+	addr, err := w.boss.Do(context.Background(), "SENTINEL", "get-master-addr-by-name",
+		"kyu").StringSlice()
 	if err != nil || len(addr) != 2 {
 		w.Fatal(addr, err)
 	}
@@ -114,7 +120,8 @@ func (w *watched) failOver(kill bool) (before *redistest.Server) {
 // producer pushes through the Sentinels; replicas must have what is acknowledged.
 func (w *watched) producer(replicas int) *queue.Client {
 	w.Helper()
-	store, err := queue.Open(context.Background(), queue.Config{Sentinels: w.sentinels, SentinelMaster: "kyu", WaitReplicas: replicas})
+	store, err := queue.Open(context.Background(), queue.Config{Sentinels: w.sentinels,
+		SentinelMaster: "kyu", WaitReplicas: replicas})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -129,10 +136,13 @@ func TestAFailoverIsFollowedAndCostsNothingThatAReplicaHas(t *testing.T) {
 	safe := newLedger(w.Site)
 	loose := newLedger(w.Site)
 	loose.path += ".loose"
-	env := []string{"REDIS_URL=", "REDIS_SENTINELS=" + strings.Join(w.sentinels, ","), "REDIS_SENTINEL_MASTER=kyu"}
+	env := []string{"REDIS_URL=", "REDIS_SENTINELS=" + strings.Join(w.sentinels, ","),
+		"REDIS_SENTINEL_MASTER=kyu"}
 	var workers []*harness.Process
 	for range 2 {
-		workers = append(workers, serves(w.Site, w.StartWith(env, filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain", "-c", "5", "--log-level", "info")))
+		workers = append(workers, serves(w.Site, w.StartWith(env,
+			filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+			"-c", "5", "--log-level", "info")))
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var producers sync.WaitGroup
@@ -142,7 +152,8 @@ func TestAFailoverIsFollowedAndCostsNothingThatAReplicaHas(t *testing.T) {
 			defer tick.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				<-tick.C
-				l.push(t.Context(), client, "Test::Ledger", []any{1}, queue.Options{Queue: fourQueues[i%4], Retry: queue.RetryMax(0)})
+				l.push(t.Context(), client, "Test::Ledger", []any{1},
+					queue.Options{Queue: fourQueues[i%4], Retry: queue.RetryMax(0)})
 			}
 		})
 	}
@@ -182,6 +193,9 @@ func TestAFailoverIsFollowedAndCostsNothingThatAReplicaHas(t *testing.T) {
 	if worst > 5*time.Second {
 		t.Errorf("work went on %v after the failover", worst)
 	}
-	row("%d failovers, planned and by kill -9 in turn: work went on %.1f s after the switch at most (p50 %.1f s); with REDIS_WAIT_REPLICAS=1 lost 0 of %d, ended twice %d; without, lost %d of %d acknowledged",
-		times, worst.Seconds(), percentile(took, 0.5).Seconds(), v.Acked, v.Duplicates, lost, len(loose.acked))
+	row("%d failovers, planned and by kill -9 in turn: work went on %.1f s after the switch at "+
+		"most (p50 %.1f s); with REDIS_WAIT_REPLICAS=1 lost 0 of %d, ended twice %d; without, "+
+		"lost %d of %d acknowledged",
+		times, worst.Seconds(), percentile(took, 0.5).Seconds(), v.Acked, v.Duplicates, lost,
+		len(loose.acked))
 }

@@ -17,7 +17,8 @@ const lease = 10 * time.Second
 
 // paused starts workers with jobs in their hands, stops them all with SIGSTOP for a
 // while, and lets them go on.
-func paused(t *testing.T, s *harness.Site, n int, d time.Duration, push func(i int), meanwhile func()) []*harness.Process {
+func paused(t *testing.T, s *harness.Site, n int, d time.Duration, push func(i int),
+	meanwhile func()) []*harness.Process {
 	t.Helper()
 	var all []*harness.Process
 	for i := range n {
@@ -25,7 +26,9 @@ func paused(t *testing.T, s *harness.Site, n int, d time.Duration, push func(i i
 		push(2 * i)
 		push(2*i + 1)
 	}
-	s.Until(20*time.Second, "each has its jobs", func() bool { return s.InFlight() == int64(2*n) && s.Waiting() == 0 })
+	s.Until(20*time.Second, "each has its jobs", func() bool {
+		return s.InFlight() == int64(2*n) && s.Waiting() == 0
+	})
 	for _, p := range all {
 		p.Signal(syscall.SIGSTOP)
 	}
@@ -45,7 +48,8 @@ func TestAZombieSettlesNothing(t *testing.T) {
 	for round := range times(1, 10) {
 		s := harness.New(t)
 		l := newLedger(s)
-		serves(s, s.Worker("-c", fmt.Sprint(2*together), "-q", "other")) // judges the others, and does not serve their queue
+		// judges the others, and does not serve their queue
+		serves(s, s.Worker("-c", fmt.Sprint(2*together), "-q", "other"))
 		push := func(i int) {
 			if i%2 == 0 {
 				l.must(t, s, "default", 1, 1500)
@@ -67,7 +71,9 @@ func TestAZombieSettlesNothing(t *testing.T) {
 			return true
 		})
 		// Each fails once for good: a second entry is a failure that counted twice.
-		s.Until(40*time.Second, "all has run", func() bool { return s.Waiting()+s.InFlight() == 0 && s.Card("retry") == int64(together) })
+		s.Until(40*time.Second, "all has run", func() bool {
+			return s.Waiting()+s.InFlight() == 0 && s.Card("retry") == int64(together)
+		})
 		for _, raw := range s.Raw.ZRange(t.Context(), "retry", 0, -1).Val() {
 			if j, err := queue.ParseJob(raw); err != nil || j.Field("retry_count") != "0" {
 				t.Errorf("the zombie's failure was counted too: %s", raw)
@@ -84,7 +90,8 @@ func TestAZombieSettlesNothing(t *testing.T) {
 			t.Errorf("%d jobs ended twice, more than were in their hands", v.Duplicates)
 		}
 	}
-	row("%d workers stopped for 20 s: lost 0, terminal conflicts 0, stale settlements accepted 0 (%d refused), ended twice %d", together*times(1, 10), stale, twice)
+	row("%d workers stopped for 20 s: lost 0, terminal conflicts 0, stale settlements accepted 0 "+
+		"(%d refused), ended twice %d", together*times(1, 10), stale, twice)
 }
 
 func TestAWorkerThatIsStoppedForLessThanItsLeaseIsLeftAlone(t *testing.T) {
@@ -95,7 +102,9 @@ func TestAWorkerThatIsStoppedForLessThanItsLeaseIsLeftAlone(t *testing.T) {
 		s := harness.New(t)
 		l := newLedger(s)
 		peer := serves(s, s.Worker("-c", "2", "-q", "other"))
-		stopped := paused(t, s, together, lease*8/10, func(int) { l.must(t, s, "default", 1, 1500) }, func() {})
+		stopped := paused(t, s, together, lease*8/10, func(int) {
+			l.must(t, s, "default", 1, 1500)
+		}, func() {})
 		s.Settled(20 * time.Second)
 		if v := l.check(t, s); v.Duplicates > 0 || v.Ended != 2*together {
 			t.Errorf("%+v", v)
@@ -144,7 +153,8 @@ func TestARollingDeployRunsNothingTwice(t *testing.T) {
 	if slowest > 2*time.Second {
 		t.Errorf("a worker stopped after %v; its jobs take 20 ms", slowest)
 	}
-	row("%d deploys of 3 workers: lost 0 of %d, ended twice %d, slowest exit %.2f s with jobs of 20 ms", deploys, v.Acked, v.Duplicates, slowest.Seconds())
+	row("%d deploys of 3 workers: lost 0 of %d, ended twice %d, slowest exit %.2f s with jobs of "+
+		"20 ms", deploys, v.Acked, v.Duplicates, slowest.Seconds())
 }
 
 // exits sends TERM to workers with a long job each, a second signal to those of an
@@ -179,7 +189,10 @@ func TestAWorkerThatMustStopPutsLongJobsBackInTime(t *testing.T) {
 		redis func(s *harness.Site) (restore func()) // what happens to it before the signal
 	}{
 		{"with Redis", func(*harness.Site) func() { return func() {} }},
-		{"with Redis down", func(s *harness.Site) func() { s.Server.Kill(); return s.Server.Restart }},
+		{"with Redis down", func(s *harness.Site) func() {
+			s.Server.Kill()
+			return s.Server.Restart
+		}},
 		{"with Redis hanging", func(s *harness.Site) func() {
 			pid := s.Server.PID()
 			syscall.Kill(pid, syscall.SIGSTOP)
@@ -202,7 +215,8 @@ func TestAWorkerThatMustStopPutsLongJobsBackInTime(t *testing.T) {
 				for range together {
 					workers = append(workers, s.Worker("-c", "1", "-t", "2", "-q", "default"))
 				}
-				s.Until(30*time.Second, "each has a job", func() bool { l.read(t); return len(l.starts) == together })
+				s.Until(30*time.Second, "each has a job",
+					func() bool { l.read(t); return len(l.starts) == together })
 				before := map[string]bool{}
 				for _, key := range s.Raw.Keys(t.Context(), "kyu:*inflight*").Val() {
 					for _, raw := range s.Raw.HVals(t.Context(), key).Val() {
@@ -229,7 +243,9 @@ func TestAWorkerThatMustStopPutsLongJobsBackInTime(t *testing.T) {
 			if slowest > 7*time.Second {
 				t.Errorf("the slowest took %v with -t 2", slowest)
 			}
-			row("%s: %d workers with jobs longer than -t 2, every other one told twice: lost 0, retry counts changed 0, slowest exit %.1f s", c.name, together*rounds, slowest.Seconds())
+			row("%s: %d workers with jobs longer than -t 2, every other one told twice: lost 0, "+
+				"retry counts changed 0, slowest exit %.1f s", c.name, together*rounds,
+				slowest.Seconds())
 		})
 	}
 }

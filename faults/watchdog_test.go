@@ -55,11 +55,13 @@ func TestTheWatchdogIsFedByTheLoopsAndByNothingElse(t *testing.T) {
 		p := newPings(s)
 		l := newLedger(s)
 		env := append(p.environment(), "KYU_FAILPOINTS=before_fetch=block@2")
-		s.StartWith(env, filepath.Join(harness.Bin, "worker-failpoints"), "--test-jobs", "-c", "1", "-q", "default")
+		s.StartWith(env, filepath.Join(harness.Bin, "worker-failpoints"), "--test-jobs", "-c", "1",
+			"-q", "default")
 		if !p.hear(10*time.Second, "READY=1") {
 			t.Fatal("not ready")
 		}
-		l.must(t, s, "default", 20, 0) // more than doorbells bring: the loop fetches for the second time, and hangs
+		// more than doorbells bring: the loop fetches for the second time, and hangs
+		l.must(t, s, "default", 20, 0)
 		blocked, last := time.Now(), time.Now()
 		for p.hear(8*time.Second, "WATCHDOG=1") {
 			if last = time.Now(); last.Sub(blocked) > 30*time.Second {
@@ -71,11 +73,13 @@ func TestTheWatchdogIsFedByTheLoopsAndByNothingElse(t *testing.T) {
 	if worst > 5*time.Second {
 		t.Errorf("the last ping came %v after the loop had hung", worst)
 	}
-	row("fetch loop hung %d times: the last ping %.1f s later at most (WatchdogSec=10)", times(1, 20), worst.Seconds())
+	row("fetch loop hung %d times: the last ping %.1f s later at most (WatchdogSec=10)",
+		times(1, 20), worst.Seconds())
 	outage := times2(8*time.Second, 5*time.Minute)
 	s := harness.New(t)
 	p := newPings(s)
-	w := s.StartWith(p.environment(), filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "1")
+	w := s.StartWith(p.environment(), filepath.Join(harness.Bin, "worker"),
+		"--test-jobs", "-c", "1")
 	if !p.hear(10*time.Second, "READY=1") {
 		t.Fatal("not ready")
 	}

@@ -21,7 +21,8 @@ func TestBothKindsOfProcessAreShownQuietedAndStoppedByEither(t *testing.T) {
 		t.Run(by, func(t *testing.T) {
 			k := newKase(t)
 			page := by == "the web page"
-			goes, ruby := k.worker("-g", "go", "-c", "3"), k.Sidekiq("-g", "ruby", "-c", "4", "-q", "default")
+			goes, ruby := k.worker("-g", "go", "-c", "3"),
+				k.Sidekiq("-g", "ruby", "-c", "4", "-q", "default")
 			ids := map[string]string{}
 			k.Until(15*time.Second, "both are shown", func() bool {
 				for _, p := range k.processes() {
@@ -118,7 +119,8 @@ func TestAnIterableJobSurvivesAKill(t *testing.T) {
 	k.equal("steps", len(steps), 120)
 	k.equal("resumed", len(k.Records("resume")), 1)
 	if again > 10 { // at most what lies between two writes and the kill
-		t.Errorf("%d steps were done again, though the place was written down right before the kill", again)
+		t.Errorf("%d steps were done again, though the place was written down right before the "+
+			"kill", again)
 	}
 }
 
@@ -129,5 +131,6 @@ func TestAProfiledJobRunsAndProfilesAreLeftAlone(t *testing.T) {
 	k.worker()
 	k.ran("run", 1)
 	k.Settled(10 * time.Second)
-	k.equal("profiles", k.Raw.Exists(k.Context(), "profiles", "tok1-8a000000000000000000000d").Val(), 0)
+	k.equal("profiles", k.Raw.Exists(k.Context(), "profiles",
+		"tok1-8a000000000000000000000d").Val(), 0)
 }

@@ -63,7 +63,8 @@ func TestRubyAndGoServeTheSameQueuesUnderLoad(t *testing.T) {
 	l.conserved()
 	took := time.Since(began)
 	t.Logf("%d jobs in %v, %d failures, none lost, %d ended twice; run by %v; buttons pressed: %v",
-		len(ends), took.Round(time.Second/10), l.failures(starts)-again, again, l.byProcess(ruby), l.presses)
+		len(ends), took.Round(time.Second/10), l.failures(starts)-again, again,
+		l.byProcess(ruby), l.presses)
 	if again > 0 {
 		t.Errorf("%d jobs ended twice, though nothing was killed", again)
 	}
@@ -137,9 +138,12 @@ func (l *load) pushFromRuby() {
 // the Busy page still stands.
 func (l *load) operate() {
 	l.press("Retry all", `post("/retries/all/retry", {}); nil`)
-	l.press("Retry one", `e = Sidekiq::RetrySet.new.first; post("/retries/#{e.score}-#{e.jid}", "retry" => "1") if e; nil`)
-	l.press("Add to queue", `e = Sidekiq::ScheduledSet.new.first; post("/scheduled", "key" => ["#{e.score}-#{e.jid}"], "add_to_queue" => "1") if e; nil`)
-	l.press("reschedule", `Sidekiq::ScheduledSet.new.first(20).each { |e| e.reschedule(Time.now + 0.5 + rand) }
+	l.press("Retry one", `e = Sidekiq::RetrySet.new.first
+		post("/retries/#{e.score}-#{e.jid}", "retry" => "1") if e; nil`)
+	l.press("Add to queue", `e = Sidekiq::ScheduledSet.new.first
+		post("/scheduled", "key" => ["#{e.score}-#{e.jid}"], "add_to_queue" => "1") if e; nil`)
+	l.press("reschedule", `
+		Sidekiq::ScheduledSet.new.first(20).each { |e| e.reschedule(Time.now + 0.5 + rand) }
 		Sidekiq::RetrySet.new.first(20).each { |e| e.reschedule(Time.now + rand) }; nil`)
 	if p := l.ruby.Get("/busy"); p.Status != 200 {
 		l.t.Errorf("/busy: %d", p.Status)
@@ -155,7 +159,8 @@ func (l *load) press(name, code string) {
 }
 
 // bothSets reads the retry and schedule sets in one moment.
-const bothSets = `return {redis.call('ZRANGE', 'retry', 0, -1, 'WITHSCORES'), redis.call('ZRANGE', 'schedule', 0, -1, 'WITHSCORES')}`
+const bothSets = `return {redis.call('ZRANGE', 'retry', 0, -1, 'WITHSCORES'),
+	redis.call('ZRANGE', 'schedule', 0, -1, 'WITHSCORES')}`
 
 // unique asserts that no job is in the sets twice: what a reschedule of bytes that
 // Ruby would write otherwise makes of it, with a score of 1970.
@@ -177,7 +182,8 @@ func (l *load) unique() {
 				l.t.Errorf("doubled: %s", flat[i])
 			}
 			seen[job.JID] = true
-			if score := flat[i+1].(string); !strings.HasPrefix(score, "17") || len(strings.SplitN(score, ".", 2)[0]) != 10 {
+			if score := flat[i+1].(string); !strings.HasPrefix(score, "17") ||
+				len(strings.SplitN(score, ".", 2)[0]) != 10 {
 				l.t.Errorf("due at %s: %s", score, flat[i])
 			}
 		}

@@ -20,26 +20,30 @@ import (
 
 func TestRubyAndGoShareOneRedisAndItsFailures(t *testing.T) {
 	s := newSuite(t)
-	s.check("E01", "2,000 jobs on one queue run once each, by either; the counters agree", six, noRuby, func(k *kase) {
-		r, w := k.Sidekiq("-q", "default", "-c", "5"), k.worker("-c", "5")
-		k.ruby.Do(nil, `Sidekiq::Client.push_bulk("class" => "Test::Slow", "args" => (0...2000).map { [2] }).size`)
-		k.ran("end", 2000)
-		k.Settled(10 * time.Second)
-		by, times := map[string]int{}, map[string]int{}
-		for _, x := range k.Records("run") {
-			by[x.By]++
-			times[x.JID]++
-		}
-		k.equal("jobs, runs", fmt.Sprint(len(times), by["go"]+by["ruby"]), "2000 2000")
-		if by["go"] == 0 || by["ruby"] == 0 {
-			k.Errorf("run by %v", by)
-		}
-		r.Stop()
-		w.Stop()
-		k.equal("processed", k.Raw.Get(k.Context(), "stat:processed").Val(), 2000)
-	})
-	s.check("E02", "one job failed by Ruby, Go and Ruby: each failure counts one, no key is lost", six, noRuby, handedBackAndForth)
-	s.check("E03", "Redis away for five seconds: one line down, one up, no busy loop, one registration", six, sameWire, redisAway)
+	s.check("E01", "2,000 jobs on one queue run once each, by either; the counters agree", six,
+		noRuby, func(k *kase) {
+			r, w := k.Sidekiq("-q", "default", "-c", "5"), k.worker("-c", "5")
+			k.ruby.Do(nil, `Sidekiq::Client.push_bulk("class" => "Test::Slow",
+				"args" => (0...2000).map { [2] }).size`)
+			k.ran("end", 2000)
+			k.Settled(10 * time.Second)
+			by, times := map[string]int{}, map[string]int{}
+			for _, x := range k.Records("run") {
+				by[x.By]++
+				times[x.JID]++
+			}
+			k.equal("jobs, runs", fmt.Sprint(len(times), by["go"]+by["ruby"]), "2000 2000")
+			if by["go"] == 0 || by["ruby"] == 0 {
+				k.Errorf("run by %v", by)
+			}
+			r.Stop()
+			w.Stop()
+			k.equal("processed", k.Raw.Get(k.Context(), "stat:processed").Val(), 2000)
+		})
+	s.check("E02", "one job failed by Ruby, Go and Ruby: each failure counts one, no key is lost",
+		six, noRuby, handedBackAndForth)
+	s.check("E03", "Redis away for five seconds: one line down, one up, no busy loop, one "+
+		"registration", six, sameWire, redisAway)
 	s.check("E04", "both pollers and the worker survive SCRIPT FLUSH", six, noRuby, func(k *kase) {
 		k.Sidekiq("-q", "default", "-c", "2")
 		k.worker("-c", "2")
@@ -53,8 +57,10 @@ func TestRubyAndGoShareOneRedisAndItsFailures(t *testing.T) {
 		k.Settled(10 * time.Second)
 		k.equal("runs", len(k.Records("run")), 60)
 	})
-	s.check("E05", "a stray at in the future: Ruby's poller waits for it, ours runs the job when its score says", six, noRuby, func(k *kase) {
-		stray := fmt.Sprintf(`{"class":"Test::Record","args":[],"queue":"default","retry":true,"jid":"x","at":%d}`, time.Now().Add(time.Hour).Unix())
+	s.check("E05", "a stray at in the future: Ruby's poller waits for it, ours runs the job when "+
+		"its score says", six, noRuby, func(k *kase) {
+		stray := fmt.Sprintf(`{"class":"Test::Record","args":[],"queue":"default","retry":true,`+
+			`"jid":"x","at":%d}`, time.Now().Add(time.Hour).Unix())
 		k.Raw.ZAdd(k.Context(), "schedule", redis.Z{Score: 1000, Member: stray})
 		r := k.Sidekiq("-q", "elsewhere")
 		k.Until(20*time.Second, "Ruby has moved it", func() bool {
@@ -70,16 +76,19 @@ func TestRubyAndGoShareOneRedisAndItsFailures(t *testing.T) {
 		}
 		k.equal("scheduled", k.Card("schedule"), 0)
 	})
-	s.check("E06", "HTML-escaped bytes would be doubled by Ruby's reschedule; ours never are", six, sameWire, func(k *kase) {
-		k.Raw.ZAdd(k.Context(), "schedule", redis.Z{Score: 2e9, Member: `{"class":"A","args":["\u003cb\u003e"],"jid":"x"}`})
-		k.ruby.Do(nil, `Sidekiq::ScheduledSet.new.first.reschedule(Time.now + 90); nil`)
-		k.equal("foreign bytes", k.Card("schedule"), 2)
-		k.Clear()
-		k.Push("A", []any{"<b>"}, queue.Options{At: time.Now().Add(time.Hour)})
-		k.ruby.Do(nil, `Sidekiq::ScheduledSet.new.first.reschedule(Time.now + 90); nil`)
-		k.equal("our bytes", k.Card("schedule"), 1)
-	})
-	s.check("E07", "stopped over ten busy jobs of three queues: all back, in their queues, byte for byte", six, sameWire, func(k *kase) {
+	s.check("E06", "HTML-escaped bytes would be doubled by Ruby's reschedule; ours never are", six,
+		sameWire, func(k *kase) {
+			k.Raw.ZAdd(k.Context(), "schedule", redis.Z{Score: 2e9,
+				Member: `{"class":"A","args":["\u003cb\u003e"],"jid":"x"}`})
+			k.ruby.Do(nil, `Sidekiq::ScheduledSet.new.first.reschedule(Time.now + 90); nil`)
+			k.equal("foreign bytes", k.Card("schedule"), 2)
+			k.Clear()
+			k.Push("A", []any{"<b>"}, queue.Options{At: time.Now().Add(time.Hour)})
+			k.ruby.Do(nil, `Sidekiq::ScheduledSet.new.first.reschedule(Time.now + 90); nil`)
+			k.equal("our bytes", k.Card("schedule"), 1)
+		})
+	s.check("E07", "stopped over ten busy jobs of three queues: all back, in their queues, byte "+
+		"for byte", six, sameWire, func(k *kase) {
 		want := map[string][]string{}
 		for i := range 10 {
 			q := []string{"a", "b", "c"}[i%3]
@@ -98,74 +107,88 @@ func TestRubyAndGoShareOneRedisAndItsFailures(t *testing.T) {
 			}
 		}
 	})
-	s.check("E08", "Redis killed while a Go job fails: the retry is there when it is back", six, sameWire, failsWhileRedisIsAway)
-	s.check("E09", "a poller whose clock is 10 s ahead runs jobs at most 10 s early", six, sameWire, func(k *kase) {
-		now := time.Now()
-		k.Push("A", nil, queue.Options{At: now.Add(8 * time.Second)})
-		k.Push("A", nil, queue.Options{At: now.Add(12 * time.Second)})
-		// The poller's own call, at the time that its clock would say: no tool shifts
-		// the clock of a Go program.
-		moved, _, err := k.Store.Promote(k.Context(), "schedule", now.Add(10*time.Second), 100)
-		k.equal("moved, left", fmt.Sprint(moved, k.Card("schedule"), err), "1 1 <nil>")
-		info, err := k.Store.Queue(k.Context(), "default")
-		k.equal("latency", fmt.Sprint(info.Latency, err), "0 <nil>")
-		k.equal("page", k.ruby.Get("/queues/default").Status, 200)
-	})
-	s.check("E10", "systemd is told READY, WATCHDOG about every second of two, and STOPPING", six, sameWire, systemdIsTold)
-	s.check("E11", "-V exits 0, mistakes exit with an error code, a queue may be named twice", six, sameWire, func(k *kase) {
-		for line, want := range map[string]int{"-V": 0, "-h": 0, "-c 0": 2, "-C /nonexistent.yml": 2, "--nope": 2, "-q default -q default --print-config": 0} {
-			if code := k.Worker(strings.Fields(line)...).Exit(10 * time.Second); code != want {
-				k.Errorf("worker %s: exit code %d, want %d", line, code, want)
-			}
-		}
-	})
-	s.check("E12", "YAML keys with and without colons, sections, weights and capsules take effect", all, "", yamlTakesEffect)
-	s.check("E13", "capsules and weights have the shape of 8's own", eight, "6 and 7 do not read capsules", func(k *kase) {
-		k.busy()
-		shape := func(info string) string {
-			var i struct {
-				Weights  []map[string]int
-				Capsules map[string]map[string]any
-			}
-			if err := json.Unmarshal([]byte(info), &i); err != nil {
-				k.Fatal(err)
-			}
-			delete(i.Capsules["default"], "concurrency")
-			return fmt.Sprint(i.Weights, i.Capsules)
-		}
-		ours := shape(k.Raw.HGet(k.Context(), k.firstProcess(), "info").Val())
-		k.load("process.dump")
-		k.equal("shape", ours, shape(k.Raw.HGet(k.Context(), "app-1:4711:0123456789ab", "info").Val()))
-	})
-	s.check("E14", "every line of the JSON log parses, with Sidekiq's keys", six, sameWire, func(k *kase) {
-		w := k.Worker("--log-format", "json")
-		k.Push("Test::Record", nil, queue.Options{Tags: []string{"a", "b"}})
-		k.Push("Test::Fail", []any{"boom \"é\"\n"}, queue.Options{})
-		k.Until(10*time.Second, "both have run", func() bool { return k.Card("retry") == 1 && len(k.Records("run")) == 1 })
-		w.Stop()
-		jobs := 0
-		for line := range strings.Lines(w.Log()) {
-			var l struct {
-				TS, TID, Lvl, Msg string
-				PID               int
-				Ctx               map[string]any
-			}
-			if err := json.Unmarshal([]byte(line), &l); err != nil || l.TS == "" || l.PID == 0 || l.Lvl == "" || l.Msg == "" {
-				k.Errorf("%v: %s", err, line)
-			}
-			if l.Msg == "start" {
-				jobs++
-				if l.TID == "" || l.Ctx["class"] == nil || l.Ctx["jid"] == nil {
-					k.Errorf("%s", line)
+	s.check("E08", "Redis killed while a Go job fails: the retry is there when it is back", six,
+		sameWire, failsWhileRedisIsAway)
+	s.check("E09", "a poller whose clock is 10 s ahead runs jobs at most 10 s early", six, sameWire,
+		func(k *kase) {
+			now := time.Now()
+			k.Push("A", nil, queue.Options{At: now.Add(8 * time.Second)})
+			k.Push("A", nil, queue.Options{At: now.Add(12 * time.Second)})
+			// The poller's own call, at the time that its clock would say: no tool shifts
+			// the clock of a Go program.
+			moved, _, err := k.Store.Promote(k.Context(), "schedule", now.Add(10*time.Second), 100)
+			k.equal("moved, left", fmt.Sprint(moved, k.Card("schedule"), err), "1 1 <nil>")
+			info, err := k.Store.Queue(k.Context(), "default")
+			k.equal("latency", fmt.Sprint(info.Latency, err), "0 <nil>")
+			k.equal("page", k.ruby.Get("/queues/default").Status, 200)
+		})
+	s.check("E10", "systemd is told READY, WATCHDOG about every second of two, and STOPPING", six,
+		sameWire, systemdIsTold)
+	s.check("E11", "-V exits 0, mistakes exit with an error code, a queue may be named twice", six,
+		sameWire, func(k *kase) {
+			for line, want := range map[string]int{"-V": 0, "-h": 0, "-c 0": 2,
+				"-C /nonexistent.yml": 2, "--nope": 2, "-q default -q default --print-config": 0} {
+				if code := k.Worker(strings.Fields(line)...).Exit(10 * time.Second); code != want {
+					k.Errorf("worker %s: exit code %d, want %d", line, code, want)
 				}
 			}
-		}
-		k.equal("jobs", jobs, 2)
-	})
+		})
+	s.check("E12", "YAML keys with and without colons, sections, weights and capsules take effect",
+		all, "", yamlTakesEffect)
+	s.check("E13", "capsules and weights have the shape of 8's own", eight,
+		"6 and 7 do not read capsules", func(k *kase) {
+			k.busy()
+			shape := func(info string) string {
+				var i struct {
+					Weights  []map[string]int
+					Capsules map[string]map[string]any
+				}
+				if err := json.Unmarshal([]byte(info), &i); err != nil {
+					k.Fatal(err)
+				}
+				delete(i.Capsules["default"], "concurrency")
+				return fmt.Sprint(i.Weights, i.Capsules)
+			}
+			ours := shape(k.Raw.HGet(k.Context(), k.firstProcess(), "info").Val())
+			k.load("process.dump")
+			k.equal("shape", ours, shape(k.Raw.HGet(k.Context(), "app-1:4711:0123456789ab",
+				"info").Val()))
+		})
+	s.check("E14", "every line of the JSON log parses, with Sidekiq's keys", six, sameWire,
+		func(k *kase) {
+			w := k.Worker("--log-format", "json")
+			k.Push("Test::Record", nil, queue.Options{Tags: []string{"a", "b"}})
+			k.Push("Test::Fail", []any{"boom \"é\"\n"}, queue.Options{})
+			k.Until(10*time.Second, "both have run", func() bool {
+				return k.Card("retry") == 1 && len(k.Records("run")) == 1
+			})
+			w.Stop()
+			jobs := 0
+			for line := range strings.Lines(w.Log()) {
+				var l struct {
+					TS, TID, Lvl, Msg string
+					PID               int
+					Ctx               map[string]any
+				}
+				if err := json.Unmarshal([]byte(line), &l); err != nil || l.TS == "" ||
+					l.PID == 0 ||
+					l.Lvl == "" || l.Msg == "" {
+					k.Errorf("%v: %s", err, line)
+				}
+				if l.Msg == "start" {
+					jobs++
+					if l.TID == "" || l.Ctx["class"] == nil || l.Ctx["jid"] == nil {
+						k.Errorf("%s", line)
+					}
+				}
+			}
+			k.equal("jobs", jobs, 2)
+		})
 }
 
 func handedBackAndForth(k *kase) {
-	k.ruby.Do(nil, `Sidekiq::Client.push("class" => "Test::Fail", "args" => ["boom"], "queue" => "default", "vendor" => {"a" => 1.0})`)
+	k.ruby.Do(nil, `Sidekiq::Client.push("class" => "Test::Fail", "args" => ["boom"],
+		"queue" => "default", "vendor" => {"a" => 1.0})`)
 	for n, by := range []string{"ruby", "go", "ruby", "go"} {
 		var p *harness.Process
 		if by == "ruby" {
@@ -176,7 +199,8 @@ func handedBackAndForth(k *kase) {
 		k.due("retry")
 		k.Until(20*time.Second, "it has failed again", func() bool {
 			list := k.members("retry")
-			return len(list) == 1 && strings.Contains(list[0].Member.(string), fmt.Sprintf(`"retry_count":%d`, n))
+			return len(list) == 1 && strings.Contains(list[0].Member.(string),
+				fmt.Sprintf(`"retry_count":%d`, n))
 		})
 		p.Stop()
 		j, _ := k.one("retry")
@@ -205,10 +229,13 @@ func redisAway(k *kase) {
 	<-time.After(5 * time.Second) // the outage of the case
 	used := cpu(k, w.PID()) - before
 	k.Server.Restart()
-	k.Until(15*time.Second, "it is registered again", func() bool { return k.Raw.SCard(k.Context(), "processes").Val() == 1 })
+	k.Until(15*time.Second, "it is registered again", func() bool {
+		return k.Raw.SCard(k.Context(), "processes").Val() == 1
+	})
 	k.Push("Test::Record", nil, queue.Options{})
 	k.ran("run", 1)
-	k.Until(10*time.Second, "it says that all is well", func() bool { return w.Says("serves us again") })
+	k.Until(10*time.Second, "it says that all is well",
+		func() bool { return w.Says("serves us again") })
 	k.equal("lines down", strings.Count(w.Log(), "does not serve us"), 1)
 	k.equal("lines up", strings.Count(w.Log(), "serves us again"), 1)
 	k.equal("registrations", k.Raw.SCard(k.Context(), "processes").Val(), 1)
@@ -262,7 +289,8 @@ func systemdIsTold(k *kase) {
 			told <- string(b[:n])
 		}
 	}()
-	w := k.Start("env", append([]string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=2000000"}, k.workerArgs()...)...)
+	w := k.Start("env", append([]string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=2000000"},
+		k.workerArgs()...)...)
 	hear := func(what string) time.Time {
 		limit := time.After(10 * time.Second)
 		for {
@@ -278,7 +306,8 @@ func systemdIsTold(k *kase) {
 	}
 	hear("READY=1")
 	first := hear("WATCHDOG=1")
-	if gap := hear("WATCHDOG=1").Sub(first); gap < 500*time.Millisecond || gap > 1500*time.Millisecond {
+	if gap := hear("WATCHDOG=1").Sub(first); gap < 500*time.Millisecond ||
+		gap > 1500*time.Millisecond {
 		k.Errorf("watchdog after %v", gap)
 	}
 	go w.Signal(15)
@@ -305,7 +334,8 @@ capsules:
 func yamlTakesEffect(k *kase) {
 	w := k.Worker("-C", k.config(sidekiqYAML), "-e", "production", "--print-config")
 	k.equal("exit", w.Exit(10*time.Second), 0)
-	for _, want := range []string{"concurrency", "4 ", "7 ", "first second,2 third,3", "weighted", "2 threads, strict, mailers"} {
+	for _, want := range []string{"concurrency", "4 ", "7 ", "first second,2 third,3", "weighted",
+		"2 threads, strict, mailers"} {
 		if !w.Says(want) {
 			k.Errorf("no %q in\n%s", want, w.Log())
 		}
@@ -326,11 +356,13 @@ func yamlTakesEffect(k *kase) {
 		text := k.Raw.HGet(context.Background(), k.firstProcess(), "info").Val()
 		return text != "" && json.Unmarshal([]byte(text), &info) == nil
 	})
-	k.equal("threads, queues, labels", fmt.Sprint(info.Concurrency, info.Queues, info.Labels), "6 [first second third mailers] [x]")
+	k.equal("threads, queues, labels", fmt.Sprint(info.Concurrency, info.Queues, info.Labels),
+		"6 [first second third mailers] [x]")
 	if k.v >= 7 {
 		k.equal("weights", info.Weights, "[map[first:1 second:2 third:3] map[mailers:0]]")
 	}
 	if k.v == 8 {
-		k.equal("capsules", fmt.Sprint(info.Capsules), "map[default:{4 weighted map[first:1 second:2 third:3]} mail:{2 strict map[mailers:0]}]")
+		k.equal("capsules", fmt.Sprint(info.Capsules), "map[default:{4 weighted map[first:1 "+
+			"second:2 third:3]} mail:{2 strict map[mailers:0]}]")
 	}
 }

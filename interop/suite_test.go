@@ -34,7 +34,8 @@ var (
 
 // Why a case is not run with a version.
 const (
-	noRuby   = "needs a running Sidekiq of that version, which Debian 12 does not have; what it would read is held by the golden checks of the other cases"
+	noRuby = "needs a running Sidekiq of that version, which Debian 12 does not have; what it " +
+		"would read is held by the golden checks of the other cases"
 	sameWire = "nothing that this case looks at differs from 6.4.1 on the wire"
 	notIn6   = "6.4.1 does not have it"
 	not7     = "7 does not write it"
@@ -70,7 +71,8 @@ func (s *suite) check(id, says string, vs versions, why string, run func(k *kase
 		passed := s.t.Run(name, func(t *testing.T) {
 			site := s.site.With(t)
 			site.Until(10*time.Second, "nobody sleeps in Redis", func() bool {
-				return strings.Contains(site.Raw.Info(t.Context(), "clients").Val(), "blocked_clients:0\r")
+				return strings.Contains(site.Raw.Info(t.Context(), "clients").Val(),
+					"blocked_clients:0\r")
 			}) // the bells of a worker that was killed: one would swallow the next job
 			site.Clear()
 			run(&kase{Site: site, t: t, ruby: s.ruby.With(site), v: v})
@@ -206,7 +208,8 @@ func (k *kase) due(set string) {
 // ran waits until n records of an event are there.
 func (k *kase) ran(event string, n int) []harness.Record {
 	k.Helper()
-	k.Until(20*time.Second, fmt.Sprintf("%d times %q", n, event), func() bool { return len(k.Records(event)) >= n })
+	k.Until(20*time.Second, fmt.Sprintf("%d times %q", n, event),
+		func() bool { return len(k.Records(event)) >= n })
 	return k.Records(event)
 }
 
@@ -284,6 +287,6 @@ func note(id, says string, version int, passed bool, why string) {
 // workerArgs is the command line of a worker for a program that starts it.
 func (k *kase) workerArgs(args ...string) []string {
 	k.Helper()
-	return append([]string{filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
-		"-C", k.config("poll_interval_average: 0.5\n")}, args...)
+	return append([]string{filepath.Join(harness.Bin, "worker"), "--test-jobs",
+		"--log-format", "plain", "-C", k.config("poll_interval_average: 0.5\n")}, args...)
 }

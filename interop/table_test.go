@@ -48,7 +48,8 @@ func table() string {
 	slices.Sort(ids)
 	slices.Sort(whys)
 	var b strings.Builder
-	b.WriteString("| case | what must be so | 6.4.1 | 7.3 | 8.1 |\n| --- | --- | --- | --- | --- |\n")
+	b.WriteString("| case | what must be so | 6.4.1 | 7.3 | 8.1 |\n| --- | --- | --- | " +
+		"--- | --- |\n")
 	count := map[string]int{}
 	for _, id := range ids {
 		r := results.cases[id]
@@ -73,7 +74,8 @@ func table() string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "\n%d cases: %d passed with the real Sidekiq 6.4.1, %d with golden data of 7.3 or 8.1, %d not applicable, %d failed.\n\n",
+	fmt.Fprintf(&b, "\n%d cases: %d passed with the real Sidekiq 6.4.1, %d with golden data of "+
+		"7.3 or 8.1, %d not applicable, %d failed.\n\n",
 		len(ids), count["passed"], count["golden"], count["not applicable"], count["failed"])
 	for i, why := range whys {
 		fmt.Fprintf(&b, "- (%c) %s.\n", 'a'+i, why)
@@ -98,12 +100,14 @@ func compare(got string) int {
 	case strings.TrimSpace(old) == strings.TrimSpace(got):
 		return 0
 	case *update:
-		if err := os.WriteFile(path, []byte(head+tableFrom+"\n"+got+"\n"+tableTo+tail), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(head+tableFrom+"\n"+got+"\n"+tableTo+tail),
+			0o644); err != nil {
 			fmt.Println(err)
 			return 1
 		}
 		return 0
 	}
-	fmt.Println("the table in docs/sidekiq.md is not what this run shows: go test ./interop -update")
+	fmt.Println("the table in docs/sidekiq.md is not what this run shows: " +
+		"go test ./interop -update")
 	return 1
 }

@@ -46,7 +46,8 @@ type Actors struct {
 // NewActors makes an Actors. domain is the host in the URLs of local accounts
 // (WEB_DOMAIN, else LOCAL_DOMAIN); cache may lose what it holds.
 func NewActors(db *database.Database, cache redis.UniversalClient, domain string) *Actors {
-	return &Actors{db: db, cache: cache, domain: domain, known: expirable.NewLRU[int64, *actor](actorsKept, nil, actorsAge)}
+	return &Actors{db: db, cache: cache, domain: domain,
+		known: expirable.NewLRU[int64, *actor](actorsKept, nil, actorsAge)}
 }
 
 // find reads an account. It asks the primary: a key that a replica does not have yet
@@ -64,8 +65,10 @@ func (a *Actors) find(ctx context.Context, id int64) (*actor, error) {
 		Suspended                  bool
 	}
 	// id_scheme is a column of newer versions of Mastodon.
-	found, err := database.One(ctx, r, pgx.RowToStructByPos[row], `SELECT username, COALESCE(uri, ''), COALESCE(private_key, ''),
-		COALESCE(to_jsonb(accounts)->>'id_scheme', ''), suspended_at IS NOT NULL FROM accounts WHERE id = $1 AND domain IS NULL`, id)
+	found, err := database.One(ctx, r, pgx.RowToStructByPos[row], `
+		SELECT username, COALESCE(uri, ''), COALESCE(private_key, ''),
+		COALESCE(to_jsonb(accounts)->>'id_scheme', ''), suspended_at IS NOT NULL
+		FROM accounts WHERE id = $1 AND domain IS NULL`, id)
 	if errors.Is(err, pgx.ErrNoRows) || (err == nil && found.Key == "") {
 		return nil, errNoActor
 	}
@@ -98,7 +101,8 @@ func (a *Actors) uri(id int64, username, stored, scheme string) string {
 // followers is the value of the header Collection-Synchronization (FEP-8fcf): a
 // digest of the account's followers on the inbox's server, so that the server
 // notices when it has others. It is the XOR of the SHA-256 sums of their URIs.
-func (a *Actors) followers(ctx context.Context, id int64, act *actor, server string) (string, error) {
+func (a *Actors) followers(ctx context.Context, id int64, act *actor,
+	server string) (string, error) {
 	key := fmt.Sprintf("kyu:followers_digest:%d:%s", id, server)
 	digest, err := a.cache.Get(ctx, key).Result()
 	if err != nil {
@@ -108,7 +112,9 @@ func (a *Actors) followers(ctx context.Context, id int64, act *actor, server str
 		}
 		a.cache.Set(ctx, key, digest, followersAge)
 	}
-	return fmt.Sprintf(`collectionId="%s/followers", digest="%s", url="%s/followers_synchronization"`, act.uri, digest, act.uri), nil
+	return fmt.Sprintf(
+		`collectionId="%s/followers", digest="%s", url="%s/followers_synchronization"`,
+		act.uri, digest, act.uri), nil
 }
 
 func (a *Actors) followersDigest(ctx context.Context, id int64, server string) (string, error) {
@@ -116,8 +122,10 @@ func (a *Actors) followersDigest(ctx context.Context, id int64, server string) (
 	if err != nil {
 		return "", err
 	}
-	uris, err := database.Collect(ctx, r, pgx.RowTo[string], `SELECT accounts.uri FROM follows JOIN accounts ON accounts.id = follows.account_id
-		WHERE follows.target_account_id = $1 AND (accounts.uri = $2 OR accounts.uri LIKE $3)`, id, server, likeEscape(server)+"/%")
+	uris, err := database.Collect(ctx, r, pgx.RowTo[string], `
+		SELECT accounts.uri FROM follows JOIN accounts ON accounts.id = follows.account_id
+		WHERE follows.target_account_id = $1 AND (accounts.uri = $2 OR accounts.uri LIKE $3)`,
+		id, server, likeEscape(server)+"/%")
 	if err != nil {
 		return "", hint(err)
 	}

@@ -30,7 +30,8 @@ type Availability struct {
 }
 
 // NewAvailability makes an Availability.
-func NewAvailability(db *database.Database, rdb redis.UniversalClient, log *slog.Logger) *Availability {
+func NewAvailability(db *database.Database, rdb redis.UniversalClient,
+	log *slog.Logger) *Availability {
 	return &Availability{db: db, redis: rdb, log: log}
 }
 
@@ -44,7 +45,8 @@ func (a *Availability) isGone(ctx context.Context, host string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		domains, err := database.Collect(ctx, r, pgx.RowTo[string], "SELECT domain FROM unavailable_domains")
+		domains, err := database.Collect(ctx, r, pgx.RowTo[string],
+			"SELECT domain FROM unavailable_domains")
 		if err != nil {
 			return false, hint(err)
 		}
@@ -75,12 +77,14 @@ func (a *Availability) failed(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Exec(ctx, `INSERT INTO unavailable_domains (domain, created_at, updated_at) VALUES ($1, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')
+	if _, err := p.Exec(ctx, `INSERT INTO unavailable_domains (domain, created_at, updated_at)
+		VALUES ($1, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')
 		ON CONFLICT DO NOTHING`, host); err != nil {
 		return hint(err)
 	}
 	a.note(host, true)
-	a.log.Warn("a host has failed on seven days: nothing is sent there until something works again", "host", host)
+	a.log.Warn("a host has failed on seven days: nothing is sent there until something works again",
+		"host", host)
 	return nil
 }
 

@@ -45,9 +45,11 @@ type Delivery struct {
 
 // DeliveryOptions are those of Mastodon.
 type DeliveryOptions struct {
-	SynchronizeFollowers bool   `json:"synchronize_followers"`
-	BypassAvailability   bool   `json:"bypass_availability"` // send even to a host that counts as gone
-	SignWith             string `json:"sign_with"`           // a private key in PEM in place of the account's, while keys are changed
+	SynchronizeFollowers bool `json:"synchronize_followers"`
+	// send even to a host that counts as gone
+	BypassAvailability bool `json:"bypass_availability"`
+	// a private key in PEM in place of the account's, while keys are changed
+	SignWith string `json:"sign_with"`
 }
 
 // GoString hides the key that the options may hold.
@@ -55,7 +57,8 @@ func (o DeliveryOptions) GoString() string { return o.String() }
 
 // String hides the key that the options may hold.
 func (o DeliveryOptions) String() string {
-	return fmt.Sprintf("{synchronize_followers:%v bypass_availability:%v sign_with:%v}", o.SynchronizeFollowers, o.BypassAvailability, o.SignWith != "")
+	return fmt.Sprintf("{synchronize_followers:%v bypass_availability:%v sign_with:%v}",
+		o.SynchronizeFollowers, o.BypassAvailability, o.SignWith != "")
 }
 
 // verdict is what an attempt means.
@@ -129,7 +132,8 @@ func (d *Deliveries) actor(ctx context.Context, a Delivery) (*actor, error) {
 
 // settle notes what the attempt says of the host, and decides what becomes of the
 // job.
-func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *actor, reply *answer, err error) error {
+func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *actor, reply *answer,
+	err error) error {
 	// What is known of the host must be kept even if the job's time is over.
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -212,11 +216,14 @@ var errNotSent = errors.New("the request could not be made")
 
 // knock sends the activity, and once more with the other kind of signature if
 // that may help.
-func (d *Deliveries) knock(ctx context.Context, a Delivery, act *actor, inbox *url.URL) (*answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, errors.New("the answer took too long"))
+func (d *Deliveries) knock(ctx context.Context, a Delivery, act *actor,
+	inbox *url.URL) (*answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit,
+		errors.New("the answer took too long"))
 	defer cancel()
 	reply, err := d.post(ctx, a, act, inbox, httpsig.Sign)
-	if err != nil || !d.DoubleKnock || (reply.status != http.StatusBadRequest && reply.status != http.StatusUnauthorized) {
+	if err != nil || !d.DoubleKnock || (reply.status != http.StatusBadRequest &&
+		reply.status != http.StatusUnauthorized) {
 		return reply, err
 	}
 	return d.post(ctx, a, act, inbox, httpsig.SignMessage)
@@ -224,10 +231,12 @@ func (d *Deliveries) knock(ctx context.Context, a Delivery, act *actor, inbox *u
 
 // post sends the activity, and follows what redirects keep the method: each
 // request is signed for where it goes.
-func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.URL, sign func(*http.Request, []byte, httpsig.Key, time.Time) error) (*answer, error) {
+func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.URL,
+	sign func(*http.Request, []byte, httpsig.Key, time.Time) error) (*answer, error) {
 	body := []byte(a.Body)
 	for hop := 0; ; hop++ {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(),
+			bytes.NewReader(body))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errNotSent, err)
 		}
@@ -243,7 +252,8 @@ func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.U
 			return nil, fmt.Errorf("%w: %w", errNotSent, err)
 		}
 		reply, err := d.HTTP.send(r)
-		if err != nil || (reply.status != http.StatusTemporaryRedirect && reply.status != http.StatusPermanentRedirect) || hop == maxRedirects {
+		if err != nil || (reply.status != http.StatusTemporaryRedirect &&
+			reply.status != http.StatusPermanentRedirect) || hop == maxRedirects {
 			return reply, err
 		}
 		next, err := to.Parse(reply.header.Get("Location"))

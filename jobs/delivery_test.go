@@ -46,7 +46,9 @@ func newInbox(t *testing.T, id string, key *rsa.PublicKey) *inbox {
 			http.Redirect(w, r, "/inbox?from="+r.URL.Path, http.StatusPermanentRedirect)
 			return
 		}
-		got, err := httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) { return key, nil }, time.Now())
+		got, err := httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) {
+			return key, nil
+		}, time.Now())
 		if err != nil || got != id || (in.refuses != "" && r.Header.Get(in.refuses) != "") {
 			t.Logf("the inbox: %s %v", got, err)
 			w.WriteHeader(http.StatusUnauthorized)
@@ -59,7 +61,8 @@ func newInbox(t *testing.T, id string, key *rsa.PublicKey) *inbox {
 }
 
 func (s *site) deliveries() *jobs.Deliveries {
-	return &jobs.Deliveries{HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog), Actors: jobs.NewActors(s.db, s.redis, "home.example"),
+	return &jobs.Deliveries{HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog),
+		Actors:       jobs.NewActors(s.db, s.redis, "home.example"),
 		Availability: jobs.NewAvailability(s.db, s.redis, s.slog), Log: s.slog}
 }
 
@@ -70,7 +73,8 @@ func outcome(err error) string {
 	case err == nil:
 		return "done"
 	case errors.As(err, &steer):
-		return map[queue.Action]string{queue.Schedule: "snooze", queue.Retry: "retry in", queue.Dead: "dead", queue.Done: "discard"}[steer.Action]
+		return map[queue.Action]string{queue.Schedule: "snooze", queue.Retry: "retry in",
+			queue.Dead: "dead", queue.Done: "discard"}[steer.Action]
 	}
 	return "retry"
 }
@@ -82,16 +86,21 @@ func TestADeliveryIsSignedAndJudgedByItsAnswer(t *testing.T) {
 	d := s.deliveries()
 	activity := `{"type":"Create","id":"https://home.example/1"}`
 	deliver := func(path string, o jobs.DeliveryOptions) error {
-		return d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 1, InboxURL: in.URL + path, Options: o})
+		return d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 1,
+			InboxURL: in.URL + path, Options: o})
 	}
 	if err := deliver("/inbox?a=b", jobs.DeliveryOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if r := in.last.Load(); r.Header.Get("Content-Type") != "application/activity+json" || !strings.HasPrefix(r.Header.Get("User-Agent"), "Kyu/test") || !strings.Contains(r.Header.Get("Signature"), `algorithm="rsa-sha256"`) {
+	if r := in.last.Load(); r.Header.Get("Content-Type") != "application/activity+json" ||
+		!strings.HasPrefix(r.Header.Get("User-Agent"), "Kyu/test") ||
+		!strings.Contains(r.Header.Get("Signature"), `algorithm="rsa-sha256"`) {
 		t.Errorf("%v", r.Header)
 	}
-	for status, want := range map[int64]string{200: "done", 202: "done", 301: "retry", 304: "retry", 400: "done", 401: "retry", 403: "done", 404: "done", 408: "retry",
-		410: "done", 422: "done", 429: "retry", 500: "retry", 501: "done", 502: "retry", 503: "retry", 504: "retry"} {
+	for status, want := range map[int64]string{200: "done", 202: "done", 301: "retry", 304: "retry",
+		400: "done", 401: "retry", 403: "done", 404: "done", 408: "retry",
+		410: "done", 422: "done", 429: "retry", 500: "retry", 501: "done", 502: "retry",
+		503: "retry", 504: "retry"} {
 		in.status.Store(status)
 		s.redis.FlushAll(t.Context())
 		err := deliver("/inbox", jobs.DeliveryOptions{})
@@ -100,27 +109,34 @@ func TestADeliveryIsSignedAndJudgedByItsAnswer(t *testing.T) {
 		}
 		// Days with failures are counted as Mastodon does: not for what is refused
 		// for good, and forgotten after a success.
-		if n := s.redis.SCard(t.Context(), "exhausted_deliveries:127.0.0.1").Val(); (n == 1) != (want == "retry") {
+		if n := s.redis.SCard(t.Context(),
+			"exhausted_deliveries:127.0.0.1").Val(); (n == 1) != (want == "retry") {
 			t.Errorf("%d: %d days with failures", status, n)
 		}
 	}
 	in.status.Store(202)
-	if err := deliver("/moved", jobs.DeliveryOptions{}); err != nil || in.last.Load().URL.RawQuery != "from=/moved" {
+	if err := deliver("/moved", jobs.DeliveryOptions{}); err != nil ||
+		in.last.Load().URL.RawQuery != "from=/moved" {
 		t.Errorf("a redirect is signed for where it goes: %v", err)
 	}
 	// Another's key, and none.
 	other := s.account(2, "mallory")
-	if err := d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 2, InboxURL: in.URL}); outcome(err) != "retry" {
+	if err := d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 2,
+		InboxURL: in.URL}); outcome(err) != "retry" {
 		t.Errorf("with another's key: %v", err)
 	}
 	s.exec("UPDATE accounts SET suspended_at = now() WHERE id = 2")
-	if err := s.deliveries().Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 2, InboxURL: in.URL}); err != nil {
+	if err := s.deliveries().Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 2,
+		InboxURL: in.URL}); err != nil {
 		t.Errorf("401 for an account that is suspended is for good: %v", err)
 	}
-	if err := d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 99, InboxURL: in.URL}); err != nil {
+	if err := d.Deliver(t.Context(), jobs.Delivery{Body: activity, AccountID: 99,
+		InboxURL: in.URL}); err != nil {
 		t.Errorf("without an account: %v", err)
 	}
-	if text := fmt.Sprintf("%+v %#v", jobs.DeliveryOptions{SignWith: "PEM"}, jobs.DeliveryOptions{SignWith: "PEM"}); strings.Contains(text, "PEM") || strings.Contains(s.log.String(), other.D.String()[:20]) {
+	if text := fmt.Sprintf("%+v %#v", jobs.DeliveryOptions{SignWith: "PEM"},
+		jobs.DeliveryOptions{SignWith: "PEM"}); strings.Contains(text, "PEM") ||
+		strings.Contains(s.log.String(), other.D.String()[:20]) {
 		t.Error("a key is shown")
 	}
 }
@@ -145,15 +161,19 @@ func TestFollowersAreSummedUpForTheirServer(t *testing.T) {
 	s := newSite(t)
 	key := s.account(1, "alice")
 	in := newInbox(t, "https://home.example/users/alice#main-key", &key.PublicKey)
-	for i, uri := range []string{in.URL + "/users/a", in.URL + "/users/b", "https://else.example/users/c", in.URL + "x/users/d"} {
-		s.exec("INSERT INTO accounts (id, username, domain, uri) VALUES ($1, $2, 'b.example', $3)", 10+i, fmt.Sprint("u", i), uri)
+	for i, uri := range []string{in.URL + "/users/a", in.URL + "/users/b",
+		"https://else.example/users/c", in.URL + "x/users/d"} {
+		s.exec("INSERT INTO accounts (id, username, domain, uri) VALUES ($1, $2, 'b.example', $3)",
+			10+i, fmt.Sprint("u", i), uri)
 		s.exec("INSERT INTO follows (account_id, target_account_id) VALUES ($1, 1)", 10+i)
 	}
-	a := jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL + "/inbox", Options: jobs.DeliveryOptions{SynchronizeFollowers: true}}
+	a := jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL + "/inbox",
+		Options: jobs.DeliveryOptions{SynchronizeFollowers: true}}
 	if err := s.deliveries().Deliver(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf(`collectionId="https://home.example/users/alice/followers", digest="%s", url="https://home.example/users/alice/followers_synchronization"`,
+	want := fmt.Sprintf(`collectionId="https://home.example/users/alice/followers", `+
+		`digest="%s", url="https://home.example/users/alice/followers_synchronization"`,
 		xorOfSums(in.URL+"/users/a", in.URL+"/users/b"))
 	if got := in.last.Load().Header.Get("Collection-Synchronization"); got != want {
 		t.Errorf("%s\nwant %s", got, want)
@@ -166,17 +186,20 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	in := newInbox(t, "https://home.example/users/alice#main-key", &key.PublicKey)
 	in.status.Store(429)
 	d := s.deliveries()
-	for value, want := range map[string]time.Duration{"120": 2 * time.Minute, "1": 15 * time.Second, "99999999": 12 * time.Hour,
+	for value, want := range map[string]time.Duration{"120": 2 * time.Minute, "1": 15 * time.Second,
+		"99999999": 12 * time.Hour,
 		time.Now().Add(time.Hour).UTC().Format(http.TimeFormat): time.Hour} {
 		in.header.Set("Retry-After", value)
 		err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL})
 		var steer *queue.Steer
-		if !errors.As(err, &steer) || steer.Action != queue.Retry || steer.In < want-5*time.Second || steer.In > want+time.Second {
+		if !errors.As(err, &steer) || steer.Action != queue.Retry ||
+			steer.In < want-5*time.Second || steer.In > want+time.Second {
 			t.Errorf("Retry-After: %s gives %v", value, err)
 		}
 	}
 	in.header.Set("Retry-After", "soon")
-	if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL}); outcome(err) != "retry" {
+	if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1,
+		InboxURL: in.URL}); outcome(err) != "retry" {
 		t.Error(err)
 	}
 }
@@ -191,18 +214,22 @@ func TestAHostThatFailedOnSevenDaysIsGoneUntilItAnswers(t *testing.T) {
 	}
 	d := s.deliveries()
 	a := jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL}
-	if err := d.Deliver(t.Context(), a); outcome(err) != "retry" || s.count("SELECT count(*) FROM unavailable_domains WHERE domain = '127.0.0.1'") != 1 {
+	if err := d.Deliver(t.Context(), a); outcome(err) != "retry" ||
+		s.count("SELECT count(*) FROM unavailable_domains WHERE domain = '127.0.0.1'") != 1 {
 		t.Fatalf("the seventh day: %v", err)
 	}
 	seen := in.seen.Load()
-	for name, d := range map[string]*jobs.Deliveries{"the same worker": d, "another": s.deliveries()} {
+	for name, d := range map[string]*jobs.Deliveries{"the same worker": d,
+		"another": s.deliveries()} {
 		if err := d.Deliver(t.Context(), a); err != nil || in.seen.Load() != seen {
 			t.Errorf("%s still sends: %v", name, err)
 		}
 	}
 	in.status.Store(202)
 	a.Options.BypassAvailability = true
-	if err := d.Deliver(t.Context(), a); err != nil || s.count("SELECT count(*) FROM unavailable_domains") != 0 || s.redis.Exists(t.Context(), "exhausted_deliveries:127.0.0.1").Val() != 0 {
+	if err := d.Deliver(t.Context(), a); err != nil ||
+		s.count("SELECT count(*) FROM unavailable_domains") != 0 ||
+		s.redis.Exists(t.Context(), "exhausted_deliveries:127.0.0.1").Val() != 0 {
 		t.Errorf("after a success: %v", err)
 	}
 }
@@ -223,7 +250,8 @@ func TestAnOpenBreakerPutsJobsOffAndOneProbes(t *testing.T) {
 	for _, w := range []*jobs.Deliveries{d, other} {
 		err := w.Deliver(t.Context(), a)
 		var steer *queue.Steer
-		if !errors.As(err, &steer) || steer.Action != queue.Schedule || steer.In < 50*time.Second || steer.In > 65*time.Second || in.seen.Load() != seen {
+		if !errors.As(err, &steer) || steer.Action != queue.Schedule || steer.In < 50*time.Second ||
+			steer.In > 65*time.Second || in.seen.Load() != seen {
 			t.Errorf("with an open breaker: %v", err)
 		}
 	}
@@ -252,7 +280,8 @@ func TestWithoutRedisADeliveryIsMadeAllTheSame(t *testing.T) {
 	key := s.account(1, "alice")
 	in := newInbox(t, "https://home.example/users/alice#main-key", &key.PublicKey)
 	s.redis.Close()
-	if err := s.deliveries().Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: in.URL}); err != nil || in.seen.Load() != 1 {
+	if err := s.deliveries().Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1,
+		InboxURL: in.URL}); err != nil || in.seen.Load() != 1 {
 		t.Errorf("%v after %d requests", err, in.seen.Load())
 	}
 }
@@ -262,8 +291,10 @@ func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 	s.account(1, "alice")
 	d := s.deliveries()
 	d.HTTP = jobs.NewHTTP(&guard.Guard{}, "test")
-	for _, url := range []string{"http://127.0.0.1:1/inbox", "http://localhost:1/inbox", "ftp://example.com/inbox", "http://user:hush@example.com/", "nonsense"} {
-		if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}); err != nil {
+	for _, url := range []string{"http://127.0.0.1:1/inbox", "http://localhost:1/inbox",
+		"ftp://example.com/inbox", "http://user:hush@example.com/", "nonsense"} {
+		if err := d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1,
+			InboxURL: url}); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
@@ -271,8 +302,10 @@ func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 		t.Errorf("%d of 5 are told:\n%s", n, s.log)
 	}
 	s.exec("INSERT INTO webhooks (id, url, secret) VALUES (1, 'http://127.0.0.1:1/hush', 'x')")
-	w := &jobs.Webhooks{DB: s.db, HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog), Log: s.slog}
-	if err := w.Deliver(t.Context(), jobs.Webhook{WebhookID: 1, Body: "{}"}); err != nil || !strings.Contains(s.log.String(), "webhook/1") {
+	w := &jobs.Webhooks{DB: s.db, HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog),
+		Log: s.slog}
+	if err := w.Deliver(t.Context(), jobs.Webhook{WebhookID: 1, Body: "{}"}); err != nil ||
+		!strings.Contains(s.log.String(), "webhook/1") {
 		t.Errorf("a webhook to a port that is not for HTTP: %v", err)
 	}
 	if strings.Contains(s.log.String(), "hush") {
@@ -283,7 +316,9 @@ func TestWhatNobodyMayReachIsNotTriedAgain(t *testing.T) {
 // hanging is a host that does not answer before release is closed.
 func hanging(t *testing.T) (url string, release chan struct{}) {
 	release = make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		<-release
+	}))
 	t.Cleanup(server.Close)
 	return server.URL, release
 }
@@ -295,7 +330,10 @@ func TestAHostThatHangsHoldsHalfOfTheThreads(t *testing.T) {
 	d := s.deliveries()
 	results := make(chan error, 25)
 	for range 25 {
-		go func() { results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}) }()
+		go func() {
+			results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1,
+				InboxURL: url})
+		}()
 	}
 	for range 13 {
 		if err := <-results; outcome(err) != "snooze" {
@@ -317,14 +355,19 @@ func TestAHostThatIsSlowHoldsAnEighthOfTheThreads(t *testing.T) {
 	d := s.deliveries()
 	results := make(chan error, 3)
 	for range 3 {
-		go func() { results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url}) }()
+		go func() {
+			results <- d.Deliver(t.Context(), jobs.Delivery{Body: `{}`, AccountID: 1,
+				InboxURL: url})
+		}()
 	}
 	// What is not put off yet ends by itself: nobody waits for it here.
-	testwait.Until(t, 5*time.Second, "the three count as slow, and one more is put off", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		return outcome(d.Deliver(ctx, jobs.Delivery{Body: `{}`, AccountID: 1, InboxURL: url})) == "snooze"
-	})
+	testwait.Until(t, 5*time.Second, "the three count as slow, and one more is put off",
+		func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			return outcome(d.Deliver(ctx, jobs.Delivery{Body: `{}`, AccountID: 1,
+				InboxURL: url})) == "snooze"
+		})
 	close(release)
 	for range 3 {
 		if err := <-results; err != nil {
@@ -344,14 +387,18 @@ func TestAWebhookIsSignedWithItsSecret(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	defer hook.Close()
-	s.exec("INSERT INTO webhooks (id, url, secret, enabled) VALUES (1, $1, 'It''s a Secret to Everybody', true), (2, $2, 'x', false)", hook.URL, hook.URL+"/2")
-	w := &jobs.Webhooks{DB: s.db, HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog), Log: s.slog}
+	s.exec("INSERT INTO webhooks (id, url, secret, enabled) VALUES (1, $1, 'It''s a Secret to "+
+		"Everybody', true), (2, $2, 'x', false)", hook.URL, hook.URL+"/2")
+	w := &jobs.Webhooks{DB: s.db, HTTP: s.http, Hosts: jobs.NewHosts(s.redis, 25, s.slog),
+		Log: s.slog}
 	ctx := run(t, `{"class":"Webhooks::DeliveryWorker","jid":"abc","args":[]}`)
 	if err := w.Deliver(ctx, jobs.Webhook{1, "Hello, World!"}); err != nil {
 		t.Fatal(err)
 	}
 	// The example of GitHub's documentation of webhooks.
-	if got.Header.Get("X-Hub-Signature") != "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17" || string(body) != "Hello, World!" || got.Header.Get("X-Kyu-Job") != "abc" {
+	if got.Header.Get("X-Hub-Signature") !=
+		"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17" ||
+		string(body) != "Hello, World!" || got.Header.Get("X-Kyu-Job") != "abc" {
 		t.Errorf("%v %s", got.Header, body)
 	}
 	for code, want := range map[int]string{404: "done", 500: "retry", 429: "retry"} {

@@ -17,7 +17,9 @@ func ExampleNewServer() {
 	app := cli.New("worker")
 	var pg database.Config
 	var config jobs.Config
-	app.Configure = func(s *cli.Settings, _ int) { pg, config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s) }
+	app.Configure = func(s *cli.Settings, _ int) {
+		pg, config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
+	}
 	app.Open = func(ctx context.Context, b *cli.Boot) (func(), error) {
 		db, err := database.Open(ctx, pg, b.Threads, b.Log)
 		if err != nil {
@@ -42,34 +44,40 @@ var (
 
 // A delivery is pushed with its body; Mastodon's own pushes look the same.
 func ExampleDeliveries_Deliver() {
-	client.Push(ctx, "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1, "https://b.example/inbox", map[string]any{"synchronize_followers": true}},
+	client.Push(ctx, "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1,
+		"https://b.example/inbox", map[string]any{"synchronize_followers": true}},
 		queue.Options{Queue: "push", Retry: queue.RetryMax(jobs.DeliveryRetries), NoDead: true})
 }
 
 // A webhook is named by its row in the table webhooks.
 func ExampleWebhooks_Deliver() {
-	client.Push(ctx, "Webhooks::DeliveryWorker", []any{1, `{"event":"account.created"}`}, queue.Options{Queue: "push"})
+	client.Push(ctx, "Webhooks::DeliveryWorker", []any{1, `{"event":"account.created"}`},
+		queue.Options{Queue: "push"})
 }
 
 // A mail can be sent at once too, as in a program that has no queue.
 func ExampleMail_Send() {
 	m := &jobs.Mail{Log: slog.New(slog.DiscardHandler)} // no Config: SMTP_SERVER is not set
-	err := m.Send(context.Background(), jobs.Message{To: []string{"asa@b.example"}, Subject: "Hello", Text: "Hello, Åsa"})
+	err := m.Send(context.Background(), jobs.Message{To: []string{"asa@b.example"},
+		Subject: "Hello", Text: "Hello, Åsa"})
 	fmt.Println(err)
 	// Output: no mail server is configured: set SMTP_SERVER
 }
 
 // A job carries its mail whole.
 func ExampleMail_Deliver() {
-	client.Push(ctx, "MailDeliveryWorker", []any{jobs.Message{To: []string{"asa@b.example"}, Subject: "Hello", Text: "Hello, Åsa"}}, queue.Options{Queue: "mailers"})
+	client.Push(ctx, "MailDeliveryWorker", []any{jobs.Message{To: []string{"asa@b.example"},
+		Subject: "Hello", Text: "Hello, Åsa"}}, queue.Options{Queue: "mailers"})
 }
 
 func ExampleResources_Fetch() {
-	client.Push(ctx, "FetchResourceWorker", []any{"https://b.example/notes/1"}, queue.Options{Queue: "pull"})
+	client.Push(ctx, "FetchResourceWorker", []any{"https://b.example/notes/1"},
+		queue.Options{Queue: "pull"})
 }
 
 func ExamplePreviews_Preview() {
-	client.Push(ctx, "LinkPreviewWorker", []any{100, "https://b.example/page"}, queue.Options{Queue: "pull"})
+	client.Push(ctx, "LinkPreviewWorker", []any{100, "https://b.example/page"},
+		queue.Options{Queue: "pull"})
 }
 
 // Distribution pushes what is to be done for each follower.
@@ -84,6 +92,7 @@ func ExampleFeeds_Insert() {
 // Twenty runs at once store one notification.
 func ExampleNotifications_Notify() {
 	n := &jobs.Notifications{} // no database.Database: DATABASE_URL is not set
-	fmt.Println(n.Notify(context.Background(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5, ActivityType: "Mention", Type: "mention"}))
+	fmt.Println(n.Notify(context.Background(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5,
+		ActivityType: "Mention", Type: "mention"}))
 	// Output: no Postgres is configured: set DATABASE_URL, or DB_HOST and its like
 }

@@ -56,7 +56,8 @@ func (f *Feeds) load(ctx context.Context, id int64) (status, error) {
 		return status{}, err
 	}
 	s, err := database.One(ctx, r, pgx.RowToStructByPos[status],
-		"SELECT account_id, COALESCE(reblog_of_id, 0), visibility FROM statuses WHERE id = $1 AND deleted_at IS NULL", id)
+		"SELECT account_id, COALESCE(reblog_of_id, 0), visibility FROM statuses WHERE id = $1 "+
+			"AND deleted_at IS NULL", id)
 	return s, hint(err)
 }
 
@@ -83,7 +84,8 @@ func (f *Feeds) Insert(ctx context.Context, a FeedInsert) error {
 	if s.BoostOf != 0 {
 		original = strconv.FormatInt(s.BoostOf, 10)
 	}
-	return feedScript.Run(ctx, f.Redis, []string{key, key + ":reblogs", key + ":reblogs:" + original},
+	return feedScript.Run(ctx, f.Redis, []string{key, key + ":reblogs",
+		key + ":reblogs:" + original},
 		a.StatusID, original, feedSize, boostsApart).Err()
 }
 
@@ -95,7 +97,9 @@ func (f *Feeds) wanted(ctx context.Context, account int64, s status) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	boosts, err := database.One(ctx, r, pgx.RowTo[bool], "SELECT show_reblogs FROM follows WHERE account_id = $1 AND target_account_id = $2", account, s.AccountID)
+	boosts, err := database.One(ctx, r, pgx.RowTo[bool],
+		"SELECT show_reblogs FROM follows WHERE account_id = $1 AND target_account_id = $2",
+		account, s.AccountID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
@@ -125,7 +129,8 @@ func (f *Feeds) Distribute(ctx context.Context, a Distribution) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Client.Push(ctx, "FeedInsertWorker", []any{a.StatusID, s.AccountID, "home"}, queue.Options{}); err != nil {
+	if _, err := f.Client.Push(ctx, "FeedInsertWorker", []any{a.StatusID, s.AccountID, "home"},
+		queue.Options{}); err != nil {
 		return err
 	}
 	if s.Visibility < direct {
@@ -146,11 +151,14 @@ func (f *Feeds) fanOut(ctx context.Context, id int64, s status) error {
 	}
 	type follower struct{ Follow, Account int64 }
 	for last := int64(0); ; {
-		page, err := database.Collect(ctx, r, pgx.RowToStructByPos[follower], `SELECT follows.id, follows.account_id FROM follows
-			JOIN accounts ON accounts.id = follows.account_id JOIN users ON users.account_id = accounts.id
+		page, err := database.Collect(ctx, r, pgx.RowToStructByPos[follower], `
+			SELECT follows.id, follows.account_id FROM follows
+			JOIN accounts ON accounts.id = follows.account_id
+			JOIN users ON users.account_id = accounts.id
 			WHERE follows.target_account_id = $1 AND follows.id > $2 AND accounts.domain IS NULL
 			AND users.current_sign_in_at > (now() AT TIME ZONE 'UTC') - make_interval(days => $3)
-			AND (follows.show_reblogs OR NOT $4) ORDER BY follows.id LIMIT $5`, s.AccountID, last, activeDays, s.BoostOf != 0, fanOutPage)
+			AND (follows.show_reblogs OR NOT $4) ORDER BY follows.id LIMIT $5`,
+			s.AccountID, last, activeDays, s.BoostOf != 0, fanOutPage)
 		if err != nil || len(page) == 0 {
 			return hint(err)
 		}
@@ -171,8 +179,10 @@ func (f *Feeds) notify(ctx context.Context, id int64) error {
 		return err
 	}
 	type mention struct{ ID, Account int64 }
-	mentions, err := database.Collect(ctx, r, pgx.RowToStructByPos[mention], `SELECT mentions.id, mentions.account_id FROM mentions
-		JOIN accounts ON accounts.id = mentions.account_id WHERE mentions.status_id = $1 AND accounts.domain IS NULL AND NOT mentions.silent`, id)
+	mentions, err := database.Collect(ctx, r, pgx.RowToStructByPos[mention], `
+		SELECT mentions.id, mentions.account_id FROM mentions
+		JOIN accounts ON accounts.id = mentions.account_id
+		WHERE mentions.status_id = $1 AND accounts.domain IS NULL AND NOT mentions.silent`, id)
 	if err != nil || len(mentions) == 0 {
 		return hint(err)
 	}

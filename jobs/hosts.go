@@ -79,10 +79,12 @@ func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Dur
 	if !h.take(v) {
 		return nil, soon()
 	}
-	reply, err := enterScript.Run(ctx, h.redis, []string{breakerKey(host)}, probeLimit.Milliseconds(), h.room()).Int64Slice()
+	reply, err := enterScript.Run(ctx, h.redis, []string{breakerKey(host)},
+		probeLimit.Milliseconds(), h.room()).Int64Slice()
 	switch {
 	case err != nil || len(reply) != 2:
-		h.log.Warn("the breaker of a host cannot be asked: it is sent to all the same", "host", host, "err", err)
+		h.log.Warn("the breaker of a host cannot be asked: it is sent to all the same",
+			"host", host, "err", err)
 		return v, 0
 	case reply[0] > 0:
 		v.leave()
@@ -185,11 +187,13 @@ func (v *visit) failed(ctx context.Context) {
 	if v.hosts.threads == 0 {
 		return
 	}
-	cool, err := failedScript.Run(ctx, v.hosts.redis, []string{breakerKey(v.host)}, breakAfter, coolFirst.Milliseconds(), coolMost.Milliseconds()).Int64()
+	cool, err := failedScript.Run(ctx, v.hosts.redis, []string{breakerKey(v.host)}, breakAfter,
+		coolFirst.Milliseconds(), coolMost.Milliseconds()).Int64()
 	switch {
 	case err != nil:
 		v.hosts.log.Warn("a failure of a host could not be counted", "host", v.host, "err", err)
 	case cool > 0:
-		v.hosts.log.Info("a host does not answer: its jobs wait", "host", v.host, "for", time.Duration(cool)*time.Millisecond)
+		v.hosts.log.Info("a host does not answer: its jobs wait", "host", v.host,
+			"for", time.Duration(cool)*time.Millisecond)
 	}
 }

@@ -38,7 +38,8 @@ func NewHTTP(g *guard.Guard, agent string) *HTTP {
 		ResponseHeaderTimeout:  10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
-	return &HTTP{transport: t, agent: agent, follow: &http.Client{Transport: t, CheckRedirect: redirect}}
+	return &HTTP{transport: t, agent: agent, follow: &http.Client{Transport: t,
+		CheckRedirect: redirect}}
 }
 
 // redirect lets a GET follow three redirects, each checked as the first URL was.
@@ -76,12 +77,14 @@ var errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxBody)
 // get asks for a URL and follows redirects. The whole takes at most requestLimit,
 // however slowly the body drips. An answer that is too long is an error unless
 // truncate is set.
-func (h *HTTP) get(ctx context.Context, raw string, header http.Header, truncate bool) (*answer, error) {
+func (h *HTTP) get(ctx context.Context, raw string, header http.Header,
+	truncate bool) (*answer, error) {
 	u, err := guard.ParseURL(raw)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, errors.New("the answer took too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit,
+		errors.New("the answer took too long"))
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -70,7 +70,8 @@ func (m *Mail) Send(ctx context.Context, a Message) error {
 	return m.send(ctx, client, config, message)
 }
 
-func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfig, message *gomail.Msg) error {
+func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfig,
+	message *gomail.Msg) error {
 	connection, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		return fmt.Errorf("mail server %s: %w", config.address(), err)
@@ -157,8 +158,10 @@ func safeID(jid string) string {
 }
 
 // reserved are headers that a job may not set: they are made from its other fields.
-var reserved = map[string]bool{"from": true, "to": true, "cc": true, "bcc": true, "subject": true, "sender": true, "reply-to": true,
-	"return-path": true, "message-id": true, "date": true, "mime-version": true, "content-type": true, "content-transfer-encoding": true,
+var reserved = map[string]bool{"from": true, "to": true, "cc": true, "bcc": true, "subject": true,
+	"sender": true, "reply-to": true,
+	"return-path": true, "message-id": true, "date": true, "mime-version": true,
+	"content-type": true, "content-transfer-encoding": true,
 	"received": true, "dkim-signature": true}
 
 // check refuses what could say more to the mail server, or to the receiver's
@@ -167,7 +170,8 @@ func (a *Message) check() error {
 	if len(a.To)+len(a.CC)+len(a.BCC) == 0 {
 		return errors.New("the mail has no recipient")
 	}
-	for what, texts := range map[string][]string{"from": {a.From}, "reply_to": {a.ReplyTo}, "subject": {a.Subject}, "to": a.To, "cc": a.CC, "bcc": a.BCC} {
+	for what, texts := range map[string][]string{"from": {a.From}, "reply_to": {a.ReplyTo},
+		"subject": {a.Subject}, "to": a.To, "cc": a.CC, "bcc": a.BCC} {
 		for _, text := range texts {
 			if !printable(text) {
 				return fmt.Errorf("%s holds a control character: %.60q", what, text)
@@ -175,7 +179,9 @@ func (a *Message) check() error {
 		}
 	}
 	for name, value := range a.Headers {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) || reserved[strings.ToLower(name)] {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+			return r <= ' ' || r > '~' || r == ':'
+		}) || reserved[strings.ToLower(name)] {
 			return fmt.Errorf("%.60q cannot be a header of its own", name)
 		}
 		if !printable(value) {

@@ -45,7 +45,9 @@ func (c MailConfig) address() string { return net.JoinHostPort(c.Server, strconv
 // for mass mail. domain is that of the server (LOCAL_DOMAIN). Problems go to r.
 func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	key := func(name string) string { return prefix + "SMTP_" + name }
-	label := func(name string) string { return map[string]string{"BULK_": "bulk "}[prefix] + "mail " + name }
+	label := func(name string) string {
+		return map[string]string{"BULK_": "bulk "}[prefix] + "mail " + name
+	}
 	c := MailConfig{Server: r.String(label("server"), "", key("SERVER"))}
 	if c.Server == "" {
 		return c
@@ -57,18 +59,24 @@ func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	c.ReplyTo = r.String(label("reply to"), "", key("REPLY_TO"))
 	c.ReturnPath = r.String(label("return path"), "", key("RETURN_PATH"))
 	c.Domain = r.String(label("domain"), cmp.Or(domain, "localhost"), key("DOMAIN"))
-	c.Auth = choice(r, label("auth"), "plain", key("AUTH_METHOD"), "plain", "login", "cram_md5", "none")
+	c.Auth = choice(r, label("auth"), "plain", key("AUTH_METHOD"), "plain", "login",
+		"cram_md5", "none")
 	c.TLS = r.Bool(label("tls"), r.Bool(label("ssl"), false, key("SSL")), key("TLS"))
 	fallback := "auto"
 	if !r.Bool(label("starttls auto"), true, key("ENABLE_STARTTLS_AUTO")) {
 		fallback = "never"
 	}
-	c.StartTLS = choice(r, label("starttls"), fallback, key("ENABLE_STARTTLS"), "auto", "always", "never")
-	c.Insecure = choice(r, label("verify"), "peer", key("OPENSSL_VERIFY_MODE"), "peer", "none") == "none"
+	c.StartTLS = choice(r, label("starttls"), fallback, key("ENABLE_STARTTLS"), "auto",
+		"always", "never")
+	c.Insecure = choice(r, label("verify"), "peer", key("OPENSSL_VERIFY_MODE"), "peer",
+		"none") == "none"
 	c.CAFile = r.String(label("ca file"), "", key("CA_FILE"))
-	c.Timeout = time.Duration(r.Int(label("timeout (s)"), 20, 1, 600, key("READ_TIMEOUT"))) * time.Second
-	if method := choice(r, label("delivery"), "smtp", key("DELIVERY_METHOD"), "smtp", "sendmail"); method != "smtp" {
-		r.Problem("%s=%s: mail is sent by SMTP alone: point SMTP_SERVER at the machine's own mail server, such as localhost", key("DELIVERY_METHOD"), method)
+	c.Timeout = time.Duration(r.Int(label("timeout (s)"), 20, 1, 600,
+		key("READ_TIMEOUT"))) * time.Second
+	if method := choice(r, label("delivery"), "smtp", key("DELIVERY_METHOD"), "smtp",
+		"sendmail"); method != "smtp" {
+		r.Problem("%s=%s: mail is sent by SMTP alone: point SMTP_SERVER at the machine's own "+
+			"mail server, such as localhost", key("DELIVERY_METHOD"), method)
 	}
 	if _, err := c.client(context.Background()); err != nil {
 		r.Problem("%w", err)
@@ -90,7 +98,8 @@ func choice(r *env.Reader, name, fallback, key string, words ...string) string {
 
 // client makes a client for the mail of one job.
 func (c MailConfig) client(ctx context.Context) (*gomail.Client, error) {
-	encryption := &tls.Config{ServerName: c.Server, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure}
+	encryption := &tls.Config{ServerName: c.Server, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: c.Insecure}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
@@ -102,16 +111,20 @@ func (c MailConfig) client(ctx context.Context) (*gomail.Client, error) {
 		}
 	}
 	policy := map[string]gomail.TLSPolicy{"always": gomail.TLSMandatory, "never": gomail.NoTLS}
-	options := []gomail.Option{gomail.WithPort(c.Port), gomail.WithHELO(c.Domain), gomail.WithTimeout(cmp.Or(c.Timeout, 20*time.Second)),
-		gomail.WithTLSConfig(encryption), gomail.WithDialContextFunc(dialer(ctx, nil)), gomail.WithoutNoop(), gomail.WithTLSPolicy(gomail.TLSOpportunistic)}
+	options := []gomail.Option{gomail.WithPort(c.Port), gomail.WithHELO(c.Domain),
+		gomail.WithTimeout(cmp.Or(c.Timeout, 20*time.Second)),
+		gomail.WithTLSConfig(encryption), gomail.WithDialContextFunc(dialer(ctx, nil)),
+		gomail.WithoutNoop(), gomail.WithTLSPolicy(gomail.TLSOpportunistic)}
 	if p, ok := policy[c.StartTLS]; ok {
 		options = append(options, gomail.WithTLSPolicy(p))
 	}
 	if c.TLS {
-		options = append(options, gomail.WithSSL(), gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDialContextFunc(dialer(ctx, encryption)))
+		options = append(options, gomail.WithSSL(), gomail.WithTLSPolicy(gomail.NoTLS),
+			gomail.WithDialContextFunc(dialer(ctx, encryption)))
 	}
 	if c.Login != "" && c.Auth != "none" {
-		options = append(options, gomail.WithSMTPAuth(c.auth()), gomail.WithUsername(c.Login), gomail.WithPassword(c.Password))
+		options = append(options, gomail.WithSMTPAuth(c.auth()), gomail.WithUsername(c.Login),
+			gomail.WithPassword(c.Password))
 	}
 	client, err := gomail.NewClient(c.Server, options...)
 	if err != nil {

@@ -25,7 +25,8 @@ import (
 func TestMain(m *testing.M) {
 	// pgx closes connections in the background, with a deadline of its own; the
 	// cache of keys sweeps for ever.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"),
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"),
 		goleak.IgnoreAnyFunction("github.com/hashicorp/golang-lru/v2/expirable.NewLRU[...].func1"))
 }
 
@@ -87,8 +88,10 @@ func (s *site) account(id int, username string) *rsa.PrivateKey {
 	if err != nil {
 		s.Fatal(err)
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	s.exec("INSERT INTO accounts (id, username, private_key) VALUES ($1, $2, $3)", id, username, string(text))
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	s.exec("INSERT INTO accounts (id, username, private_key) VALUES ($1, $2, $3)", id, username,
+		string(text))
 	return key
 }
 

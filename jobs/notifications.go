@@ -29,7 +29,8 @@ type LocalNotification struct {
 
 // senders finds whose activity it is, by its class.
 var senders = map[string]string{
-	"Mention":   "SELECT statuses.account_id FROM mentions JOIN statuses ON statuses.id = mentions.status_id WHERE mentions.id = $1",
+	"Mention": "SELECT statuses.account_id FROM mentions JOIN statuses ON statuses.id = " +
+		"mentions.status_id WHERE mentions.id = $1",
 	"Status":    "SELECT account_id FROM statuses WHERE id = $1 AND deleted_at IS NULL",
 	"Favourite": "SELECT account_id FROM favourites WHERE id = $1",
 	"Follow":    "SELECT account_id FROM follows WHERE id = $1",
@@ -45,7 +46,8 @@ func (n *Notifications) Notify(ctx context.Context, a LocalNotification) error {
 	}
 	sender, known := senders[a.ActivityType]
 	if !known || a.ReceiverID == 0 {
-		return queue.Kill(fmt.Errorf("a notification needs a receiver, and an activity that is a Mention, Status, Favourite or Follow, not %.40q", a.ActivityType))
+		return queue.Kill(fmt.Errorf("a notification needs a receiver, and an activity that is a "+
+			"Mention, Status, Favourite or Follow, not %.40q", a.ActivityType))
 	}
 	if a.Type == "" {
 		a.Type = strings.ToLower(a.ActivityType)
@@ -64,18 +66,23 @@ func (n *Notifications) Notify(ctx context.Context, a LocalNotification) error {
 // key for it. The lock ends with the transaction, so it works behind a pooler too.
 func (a *LocalNotification) store(ctx context.Context, tx pgx.Tx, from int64) error {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-		fmt.Sprintf("kyu notification %d %s %d", a.ReceiverID, a.ActivityType, a.ActivityID)); err != nil {
+		fmt.Sprintf("kyu notification %d %s %d", a.ReceiverID, a.ActivityType,
+			a.ActivityID)); err != nil {
 		return err
 	}
 	if a.Type == "update" {
-		if _, err := tx.Exec(ctx, "DELETE FROM notifications WHERE account_id = $1 AND activity_type = $2 AND activity_id = $3 AND type = 'update'",
+		if _, err := tx.Exec(ctx, "DELETE FROM notifications WHERE account_id = $1 AND "+
+			"activity_type = $2 AND activity_id = $3 AND type = 'update'",
 			a.ReceiverID, a.ActivityType, a.ActivityID); err != nil {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO notifications (account_id, from_account_id, activity_type, activity_id, type, created_at, updated_at)
-		SELECT $1::bigint, $2::bigint, $3::text, $4::bigint, $5::text, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC'
-		WHERE NOT EXISTS (SELECT FROM notifications WHERE account_id = $1 AND activity_type = $3 AND activity_id = $4 AND type = $5)`,
+	_, err := tx.Exec(ctx, `INSERT INTO notifications (account_id, from_account_id,
+			activity_type, activity_id, type, created_at, updated_at)
+		SELECT $1::bigint, $2::bigint, $3::text, $4::bigint, $5::text,
+			now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC'
+		WHERE NOT EXISTS (SELECT FROM notifications WHERE account_id = $1
+			AND activity_type = $3 AND activity_id = $4 AND type = $5)`,
 		a.ReceiverID, from, a.ActivityType, a.ActivityID, a.Type)
 	return err
 }

@@ -94,7 +94,8 @@ func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 
 // attach gives the status a card that is there already.
 func (p *Previews) attach(ctx context.Context, db *database.Primary, a LinkPreview) (bool, error) {
-	id, err := database.One(ctx, db, pgx.RowTo[int64], "SELECT id FROM preview_cards WHERE url = $1 AND updated_at > (now() AT TIME ZONE 'UTC') - make_interval(secs => $2)",
+	id, err := database.One(ctx, db, pgx.RowTo[int64], "SELECT id FROM preview_cards WHERE url = "+
+		"$1 AND updated_at > (now() AT TIME ZONE 'UTC') - make_interval(secs => $2)",
 		a.URL, cardAge.Seconds())
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
@@ -106,7 +107,8 @@ func (p *Previews) attach(ctx context.Context, db *database.Primary, a LinkPrevi
 	return err == nil, hint(err)
 }
 
-const link = "INSERT INTO preview_cards_statuses (preview_card_id, status_id, url) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+const link = "INSERT INTO preview_cards_statuses (preview_card_id, status_id, url) VALUES ($1, " +
+	"$2, $3) ON CONFLICT DO NOTHING"
 
 // spread is how long a job waits for its moment, which its id draws: the same one
 // in every run.
@@ -146,7 +148,8 @@ func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err err
 		return nil, err
 	}
 	return func() {
-		if err := unlockScript.Run(context.WithoutCancel(ctx), p.Redis, []string{key}, mine).Err(); err != nil {
+		if err := unlockScript.Run(context.WithoutCancel(ctx), p.Redis, []string{key},
+			mine).Err(); err != nil {
 			p.Log.Warn("a lock stays until its time is over", "key", key, "err", err)
 		}
 	}, nil
@@ -161,7 +164,8 @@ func (p *Previews) look(ctx context.Context, location string) (*card, error) {
 	if got.status != http.StatusOK {
 		return nil, judged(ctx, p.Log, got)
 	}
-	if kind, _, err := mime.ParseMediaType(got.header.Get("Content-Type")); err != nil || (kind != "text/html" && kind != "application/xhtml+xml") {
+	if kind, _, err := mime.ParseMediaType(got.header.Get("Content-Type")); err != nil ||
+		(kind != "text/html" && kind != "application/xhtml+xml") {
 		return nil, nil
 	}
 	text, err := charset.NewReader(bytes.NewReader(got.body), got.header.Get("Content-Type"))
@@ -174,15 +178,18 @@ func (p *Previews) look(ctx context.Context, location string) (*card, error) {
 func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPreview, c *card) error {
 	return hint(db.Tx(ctx, func(tx pgx.Tx) error {
 		var id int64
-		err := tx.QueryRow(ctx, `INSERT INTO preview_cards (url, title, description, created_at, updated_at)
+		err := tx.QueryRow(ctx, `
+			INSERT INTO preview_cards (url, title, description, created_at, updated_at)
 			VALUES ($1, $2, $3, now() AT TIME ZONE 'UTC', now() AT TIME ZONE 'UTC')
-			ON CONFLICT (url) DO UPDATE SET title = excluded.title, description = excluded.description, updated_at = excluded.updated_at
+			ON CONFLICT (url) DO UPDATE SET title = excluded.title,
+				description = excluded.description, updated_at = excluded.updated_at
 			RETURNING id`, a.URL, c.title, c.description).Scan(&id)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO kyu_preview_images (preview_card_id, url) VALUES ($1, $2)
-			ON CONFLICT (preview_card_id) DO UPDATE SET url = excluded.url`, id, c.image); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO kyu_preview_images (preview_card_id, url)
+			VALUES ($1, $2) ON CONFLICT (preview_card_id) DO UPDATE SET url = excluded.url`,
+			id, c.image); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, link, id, a.StatusID, a.URL)
@@ -195,7 +202,8 @@ func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPrevie
 func parseCard(page io.Reader, base *url.URL) *card {
 	fields := map[string]string{}
 	set := func(name, text string) {
-		text = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")), " ")
+		text = strings.Join(
+			strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")), " ")
 		if fields[name] == "" {
 			fields[name] = text
 		}
@@ -253,7 +261,8 @@ func cardOf(fields map[string]string, base *url.URL) *card {
 	if c.title == "" {
 		return nil
 	}
-	if text := first("og:image:secure_url", "og:image", "og:image:url", "twitter:image"); text != "" {
+	if text := first("og:image:secure_url", "og:image", "og:image:url",
+		"twitter:image"); text != "" {
 		if image, err := base.Parse(text); err == nil && guard.CheckURL(image) == nil {
 			c.image = image.String()
 		}

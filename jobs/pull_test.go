@@ -22,12 +22,14 @@ func TestAnObjectIsStoredUnderItsOwnAddressAlone(t *testing.T) {
 	asked := map[string]int{}
 	var base string
 	object := func(w http.ResponseWriter, id string) {
-		w.Header().Set("Content-Type", `application/ld+json; profile="https://www.w3.org/ns/activitystreams"`)
+		w.Header().Set("Content-Type",
+			`application/ld+json; profile="https://www.w3.org/ns/activitystreams"`)
 		fmt.Fprintf(w, `{"id":%q,"n":12345678901234567890,"x":1.0}`, id)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/good", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("If-None-Match") == `"v1"` && r.Header.Get("If-Modified-Since") == "Sun, 05 Jan 2014 21:31:40 GMT" {
+		if r.Header.Get("If-None-Match") == `"v1"` &&
+			r.Header.Get("If-Modified-Since") == "Sun, 05 Jan 2014 21:31:40 GMT" {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
@@ -35,17 +37,26 @@ func TestAnObjectIsStoredUnderItsOwnAddressAlone(t *testing.T) {
 		w.Header().Set("Last-Modified", "Sun, 05 Jan 2014 21:31:40 GMT")
 		object(w, base+"/good")
 	})
-	mux.HandleFunc("/short", func(w http.ResponseWriter, _ *http.Request) { object(w, base+"/good") })
-	mux.HandleFunc("/liar", func(w http.ResponseWriter, _ *http.Request) { object(w, base+"/liar2") })
-	mux.HandleFunc("/liar2", func(w http.ResponseWriter, _ *http.Request) { object(w, base+"/good") })
-	mux.HandleFunc("/moved/", func(w http.ResponseWriter, r *http.Request) { // /moved/3 is three redirects away
+	mux.HandleFunc("/short", func(w http.ResponseWriter, _ *http.Request) {
+		object(w, base+"/good")
+	})
+	mux.HandleFunc("/liar", func(w http.ResponseWriter, _ *http.Request) {
+		object(w, base+"/liar2")
+	})
+	mux.HandleFunc("/liar2", func(w http.ResponseWriter, _ *http.Request) {
+		object(w, base+"/good")
+	})
+	mux.HandleFunc("/moved/", func(w http.ResponseWriter, r *http.Request) {
+		// /moved/3 is three redirects away
 		if n := r.URL.Path[len("/moved/"):]; n != "0" {
 			http.Redirect(w, r, "/moved/"+string(n[0]-1), http.StatusFound)
 			return
 		}
 		object(w, base+"/moved/0")
 	})
-	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
+	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "<html>")
+	})
 	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"id":%q}`, base+"/plain")
@@ -77,26 +88,33 @@ func TestAnObjectIsStoredUnderItsOwnAddressAlone(t *testing.T) {
 	defer server.Close()
 	base = server.URL
 	f := &jobs.Resources{DB: s.db, HTTP: s.http, Log: s.slog}
-	fetch := func(path string) error { return f.Fetch(t.Context(), jobs.Resource{URL: base + path}) }
+	fetch := func(path string) error {
+		return f.Fetch(t.Context(), jobs.Resource{URL: base + path})
+	}
 	stored := func() int { return s.count("SELECT count(*) FROM kyu_resources") }
 	for range 2 {
 		if err := fetch("/good"); err != nil || stored() != 1 {
 			t.Fatal(err)
 		}
 	}
-	if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1 AND body::text = $2 AND etag = '\"v1\"'", base+"/good", fmt.Sprintf(`{"id":%q,"n":12345678901234567890,"x":1.0}`, base+"/good")); n != 1 {
+	if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1 AND body::text = $2 AND "+
+		"etag = '\"v1\"'", base+"/good", fmt.Sprintf(`{"id":%q,"n":12345678901234567890,"x":1.0}`,
+		base+"/good")); n != 1 {
 		t.Error("the bytes are not those that came")
 	}
 	if err := fetch("/short"); err != nil || stored() != 1 || asked["/good"] != 3 {
 		t.Errorf("an object that is at home elsewhere is asked there: %v", err)
 	}
-	for _, path := range []string{"/liar", "/html", "/plain", "/broken", "/bomb", "/status/404", "/status/410", "/status/403", "/status/304"} {
+	for _, path := range []string{"/liar", "/html", "/plain", "/broken", "/bomb", "/status/404",
+		"/status/410", "/status/403", "/status/304"} {
 		err := fetch(path)
-		if want := map[bool]string{true: "retry", false: "done"}[path == "/status/304"]; outcome(err) != want || stored() != 1 {
+		if want := map[bool]string{true: "retry",
+			false: "done"}[path == "/status/304"]; outcome(err) != want || stored() != 1 {
 			t.Errorf("%s: %v, %d stored", path, err, stored())
 		}
 	}
-	for path, want := range map[string]string{"/moved/3": "done", "/status/500": "retry", "/status/429": "retry", "/status/503": "retry", "/moved/4": "retry"} {
+	for path, want := range map[string]string{"/moved/3": "done", "/status/500": "retry",
+		"/status/429": "retry", "/status/503": "retry", "/moved/4": "retry"} {
 		if err := fetch(path); outcome(err) != want {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -112,8 +130,10 @@ func TestALinkIsPreviewedOnceForAll(t *testing.T) {
 	status.Store(200)
 	gate := make(chan struct{})
 	pages := map[string]string{
-		"/og": `<html><head><title>no</title><meta property="og:title" content="A &amp; B"><meta content=" two
-			lines " property="og:description"><meta property="og:image" content="/a.png"></head><body><meta property="og:title" content="body"></body>`,
+		"/og": `<html><head><title>no</title><meta property="og:title" content="A &amp; B">` +
+			`<meta content=" two
+			lines " property="og:description"><meta property="og:image" content="/a.png"></head>` +
+			`<body><meta property="og:title" content="body"></body>`,
 		"/title":  `<title>Just a title</title>`,
 		"/sjis":   "<meta charset=shift_jis><title>\x93\xfa\x96{</title>",
 		"/none":   `<p>nothing</p>`,
@@ -129,7 +149,8 @@ func TestALinkIsPreviewedOnceForAll(t *testing.T) {
 		fmt.Fprint(w, pages[r.URL.Path])
 	}))
 	defer server.Close()
-	p := &jobs.Previews{DB: s.db, Redis: s.redis, Cache: s.redis, HTTP: s.http, Log: s.slog, Jitter: -1}
+	p := &jobs.Previews{DB: s.db, Redis: s.redis, Cache: s.redis, HTTP: s.http,
+		Log: s.slog, Jitter: -1}
 	look := func(status int64, path string) error {
 		return p.Preview(t.Context(), jobs.LinkPreview{StatusID: status, URL: server.URL + path})
 	}
@@ -138,16 +159,21 @@ func TestALinkIsPreviewedOnceForAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.count(`SELECT count(*) FROM preview_cards c JOIN preview_cards_statuses l ON l.preview_card_id = c.id JOIN kyu_preview_images i ON i.preview_card_id = c.id
-		WHERE c.title = 'A & B' AND c.description = 'two lines' AND i.url = $1`, server.URL+"/a.png"); n != 3 || seen.Load() != 1 {
+	if n := s.count(`SELECT count(*) FROM preview_cards c
+		JOIN preview_cards_statuses l ON l.preview_card_id = c.id
+		JOIN kyu_preview_images i ON i.preview_card_id = c.id
+		WHERE c.title = 'A & B' AND c.description = 'two lines' AND i.url = $1`,
+		server.URL+"/a.png"); n != 3 || seen.Load() != 1 {
 		t.Errorf("%d cards of 3 statuses, %d requests", n, seen.Load())
 	}
 	s.exec("UPDATE preview_cards SET updated_at = updated_at - interval '15 days'")
 	if err := look(4, "/og"); err != nil || seen.Load() != 2 {
 		t.Errorf("an old card is not looked at again: %v", err)
 	}
-	for path, want := range map[string]string{"/title": "Just a title", "/sjis": "日本", "/script": "x"} {
-		if err := look(1, path); err != nil || s.count("SELECT count(*) FROM preview_cards WHERE url = $1 AND title = $2", server.URL+path, want) != 1 {
+	for path, want := range map[string]string{"/title": "Just a title", "/sjis": "日本",
+		"/script": "x"} {
+		if err := look(1, path); err != nil || s.count("SELECT count(*) FROM preview_cards WHERE "+
+			"url = $1 AND title = $2", server.URL+path, want) != 1 {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -195,7 +221,8 @@ func TestJobsForOneLinkSpreadOut(t *testing.T) {
 	now := float64(time.Now().UnixMilli()) / 1000
 	put := 0
 	for i := range 20 {
-		err := p.Preview(run(t, `{"class":"LinkPreviewWorker","jid":"j%d","created_at":%f,"args":[]}`, i, now), a)
+		err := p.Preview(run(t,
+			`{"class":"LinkPreviewWorker","jid":"j%d","created_at":%f,"args":[]}`, i, now), a)
 		if outcome(err) == "snooze" {
 			put++
 		}
@@ -203,7 +230,8 @@ func TestJobsForOneLinkSpreadOut(t *testing.T) {
 	if put < 15 {
 		t.Errorf("%d of 20 wait for their moment", put)
 	}
-	err := p.Preview(run(t, `{"class":"LinkPreviewWorker","jid":"j1","created_at":%f,"args":[]}`, now-61), a)
+	err := p.Preview(run(t, `{"class":"LinkPreviewWorker","jid":"j1","created_at":%f,"args":[]}`,
+		now-61), a)
 	if outcome(err) != "retry" || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("after a minute it goes: %v", err)
 	}

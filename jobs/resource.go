@@ -60,12 +60,15 @@ func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 }
 
 // fetch gets an object. It returns the id of one that says it is at home elsewhere.
-func (f *Resources) fetch(ctx context.Context, p *database.Primary, location string) (elsewhere string, err error) {
-	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators], "SELECT etag, last_modified FROM kyu_resources WHERE url = $1", location)
+func (f *Resources) fetch(ctx context.Context, p *database.Primary,
+	location string) (elsewhere string, err error) {
+	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators],
+		"SELECT etag, last_modified FROM kyu_resources WHERE url = $1", location)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return "", hint(err)
 	}
-	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` + activityStreams + `"`}}
+	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` +
+		activityStreams + `"`}}
 	if known.ETag != "" {
 		header.Set("If-None-Match", known.ETag)
 	}
@@ -78,7 +81,8 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary, location str
 	}
 	switch {
 	case got.status == http.StatusNotModified && known != validators{}:
-		_, err := p.Exec(ctx, "UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
+		_, err := p.Exec(ctx,
+			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
 		return "", err
 	case got.status != http.StatusOK:
 		return "", judged(ctx, f.Log, got)
@@ -90,8 +94,10 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary, location str
 	if id != got.url.String() {
 		return id, nil
 	}
-	_, err = p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified) VALUES ($1, $2::text::json, $3, $4)
-		ON CONFLICT (url) DO UPDATE SET body = excluded.body, etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = now()`,
+	_, err = p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified)
+		VALUES ($1, $2::text::json, $3, $4)
+		ON CONFLICT (url) DO UPDATE SET body = excluded.body, etag = excluded.etag,
+			last_modified = excluded.last_modified, fetched_at = now()`,
 		id, string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
 	return "", hint(err)
 }
@@ -121,8 +127,10 @@ func judged(ctx context.Context, log *slog.Logger, got *answer) error {
 func objectID(got *answer) (string, error) {
 	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
 	profiles := strings.Fields(params["profile"])
-	if err != nil || (kind != activityJSON && (kind != linkedJSON || !slices.Contains(profiles, activityStreams))) {
-		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"), activityJSON)
+	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
+		!slices.Contains(profiles, activityStreams))) {
+		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
+			activityJSON)
 	}
 	var object struct {
 		ID string `json:"id"`

@@ -55,7 +55,8 @@ type Server struct {
 // NewServer makes the jobs of a worker with so many threads; with 0 other servers'
 // hosts are neither limited nor left alone when they fail. Nothing is connected before
 // it is used; Close gives it back. The error says which address of a Redis is wrong.
-func NewServer(c Config, db *database.Database, store *queue.Store, threads int, log *slog.Logger) (*Server, error) {
+func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
+	log *slog.Logger) (*Server, error) {
 	connections := max(threads, 10) // one for every thread
 	app, err := c.Redis.Redis(connections)
 	if err != nil {

@@ -41,9 +41,11 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 		return err
 	}
 	type row struct{ URL, Secret string }
-	hook, err := database.One(ctx, r, pgx.RowToStructByPos[row], "SELECT url, secret FROM webhooks WHERE id = $1 AND enabled", a.WebhookID)
+	hook, err := database.One(ctx, r, pgx.RowToStructByPos[row],
+		"SELECT url, secret FROM webhooks WHERE id = $1 AND enabled", a.WebhookID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return forGood(w.Log, "webhook", fmt.Errorf("the webhook %d is gone or disabled", a.WebhookID))
+		return forGood(w.Log, "webhook", fmt.Errorf("the webhook %d is gone or disabled",
+			a.WebhookID))
 	}
 	if err != nil {
 		return hint(err)
@@ -57,9 +59,11 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 	if wait > 0 {
 		return queue.Snooze(wait)
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, requestLimit, errors.New("the answer took too long"))
+	limited, cancel := context.WithTimeoutCause(ctx, requestLimit,
+		errors.New("the answer took too long"))
 	defer cancel()
-	request, err := http.NewRequestWithContext(limited, http.MethodPost, to.String(), strings.NewReader(a.Body))
+	request, err := http.NewRequestWithContext(limited, http.MethodPost, to.String(),
+		strings.NewReader(a.Body))
 	if err != nil {
 		visit.leave()
 		return err
@@ -75,7 +79,8 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 	return w.settle(ctx, visit, host, reply, err)
 }
 
-func (w *Webhooks) settle(ctx context.Context, v *visit, host string, reply *answer, err error) error {
+func (w *Webhooks) settle(ctx context.Context, v *visit, host string, reply *answer,
+	err error) error {
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	switch {

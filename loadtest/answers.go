@@ -20,14 +20,16 @@ type answer struct {
 
 // knownAnswers checks order and shares. The error names what is wrong.
 func (s *site) knownAnswers(ctx context.Context, o starvationOptions) (list []answer, wrong error) {
-	for _, check := range []func(context.Context, starvationOptions) (answer, error){s.pullStarves, s.pullGetsANinth, s.sharesFollowWeights} {
+	for _, check := range []func(context.Context, starvationOptions) (answer, error){s.pullStarves,
+		s.pullGetsANinth, s.sharesFollowWeights} {
 		a, err := check(ctx, o)
 		if err != nil {
 			wrong = errors.Join(wrong, err)
 			continue
 		}
 		if !a.Right {
-			wrong = errors.Join(wrong, fmt.Errorf("a known answer is wrong: %s: %s", a.What, a.Found))
+			wrong = errors.Join(wrong,
+				fmt.Errorf("a known answer is wrong: %s: %s", a.What, a.Found))
 		}
 		list = append(list, a)
 	}
@@ -37,7 +39,8 @@ func (s *site) knownAnswers(ctx context.Context, o starvationOptions) (list []an
 // saturate fills queues with jobs of 5 ms, lets one process of 20 threads work, and
 // gives the queues in the order in which their jobs started, while every queue still
 // held some.
-func (s *site) saturate(ctx context.Context, o starvationOptions, name string, sizes map[string]int, flags []string, enough int) ([]string, error) {
+func (s *site) saturate(ctx context.Context, o starvationOptions, name string, sizes map[string]int,
+	flags []string, enough int) ([]string, error) {
 	s.raw.FlushAll(ctx)
 	path := filepath.Join(s.dir, "answer-"+name)
 	for q, n := range sizes {
@@ -45,7 +48,8 @@ func (s *site) saturate(ctx context.Context, o starvationOptions, name string, s
 		for i := range args {
 			args[i] = []any{path, q, 0, 5000}
 		}
-		if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::Work", args, queue.Options{Queue: q}); err != nil {
+		if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::Work", args,
+			queue.Options{Queue: q}); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +69,8 @@ func (s *site) saturate(ctx context.Context, o starvationOptions, name string, s
 			return order, nil
 		}
 		if time.Now().After(limit) || ctx.Err() != nil {
-			return nil, fmt.Errorf("%s: only %d of %d jobs ran within a minute", name, len(runs), enough)
+			return nil, fmt.Errorf("%s: only %d of %d jobs ran within a minute", name,
+				len(runs), enough)
 		}
 	}
 }
@@ -82,25 +87,30 @@ func count(list []string, one string) (n int) {
 // pullStarves: strict order, default saturated: no job of pull starts.
 func (s *site) pullStarves(ctx context.Context, o starvationOptions) (answer, error) {
 	const n = 6000
-	order, err := s.saturate(ctx, o, "strict", map[string]int{"default": n, "pull": 50}, each("default", "pull"), n+10)
+	order, err := s.saturate(ctx, o, "strict", map[string]int{"default": n, "pull": 50},
+		each("default", "pull"), n+10)
 	if err != nil {
 		return answer{}, err
 	}
 	// Jobs that start in the last moments run at once: what counts is before them.
 	first := slices.Index(order, "pull")
-	return answer{"strict order, default saturated: pull never starts", fmt.Sprintf("%d jobs of default started before the first of pull, of %d", first, n), first >= n-threads}, nil
+	return answer{"strict order, default saturated: pull never starts",
+		fmt.Sprintf("%d jobs of default started before the first of pull, of %d", first, n),
+		first >= n-threads}, nil
 }
 
 // pullGetsANinth: weights 8 and 1, both saturated: pull is drawn in 1/9 of the cases.
 func (s *site) pullGetsANinth(ctx context.Context, o starvationOptions) (answer, error) {
 	const n = 4500
-	order, err := s.saturate(ctx, o, "ninth", map[string]int{"default": n, "pull": n}, each("default,8", "pull,1"), n)
+	order, err := s.saturate(ctx, o, "ninth", map[string]int{"default": n, "pull": n},
+		each("default,8", "pull,1"), n)
 	if err != nil {
 		return answer{}, err
 	}
 	pull := count(order[:n], "pull")
 	x := chiSquare([]int{n - pull, pull}, []float64{8, 1})
-	return answer{"weights 8:1, both saturated: pull is drawn in 1/9 of the cases", fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
+	return answer{"weights 8:1, both saturated: pull is drawn in 1/9 of the cases",
+		fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
 }
 
 // sharesFollowWeights: four saturated queues with equal service times.
@@ -110,7 +120,8 @@ func (s *site) sharesFollowWeights(ctx context.Context, o starvationOptions) (an
 	for _, q := range queues {
 		sizes[q] = n
 	}
-	order, err := s.saturate(ctx, o, "shares", sizes, each("default,8", "push,6", "mailers,2", "pull,1"), n)
+	order, err := s.saturate(ctx, o, "shares", sizes,
+		each("default,8", "push,6", "mailers,2", "pull,1"), n)
 	if err != nil {
 		return answer{}, err
 	}
@@ -119,7 +130,8 @@ func (s *site) sharesFollowWeights(ctx context.Context, o starvationOptions) (an
 		counts[i] = count(order[:n], q)
 	}
 	x := chiSquare(counts, weights)
-	return answer{"weights 8:6:2:1, all saturated, equal service times: shares 8:6:2:1", fmt.Sprintf("%v of %d, chi-square %.1f (at most 16.3)", counts, n, x), x <= 16.27}, nil
+	return answer{"weights 8:6:2:1, all saturated, equal service times: shares 8:6:2:1",
+		fmt.Sprintf("%v of %d, chi-square %.1f (at most 16.3)", counts, n, x), x <= 16.27}, nil
 }
 
 // chiSquare compares counts with weights. The limits above are those that chance

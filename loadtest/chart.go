@@ -19,7 +19,8 @@ import (
 
 // colors of the queues: told apart by people who see colors differently too.
 var colors = map[string]color.RGBA{
-	"default": {0, 114, 178, 255}, "push": {213, 94, 0, 255}, "mailers": {0, 158, 115, 255}, "pull": {204, 121, 167, 255},
+	"default": {0, 114, 178, 255}, "push": {213, 94, 0, 255}, "mailers": {0, 158, 115, 255},
+	"pull": {204, 121, 167, 255},
 }
 
 const (
@@ -46,7 +47,8 @@ func (s series) plot(legend bool) (*plot.Plot, error) {
 	p.X.Tick.Marker, p.Y.Tick.Marker = wholeTicks{}, wholeTicks{}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, s.length.Seconds(), 0, s.top
 	p.Add(plotter.NewGrid())
-	mark, err := plotter.NewLine(plotter.XYs{{X: s.burst.Seconds(), Y: 0}, {X: s.burst.Seconds(), Y: s.top}})
+	mark, err := plotter.NewLine(plotter.XYs{{X: s.burst.Seconds(), Y: 0},
+		{X: s.burst.Seconds(), Y: s.top}})
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +114,10 @@ func (s series) svg() (string, error) {
 func png(path string, charts []series) error {
 	const columns = 2
 	rows := (len(charts) + columns - 1) / columns
-	img := vgimg.NewWith(vgimg.UseWH(columns*chartWidth, vg.Length(rows)*chartHeight), vgimg.UseDPI(110))
-	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 6, PadY: 6, PadTop: 4, PadBottom: 4, PadLeft: 4, PadRight: 8}
+	img := vgimg.NewWith(vgimg.UseWH(columns*chartWidth, vg.Length(rows)*chartHeight),
+		vgimg.UseDPI(110))
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 6, PadY: 6, PadTop: 4, PadBottom: 4,
+		PadLeft: 4, PadRight: 8}
 	canvas := draw.New(img)
 	for i, s := range charts {
 		p, err := s.plot(i == 0)

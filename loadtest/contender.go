@@ -26,9 +26,10 @@ type contender struct {
 
 // load is what each of the jobs is.
 type load struct {
-	bytes   int  // of its arguments
-	ms      int  // that it waits
-	goTimer bool // for a timer of Go's runtime; else for one of the kernel, as for the answer of a server
+	bytes int // of its arguments
+	ms    int // that it waits
+	// for a timer of Go's runtime; else for one of the kernel, as for the answer of a server
+	goTimer bool
 }
 
 // system is where a contender's jobs are.
@@ -46,7 +47,8 @@ type system interface {
 func contenders(o options) []contender {
 	kyu := func(worker, level string) func(*site, int, bool) (*exec.Cmd, error) {
 		return func(s *site, threads int, pinned bool) (*exec.Cmd, error) {
-			return s.spawn(pinned, worker, "--test-jobs", "-q", "default", "-c", strconv.Itoa(threads), "--log-level", level)
+			return s.spawn(pinned, worker, "--test-jobs", "-q", "default",
+				"-c", strconv.Itoa(threads), "--log-level", level)
 		}
 	}
 	sidekiq := func(logging string) func(*site, int, bool) (*exec.Cmd, error) {
@@ -55,7 +57,8 @@ func contenders(o options) []contender {
 			if err := os.WriteFile(path, []byte(rubyJobs), 0o600); err != nil {
 				return nil, err
 			}
-			return s.spawn(pinned, "env", "JOB_LOG="+logging, "ruby", sidekiqBin, "-r", path, "-q", "default", "-c", strconv.Itoa(threads))
+			return s.spawn(pinned, "env", "JOB_LOG="+logging, "ruby", sidekiqBin, "-r", path,
+				"-q", "default", "-c", strconv.Itoa(threads))
 		}
 	}
 	peer := func(name string) func(*site, int, bool) (*exec.Cmd, error) {
@@ -63,7 +66,9 @@ func contenders(o options) []contender {
 			return s.spawn(pinned, o.peers, name, "work", strconv.Itoa(threads))
 		}
 	}
-	fast := func(threads int) int { return map[bool]int{true: 30_000, false: 200_000}[threads == 1] }
+	fast := func(threads int) int {
+		return map[bool]int{true: 30_000, false: 200_000}[threads == 1]
+	}
 	slow := func(int) int { return 25_000 }
 	if o.before != "" {
 		return []contender{
@@ -74,14 +79,21 @@ func contenders(o options) []contender {
 	list := []contender{
 		{"bare loop", "", fast, lists{}, nil, false},
 		{"kyu", "runs again", fast, lists{}, kyu(o.worker, "warn"), false},
-		{"kyu, job log", "", func(t int) int { return fast(t) / 2 }, lists{}, kyu(o.worker, "info"), true},
+		{"kyu, job log", "", func(t int) int { return fast(t) / 2 }, lists{},
+			kyu(o.worker, "info"), true},
 	}
 	if !o.noRuby {
-		list = append(list, contender{"sidekiq", "is lost (BRPOP)", slow, lists{}, sidekiq("off"), false}, contender{"sidekiq, job log", "", slow, lists{}, sidekiq("on"), true})
+		list = append(list,
+			contender{"sidekiq", "is lost (BRPOP)", slow, lists{}, sidekiq("off"), false},
+			contender{"sidekiq, job log", "", slow, lists{}, sidekiq("on"), true})
 	}
 	if o.peers != "" {
-		list = append(list, contender{"asynq", "runs again, costs a retry", func(t int) int { return map[bool]int{true: 10_000, false: 40_000}[t == 1] }, asynq{o.peers}, peer("asynq"), false},
-			contender{"river", "runs again after an hour", func(t int) int { return map[bool]int{true: 2000, false: 20_000}[t == 1] }, river{o.peers}, peer("river"), false})
+		list = append(list, contender{"asynq", "runs again, costs a retry", func(t int) int {
+			return map[bool]int{true: 10_000, false: 40_000}[t == 1]
+		}, asynq{o.peers}, peer("asynq"), false},
+			contender{"river", "runs again after an hour", func(t int) int {
+				return map[bool]int{true: 2000, false: 20_000}[t == 1]
+			}, river{o.peers}, peer("river"), false})
 	}
 	return list
 }
@@ -126,7 +138,9 @@ module Test
     def perform(path, queue, pushed, takes)
       start = Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)
       sleep takes / 1e6
-      File.open(path, "a") { |f| f.write("#{queue} #{pushed} #{start} #{Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)}\n") }
+      File.open(path, "a") { |f|
+        f.write("#{queue} #{pushed} #{start} " \
+          "#{Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)}\n") }
     end
   end
   class Stamp
@@ -179,7 +193,8 @@ func bareLoop(ctx context.Context, s *site, k int) (int, error) {
 	}
 	var done []*queue.Delivery
 	for n := 0; ; {
-		got, err := o.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: k, First: s.store.Tokens(k), Done: done})
+		got, err := o.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: k,
+			First: s.store.Tokens(k), Done: done})
 		if err != nil || (len(got.Jobs) == 0 && len(done) == 0) {
 			return n, err
 		}

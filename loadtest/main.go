@@ -39,18 +39,23 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&o.rounds, "rounds", 5, "peers: interleaved rounds; the table shows medians")
 	f.Float64Var(&o.scale, "scale", 1, "peers: how many times as many jobs")
 	f.StringVar(&o.worker, "worker", "bin/worker", "the built worker")
-	f.StringVar(&o.before, "before", "", "peers: another built worker, as of the commit before; it and --worker are compared alone")
+	f.StringVar(&o.before, "before", "", "peers: another built worker, as of the commit before; "+
+		"it and --worker are compared alone")
 	f.StringVar(&o.json, "json", "", "peers: also write all figures to this file")
 	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "peers: values of -c")
-	f.StringVar(&o.peers, "peers", "bin/peers", "peers: the built program of Asynq and River; empty: without them")
-	f.StringSliceVar(&o.only, "only", nil, "peers: some parts alone: drain, efficiency, push, latency, payload, network, backlog, kill, idle")
+	f.StringVar(&o.peers, "peers", "bin/peers", "peers: the built program of Asynq and River; "+
+		"empty: without them")
+	f.StringSliceVar(&o.only, "only", nil, "peers: some parts alone: drain, efficiency, push, "+
+		"latency, payload, network, backlog, kill, idle")
 	f.IntVar(&o.backlog, "backlog", 10_000_000, "peers: jobs in the long queue")
 	f.BoolVar(&o.noRuby, "no-ruby", false, "peers: leave Sidekiq out")
 	f.StringVar(&st.runtime, "runtime", "kyu", "starvation: kyu, or the real sidekiq 6.4.1")
-	f.StringVar(&st.burst, "burst", "viral", "starvation: viral (push), outage (default) or deadhosts (push)")
+	f.StringVar(&st.burst, "burst", "viral", "starvation: viral (push), outage (default) or "+
+		"deadhosts (push)")
 	f.DurationVar(&st.length, "length", 6*time.Minute, "starvation: time of life")
 	f.Float64Var(&st.speed, "speed", 10, "starvation: how many times faster than life it runs")
-	f.Float64Var(&st.busy, "busy", 0.6, "starvation: share of the threads that the steady load keeps busy")
+	f.Float64Var(&st.busy, "busy", 0.6,
+		"starvation: share of the threads that the steady load keeps busy")
 	f.Uint64Var(&st.seed, "seed", 1, "starvation: of the arrivals")
 	f.StringVar(&st.dir, "out", "bin/report", "starvation: the folder for the report")
 	f.Usage = func() { fmt.Fprint(os.Stderr, usage, f.FlagUsages()) }

@@ -33,7 +33,9 @@ func median(v []float64) float64 {
 
 // workers are the contenders that run jobs, without those that log them.
 func workers(o options) []contender {
-	return slices.DeleteFunc(contenders(o), func(c contender) bool { return c.start == nil || c.log })
+	return slices.DeleteFunc(contenders(o), func(c contender) bool {
+		return c.start == nil || c.log
+	})
 }
 
 // efficiencies compare the time that jobs of 10 ms take with what they would take if
@@ -41,7 +43,8 @@ func workers(o options) []contender {
 // timer of Go's runtime, which wakes up to a millisecond late (epoll_wait counts in
 // them) and so measures itself.
 func (s *site) efficiencies(ctx context.Context, o options) error {
-	fmt.Println("Jobs of 10 ms: ideal time / actual time, from the first job to the last; medians of 3")
+	fmt.Println("Jobs of 10 ms: ideal time / actual time, from the first job to the last; " +
+		"medians of 3")
 	w := columns("\t-c 15\t-c 100\tGo's timers: -c 15\t-c 100")
 	for _, c := range workers(o) {
 		fmt.Fprint(w, c.name)
@@ -51,7 +54,8 @@ func (s *site) efficiencies(ctx context.Context, o options) error {
 					fmt.Fprint(w, "\t")
 					continue
 				}
-				e, err := s.efficiency(ctx, c, threads, int(float64(threads)*600*o.scale), load{ms: 10, goTimer: goTimer})
+				e, err := s.efficiency(ctx, c, threads, int(float64(threads)*600*o.scale),
+					load{ms: 10, goTimer: goTimer})
 				if err != nil {
 					return fmt.Errorf("10 ms jobs, %s -c %d: %w", c.name, threads, err)
 				}
@@ -66,7 +70,8 @@ func (s *site) efficiencies(ctx context.Context, o options) error {
 }
 
 // efficiency of a contender with n jobs, the median of 3 tries.
-func (s *site) efficiency(ctx context.Context, c contender, threads, n int, l load) (float64, error) {
+func (s *site) efficiency(ctx context.Context, c contender, threads, n int,
+	l load) (float64, error) {
 	var tries []float64
 	for range 3 {
 		if err := c.system.fill(ctx, s, n, l); err != nil {
@@ -94,7 +99,8 @@ func (s *site) enqueues(ctx context.Context, o options) error {
 		for g := range goroutines {
 			all.Go(func() {
 				for range n / goroutines {
-					if _, err := client.Push(ctx, "Test::NoOp", []any{g}, queue.Options{}); err != nil {
+					if _, err := client.Push(ctx, "Test::NoOp", []any{g},
+						queue.Options{}); err != nil {
 						errs[g] = err
 						return
 					}
@@ -126,11 +132,13 @@ func (s *site) enqueues(ctx context.Context, o options) error {
 		fmt.Fprintln(w)
 		return nil
 	}
-	if err := row("kyu", func() (float64, error) { return one(1, n) }, func() (float64, error) { return one(16, n*4) }, bulk); err != nil {
+	if err := row("kyu", func() (float64, error) { return one(1, n) },
+		func() (float64, error) { return one(16, n*4) }, bulk); err != nil {
 		return err
 	}
 	if !o.noRuby {
-		if err := row("sidekiq", func() (float64, error) { return s.rubyPush(ctx, n, "one") }, func() (float64, error) { return s.rubyPush(ctx, n, "threads") },
+		if err := row("sidekiq", func() (float64, error) { return s.rubyPush(ctx, n, "one") },
+			func() (float64, error) { return s.rubyPush(ctx, n, "threads") },
 			func() (float64, error) { return s.rubyPush(ctx, n*10, "bulk") }); err != nil {
 			return err
 		}
@@ -138,8 +146,12 @@ func (s *site) enqueues(ctx context.Context, o options) error {
 	if o.peers != "" {
 		for _, name := range []string{"asynq", "river"} {
 			m := map[string]int{"asynq": n, "river": n / 5}[name]
-			if err := row(name, func() (float64, error) { return s.peer(ctx, o.peers, name, "push", m, 1) }, func() (float64, error) { return s.peer(ctx, o.peers, name, "push", m*4, 16) },
-				func() (float64, error) { return s.peer(ctx, o.peers, name, "fill", m*5, 60, 0, false) }); err != nil {
+			if err := row(name, func() (float64, error) {
+				return s.peer(ctx, o.peers, name, "push", m, 1)
+			}, func() (float64, error) { return s.peer(ctx, o.peers, name, "push", m*4, 16) },
+				func() (float64, error) {
+					return s.peer(ctx, o.peers, name, "fill", m*5, 60, 0, false)
+				}); err != nil {
 				return err
 			}
 		}
@@ -160,7 +172,8 @@ when "one" then n.times(&one)
 when "threads" then 16.times.map { |t| Thread.new { (n / 16).times(&one) } }.each(&:join)
 when "bulk"
   text = "x" * 60
-  (0...n).each_slice(1000) { |s| Sidekiq::Client.push_bulk("class" => "Test::NoOp", "args" => s.map { |i| [i, text] }) }
+  (0...n).each_slice(1000) { |s|
+    Sidekiq::Client.push_bulk("class" => "Test::NoOp", "args" => s.map { |i| [i, text] }) }
 end
 puts n / (Process.clock_gettime(Process::CLOCK_MONOTONIC) - start)
 `
@@ -207,7 +220,8 @@ func (s *site) payloads(ctx context.Context, o options) error {
 // network drains over a connection that takes a millisecond longer there and back.
 func (s *site) network(ctx context.Context, o options) error {
 	fmt.Println("Drain with 1 ms of network in between, jobs/s")
-	relay, err := newRelay(strings.TrimSuffix(strings.TrimPrefix(s.url, "redis://"), "/0"), 500*time.Microsecond)
+	relay, err := newRelay(strings.TrimSuffix(strings.TrimPrefix(s.url, "redis://"), "/0"),
+		500*time.Microsecond)
 	if err != nil {
 		return err
 	}
@@ -254,7 +268,8 @@ func (s *site) backlog(ctx context.Context, o options) error {
 		var took []float64
 		for range 5000 {
 			start := time.Now()
-			got, err := owner.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: 1, First: s.store.Tokens(1), Done: done})
+			got, err := owner.Fetch(ctx, queue.FetchRequest{Queues: []string{"default"}, Want: 1,
+				First: s.store.Tokens(1), Done: done})
 			if err != nil {
 				return 0, 0, err
 			}
@@ -273,7 +288,8 @@ func (s *site) backlog(ctx context.Context, o options) error {
 			for i := range args {
 				args[i] = []any{i, "abcdefghijklmnopqrstuvwxyzabcdef"}
 			}
-			if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::NoOp", args, queue.Options{}); err != nil {
+			if _, err := queue.NewClient(s.store).PushBulk(ctx, "Test::NoOp", args,
+				queue.Options{}); err != nil {
 				return err
 			}
 		}
@@ -305,8 +321,10 @@ var ordeals = []ordeal{{1, 600, 100, 2 * time.Minute}, {20, 6000, 50, 5 * time.M
 // time, and counts by the ledger that the jobs write.
 func (s *site) killed(ctx context.Context, o options) error {
 	for _, x := range ordeals {
-		fmt.Printf("kill -9 of a worker with 15 jobs in its hands, %d times, another started at once; %d jobs of %d ms\n", x.kills, x.jobs, x.ms)
-		w := columns("\tnever ended\tended twice\tall ended after\tin a crash a running job, by its documentation")
+		fmt.Printf("kill -9 of a worker with 15 jobs in its hands, %d times, another started at "+
+			"once; %d jobs of %d ms\n", x.kills, x.jobs, x.ms)
+		w := columns("\tnever ended\tended twice\tall ended after\tin a crash a running job, by " +
+			"its documentation")
 		for _, c := range workers(o) {
 			lost, twice, took, err := s.kill(ctx, c, x)
 			if err != nil {
@@ -324,7 +342,8 @@ func (s *site) killed(ctx context.Context, o options) error {
 	return nil
 }
 
-func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int, took time.Duration, err error) {
+func (s *site) kill(ctx context.Context, c contender,
+	x ordeal) (lost, twice int, took time.Duration, err error) {
 	if err := c.system.fill(ctx, s, 0, load{}); err != nil {
 		return 0, 0, 0, err
 	}
@@ -349,7 +368,9 @@ func (s *site) kill(ctx context.Context, c contender, x ordeal) (lost, twice int
 	killed := time.Now()
 	for range x.kills {
 		before := len(ends(path))
-		for limit := time.Now().Add(20 * time.Second); len(ends(path)) < before+x.jobs/(2*x.kills+1) && time.Now().Before(limit) && ctx.Err() == nil; {
+		limit := time.Now().Add(20 * time.Second)
+		for len(ends(path)) < before+x.jobs/(2*x.kills+1) && time.Now().Before(limit) &&
+			ctx.Err() == nil {
 			time.Sleep(10 * time.Millisecond)
 		}
 		for _, pid := range append(family(now.Process.Pid)[1:], now.Process.Pid) {

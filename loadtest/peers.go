@@ -56,11 +56,13 @@ func peers(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	fmt.Printf("%s, %d cores, %s, Redis %s, %s\n\n", time.Now().Format(time.DateOnly), cpus(), runtime.Version(), s.store.Server().Version, model())
+	fmt.Printf("%s, %d cores, %s, Redis %s, %s\n\n", time.Now().Format(time.DateOnly), cpus(),
+		runtime.Version(), s.store.Server().Version, model())
 	parts := []struct {
 		name string
 		run  func(context.Context, options) error
-	}{{"drain", s.drainAll}, {"efficiency", s.efficiencies}, {"push", s.enqueues}, {"latency", s.latencies}, {"payload", s.payloads}, {"network", s.network},
+	}{{"drain", s.drainAll}, {"efficiency", s.efficiencies}, {"push", s.enqueues},
+		{"latency", s.latencies}, {"payload", s.payloads}, {"network", s.network},
 		{"backlog", s.backlog}, {"kill", s.killed}, {"idle", s.idle}}
 	for _, p := range parts {
 		if len(o.only) > 0 && !slices.Contains(o.only, p.name) {
@@ -89,7 +91,8 @@ func (s *site) drainAll(ctx context.Context, o options) error {
 					}
 					f.Round = round
 					all = append(all, f)
-					fmt.Fprintf(os.Stderr, "\r%d of %d  %-18s -c %-4d %9.0f jobs/s   ", len(all), total, c.name, threads, f.JobsPerSec)
+					fmt.Fprintf(os.Stderr, "\r%d of %d  %-18s -c %-4d %9.0f jobs/s   ", len(all),
+						total, c.name, threads, f.JobsPerSec)
 				}
 			}
 		}
@@ -120,7 +123,8 @@ func model() string {
 }
 
 // drain measures one contender.
-func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool, scale float64) (figure, error) {
+func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool,
+	scale float64) (figure, error) {
 	f := figure{Name: c.name, Threads: threads, Pinned: pinned}
 	n := int(float64(c.jobs(threads)) * scale)
 	if err := c.system.fill(ctx, s, n, load{bytes: 60}); err != nil {
@@ -155,7 +159,8 @@ func (s *site) drain(ctx context.Context, c contender, threads int, pinned bool,
 }
 
 // race starts a worker process and times it from its first job to its last.
-func (s *site) race(ctx context.Context, c contender, threads int, pinned bool, n int, f *figure) error {
+func (s *site) race(ctx context.Context, c contender, threads int, pinned bool, n int,
+	f *figure) error {
 	exec := time.Now()
 	cmd, err := c.start(s, threads, pinned)
 	if err != nil {
@@ -204,7 +209,8 @@ func drains(all []figure, o options) {
 		}
 		fmt.Printf("%s: medians of %d rounds\n", title, o.rounds)
 		w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "-c\t\tjobs/s\tmin\tmax\t× sidekiq\t× asynq\t% of bare loop\tCPU s/M worker\tstore\tcommands/job\tRSS MB\texec to 1st job ms")
+		fmt.Fprintln(w, "-c\t\tjobs/s\tmin\tmax\t× sidekiq\t× asynq\t% of bare loop\tCPU s/M "+
+			"worker\tstore\tcommands/job\tRSS MB\texec to 1st job ms")
 		for _, threads := range o.threads {
 			pick := func(name string, of func(figure) float64) (median, low, high float64) {
 				var v []float64
@@ -229,10 +235,18 @@ func drains(all []figure, o options) {
 				}
 				ruby, _, _ := pick(rival, speed)
 				other, _, _ := pick("asynq", speed)
-				med := func(of func(figure) float64) float64 { v, _, _ := pick(c.name, of); return v }
-				fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t%.0f\t%.0f\n", threads, c.name, m, low, high,
-					ratio(m, ruby), ratio(m, other), 100*ratio(m, bare), med(func(f figure) float64 { return f.WorkerCPU }), med(func(f figure) float64 { return f.StoreCPU }),
-					med(func(f figure) float64 { return f.Commands }), med(func(f figure) float64 { return f.RSS }), med(func(f figure) float64 { return f.FirstJobMS }))
+				med := func(of func(figure) float64) float64 {
+					v, _, _ := pick(c.name, of)
+					return v
+				}
+				fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t%.2f\t"+
+					"%.0f\t%.0f\n", threads, c.name, m, low, high,
+					ratio(m, ruby), ratio(m, other), 100*ratio(m, bare),
+					med(func(f figure) float64 { return f.WorkerCPU }),
+					med(func(f figure) float64 { return f.StoreCPU }),
+					med(func(f figure) float64 { return f.Commands }),
+					med(func(f figure) float64 { return f.RSS }),
+					med(func(f figure) float64 { return f.FirstJobMS }))
 			}
 		}
 		w.Flush()
@@ -297,7 +311,8 @@ func (s *site) latencies(ctx context.Context, o options) error {
 				return fmt.Errorf("latency of %s: %w", c.name, err)
 			}
 			at := func(q float64) float64 { return waits[int(q*float64(len(waits)-1))] / 1000 }
-			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\n", c.name, processes, at(0.5), at(0.99), at(1), perJob)
+			fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\n", c.name, processes, at(0.5), at(0.99),
+				at(1), perJob)
 		}
 	}
 	w.Flush()
@@ -305,7 +320,8 @@ func (s *site) latencies(ctx context.Context, o options) error {
 	return nil
 }
 
-func (s *site) trickle(ctx context.Context, c contender, processes, n int) (waits []float64, perJob float64, err error) {
+func (s *site) trickle(ctx context.Context, c contender, processes,
+	n int) (waits []float64, perJob float64, err error) {
 	if err := c.system.fill(ctx, s, 0, load{}); err != nil {
 		return nil, 0, err
 	}
@@ -322,7 +338,8 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 		}
 		cmds = append(cmds, cmd)
 	}
-	time.Sleep(time.Duration(2000+150*processes) * time.Millisecond) // until all have started, and sleep
+	// until all have started, and sleep
+	time.Sleep(time.Duration(2000+150*processes) * time.Millisecond)
 	path := filepath.Join(s.dir, "stamps-"+strconv.Itoa(processes)+c.name)
 	resting := s.commands(ctx)
 	time.Sleep(idleSpan)
@@ -337,7 +354,8 @@ func (s *site) trickle(ctx context.Context, c contender, processes, n int) (wait
 		return nil, 0, err
 	}
 	time.Sleep(2 * time.Second)
-	perJob = (float64(s.commands(ctx)-calls)-idle*time.Since(start).Seconds())/float64(n) - 1 // without the push itself
+	// without the push itself
+	perJob = (float64(s.commands(ctx)-calls)-idle*time.Since(start).Seconds())/float64(n) - 1
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
@@ -365,7 +383,8 @@ func (s *site) stamps(ctx context.Context, path string, n int) error {
 	defer tick.Stop()
 	for range n {
 		<-tick.C
-		if _, err := client.Push(ctx, "Test::Stamp", []any{path, time.Now().UnixMicro()}, queue.Options{}); err != nil {
+		if _, err := client.Push(ctx, "Test::Stamp", []any{path, time.Now().UnixMicro()},
+			queue.Options{}); err != nil {
 			return err
 		}
 	}
@@ -397,7 +416,8 @@ func (s *site) idleOf(ctx context.Context, name, worker string) error {
 	const span = 20 * time.Second
 	cpu, calls := cpuSeconds(cmd.Process.Pid), s.commands(ctx)
 	time.Sleep(span)
-	fmt.Printf("%s, idle for %v, -c 15, four queues: %.2f %% of a core, %.1f commands/s, RSS %.1f MB\n",
+	fmt.Printf("%s, idle for %v, -c 15, four queues: %.2f %% of a core, %.1f commands/s, "+
+		"RSS %.1f MB\n",
 		name, span, 100*(cpuSeconds(cmd.Process.Pid)-cpu)/span.Seconds(),
 		float64(s.commands(ctx)-calls)/span.Seconds(), rssMB(cmd.Process.Pid))
 	return nil

@@ -21,11 +21,12 @@ type queueFigures struct {
 	Done       int     `json:"done"`
 	Left       int     `json:"left"` // waiting, or running, at the end
 	Throughput float64 `json:"jobs_per_second"`
-	P50        float64 `json:"wait_p50_s"` // from push to start; of jobs that have not started, until the end
-	P95        float64 `json:"wait_p95_s"`
-	P99        float64 `json:"wait_p99_s"`
-	Max        float64 `json:"wait_max_s"`
-	Longest    int     `json:"longest_queue"`
+	// from push to start; of jobs that have not started, until the end
+	P50     float64 `json:"wait_p50_s"`
+	P95     float64 `json:"wait_p95_s"`
+	P99     float64 `json:"wait_p99_s"`
+	Max     float64 `json:"wait_max_s"`
+	Longest int     `json:"longest_queue"`
 }
 
 // arrangementFigures are what became of an arrangement.
@@ -58,9 +59,12 @@ type report struct {
 	outcomes        []*outcome
 }
 
-func newReport(o starvationOptions, b burst, burstAt time.Duration, jobs int, all []*outcome, answers []answer) *report {
-	r := &report{Runtime: runtimeName(o.runtime), Date: time.Now().Format(time.DateOnly), Machine: fmt.Sprintf("%d cores, %s", cpus(), model()), Seed: o.seed, Speed: o.speed,
-		Seconds: o.length.Seconds(), Jobs: jobs, Burst: b.story, BurstAt: burstAt.Seconds(), Answers: answers, length: o.length, burstAt: burstAt, burstQueue: b.queue, outcomes: all}
+func newReport(o starvationOptions, b burst, burstAt time.Duration, jobs int, all []*outcome,
+	answers []answer) *report {
+	r := &report{Runtime: runtimeName(o.runtime), Date: time.Now().Format(time.DateOnly),
+		Machine: fmt.Sprintf("%d cores, %s", cpus(), model()), Seed: o.seed, Speed: o.speed,
+		Seconds: o.length.Seconds(), Jobs: jobs, Burst: b.story, BurstAt: burstAt.Seconds(),
+		Answers: answers, length: o.length, burstAt: burstAt, burstQueue: b.queue, outcomes: all}
 	load := workload(o.seed, threads, o.busy, o.length, burstAt, b)
 	for _, got := range all {
 		f := arrangementFigures{Name: got.Name, Story: got.Story}
@@ -123,20 +127,30 @@ func (r *report) conclude() string {
 	for _, a := range r.Arrangements {
 		by[a.Name] = a
 	}
-	below := slices.DeleteFunc(slices.Clone(queues), func(q string) bool { return slices.Index(queues, q) <= slices.Index(queues, r.burstQueue) })
+	below := slices.DeleteFunc(slices.Clone(queues), func(q string) bool {
+		return slices.Index(queues, q) <= slices.Index(queues, r.burstQueue)
+	})
 	victim, worst := r.burstQueue, -1.0
 	for _, q := range below {
 		if p := by["single"].of(q).P95; p > worst {
 			victim, worst = q, p
 		}
 	}
-	text := fmt.Sprintf("The burst fills %s. In one process in strict order the queues below it stand still until it is worked off: of %s, one job in twenty waits for %s or longer (the longest %s).",
+	text := fmt.Sprintf("The burst fills %s. In one process in strict order the queues below it "+
+		"stand still until it is worked off: of %s, one job in twenty waits for %s or longer "+
+		"(the longest %s).",
 		r.burstQueue, victim, human(worst), human(by["single"].of(victim).Max))
-	text += fmt.Sprintf(" With the same 20 threads in four processes, one queue each, that is %s: the burst is %s's own affair, which takes longer for it (its p95 is %s, in one process %s), because threads of the other queues do not help.",
-		human(by["split"].of(victim).P95), r.burstQueue, human(by["split"].of(r.burstQueue).P95), human(by["single"].of(r.burstQueue).P95))
-	text += fmt.Sprintf(" Weights in one process let nobody starve, but slow all down: %s for %s.", human(by["weighted"].of(victim).P95), victim)
-	text += fmt.Sprintf(" Rotated processes keep a quarter of the threads for each queue while it has jobs, and lend them when it has none: %s for %s, and %s for %s.",
-		human(by["rotated"].of(victim).P95), victim, human(by["rotated"].of(r.burstQueue).P95), r.burstQueue)
+	text += fmt.Sprintf(" With the same 20 threads in four processes, one queue each, that is "+
+		"%s: the burst is %s's own affair, which takes longer for it (its p95 is %s, in one "+
+		"process %s), because threads of the other queues do not help.",
+		human(by["split"].of(victim).P95), r.burstQueue, human(by["split"].of(r.burstQueue).P95),
+		human(by["single"].of(r.burstQueue).P95))
+	text += fmt.Sprintf(" Weights in one process let nobody starve, but slow all down: %s for %s.",
+		human(by["weighted"].of(victim).P95), victim)
+	text += fmt.Sprintf(" Rotated processes keep a quarter of the threads for each queue while "+
+		"it has jobs, and lend them when it has none: %s for %s, and %s for %s.",
+		human(by["rotated"].of(victim).P95), victim, human(by["rotated"].of(r.burstQueue).P95),
+		r.burstQueue)
 	return text
 }
 
@@ -153,7 +167,8 @@ func human(seconds float64) string {
 
 // print writes the tables for the terminal.
 func (r *report) print(out io.Writer) {
-	fmt.Fprintf(out, "\n%s, %s, seed %d. Waits from push to start; of jobs that had not started, until the end.\n\n", r.Date, r.Machine, r.Seed)
+	fmt.Fprintf(out, "\n%s, %s, seed %d. Waits from push to start; of jobs that had not started, "+
+		"until the end.\n\n", r.Date, r.Machine, r.Seed)
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\tqueue\tdone\tleft\tjobs/s\tp50\tp95\tp99\tmax\tlongest queue\tthreads busy")
 	for _, a := range r.Arrangements {
@@ -162,7 +177,9 @@ func (r *report) print(out io.Writer) {
 			if i == 0 {
 				name, busy = a.Name, fmt.Sprintf("%.1f of %d", a.Busy, threads)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.2f\t%s\t%s\t%s\t%s\t%d\t%s\n", name, q.Queue, q.Done, q.Left, q.Throughput, human(q.P50), human(q.P95), human(q.P99), human(q.Max), q.Longest, busy)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.2f\t%s\t%s\t%s\t%s\t%d\t%s\n", name, q.Queue, q.Done,
+				q.Left, q.Throughput, human(q.P50), human(q.P95), human(q.P99), human(q.Max),
+				q.Longest, busy)
 		}
 	}
 	w.Flush()
@@ -199,14 +216,16 @@ func (g *outcome) busyLooks(length time.Duration) []look {
 	for i := range looks {
 		looks[i] = look{at: time.Duration(i) * step, age: map[string]time.Duration{}}
 		for q, d := range spent[i] {
-			looks[i].age[q] = time.Duration(float64(d) / float64(step) * float64(time.Second)) // threads, as seconds
+			// threads, as seconds
+			looks[i].age[q] = time.Duration(float64(d) / float64(step) * float64(time.Second))
 		}
 	}
 	return looks
 }
 
 // charts makes the lines of one kind for all arrangements, on one scale.
-func (r *report) charts(unit string, of func(look) map[string]float64, looks func(*outcome) []look) (list []series) {
+func (r *report) charts(unit string, of func(look) map[string]float64,
+	looks func(*outcome) []look) (list []series) {
 	top := 1.0
 	for _, g := range r.outcomes {
 		for _, l := range looks(g) {
@@ -216,7 +235,8 @@ func (r *report) charts(unit string, of func(look) map[string]float64, looks fun
 		}
 	}
 	for _, g := range r.outcomes {
-		list = append(list, series{title: g.Name, unit: unit, burst: r.burstAt, length: r.length, top: top * 1.05, of: of, looks: looks(g)})
+		list = append(list, series{title: g.Name, unit: unit, burst: r.burstAt, length: r.length,
+			top: top * 1.05, of: of, looks: looks(g)})
 	}
 	return list
 }
@@ -242,9 +262,11 @@ func legend() template.HTML {
 	var b strings.Builder
 	for _, q := range queues {
 		c := colors[q]
-		fmt.Fprintf(&b, `<span><i style="background: rgb(%d %d %d)"></i>%s</span> `, c.R, c.G, c.B, q)
+		fmt.Fprintf(&b, `<span><i style="background: rgb(%d %d %d)"></i>%s</span> `, c.R, c.G, c.B,
+			q)
 	}
-	return template.HTML(`<p class="legend">` + b.String() + `<span><i class="burst"></i>burst</span></p>`)
+	return template.HTML(`<p class="legend">` + b.String() +
+		`<span><i class="burst"></i>burst</span></p>`)
 }
 
 //go:embed report.html
@@ -257,7 +279,8 @@ func (r *report) write(dir string) error {
 	}
 	seen := func(g *outcome) []look { return g.looks }
 	age := r.charts("oldest job waits (s)", ages, seen)
-	kinds := [][]series{age, r.charts("jobs waiting", sizes, seen), r.charts("threads busy", ages, func(g *outcome) []look { return g.busyLooks(r.length) })}
+	kinds := [][]series{age, r.charts("jobs waiting", sizes, seen),
+		r.charts("threads busy", ages, func(g *outcome) []look { return g.busyLooks(r.length) })}
 	for i := range r.Arrangements {
 		a := &r.Arrangements[i]
 		for k, to := range []*template.HTML{&a.Age, &a.Length, &a.Threads} {
@@ -286,13 +309,15 @@ func (r *report) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	t, err := template.New("report").Funcs(template.FuncMap{"human": human, "legend": legend}).Parse(page)
+	t, err := template.New("report").Funcs(template.FuncMap{"human": human,
+		"legend": legend}).Parse(page)
 	if err == nil {
 		err = t.Execute(f, r)
 	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	fmt.Printf("\nThe report is %s, with .json and .png beside it.\n", filepath.Join(dir, name+".html"))
+	fmt.Printf("\nThe report is %s, with .json and .png beside it.\n",
+		filepath.Join(dir, name+".html"))
 	return err
 }

@@ -44,7 +44,8 @@ func newSite(ctx context.Context) (*site, error) {
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	l.Close()
 	s := &site{dir: dir, url: "redis://127.0.0.1:" + port + "/0"}
-	s.server = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no")
+	s.server = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir,
+		"--save", "", "--appendonly", "no")
 	if err := s.server.Start(); err != nil {
 		return nil, fmt.Errorf("redis-server does not start: %w: run `make deps`", err)
 	}
@@ -64,7 +65,8 @@ func newSite(ctx context.Context) (*site, error) {
 
 // openPostgres starts a server that does not wait for the disk, as the Redis.
 func (s *site) openPostgres(ctx context.Context) (err error) {
-	if s.postgres, err = pgserver.Start("max_connections=200", "shared_buffers=256MB", "max_wal_size=4GB"); err != nil {
+	if s.postgres, err = pgserver.Start("max_connections=200", "shared_buffers=256MB",
+		"max_wal_size=4GB"); err != nil {
 		return err
 	}
 	s.pg, err = pgx.Connect(ctx, s.postgres.URL)

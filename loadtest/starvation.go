@@ -42,18 +42,27 @@ func each(list ...string) (flags []string) {
 	return flags
 }
 
-func with(c int, flags []string) []string { return append([]string{"-c", strconv.Itoa(c)}, flags...) }
+func with(c int, flags []string) []string {
+	return append([]string{"-c", strconv.Itoa(c)}, flags...)
+}
 
 // arrangements have 20 threads each, and so 20 connections to Postgres.
 func arrangements() []arrangement {
 	return []arrangement{
-		{"single", "one process, -c 20 -q default -q push -q mailers -q pull: strict order", [][]string{with(20, each(queues...))}},
-		{"split", "four processes, one queue each: default 3, push 7, mailers 1, pull 9 threads", [][]string{
-			with(3, each("default")), with(7, each("push")), with(1, each("mailers")), with(9, each("pull"))}},
-		{"weighted", "one process, -c 20 -q default,8 -q push,6 -q mailers,2 -q pull,1", [][]string{with(20, each("default,8", "push,6", "mailers,2", "pull,1"))}},
-		{"rotated", "four processes, -c 5 each, all queues in strict order, each beginning with another", [][]string{
-			with(5, each("default", "push", "mailers", "pull")), with(5, each("push", "mailers", "pull", "default")),
-			with(5, each("mailers", "pull", "default", "push")), with(5, each("pull", "default", "push", "mailers"))}},
+		{"single", "one process, -c 20 -q default -q push -q mailers -q pull: strict order",
+			[][]string{with(20, each(queues...))}},
+		{"split", "four processes, one queue each: default 3, push 7, mailers 1, pull 9 threads",
+			[][]string{
+				with(3, each("default")), with(7, each("push")), with(1, each("mailers")),
+				with(9, each("pull"))}},
+		{"weighted", "one process, -c 20 -q default,8 -q push,6 -q mailers,2 -q pull,1",
+			[][]string{with(20, each("default,8", "push,6", "mailers,2", "pull,1"))}},
+		{"rotated", "four processes, -c 5 each, all queues in strict order, each beginning with " +
+			"another", [][]string{
+			with(5, each("default", "push", "mailers", "pull")),
+			with(5, each("push", "mailers", "pull", "default")),
+			with(5, each("mailers", "pull", "default", "push")),
+			with(5, each("pull", "default", "push", "mailers"))}},
 	}
 }
 
@@ -87,7 +96,8 @@ func starvation(ctx context.Context, o starvationOptions) error {
 		return fmt.Errorf("--runtime %q: want kyu or sidekiq", o.runtime)
 	}
 	if o.speed <= 0 || o.length < time.Minute || o.busy <= 0 || o.busy >= 1 {
-		return errors.New("want --speed above 0, --length of a minute or more, and --busy between 0 and 1")
+		return errors.New("want --speed above 0, --length of a minute or more, and --busy " +
+			"between 0 and 1")
 	}
 	s, err := newSite(ctx)
 	if err != nil {
@@ -96,7 +106,8 @@ func starvation(ctx context.Context, o starvationOptions) error {
 	defer s.close()
 	burstAt := o.length / 6
 	load := workload(o.seed, threads, o.busy, o.length, burstAt, b)
-	fmt.Printf("%s: %d jobs in %v, %.0f times faster than life, on %s; at %v %s\n", runtimeName(o.runtime), len(load), o.length, o.speed, model(), burstAt, b.story)
+	fmt.Printf("%s: %d jobs in %v, %.0f times faster than life, on %s; at %v %s\n",
+		runtimeName(o.runtime), len(load), o.length, o.speed, model(), burstAt, b.story)
 	left := time.Duration(float64(o.length)/o.speed) * time.Duration(len(arrangements()))
 	var all []*outcome
 	for _, a := range arrangements() {
@@ -124,17 +135,20 @@ func runtimeName(name string) string {
 // launch starts one process of a runtime.
 func (s *site) launch(o starvationOptions, flags []string) (*exec.Cmd, error) {
 	if o.runtime == "kyu" {
-		return s.spawn(false, o.worker, append([]string{"--test-jobs", "--log-level", "warn", "-t", "1"}, flags...)...)
+		return s.spawn(false, o.worker,
+			append([]string{"--test-jobs", "--log-level", "warn", "-t", "1"}, flags...)...)
 	}
 	path := filepath.Join(s.dir, "jobs.rb")
 	if err := os.WriteFile(path, []byte(rubyJobs), 0o600); err != nil {
 		return nil, err
 	}
-	return s.spawn(false, "env", append([]string{"JOB_LOG=off", "ruby", sidekiqBin, "-r", path, "-t", "1"}, flags...)...)
+	return s.spawn(false, "env",
+		append([]string{"JOB_LOG=off", "ruby", sidekiqBin, "-r", path, "-t", "1"}, flags...)...)
 }
 
 // launchAll starts the processes of an arrangement, and waits until all are there.
-func (s *site) launchAll(ctx context.Context, o starvationOptions, processes [][]string) (stopAll func(), err error) {
+func (s *site) launchAll(ctx context.Context, o starvationOptions,
+	processes [][]string) (stopAll func(), err error) {
 	var cmds []*exec.Cmd
 	stopAll = func() {
 		for _, c := range cmds {
@@ -152,7 +166,8 @@ func (s *site) launchAll(ctx context.Context, o starvationOptions, processes [][
 		}
 		cmds = append(cmds, c)
 	}
-	for limit := time.Now().Add(30 * time.Second); s.raw.SCard(ctx, "processes").Val() < int64(len(processes)); {
+	for limit := time.Now().Add(30 * time.Second); s.raw.SCard(ctx,
+		"processes").Val() < int64(len(processes)); {
 		if time.Now().After(limit) || ctx.Err() != nil {
 			stopAll()
 			return nil, errors.New("the processes do not all start within 30 s")
@@ -163,7 +178,8 @@ func (s *site) launchAll(ctx context.Context, o starvationOptions, processes [][
 }
 
 // play runs the load on an arrangement, for as long as the load lasts.
-func (s *site) play(ctx context.Context, a arrangement, load []arrival, o starvationOptions) (*outcome, error) {
+func (s *site) play(ctx context.Context, a arrangement, load []arrival,
+	o starvationOptions) (*outcome, error) {
 	s.raw.FlushAll(ctx)
 	stopAll, err := s.launchAll(ctx, o, a.processes)
 	if err != nil {
@@ -186,7 +202,8 @@ func (s *site) play(ctx context.Context, a arrangement, load []arrival, o starva
 }
 
 // feed pushes each job when its moment has come, and returns at the end of the load.
-func (s *site) feed(ctx context.Context, load []arrival, start time.Time, path string, o starvationOptions) error {
+func (s *site) feed(ctx context.Context, load []arrival, start time.Time, path string,
+	o starvationOptions) error {
 	client := queue.NewClient(s.store)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -198,12 +215,15 @@ func (s *site) feed(ctx context.Context, load []arrival, start time.Time, path s
 			return ctx.Err()
 		}
 		due := map[string][][]any{}
-		for ; next < len(load) && time.Since(start) >= time.Duration(float64(load[next].at)/o.speed); next++ {
+		for ; next < len(load) &&
+			time.Since(start) >= time.Duration(float64(load[next].at)/o.speed); next++ {
 			j := load[next]
-			due[j.queue] = append(due[j.queue], []any{path, j.queue, time.Now().UnixMicro(), int64(float64(j.takes.Microseconds()) / o.speed)})
+			due[j.queue] = append(due[j.queue], []any{path, j.queue, time.Now().UnixMicro(),
+				int64(float64(j.takes.Microseconds()) / o.speed)})
 		}
 		for name, jobs := range due {
-			if _, err := client.PushBulk(ctx, "Test::Work", jobs, queue.Options{Queue: name}); err != nil {
+			if _, err := client.PushBulk(ctx, "Test::Work", jobs,
+				queue.Options{Queue: name}); err != nil {
 				return err
 			}
 		}

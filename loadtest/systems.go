@@ -98,7 +98,8 @@ func (r river) fill(ctx context.Context, s *site, n int, l load) error {
 }
 
 func (river) begun(ctx context.Context, s *site, _ int) (begun bool, err error) {
-	err = s.pg.QueryRow(ctx, "SELECT EXISTS (SELECT FROM river_job WHERE state <> 'available')").Scan(&begun)
+	err = s.pg.QueryRow(ctx,
+		"SELECT EXISTS (SELECT FROM river_job WHERE state <> 'available')").Scan(&begun)
 	return begun, err
 }
 

@@ -61,7 +61,8 @@ type burst struct {
 }
 
 var bursts = []burst{
-	{"viral", "push", "a post goes viral: 3,000 deliveries at once, and 1,500 more over the next minute", func(r *rand.Rand, at time.Duration) (list []arrival) {
+	{"viral", "push", "a post goes viral: 3,000 deliveries at once, and 1,500 more over the next " +
+		"minute", func(r *rand.Rand, at time.Duration) (list []arrival) {
 		for i := range 4500 {
 			when := at
 			if i >= 3000 {
@@ -71,13 +72,16 @@ var bursts = []burst{
 		}
 		return list
 	}},
-	{"outage", "default", "a peer is back from an outage: 20,000 jobs for default within ten seconds, 100 ms each", func(r *rand.Rand, at time.Duration) (list []arrival) {
+	{"outage", "default", "a peer is back from an outage: 20,000 jobs for default within ten " +
+		"seconds, 100 ms each", func(r *rand.Rand, at time.Duration) (list []arrival) {
 		for range 20_000 {
-			list = append(list, arrival{at + rand64(r, 10*time.Second), "default", 100 * time.Millisecond})
+			list = append(list, arrival{at + rand64(r, 10*time.Second), "default",
+				100 * time.Millisecond})
 		}
 		return list
 	}},
-	{"deadhosts", "push", "hosts die: for two minutes four deliveries a second more run into a timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
+	{"deadhosts", "push", "hosts die: for two minutes four deliveries a second more run into a " +
+		"timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
 		for range 480 {
 			list = append(list, arrival{at + rand64(r, 2*time.Minute), "push", 10 * time.Second})
 		}
@@ -85,7 +89,9 @@ var bursts = []burst{
 	}},
 }
 
-func rand64(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
+func rand64(r *rand.Rand, d time.Duration) time.Duration {
+	return time.Duration(r.Int64N(int64(d)))
+}
 
 func findBurst(name string) (burst, error) {
 	i := slices.IndexFunc(bursts, func(b burst) bool { return b.name == name })
@@ -97,7 +103,8 @@ func findBurst(name string) (burst, error) {
 
 // workload makes the arrivals of the whole experiment, in order: a Poisson process
 // that keeps the threads busy to a share, and the burst.
-func workload(seed uint64, threads int, busy float64, length, burstAt time.Duration, b burst) []arrival {
+func workload(seed uint64, threads int, busy float64, length, burstAt time.Duration,
+	b burst) []arrival {
 	r := rand.New(rand.NewPCG(seed, 0))
 	work := 0.0 // seconds of a thread per job
 	for _, s := range services {
@@ -113,7 +120,8 @@ func workload(seed uint64, threads int, busy float64, length, burstAt time.Durat
 				break
 			}
 		}
-		list = append(list, arrival{time.Duration(at * float64(time.Second)), name, services[name].draw(r)})
+		list = append(list, arrival{time.Duration(at * float64(time.Second)), name,
+			services[name].draw(r)})
 	}
 	list = append(list, b.add(r, burstAt)...)
 	slices.SortStableFunc(list, func(a, b arrival) int { return int(a.at - b.at) })

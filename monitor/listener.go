@@ -14,7 +14,8 @@ type Listener struct{ net.Listener }
 
 // ErrPublic refuses an address that others can reach: what it shows has no
 // password.
-var ErrPublic = errors.New("it can be reached from elsewhere, and has no password: use 127.0.0.1:PORT, [::1]:PORT or unix:/PATH, or say --http-public")
+var ErrPublic = errors.New("it can be reached from elsewhere, and has no password: use " +
+	"127.0.0.1:PORT, [::1]:PORT or unix:/PATH, or say --http-public")
 
 // CheckAddress says what is wrong with an address, HOST:PORT or unix:/PATH,
 // without listening on it.

@@ -53,30 +53,57 @@ func New(store *queue.Store) *Monitor {
 	job := []string{"queue", "class"}
 	m := &Monitor{registry: prometheus.NewRegistry(), store: store,
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kyu_jobs_total",
-			Help: "Jobs that were taken from a queue, by what became of them."}, append(job, "outcome")),
+			Help: "Jobs that were taken from a queue, by what became of them."},
+			append(job, "outcome")),
 		ran: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kyu_job_run_seconds",
 			Help: "How long handlers ran.", Buckets: seconds}, job),
 		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kyu_job_wait_seconds",
-			Help: "How long jobs lay in their queue before they were started.", Buckets: seconds}, job),
+			Help:    "How long jobs lay in their queue before they were started.",
+			Buckets: seconds}, job),
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kyu_fetches_total",
-			Help: "Round trips that asked for jobs: some brought jobs, others none, others failed."}, []string{"result"}),
+			Help: "Round trips that asked for jobs: some brought jobs, others none, " +
+				"others failed."}, []string{"result"}),
 		fetchTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_fetch_seconds",
 			Help: "How long a fetch took.", Buckets: trips}),
 		fetched: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_fetched_jobs_total",
-			Help: "Jobs that fetches brought; those that came through a doorbell are not among them."}),
+			Help: "Jobs that fetches brought; those that came through a doorbell are not " +
+				"among them."}),
 		settleTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_settle_seconds",
-			Help: "How long it took to take a batch of finished jobs out of flight.", Buckets: trips}),
+			Help:    "How long it took to take a batch of finished jobs out of flight.",
+			Buckets: trips}),
 		batches: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_settle_batch_jobs",
-			Help: "Jobs in such a batch; under load a fetch takes them along instead.", Buckets: []float64{1, 2, 5, 10, 20, 50, 100}}),
+			Help:    "Jobs in such a batch; under load a fetch takes them along instead.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100}}),
 		reclaimed: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_reclaimed_jobs_total",
 			Help: "Jobs of dead workers that this one put back into their queues."}),
 		poisoned: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_poisoned_jobs_total",
-			Help: "Jobs of dead workers that went to the dead set, because workers kept dying with them."}),
+			Help: "Jobs of dead workers that went to the dead set, because workers kept dying " +
+				"with them."}),
 	}
-	m.registry.MustRegister(m.runs, m.ran, m.waited, m.fetches, m.fetchTime, m.fetched, m.settleTime, m.batches,
-		m.reclaimed, m.poisoned, &process{m}, &fleet{m},
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// own are the collectors of what the Monitor measures.
+func (m *Monitor) own() []prometheus.Collector {
+	return []prometheus.Collector{m.runs, m.ran, m.waited, m.fetches, m.fetchTime, m.fetched,
+		m.settleTime, m.batches, m.reclaimed, m.poisoned, &process{m}, &fleet{m}}
+}
+
+// Describe and Collect make a Monitor a prometheus.Collector: a program that has a registry
+// registers the Monitor there, and need not serve Handler.
+func (m *Monitor) Describe(c chan<- *prometheus.Desc) {
+	for _, one := range m.own() {
+		one.Describe(c)
+	}
+}
+
+// Collect gives the present figures; it asks Redis for the queues.
+func (m *Monitor) Collect(c chan<- prometheus.Metric) {
+	for _, one := range m.own() {
+		one.Collect(c)
+	}
 }
 
 // Registry takes further collectors, such as that of a pool of connections.
@@ -125,9 +152,14 @@ func (m *Monitor) Reclaimed(requeued, poisoned int) {
 // Handler serves /livez, /readyz and /metrics.
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, m.alive()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, m.ready()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, m.alive())
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, m.ready())
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry,
+		promhttp.HandlerOpts{Timeout: 10 * time.Second}))
 	return mux
 }
 
@@ -180,7 +212,8 @@ func (m *Monitor) ready() error {
 
 // Serve answers requests on a listener until ctx ends.
 func (m *Monitor) Serve(ctx context.Context, l *Listener) error {
-	s := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	s := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(l.Listener); !errors.Is(err, http.ErrServerClosed) {

@@ -20,6 +20,7 @@ import (
 	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 )
@@ -46,7 +47,8 @@ func TestAWorkerThatStartsIsAliveButNotReady(t *testing.T) {
 	if code, text := get(t, m, "/readyz"); code != 503 || text != "starting\n" {
 		t.Errorf("/readyz: %d %s", code, text)
 	}
-	r, err := worker.New(store, worker.Config{Mux: worker.NewMux(), Capsules: []worker.Capsule{{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "a"}}}}})
+	r, err := worker.New(store, worker.Config{Mux: worker.NewMux(),
+		Capsules: []worker.Capsule{{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "a"}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,14 +59,16 @@ func TestAWorkerThatStartsIsAliveButNotReady(t *testing.T) {
 	if code, text := get(t, m, "/readyz"); code != 503 || !strings.Contains(text, "no beat") {
 		t.Errorf("/readyz before it runs: %d %s", code, text)
 	}
-	if code, text := get(t, m, "/metrics"); code != 200 || !strings.Contains(text, "\nkyu_threads 2\n") || !strings.Contains(text, "\nkyu_ready 0\n") {
+	if code, text := get(t, m, "/metrics"); code != 200 ||
+		!strings.Contains(text, "\nkyu_threads 2\n") || !strings.Contains(text, "\nkyu_ready 0\n") {
 		t.Errorf("/metrics: %d %.2000s", code, text)
 	}
 }
 
 func TestWhatHappensIsCounted(t *testing.T) {
 	m := monitor.New(redistest.Start(t).Store())
-	m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone, Waited: time.Second, Ran: 2 * time.Second})
+	m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone, Waited: time.Second,
+		Ran: 2 * time.Second})
 	m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeRetry})
 	m.Fetched(time.Millisecond, 3, nil)
 	m.Fetched(time.Millisecond, 0, nil)
@@ -74,9 +78,12 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	m.Reclaimed(2, 1)
 	_, text := get(t, m, "/metrics")
 	for _, want := range []string{
-		`kyu_jobs_total{class="A",outcome="done",queue="a"} 1`, `kyu_jobs_total{class="A",outcome="retry",queue="a"} 1`,
-		`kyu_job_wait_seconds_sum{class="A",queue="a"} 1`, `kyu_job_run_seconds_sum{class="A",queue="a"} 2`,
-		`kyu_fetches_total{result="jobs"} 1`, `kyu_fetches_total{result="empty"} 1`, `kyu_fetches_total{result="error"} 1`,
+		`kyu_jobs_total{class="A",outcome="done",queue="a"} 1`,
+		`kyu_jobs_total{class="A",outcome="retry",queue="a"} 1`,
+		`kyu_job_wait_seconds_sum{class="A",queue="a"} 1`,
+		`kyu_job_run_seconds_sum{class="A",queue="a"} 2`,
+		`kyu_fetches_total{result="jobs"} 1`, `kyu_fetches_total{result="empty"} 1`,
+		`kyu_fetches_total{result="error"} 1`,
 		`kyu_fetched_jobs_total 3`, `kyu_settle_batch_jobs_sum 7`, `kyu_settle_seconds_count 2`,
 		`kyu_reclaimed_jobs_total 2`, `kyu_poisoned_jobs_total 1`,
 	} {
@@ -87,8 +94,10 @@ func TestWhatHappensIsCounted(t *testing.T) {
 }
 
 func TestAddressesThatOthersCanReachAreRefused(t *testing.T) {
-	for address, ok := range map[string]bool{"127.0.0.1:0": true, "localhost:1": true, "[::1]:1": true, "unix:/x": true, "127.9.9.9:1": true,
-		":9394": false, "0.0.0.0:1": false, "10.0.0.1:1": false, "example.com:1": false, "unix:x": false, "nonsense": false} {
+	for address, ok := range map[string]bool{"127.0.0.1:0": true, "localhost:1": true,
+		"[::1]:1": true, "unix:/x": true, "127.9.9.9:1": true,
+		":9394": false, "0.0.0.0:1": false, "10.0.0.1:1": false, "example.com:1": false,
+		"unix:x": false, "nonsense": false} {
 		if err := monitor.CheckAddress(address, false); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -104,7 +113,8 @@ func TestASocketOfADeadProcessIsReplacedAndALiveOneIsNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := monitor.Listen("unix:"+path, false); err == nil || !strings.Contains(err.Error(), "an address of its own") {
+	if _, err := monitor.Listen("unix:"+path, false); err == nil ||
+		!strings.Contains(err.Error(), "an address of its own") {
 		t.Errorf("a live socket was taken: %v", err)
 	}
 	first.SetUnlinkOnClose(false)
@@ -117,9 +127,10 @@ func TestASocketOfADeadProcessIsReplacedAndALiveOneIsNot(t *testing.T) {
 	ended := make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- m.Serve(ctx, l) }()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}}
 	r, err := client.Get("http://worker/livez")
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +147,8 @@ func TestASocketOfADeadProcessIsReplacedAndALiveOneIsNot(t *testing.T) {
 func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 	store := redistest.Start(t).Store()
 	m := monitor.New(store)
-	r, err := worker.New(store, worker.Config{Mux: worker.NewMux(), Capsules: []worker.Capsule{{Concurrency: 1, Queues: []worker.QueueWeight{{Name: "a"}}}}})
+	r, err := worker.New(store, worker.Config{Mux: worker.NewMux(),
+		Capsules: []worker.Capsule{{Concurrency: 1, Queues: []worker.QueueWeight{{Name: "a"}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +160,8 @@ func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 	}
 	_, page := get(t, m, "/metrics")
 	real := map[string]bool{}
-	for _, match := range regexp.MustCompile(`(?m)^# TYPE (kyu_\w+) `).FindAllStringSubmatch(page, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (kyu_\w+) `).
+		FindAllStringSubmatch(page, -1) {
 		real[match[1]] = true
 	}
 	text := func(path string) string {
@@ -164,7 +177,8 @@ func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 			t.Errorf("%s is not in docs/operations.md", name)
 		}
 	}
-	for _, path := range []string{"../docs/operations.md", "../deploy/prometheus/kyu.rules.yml", "../deploy/grafana/kyu.json"} {
+	for _, path := range []string{"../docs/operations.md", "../deploy/prometheus/kyu.rules.yml",
+		"../deploy/grafana/kyu.json"} {
 		for _, name := range regexp.MustCompile(`\bkyu_\w+`).FindAllString(text(path), -1) {
 			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
 			if !real[base] && !strings.HasPrefix(base, "kyu_pg_") && base != "kyu_fleet_" {
@@ -180,7 +194,8 @@ func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 			Rules []struct{ Alert, Record, Expr string }
 		}
 	}
-	if err := yaml.Unmarshal([]byte(text("../deploy/prometheus/kyu.rules.yml")), &rules); err != nil || len(rules.Groups) != 1 {
+	if err := yaml.Unmarshal([]byte(text("../deploy/prometheus/kyu.rules.yml")),
+		&rules); err != nil || len(rules.Groups) != 1 {
 		t.Fatal(err)
 	}
 	for _, rule := range rules.Groups[0].Rules {
@@ -190,7 +205,29 @@ func TestRulesDashboardAndDocumentationNameRealMetrics(t *testing.T) {
 	}
 	if promtool, err := exec.LookPath("promtool"); err != nil {
 		t.Log("promtool is not installed: the rules were read as YAML only")
-	} else if out, err := exec.Command(promtool, "check", "rules", "../deploy/prometheus/kyu.rules.yml").CombinedOutput(); err != nil {
+	} else if out, err := exec.Command(promtool, "check", "rules",
+		"../deploy/prometheus/kyu.rules.yml").CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
+}
+
+func TestMonitorInARegistry(t *testing.T) {
+	t.Run("its figures are among those of the program", func(t *testing.T) {
+		m, registry := monitor.New(redistest.Start(t).Store()), prometheus.NewPedanticRegistry()
+		if err := registry.Register(m); err != nil {
+			t.Fatal(err)
+		}
+		m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone})
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := map[string]bool{}
+		for _, f := range families {
+			there[f.GetName()] = true
+		}
+		if !there["kyu_jobs_total"] || there["go_goroutines"] {
+			t.Errorf("has %v, want kyu_jobs_total, and not the program's own", there)
+		}
+	})
 }

@@ -21,13 +21,16 @@ var (
 	ready       = gauge("kyu_ready", "1 while this worker takes jobs.")
 	redisUp     = gauge("kyu_redis_up", "0 while Redis does not serve this worker.")
 	redisErrors = gauge("kyu_redis_errors_total", "Calls to Redis that failed.")
-	redisDown   = gauge("kyu_redis_outage_seconds_total", "Time for which Redis did not serve this worker.")
-	stale       = gauge("kyu_stale_settles_total", "Jobs that were finished here after they had been taken away.")
+	redisDown   = gauge("kyu_redis_outage_seconds_total",
+		"Time for which Redis did not serve this worker.")
+	stale = gauge("kyu_stale_settles_total", "Jobs that were finished here after they had "+
+		"been taken away.")
 )
 
 // Describe sends what Collect will.
 func (p *process) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{threads, busy, stuck, ready, redisUp, redisErrors, redisDown, stale} {
+	for _, d := range []*prometheus.Desc{threads, busy, stuck, ready, redisUp, redisErrors,
+		redisDown, stale} {
 		c <- d
 	}
 }
@@ -39,11 +42,13 @@ func (p *process) Collect(c chan<- prometheus.Metric) {
 		return
 	}
 	s := r.Status()
-	for d, v := range map[*prometheus.Desc]float64{threads: float64(s.Threads), busy: float64(s.Busy), stuck: float64(s.Stuck),
+	for d, v := range map[*prometheus.Desc]float64{threads: float64(s.Threads),
+		busy: float64(s.Busy), stuck: float64(s.Stuck),
 		ready: one(p.Monitor.ready() == nil), redisUp: one(s.LastErr == nil)} {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
-	for d, v := range map[*prometheus.Desc]float64{redisErrors: float64(s.Errors), redisDown: s.Down.Seconds(), stale: float64(s.Stale)} {
+	for d, v := range map[*prometheus.Desc]float64{redisErrors: float64(s.Errors),
+		redisDown: s.Down.Seconds(), stale: float64(s.Stale)} {
 		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
 	}
 }
@@ -60,10 +65,14 @@ func one(yes bool) float64 {
 type fleet struct{ *Monitor }
 
 var (
-	length    = gauge("kyu_fleet_queue_length", "Jobs that wait in a queue. The same from every worker: max, not sum.", "queue")
-	oldest    = gauge("kyu_fleet_queue_oldest_seconds", "Age of the job that is next to run. Max, not sum.", "queue")
-	paused    = gauge("kyu_fleet_queue_paused", "1 if workers leave the queue alone. Max, not sum.", "queue")
-	sets      = gauge("kyu_fleet_set_jobs", "Jobs in the retry, schedule and dead sets. Max, not sum.", "set")
+	length = gauge("kyu_fleet_queue_length", "Jobs that wait in a queue. The same from every "+
+		"worker: max, not sum.", "queue")
+	oldest = gauge("kyu_fleet_queue_oldest_seconds",
+		"Age of the job that is next to run. Max, not sum.", "queue")
+	paused = gauge("kyu_fleet_queue_paused",
+		"1 if workers leave the queue alone. Max, not sum.", "queue")
+	sets = gauge("kyu_fleet_set_jobs", "Jobs in the retry, schedule and dead sets. "+
+		"Max, not sum.", "set")
 	processes = gauge("kyu_fleet_processes", "Live processes, Ruby's too. Max, not sum.")
 )
 

@@ -13,7 +13,8 @@ import (
 // isActiveJob reports whether a class is one under which Rails' ActiveJob arrives
 // (sidekiq-wire 3.5).
 func isActiveJob(class string) bool {
-	return class == "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" || class == "Sidekiq::ActiveJob::Wrapper"
+	return class == "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" ||
+		class == "Sidekiq::ActiveJob::Wrapper"
 }
 
 // Unwrapped gives the class that the job is really about and its arguments:
@@ -41,13 +42,15 @@ func (j *Job) Unwrapped() (class string, args json.RawMessage) {
 // Rails and Sidekiq knows. Arguments must be as ActiveJob encodes them: numbers,
 // strings, booleans, nil and lists are themselves; a record is
 // {"_aj_globalid": "gid://app/Model/1"} (sidekiq-wire 3.5).
-func (c *Client) PushActiveJob(ctx context.Context, class string, args []any, o Options) (jid string, err error) {
+func (c *Client) PushActiveJob(ctx context.Context, class string, args []any,
+	o Options) (jid string, err error) {
 	if args == nil {
 		args = []any{}
 	}
 	inner := map[string]any{"job_class": class, "job_id": newUUID(), "provider_job_id": nil,
-		"queue_name": cmp.Or(o.Queue, "default"), "priority": nil, "arguments": args, "executions": 0,
-		"exception_executions": map[string]any{}, "locale": "en", "timezone": "UTC",
+		"queue_name": cmp.Or(o.Queue, "default"), "priority": nil, "arguments": args,
+		"executions": 0, "exception_executions": map[string]any{},
+		"locale": "en", "timezone": "UTC",
 		"enqueued_at": time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z")}
 	extra := map[string]any{"wrapped": class}
 	maps.Copy(extra, o.Extra)

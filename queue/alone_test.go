@@ -13,7 +13,8 @@ import (
 func TestAlone(t *testing.T) {
 	f := newFixture(t)
 	o := f.store.Owner("h:1:a")
-	if err := o.Register(t.Context(), queue.Host{Name: "h", PID: 1}, []string{"a"}, time.Minute); err != nil {
+	if err := o.Register(t.Context(), queue.Host{Name: "h", PID: 1}, []string{"a"},
+		time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	d := &queue.Delivery{Queue: "a", Owner: o, Token: f.store.Tokens(1)}
@@ -32,12 +33,14 @@ func TestAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	late, err := f.raw.Eval(t.Context(), string(text), []string{"kyu:owner:h:1:a"}, d.Token, first).Int()
+	late, err := f.raw.Eval(t.Context(), string(text), []string{"kyu:owner:h:1:a"}, d.Token,
+		first).Int()
 	if err != nil || late != 0 || marked() {
 		t.Errorf("the late call: %d, marked %t, %v", late, marked(), err)
 	}
 	f.raw.Del(t.Context(), "kyu:owner:h:1:a")
-	if err := o.Alone(t.Context(), d); err == nil || f.raw.Exists(t.Context(), "kyu:owner:h:1:a").Val() != 0 {
+	if err := o.Alone(t.Context(), d); err == nil || f.raw.Exists(t.Context(),
+		"kyu:owner:h:1:a").Val() != 0 {
 		t.Errorf("an owner that was forgotten is marked: %v", err)
 	}
 	if err := o.Alone(t.Context(), nil); err != nil {

@@ -63,7 +63,8 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 	switch {
 	case err == nil:
 		rung.Job = &Delivery{Raw: raw, Queue: b.queue, Owner: o, Token: token}
-	case !errors.Is(err, redis.Nil) && !isReply(err): // a script that Redis has forgotten did nothing
+	// a script that Redis has forgotten did nothing
+	case !errors.Is(err, redis.Nil) && !isReply(err):
 		b.Close()
 		return rung, fmt.Errorf("bell: %w", err)
 	}

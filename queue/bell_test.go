@@ -116,7 +116,8 @@ func TestBell(t *testing.T) {
 				h := f.hang()
 				happens(f)
 				r := h.rung()
-				if r.Job != nil || r.Landed == (h.err != nil) || h.err != nil && !errors.Is(h.err, queue.ErrLarge) {
+				if r.Job != nil || r.Landed == (h.err != nil) || h.err != nil &&
+					!errors.Is(h.err, queue.ErrLarge) {
 					t.Errorf("rang with %+v, %v", r, h.err)
 				}
 				if n := f.raw.LLen(t.Context(), "kyu:{queue:b}:landing:h:1:a").Val(); n == 0 {

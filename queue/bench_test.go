@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const benchPayload = `{"retry":true,"queue":"default","class":"ActivityPub::DeliveryWorker","args":["{\"type\":\"Create\"}",1,"https://b.example/inbox",{"synchronize_followers":true}],"jid":"b4a577edbccf1d805744efa9","created_at":1795345820.25,"enqueued_at":1795345820.25}`
+const benchPayload = `{"retry":true,"queue":"default","class":"ActivityPub::DeliveryWorker",` +
+	`"args":["{\"type\":\"Create\"}",1,"https://b.example/inbox",{"synchronize_followers":true}],` +
+	`"jid":"b4a577edbccf1d805744efa9","created_at":1795345820.25,"enqueued_at":1795345820.25}`
 
 func BenchmarkParseJob(b *testing.B) {
 	b.ReportAllocs()
@@ -79,7 +81,8 @@ func fetching(b *testing.B, n int, queues ...string) {
 	for b.Loop() {
 		if left < n {
 			b.StopTimer()
-			if _, err := client.PushBulk(b.Context(), "Test::NoOp", args, queue.Options{Queue: last}); err != nil {
+			if _, err := client.PushBulk(b.Context(), "Test::NoOp", args,
+				queue.Options{Queue: last}); err != nil {
 				b.Fatal(err)
 			}
 			left += len(args)
@@ -117,8 +120,13 @@ func BenchmarkPushers(b *testing.B) {
 	server := redistest.Start(b)
 	raw, client := server.Client(), queue.NewClient(server.Store())
 	for name, push := range map[string]func() error{
-		"push":  func() error { _, err := client.Push(b.Context(), "Test::NoOp", []any{1}, queue.Options{}); return err },
-		"lpush": func() error { return raw.LPush(b.Context(), "queue:default", benchPayload).Err() },
+		"push": func() error {
+			_, err := client.Push(b.Context(), "Test::NoOp", []any{1}, queue.Options{})
+			return err
+		},
+		"lpush": func() error {
+			return raw.LPush(b.Context(), "queue:default", benchPayload).Err()
+		},
 	} {
 		for _, n := range []int{1, 16} {
 			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {

@@ -21,7 +21,8 @@ type Client struct {
 // not pushed, and its JID is returned as "". It may run more than once for a job
 // that is pushed again. Args, Tags and Extra are the job's own, to be changed freely;
 // what they point to, as a map among the arguments, is the caller's.
-type ClientMiddleware func(ctx context.Context, j *NewJob, next func(context.Context, *NewJob) error) error
+type ClientMiddleware func(ctx context.Context, j *NewJob,
+	next func(context.Context, *NewJob) error) error
 
 // Backend is where pushed jobs go: a Store, or a test's collector.
 type Backend interface {
@@ -45,7 +46,8 @@ type Pushed struct {
 
 // NewClient makes a client. The first middleware is the outermost.
 func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
-	c := &Client{backend: b, middleware: middleware, timestamps: Float, maxPayload: DefaultMaxPayload}
+	c := &Client{backend: b, middleware: middleware, timestamps: Float,
+		maxPayload: DefaultMaxPayload}
 	if s, ok := b.(*Store); ok {
 		c.maxPayload = s.maxPayload
 		if s.timestamps == Millis {
@@ -60,7 +62,8 @@ func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
 // means that nothing was pushed. ErrUnknown means that the reply was lost: the
 // job may be in Redis. It is never pushed twice behind your back; with Idempotent
 // set you can repeat the push with the JID that was returned.
-func (c *Client) Push(ctx context.Context, class string, args []any, o Options) (jid string, err error) {
+func (c *Client) Push(ctx context.Context, class string, args []any,
+	o Options) (jid string, err error) {
 	p := c.begin(class, o, 1)
 	if err := p.add(ctx, args); err != nil {
 		return "", err
@@ -70,13 +73,15 @@ func (c *Client) Push(ctx context.Context, class string, args []any, o Options) 
 }
 
 // PushIn pushes a job that is due in d. A d of zero or less is now.
-func (c *Client) PushIn(ctx context.Context, d time.Duration, class string, args []any, o Options) (string, error) {
+func (c *Client) PushIn(ctx context.Context, d time.Duration, class string, args []any,
+	o Options) (string, error) {
 	o.At = time.Now().Add(d)
 	return c.Push(ctx, class, args, o)
 }
 
 // PushAt pushes a job that is due at t. A past t is now.
-func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []any, o Options) (string, error) {
+func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []any,
+	o Options) (string, error) {
 	o.At = t
 	return c.Push(ctx, class, args, o)
 }
@@ -86,7 +91,8 @@ func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []a
 // that middleware held back. After an error, those of the jobs that Redis confirmed:
 // the slice that failed was pushed not at all or, with ErrUnknown, perhaps, to all of
 // its queues alike. A JID in o is refused for more than one job.
-func (c *Client) PushBulk(ctx context.Context, class string, args [][]any, o Options) (jids []string, err error) {
+func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,
+	o Options) (jids []string, err error) {
 	if o.JID != "" && len(args) > 1 {
 		return nil, &InvalidError{"jid", "one JID was given for several jobs"}
 	}
@@ -160,7 +166,8 @@ func (s *Store) pushAndWait(ctx context.Context, keys []string, args []any) erro
 	case err != nil:
 		return fmt.Errorf("push: %w (%w)", ErrUnknown, err)
 	case n < int64(s.replicas):
-		return fmt.Errorf("push: %w: it is in Redis, but %d of %d replicas have confirmed it within %v: a failover may lose it", ErrUnknown, n, s.replicas, waitFor)
+		return fmt.Errorf("push: %w: it is in Redis, but %d of %d replicas have confirmed it "+
+			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, waitFor)
 	}
 	return nil
 }

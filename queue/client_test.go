@@ -18,14 +18,18 @@ import (
 
 func TestPushWritesTheCanonicalPayload(t *testing.T) {
 	f := newFixture(t)
-	jid, err := f.client.Push(t.Context(), "My::Job", []any{1, 1.0, "é<b>&\u2028", nil, map[string]any{"k": []bool{true}}}, queue.Options{
-		Queue: "a", Retry: queue.RetryMax(3), RetryFor: time.Hour, RetryQueue: "b", NoDead: true, Backtrace: 5, Tags: []string{"x"}, Extra: map[string]any{"locale": "ja"}})
+	jid, err := f.client.Push(t.Context(), "My::Job", []any{1, 1.0, "é<b>&\u2028", nil,
+		map[string]any{"k": []bool{true}}}, queue.Options{
+		Queue: "a", Retry: queue.RetryMax(3), RetryFor: time.Hour, RetryQueue: "b", NoDead: true,
+		Backtrace: 5, Tags: []string{"x"}, Extra: map[string]any{"locale": "ja"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val()
-	want := `^\{"retry":3,"queue":"a","class":"My::Job","args":\[1,1\.0,"é<b>&` + "\u2028" + `",null,\{"k":\[true\]\}\],"jid":"` + jid +
-		`","created_at":\d+\.\d+,"retry_for":3600,"retry_queue":"b","dead":false,"backtrace":5,"tags":\["x"\],"locale":"ja","enqueued_at":\d+\.\d+\}$`
+	want := `^\{"retry":3,"queue":"a","class":"My::Job","args":\[1,1\.0,"é<b>&` + "\u2028" +
+		`",null,\{"k":\[true\]\}\],"jid":"` + jid +
+		`","created_at":\d+\.\d+,"retry_for":3600,"retry_queue":"b","dead":false,"backtrace":5,` +
+		`"tags":\["x"\],"locale":"ja","enqueued_at":\d+\.\d+\}$`
 	if !regexp.MustCompile(want).MatchString(raw) {
 		t.Errorf("payload %s\nwant    %s", raw, want)
 	}
@@ -46,13 +50,15 @@ func TestAScheduledPayloadHasNeitherAtNorEnqueuedAt(t *testing.T) {
 	f.at("schedule=1")
 	z := f.raw.ZRangeWithScores(t.Context(), "schedule", 0, -1).Val()[0]
 	raw := z.Member.(string)
-	if strings.Contains(raw, `"at"`) || strings.Contains(raw, "enqueued_at") || math.Abs(z.Score-float64(due.UnixMicro())/1e6) > 1e-6 {
+	if strings.Contains(raw, `"at"`) || strings.Contains(raw, "enqueued_at") ||
+		math.Abs(z.Score-float64(due.UnixMicro())/1e6) > 1e-6 {
 		t.Errorf("%s at %f", raw, z.Score)
 	}
 	if f.raw.Exists(t.Context(), "queues").Val() != 0 {
 		t.Error("a queue without a job is in the set of queues")
 	}
-	if _, err := f.client.PushIn(t.Context(), -time.Second, "Job", nil, queue.Options{Queue: "a"}); err != nil {
+	if _, err := f.client.PushIn(t.Context(), -time.Second, "Job", nil,
+		queue.Options{Queue: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	f.at("queue:a=1 schedule=1") // the past is now
@@ -70,16 +76,19 @@ func TestABulkPushKeepsOrderInSlices(t *testing.T) {
 	}
 	page, _ := f.store.QueuePage(t.Context(), "a", 0, 2500)
 	for i, raw := range page {
-		if j, _ := queue.ParseJob(raw); j.JID != jids[i] || string(j.Args) != fmt.Sprintf("[%d]", i) {
+		if j, _ := queue.ParseJob(raw); j.JID != jids[i] ||
+			string(j.Args) != fmt.Sprintf("[%d]", i) {
 			t.Fatalf("place %d holds %s", i, raw)
 		}
 	}
-	jids, err = f.client.PushBulk(t.Context(), "Job", args[:150], queue.Options{At: time.Now().Add(time.Hour)})
+	jids, err = f.client.PushBulk(t.Context(), "Job", args[:150],
+		queue.Options{At: time.Now().Add(time.Hour)})
 	if err != nil || len(jids) != 150 {
 		t.Error(len(jids), err)
 	}
 	f.at("queue:a=2500 schedule=150")
-	if _, err := f.client.PushBulk(t.Context(), "Job", args[:2], queue.Options{JID: "x"}); err == nil {
+	if _, err := f.client.PushBulk(t.Context(), "Job", args[:2],
+		queue.Options{JID: "x"}); err == nil {
 		t.Error("one JID was taken for two jobs")
 	}
 }
@@ -119,7 +128,8 @@ func TestABadPushIsRefusedAndNothingIsStored(t *testing.T) {
 		}
 	}
 	var large *queue.TooLargeError
-	if _, err := f.client.Push(t.Context(), "A", []any{strings.Repeat("x", 1<<20)}, queue.Options{}); !errors.As(err, &large) || large.Limit != 1<<20 {
+	if _, err := f.client.Push(t.Context(), "A", []any{strings.Repeat("x", 1<<20)},
+		queue.Options{}); !errors.As(err, &large) || large.Limit != 1<<20 {
 		t.Errorf("a payload over the limit: %v", err)
 	}
 	f.at("")
@@ -129,7 +139,8 @@ func TestClientMiddlewareChangesAndVetoes(t *testing.T) {
 	f := newFixture(t)
 	var order []string
 	trace := func(name string) queue.ClientMiddleware {
-		return func(ctx context.Context, j *queue.NewJob, next func(context.Context, *queue.NewJob) error) error {
+		return func(ctx context.Context, j *queue.NewJob,
+			next func(context.Context, *queue.NewJob) error) error {
 			order = append(order, name)
 			if j.Class == "Veto" {
 				return nil
@@ -144,7 +155,8 @@ func TestClientMiddlewareChangesAndVetoes(t *testing.T) {
 	}
 	f.at("")
 	c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a"})
-	if raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); !strings.Contains(raw, `"trace":"inner"`) {
+	if raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); !strings.Contains(raw,
+		`"trace":"inner"`) {
 		t.Error(raw)
 	}
 	if got := strings.Join(order, " "); got != "outer outer inner" {
@@ -167,7 +179,8 @@ func TestALostReplyIsSaidAndNeverSentTwice(t *testing.T) {
 		t.Fatalf("push: %q %v, want ErrUnknown and the JID", jid, err)
 	}
 	f.at("queue:a=1")
-	if _, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true, JID: jid}); err != nil {
+	if _, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true,
+		JID: jid}); err != nil {
 		t.Fatal(err)
 	}
 	f.at("queue:a=1") // repeated with its JID it is there once
@@ -183,7 +196,8 @@ func TestAnUnreachableRedisIsToldFromAnUnknownOutcome(t *testing.T) {
 	if err == nil || (errors.Is(err, queue.ErrUnknown) && !strings.Contains(err.Error(), "EOF")) {
 		t.Errorf("push: %v", err)
 	}
-	if _, err = f.client.Push(t.Context(), "Job", nil, queue.Options{}); errors.Is(err, queue.ErrUnknown) || !strings.Contains(err.Error(), "nothing was pushed") {
+	if _, err = f.client.Push(t.Context(), "Job", nil, queue.Options{}); errors.Is(err,
+		queue.ErrUnknown) || !strings.Contains(err.Error(), "nothing was pushed") {
 		t.Errorf("push without a server: %v", err)
 	}
 }

@@ -20,28 +20,45 @@ const DefaultMaxPayload = 1 << 20
 // Config says which Redis to use and how to write to it. The zero value is
 // redis://localhost:6379/0.
 type Config struct {
-	URL        string      // redis://, rediss:// or unix://; overridden field by field by what follows
-	Network    string      // "tcp" or "unix"
-	Addr       string      // host:port, or the path of a socket
-	DB         int         // -1 or the zero value: as in URL
-	Username   string      //
-	Password   string      //
-	TLS        *tls.Config // as in URL if nil
-	Namespace  string      // of a fleet of Sidekiq 6 with the redis-namespace gem: before every key, with a colon
-	Metrics7   bool        // write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's
-	Timestamps Timestamps  // of new payloads and of rewrites; Mirror if empty
-	MaxPayload int         // bytes; DefaultMaxPayload if 0
-	MaxTaken   int         // bytes of a payload that is read; what is larger goes to the dead set as it is; DefaultMaxTaken if 0
+	// redis://, rediss:// or unix://; overridden field by field by what follows
+	URL      string
+	Network  string      // "tcp" or "unix"
+	Addr     string      // host:port, or the path of a socket
+	DB       int         // -1 or the zero value: as in URL
+	Username string      //
+	Password string      //
+	TLS      *tls.Config // as in URL if nil
+	// of a fleet of Sidekiq 6 with the redis-namespace gem: before every key, with a colon
+	Namespace  string
+	Metrics7   bool       // write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's
+	Timestamps Timestamps // of new payloads and of rewrites; Mirror if empty
+	MaxPayload int        // bytes; DefaultMaxPayload if 0
+	// bytes of a payload that is read; what is larger goes to the dead set as it is;
+	// DefaultMaxTaken if 0
+	MaxTaken int
 
-	Sentinels        []string // host:port; then Sentinel says where the Redis is, and URL and Addr do not
-	SentinelMaster   string   // the name under which they watch it
+	// host:port; then Sentinel says where the Redis is, and URL and Addr do not
+	Sentinels        []string
+	SentinelMaster   string // the name under which they watch it
 	SentinelUsername string
 	SentinelPassword string
-	WaitReplicas     int // a push is confirmed when so many replicas have it too, so that a failover does not lose it; 0: none
+	// a push is confirmed when so many replicas have it too, so that a failover does not lose
+	// it; 0: none
+	WaitReplicas int
 
 	Capabilities []Capability // what other packages add to the life of jobs
 
-	PoolSize int // connections for pushes and inspection; a worker's own calls and doorbells have others; 10 if 0
+	// connections for pushes and inspection; a worker's own calls and doorbells have
+	// others; 10 if 0
+	PoolSize int
+
+	// Options may change what the fields above do not name: Dialer, DialTimeout, ClientName. The
+	// promises of the runtime stand on the others, which are set after it: time-outs of replies,
+	// retries, the protocol, the sizes of the pools. nil changes nothing
+	Options func(*redis.Options)
+	// Hooks are called around each command of each connection, doorbells included: they must not
+	// hold it up, for the lease goes over them too
+	Hooks []redis.Hook
 }
 
 // ConfigFromEnv reads the variables that Sidekiq and Mastodon use. The first of
@@ -51,7 +68,8 @@ type Config struct {
 func ConfigFromEnv(r *env.Reader) Config {
 	c := fromEnv(r, "redis", "SIDEKIQ_")
 	c.setNamespace(r)
-	c.WaitReplicas = r.Int("redis wait replicas", 0, 0, 100, "SIDEKIQ_REDIS_WAIT_REPLICAS", "REDIS_WAIT_REPLICAS")
+	c.WaitReplicas = r.Int("redis wait replicas", 0, 0, 100, "SIDEKIQ_REDIS_WAIT_REPLICAS",
+		"REDIS_WAIT_REPLICAS")
 	return c
 }
 
@@ -62,12 +80,23 @@ func ConfigFromEnv(r *env.Reader) Config {
 // --print-config calls it. Problems go to r.
 func RedisFromEnv(r *env.Reader, name, prefix string) Config { return fromEnv(r, name, prefix) }
 
+// FromEnvironment reads the process's own environment as ConfigFromEnv does, for programs that
+// do without package cli. The error has all problems, one a line, each with its variable.
+func FromEnvironment() (Config, error) {
+	r := new(env.Reader)
+	c := ConfigFromEnv(r)
+	return c, r.Err()
+}
+
 // Redis is a plain client of that server with so many connections, for what is not
 // queues. It connects when it is first used.
 func (c *Config) Redis(connections int) (*redis.Client, error) {
 	o, err := c.options()
 	if err != nil {
 		return nil, err
+	}
+	if c.Options != nil {
+		c.Options(o)
 	}
 	o.PoolSize, o.Protocol = connections, 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -121,7 +150,8 @@ func redisURL(r *env.Reader, name, prefix string) string {
 	}
 	if provider, _ := r.Get("REDIS_PROVIDER"); provider != "" && prefix == "SIDEKIQ_" {
 		if v, _ := r.Get(provider); v == "" {
-			r.Problem("REDIS_PROVIDER=%q names a variable that is not set: it must be the name of the variable that holds the URL", env.MaskURL(provider))
+			r.Problem("REDIS_PROVIDER=%q names a variable that is not set: it must be the name "+
+				"of the variable that holds the URL", env.MaskURL(provider))
 		}
 		keys = append(keys, provider)
 	}
@@ -167,7 +197,8 @@ func (c *Config) setSentinels(r *env.Reader, part func(string) string) {
 		return
 	}
 	if list == "" || master == "" {
-		r.Problem("REDIS_SENTINELS=%q and REDIS_SENTINEL_MASTER=%q: set both, or neither", list, master)
+		r.Problem("REDIS_SENTINELS=%q and REDIS_SENTINEL_MASTER=%q: set both, or neither",
+			list, master)
 		return
 	}
 	for _, addr := range strings.Split(list, ",") {
@@ -196,14 +227,16 @@ func (c *Config) setTLS(r *env.Reader, prefix string) {
 		return
 	}
 	if c.URL != "" && !strings.HasPrefix(c.URL, "rediss://") {
-		r.Problem("REDIS_TLS_* is set, but the URL %s does not ask for TLS: want rediss://", env.MaskURL(c.URL))
+		r.Problem("REDIS_TLS_* is set, but the URL %s does not ask for TLS: want rediss://",
+			env.MaskURL(c.URL))
 		return
 	}
 	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		c.TLS.RootCAs = x509.NewCertPool()
 		if !c.TLS.RootCAs.AppendCertsFromPEM([]byte(ca)) {
-			r.Problem("REDIS_TLS_CA: no PEM certificate in it; REDIS_TLS_CA_FILE names a file that holds one")
+			r.Problem("REDIS_TLS_CA: no PEM certificate in it; REDIS_TLS_CA_FILE names a file " +
+				"that holds one")
 		}
 	}
 	if cert == "" && key == "" {
@@ -211,21 +244,33 @@ func (c *Config) setTLS(r *env.Reader, prefix string) {
 	}
 	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
 	if err != nil {
-		r.Problem("REDIS_TLS_CERT and REDIS_TLS_KEY: %w; both must be PEM and belong together; with _FILE they name files", err)
+		r.Problem("REDIS_TLS_CERT and REDIS_TLS_KEY: %w; both must be PEM and belong together; "+
+			"with _FILE they name files", err)
 	}
 	c.TLS.Certificates = []tls.Certificate{pair}
 }
 
 // client makes a client of o, through Sentinel if there are any.
 func (c *Config) client(o *redis.Options) *redis.Client {
+	client := c.connect(o)
+	for _, h := range c.Hooks {
+		client.AddHook(h)
+	}
+	return client
+}
+
+func (c *Config) connect(o *redis.Options) *redis.Client {
 	if len(c.Sentinels) == 0 {
 		return redis.NewClient(o)
 	}
-	return redis.NewFailoverClient(&redis.FailoverOptions{MasterName: c.SentinelMaster, SentinelAddrs: c.Sentinels,
+	return redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: c.SentinelMaster, SentinelAddrs: c.Sentinels,
 		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
-		Dialer: o.Dialer, Protocol: o.Protocol, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig,
-		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout,
-		WriteTimeout: o.WriteTimeout, ContextTimeoutEnabled: o.ContextTimeoutEnabled, PoolSize: o.PoolSize})
+		ClientName: o.ClientName, Username: o.Username, Password: o.Password, DB: o.DB,
+		Dialer: o.Dialer, TLSConfig: o.TLSConfig, Protocol: o.Protocol, PoolSize: o.PoolSize,
+		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, DialTimeout: o.DialTimeout,
+		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		ContextTimeoutEnabled: o.ContextTimeoutEnabled})
 }
 
 func (c *Config) setNamespace(r *env.Reader) {
@@ -254,7 +299,9 @@ func (c *Config) options() (*redis.Options, error) {
 	if c.URL != "" {
 		parsed, err := redis.ParseURL(c.URL)
 		if err != nil {
-			return nil, fmt.Errorf("the Redis URL %s is not understood: want redis://[user:password@]host[:port][/db], rediss://… or unix:///path", env.MaskURL(c.URL))
+			return nil, fmt.Errorf("the Redis URL %s is not understood: want "+
+				"redis://[user:password@]host[:port][/db], rediss://… or unix:///path",
+				env.MaskURL(c.URL))
 		}
 		o = parsed
 	}

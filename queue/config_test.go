@@ -17,15 +17,21 @@ func TestSentinelsAreReadAsMastodonReadsThem(t *testing.T) {
 		vars map[string]string
 		want string // sentinels, master, user and password; or a part of the problem
 	}{
-		"both":               {map[string]string{"REDIS_SENTINELS": "a, b:1,[::1]", "REDIS_SENTINEL_MASTER": "m", "REDIS_PASSWORD": "p"}, "a:26379 b:1 [::1]:26379 m  p"},
-		"own port, own user": {map[string]string{"REDIS_SENTINELS": "a", "REDIS_SENTINEL_PORT": "5", "REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_USERNAME": "u", "REDIS_SENTINEL_PASSWORD": "q", "REDIS_PASSWORD": "p"}, "a:5 m u q"},
-		"a URL comes first":  {map[string]string{"REDIS_URL": "redis://x", "REDIS_SENTINELS": "a", "REDIS_SENTINEL_MASTER": "m"}, "  "},
-		"prefixed":           {map[string]string{"SIDEKIQ_REDIS_SENTINELS": "s", "SIDEKIQ_REDIS_SENTINEL_MASTER": "m"}, "s:26379 m  "},
-		"half":               {map[string]string{"REDIS_SENTINELS": "a"}, "set both"},
+		"both": {map[string]string{"REDIS_SENTINELS": "a, b:1,[::1]",
+			"REDIS_SENTINEL_MASTER": "m", "REDIS_PASSWORD": "p"}, "a:26379 b:1 [::1]:26379 m  p"},
+		"own port, own user": {map[string]string{"REDIS_SENTINELS": "a", "REDIS_SENTINEL_PORT": "5",
+			"REDIS_SENTINEL_MASTER": "m", "REDIS_SENTINEL_USERNAME": "u",
+			"REDIS_SENTINEL_PASSWORD": "q", "REDIS_PASSWORD": "p"}, "a:5 m u q"},
+		"a URL comes first": {map[string]string{"REDIS_URL": "redis://x", "REDIS_SENTINELS": "a",
+			"REDIS_SENTINEL_MASTER": "m"}, "  "},
+		"prefixed": {map[string]string{"SIDEKIQ_REDIS_SENTINELS": "s",
+			"SIDEKIQ_REDIS_SENTINEL_MASTER": "m"}, "s:26379 m  "},
+		"half": {map[string]string{"REDIS_SENTINELS": "a"}, "set both"},
 	} {
 		r := &env.Reader{Lookup: lookup(c.vars)}
 		got := ConfigFromEnv(r)
-		text := strings.Join(append(got.Sentinels, got.SentinelMaster, got.SentinelUsername, got.SentinelPassword), " ")
+		text := strings.Join(append(got.Sentinels, got.SentinelMaster, got.SentinelUsername,
+			got.SentinelPassword), " ")
 		if r.Err() != nil {
 			text = r.Err().Error()
 		}
@@ -50,7 +56,8 @@ func TestWrongTLSSettingsAreNamedWithTheRemedy(t *testing.T) {
 }
 
 func TestAPageIsNeverCountedFromTheEnd(t *testing.T) {
-	for _, c := range []struct{ offset, count int64 }{{0, 0}, {0, -1}, {-25, 25}, {1 << 62, 1 << 62}} {
+	for _, c := range []struct{ offset, count int64 }{{0, 0}, {0, -1}, {-25, 25},
+		{1 << 62, 1 << 62}} {
 		if first, last, some := window(c.offset, c.count); some && (first < 0 || last < first) {
 			t.Errorf("%+v: %d to %d", c, first, last)
 		}
@@ -62,7 +69,8 @@ func FuzzPage(f *testing.F) {
 	f.Add(int64(-1), int64(1)<<62)
 	f.Fuzz(func(t *testing.T, offset, count int64) {
 		first, last, some := window(offset, count)
-		if some != (count > 0) || (some && (first < 0 || last < first || (offset >= 0 && first != offset))) {
+		if some != (count > 0) ||
+			(some && (first < 0 || last < first || (offset >= 0 && first != offset))) {
 			t.Errorf("%d entries from %d: %d to %d, %t", count, offset, first, last, some)
 		}
 	})
@@ -76,8 +84,10 @@ func FuzzRedisURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, scheme, rest, sentinels, master string) {
 		const canary = "canary-d0n7-pr1n7"
 		url := scheme + "://user:" + canary + rest
-		for _, vars := range []map[string]string{{"REDIS_URL": url}, {"REDIS_HOST": rest, "REDIS_PORT": scheme, "REDIS_PASSWORD": canary},
-			{"REDIS_SENTINELS": sentinels, "REDIS_SENTINEL_MASTER": master, "REDIS_SENTINEL_PASSWORD": canary}} {
+		for _, vars := range []map[string]string{{"REDIS_URL": url},
+			{"REDIS_HOST": rest, "REDIS_PORT": scheme, "REDIS_PASSWORD": canary},
+			{"REDIS_SENTINELS": sentinels, "REDIS_SENTINEL_MASTER": master,
+				"REDIS_SENTINEL_PASSWORD": canary}} {
 			r := &env.Reader{Lookup: lookup(vars)}
 			c := ConfigFromEnv(r)
 			for _, s := range r.Settings {

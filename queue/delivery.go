@@ -68,13 +68,14 @@ const (
 // jobs, under the tokens First, First+1, ….
 type FetchRequest struct {
 	Queues []string
-	Want   int         // at most MaxFetch
-	First  uint64      // of Tokens(Want)
-	Draws  []string    // nil: strict; else an order of queues for each job, 1-based indexes as bytes
-	Done   []*Delivery // of this owner and of Queues; others must be settled by Settle
-	Adopt  []int       // indexes of Queues
-	Bytes  int         // of all payloads together, beside the first; 0: FetchBytes
-	Pop    int         // jobs to look at at first, to learn how large they are; 0: FetchPop
+	Want   int    // at most MaxFetch
+	First  uint64 // of Tokens(Want)
+	// nil: strict; else an order of queues for each job, 1-based indexes as bytes
+	Draws []string
+	Done  []*Delivery // of this owner and of Queues; others must be settled by Settle
+	Adopt []int       // indexes of Queues
+	Bytes int         // of all payloads together, beside the first; 0: FetchBytes
+	Pop   int         // jobs to look at at first, to learn how large they are; 0: FetchPop
 }
 
 // Fetched is the reply of a fetch.
@@ -125,7 +126,8 @@ func queueIndexes(v any) (list []int) {
 func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	ks := o.store.ks
 	keys = make([]string, 4, 4+2*len(r.Queues)+len(r.Adopt))
-	keys[0], keys[1], keys[2], keys[3] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead), ks.key(keyQueues)
+	keys[0], keys[1], keys[2], keys[3] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead),
+		ks.key(keyQueues)
 	room, pop := cmp.Or(r.Bytes, FetchBytes), cmp.Or(r.Pop, FetchPop)
 	adopt := make([]byte, len(r.Adopt))
 	for i, q := range r.Adopt {
@@ -230,7 +232,8 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error
 }
 
 func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
-	keys = []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule), s.ks.key(keyDead), s.ks.key(keyHeld)}
+	keys = []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule),
+		s.ks.key(keyDead), s.ks.key(keyHeld)}
 	index := map[*ownerKeys]int{}
 	for _, x := range batch {
 		k := x.Delivery.Owner.queue(x.Delivery.Queue)
@@ -240,7 +243,8 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 		}
 	}
 	args = make([]any, 0, 3+7*len(batch))
-	args = append(args, score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen())
+	args = append(args, score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max,
+		s.ks.queuePrefixLen())
 	for _, x := range batch {
 		due, to := "", 0
 		if !x.At.IsZero() {
@@ -273,9 +277,11 @@ func (f *Fetched) Own() []*Delivery {
 // Held lists what Redis says is in the owner's hands, without payloads, and the indexes of
 // the queues whose landing lists hold jobs. What the caller does not know of came with a
 // reply that was lost.
-func (o *Owner) Held(ctx context.Context, queues []string) (held []*Delivery, landed []int, err error) {
+func (o *Owner) Held(ctx context.Context,
+	queues []string) (held []*Delivery, landed []int, err error) {
 	pipe := o.store.own.Pipeline()
-	tokens, lengths := make([]*redis.StringSliceCmd, len(queues)), make([]*redis.IntCmd, len(queues))
+	tokens, lengths := make([]*redis.StringSliceCmd, len(queues)),
+		make([]*redis.IntCmd, len(queues))
 	for i, name := range queues {
 		k := o.queue(name)
 		tokens[i], lengths[i] = pipe.HKeys(ctx, k.inflight), pipe.LLen(ctx, k.landing)

@@ -106,7 +106,8 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 			problem = c.check(list)
 		}
 		if problem == nil && len(all)+len(list) > maxEffects {
-			problem = fmt.Errorf("%d effects, more than %d for one job", len(all)+len(list), maxEffects)
+			problem = fmt.Errorf("%d effects, more than %d for one job",
+				len(all)+len(list), maxEffects)
 		}
 		if problem != nil {
 			problem = fmt.Errorf("capability %s, %s of job %s: %w", x.Kind, event, j.JID, problem)
@@ -134,14 +135,16 @@ func (c *capabilities) check(list []Effect) error {
 		known := func(x Capability) bool { return x.Kind == e.Kind }
 		switch {
 		case !slices.ContainsFunc(c.list, known):
-			return fmt.Errorf("the effect %q is not known: no capability here has that kind", e.Kind)
+			return fmt.Errorf("the effect %q is not known: no capability here has that kind",
+				e.Kind)
 		case slices.Contains(e.Keys, ""):
 			return fmt.Errorf("the effect %s has an empty key", e.Kind)
 		case len(e.Keys)+len(e.Args) > maxEffectWords:
 			return fmt.Errorf("the effect %s has %d keys and arguments, more than %d", e.Kind,
 				len(e.Keys)+len(e.Args), maxEffectWords)
 		case e.size() > maxEffectBytes:
-			return fmt.Errorf("the effect %s has %d bytes, more than %d", e.Kind, e.size(), maxEffectBytes)
+			return fmt.Errorf("the effect %s has %d bytes, more than %d", e.Kind, e.size(),
+				maxEffectBytes)
 		}
 	}
 	return nil

@@ -19,6 +19,8 @@ func SettleLua() string { return settleScript.full.text }
 
 // ScriptSHAs are the names of settle and reclaim, each without and with the effects of s.
 func ScriptSHAs(s *Store) (settle, reclaim [2]string) {
-	pair := func(sc *script) [2]string { return [2]string{sc.full.sha, s.effects.copies[sc].full.sha} }
+	pair := func(sc *script) [2]string {
+		return [2]string{sc.full.sha, s.effects.copies[sc].full.sha}
+	}
 	return pair(settleScript), pair(reclaimScript)
 }

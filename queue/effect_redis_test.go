@@ -43,7 +43,8 @@ func TestEffectsRunIfAndOnlyIfTheRemovalSucceeded(t *testing.T) {
 		nil,
 		{{Kind: "unheard_of"}, {Kind: "count", Keys: []string{"n"}, Args: []string{"5"}}},
 	}
-	keys, args := queue.AppendEffects([]string{"held", "saw"}, []any{"1", "2", "3", "4", "5"}, items)
+	keys, args := queue.AppendEffects([]string{"held", "saw"},
+		[]any{"1", "2", "3", "4", "5"}, items)
 	reply, err := rdb.Eval(ctx, queue.ScriptWithEffects(takeLua, testKinds), keys, args...).Slice()
 	if err != nil || len(reply) != 5 {
 		t.Fatal(reply, err)
@@ -69,8 +70,8 @@ func TestEffectsRunIfAndOnlyIfTheRemovalSucceeded(t *testing.T) {
 		}
 	}
 	got := fmt.Sprintln(rdb.Exists(ctx, "lock1").Val(), rdb.Exists(ctx, "lock2").Val(),
-		rdb.Exists(ctx, "lock3").Val(), rdb.HLen(ctx, "held").Val(), rdb.LRange(ctx, "log", 0, -1).Val(),
-		rdb.Get(ctx, "n").Val(), rdb.Get(ctx, "saw").Val())
+		rdb.Exists(ctx, "lock3").Val(), rdb.HLen(ctx, "held").Val(),
+		rdb.LRange(ctx, "log", 0, -1).Val(), rdb.Get(ctx, "n").Val(), rdb.Get(ctx, "saw").Val())
 	if want := "0 1 0 0 [first after failures] 5 2 5\n"; got != want {
 		t.Errorf("left %s, want %s", got, want)
 	}

@@ -30,7 +30,8 @@ func TestCapability(t *testing.T) {
 	})
 	t.Run("all that is wrong is said at once", func(t *testing.T) {
 		_, err := newCapabilities([]Capability{{Kind: "Lock", Lua: "return"}, {Kind: "a", Lua: " "},
-			{Kind: "b", Lua: "return"}, {Kind: "b", Lua: "return"}, {Kind: "x'] = 1", Lua: "return"}})
+			{Kind: "b", Lua: "return"}, {Kind: "b", Lua: "return"}, {Kind: "x'] = 1",
+				Lua: "return"}})
 		for _, part := range []string{`"Lock"`, "a has no Lua", "b is there twice", `"x'] = 1"`} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("no %s in: %v", part, err)
@@ -73,7 +74,8 @@ func TestEffectsOfAJob(t *testing.T) {
 		"an empty key":     {[]Effect{{Kind: "lock", Keys: []string{""}}}, nil, 0, "an empty key"},
 		"too many arguments": {[]Effect{{Kind: "lock", Args: make([]string, 33)}}, nil, 0,
 			"33 keys and arguments, more than 32"},
-		"too long an argument": {[]Effect{{Kind: "lock", Args: []string{strings.Repeat("x", 5000)}}}, nil, 0,
+		"too long an argument": {
+			[]Effect{{Kind: "lock", Args: []string{strings.Repeat("x", 5000)}}}, nil, 0,
 			"5000 bytes, more than 4096"},
 	} {
 		t.Run(name, func(t *testing.T) {

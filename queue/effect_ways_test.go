@@ -16,7 +16,8 @@ import (
 // note how it takes part: not at all, "yes", or in a way that goes wrong.
 var notes = queue.Capability{Kind: "note", Lua: "redis.call('RPUSH', keys[1], args[1])",
 	Effects: func(j *queue.Job, event queue.EffectEvent) []queue.Effect {
-		key := map[string]string{"yes": "kyu:notes", "wrong type": "kyu:text", "forbidden": "secret"}
+		key := map[string]string{"yes": "kyu:notes", "wrong type": "kyu:text",
+			"forbidden": "secret"}
 		switch note := j.String("note"); note {
 		case "":
 			return nil
@@ -82,9 +83,9 @@ func TestEffectsOfASettlementRunOnceIfItIsSettled(t *testing.T) {
 	f := noted(t)
 	for event, action := range map[queue.EffectEvent]queue.Action{
 		queue.EventDone: queue.Done, queue.EventDiscard: queue.Done, queue.EventExpire: queue.Done,
-		queue.EventRetry: queue.Retry, queue.EventSnooze: queue.Schedule, queue.EventDead: queue.Dead,
-		queue.EventRequeue: queue.Requeue, queue.EventForward: queue.Forward,
-		queue.EventHold: queue.Hold,
+		queue.EventRetry: queue.Retry, queue.EventSnooze: queue.Schedule,
+		queue.EventDead: queue.Dead, queue.EventRequeue: queue.Requeue,
+		queue.EventForward: queue.Forward, queue.EventHold: queue.Hold,
 	} {
 		f.put("queue:c", note("x", "yes"), note("without", ""))
 		jobs, _, err := take(t.Context(), f.store, f.owner, []string{"c"}, 2, nil, nil)
@@ -270,7 +271,8 @@ func TestEffectsOfWhatAPersonClearsRunOnce(t *testing.T) {
 		t.Error(err)
 	}
 	for range 2 { // an empty queue, too
-		if err := f.store.ClearQueue(ctx, "a"); err != nil || f.raw.SCard(ctx, "queues").Val() != 0 {
+		if err := f.store.ClearQueue(ctx, "a"); err != nil ||
+			f.raw.SCard(ctx, "queues").Val() != 0 {
 			t.Error(err)
 		}
 	}

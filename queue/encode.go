@@ -27,9 +27,15 @@ var encodeOptions = json.JoinOptions(
 	json.FormatNilMapAsNull(true),
 	jsontext.AllowDuplicateNames(true),
 	json.WithMarshalers(json.JoinMarshalers(
-		json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error { return writeFloat(e, f, 64) }),
-		json.MarshalToFunc(func(e *jsontext.Encoder, f float32) error { return writeFloat(e, float64(f), 32) }),
-		json.MarshalToFunc(func(e *jsontext.Encoder, n stdjson.Number) error { return e.WriteValue(jsontext.Value(n)) }),
+		json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error {
+			return writeFloat(e, f, 64)
+		}),
+		json.MarshalToFunc(func(e *jsontext.Encoder, f float32) error {
+			return writeFloat(e, float64(f), 32)
+		}),
+		json.MarshalToFunc(func(e *jsontext.Encoder, n stdjson.Number) error {
+			return e.WriteValue(jsontext.Value(n))
+		}),
 	)),
 )
 
@@ -127,7 +133,8 @@ func canonicalFloats(raw []byte, depth int) ([]byte, error) {
 		case c == '{' || c == '[':
 			depth++
 			if depth > maxDepth {
-				return nil, fmt.Errorf("nested deeper than %d levels, which Ruby cannot read", maxDepth)
+				return nil, fmt.Errorf("nested deeper than %d levels, which Ruby cannot read",
+					maxDepth)
 			}
 			i++
 		case c == '}' || c == ']':

@@ -41,14 +41,16 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("push: the payload of a %s job is %d bytes, over the limit of %d: pass a reference instead of the data, or raise MaxPayload", e.Class, e.Size, e.Limit)
+	return fmt.Sprintf("push: the payload of a %s job is %d bytes, over the limit of %d: pass a "+
+		"reference instead of the data, or raise MaxPayload", e.Class, e.Size, e.Limit)
 }
 
 // VersionError refuses a server that is too old.
 type VersionError struct{ Version string }
 
 func (e *VersionError) Error() string {
-	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then drain a full Redis"
+	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then " +
+		"drain a full Redis"
 }
 
 // Answered reports whether err is an error that Redis sent: the command was not carried out.
@@ -86,7 +88,8 @@ func ServesNobody(err error) bool { return isReply(err) && !Rejected(err) }
 // it. To forbid the command itself Redis has other words (src/acl.c of 7.0 and 7.2).
 func forbidsKey(err error) bool {
 	return redis.HasErrorPrefix(err, "NOPERM") &&
-		(strings.Contains(err.Error(), "of the keys") || strings.Contains(err.Error(), "access a key"))
+		(strings.Contains(err.Error(), "of the keys") ||
+			strings.Contains(err.Error(), "access a key"))
 }
 
 // unsent reports whether err means that the command never left this process.
@@ -110,7 +113,8 @@ func pushError(err error) error {
 	case unsent(err):
 		return fmt.Errorf("push: Redis is not reachable, nothing was pushed: %w", err)
 	default:
-		return fmt.Errorf("push: %w (%w); repeat it with the same JID and Idempotent to be safe", ErrUnknown, err)
+		return fmt.Errorf("push: %w (%w); repeat it with the same JID and Idempotent to be safe",
+			ErrUnknown, err)
 	}
 }
 
@@ -124,16 +128,22 @@ func explain(err error, addr string) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
-		return fmt.Errorf("the Redis at %s refuses the user or password: check REDIS_URL, REDIS_USER and REDIS_PASSWORD: %w", addr, err)
+		return fmt.Errorf("the Redis at %s refuses the user or password: check REDIS_URL, "+
+			"REDIS_USER and REDIS_PASSWORD: %w", addr, err)
 	case strings.Contains(text, "NOAUTH"):
-		return fmt.Errorf("the Redis at %s wants a password: set it in REDIS_URL or REDIS_PASSWORD: %w", addr, err)
+		return fmt.Errorf("the Redis at %s wants a password: set it in REDIS_URL or "+
+			"REDIS_PASSWORD: %w", addr, err)
 	case strings.Contains(text, "NOPERM"):
-		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in docs/redis.md: %w", addr, err)
+		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in "+
+			"docs/redis.md: %w", addr, err)
 	case strings.Contains(text, "all sentinels"):
-		return fmt.Errorf("no Sentinel names the Redis %s: do they run, and are REDIS_SENTINELS and REDIS_SENTINEL_MASTER right? %w", addr, err)
+		return fmt.Errorf("no Sentinel names the Redis %s: do they run, and are REDIS_SENTINELS "+
+			"and REDIS_SENTINEL_MASTER right? %w", addr, err)
 	case strings.Contains(text, "DB index"):
-		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the path in REDIS_URL: %w", addr, err)
+		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the "+
+			"path in REDIS_URL: %w", addr, err)
 	default:
-		return fmt.Errorf("cannot reach Redis at %s: is it running, and is REDIS_URL right? %w", addr, err)
+		return fmt.Errorf("cannot reach Redis at %s: is it running, and is REDIS_URL right? %w",
+			addr, err)
 	}
 }

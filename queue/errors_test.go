@@ -14,10 +14,11 @@ func TestRejected(t *testing.T) {
 	c := s.Client()
 	t.Run("answers about a command are told from those about the server", func(t *testing.T) {
 		for text, want := range map[string]bool{
-			"WRONGTYPE Operation against a key holding the wrong kind of value script: 5ca1ab1e": true,
-			"ERR user_script:9: attempt to index a nil value script: 5ca1ab1e":                   true,
-			"NOPERM this user has no permissions to access one of the keys used as arguments":    true,
-			"NOPERM No permissions to access a key":                                              true,
+			"WRONGTYPE Operation against a key holding the wrong kind of value " +
+				"script: 5ca1ab1e": true,
+			"ERR user_script:9: attempt to index a nil value script: 5ca1ab1e":                true,
+			"NOPERM this user has no permissions to access one of the keys used as arguments": true,
+			"NOPERM No permissions to access a key":                                           true,
 
 			"NOPERM this user has no permissions to run the 'evalsha' command": false,
 			"ERR max number of clients reached":                                false,
@@ -44,7 +45,8 @@ func TestRejected(t *testing.T) {
 	})
 	t.Run("a forbidden key is about the command, a forbidden command is not", func(t *testing.T) {
 		for rule, want := range map[string]bool{"~other": true, "~*": false} {
-			args := []any{"ACL", "SETUSER", "limited", "reset", "on", ">secret", "+eval", "+info", rule}
+			args := []any{"ACL", "SETUSER", "limited", "reset", "on", ">secret",
+				"+eval", "+info", rule}
 			if want {
 				args = append(args, "+lpush")
 			}
@@ -54,13 +56,15 @@ func TestRejected(t *testing.T) {
 			limited := redis.NewClient(&redis.Options{Addr: s.Addr, Username: "limited",
 				Password: "secret", DisableIdentity: true, Protocol: 2, MaxRetries: -1})
 			defer limited.Close()
-			if err := limited.LPush(t.Context(), "queue:a", "x").Err(); queue.Rejected(err) != want {
+			if err := limited.LPush(t.Context(), "queue:a",
+				"x").Err(); queue.Rejected(err) != want {
 				t.Errorf("with %s: %v: Rejected is %t, want %t", rule, err, !want, want)
 			}
 		}
 	})
 	t.Run("no answer says nothing", func(t *testing.T) {
-		if queue.Rejected(redis.Nil) || queue.Rejected(errors.New("read: reset")) || queue.Rejected(nil) {
+		if queue.Rejected(redis.Nil) || queue.Rejected(errors.New("read: reset")) ||
+			queue.Rejected(nil) {
 			t.Error("no answer counts as a refusal")
 		}
 	})

@@ -13,7 +13,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-var historyOps = flag.Int("history", 40_000, "operations in the history that is checked for linearizability")
+var historyOps = flag.Int("history", 40_000, "operations in the history that is checked for "+
+	"linearizability")
 
 // op is an operation on one job, as its caller saw it. delivery names a job's stay in
 // one owner's hands.
@@ -82,7 +83,8 @@ type recorder struct {
 func (r *recorder) add(client int, o op, from time.Time) {
 	to := time.Since(r.began).Nanoseconds()
 	r.mu.Lock()
-	r.all = append(r.all, porcupine.Operation{ClientId: client, Input: o, Call: from.Sub(r.began).Nanoseconds(), Return: to})
+	r.all = append(r.all, porcupine.Operation{ClientId: client, Input: o,
+		Call: from.Sub(r.began).Nanoseconds(), Return: to})
 	r.mu.Unlock()
 }
 
@@ -120,7 +122,8 @@ func TestConcurrentOwnersSeeALinearHistory(t *testing.T) {
 
 // life is an owner's: it pushes, fetches one job at a time, ends it or puts it back,
 // dies with one in its hands, and is reclaimed while it may still be settling.
-func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand, deliveries *atomic.Int64) error {
+func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
+	deliveries *atomic.Int64) error {
 	ctx := f.Context()
 	o := f.store.Owner(fmt.Sprintf("h:%d:%d", client, turn))
 	if err := o.Register(ctx, queue.Host{Name: "h", PID: 1}, []string{"a"}, time.Hour); err != nil {
@@ -139,7 +142,8 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand, deliver
 	for range 1 + random.IntN(20) {
 		jid := queue.NewJID()
 		from := time.Now()
-		if _, err := f.client.Push(ctx, "Job", nil, queue.Options{Queue: "a", JID: jid}); err != nil {
+		if _, err := f.client.Push(ctx, "Job", nil,
+			queue.Options{Queue: "a", JID: jid}); err != nil {
 			return err
 		}
 		r.add(client, op{jid: jid, what: "push"}, from)
@@ -173,7 +177,8 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand, deliver
 }
 
 // death takes an owner's job from it while it settles.
-func (f *fixture) death(r *recorder, client int, o *queue.Owner, d *queue.Delivery, settle func() error) error {
+func (f *fixture) death(r *recorder, client int, o *queue.Owner, d *queue.Delivery,
+	settle func() error) error {
 	var both sync.WaitGroup
 	errs := make([]error, 2)
 	both.Go(func() { errs[0] = settle() })

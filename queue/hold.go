@@ -34,7 +34,8 @@ func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
 	var list []Held
 	for _, class := range classes {
 		pipe := s.rdb.Pipeline()
-		size, oldest := pipe.ZCard(ctx, s.ks.hold(class)), pipe.ZRangeWithScores(ctx, s.ks.hold(class), 0, 0)
+		size, oldest := pipe.ZCard(ctx, s.ks.hold(class)),
+			pipe.ZRangeWithScores(ctx, s.ks.hold(class), 0, 0)
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, fmt.Errorf("held: %w", err)
 		}
@@ -49,7 +50,8 @@ func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
 // are among queues, and returns how many: the worker that asks serves both, so
 // it can run them. Up to page jobs of a class are looked at in one call. The error joins
 // those of all classes; a WrongTypeError tells of jobs that stay.
-func (s *Store) Release(ctx context.Context, classes, queues []string, page int) (moved int, err error) {
+func (s *Store) Release(ctx context.Context, classes, queues []string,
+	page int) (moved int, err error) {
 	if len(classes) == 0 {
 		return 0, nil
 	}

@@ -13,7 +13,9 @@ import (
 func TestQueuesShowSizeAgeAndPages(t *testing.T) {
 	f := newFixture(t)
 	f.push("a", 120)
-	f.raw.RPush(t.Context(), "queue:a", `{"class":"Old","jid":"old","args":[],"enqueued_at":`+fmt.Sprint(time.Now().Add(-time.Hour).UnixMilli())+`}`)
+	f.raw.RPush(t.Context(), "queue:a",
+		`{"class":"Old","jid":"old","args":[],"enqueued_at":`+
+			fmt.Sprint(time.Now().Add(-time.Hour).UnixMilli())+`}`)
 	f.store.Pause(t.Context(), "a")
 	q, err := f.store.Queue(t.Context(), "a")
 	if err != nil || q.Size != 121 || !q.Paused || q.Latency < 3599 || q.Latency > 3610 {
@@ -26,13 +28,15 @@ func TestQueuesShowSizeAgeAndPages(t *testing.T) {
 	if j, err := f.store.FindInQueue(t.Context(), "a", "a115"); err != nil || j.JID != "a115" {
 		t.Error(err)
 	}
-	if _, err := f.store.FindInQueue(t.Context(), "a", "nobody"); !errors.Is(err, queue.ErrNotFound) {
+	if _, err := f.store.FindInQueue(t.Context(), "a", "nobody"); !errors.Is(err,
+		queue.ErrNotFound) {
 		t.Error(err)
 	}
 	if err := f.store.DeleteFromQueue(t.Context(), "a", page[0]); err != nil {
 		t.Error(err)
 	}
-	if err := f.store.DeleteFromQueue(t.Context(), "a", page[0]); !errors.Is(err, queue.ErrNotFound) {
+	if err := f.store.DeleteFromQueue(t.Context(), "a", page[0]); !errors.Is(err,
+		queue.ErrNotFound) {
 		t.Error(err)
 	}
 	f.at("queue:a=120")
@@ -50,7 +54,8 @@ func fill(f *fixture, n int) {
 	f.Helper()
 	for i := range n {
 		f.raw.ZAdd(f.Context(), "retry", redis.Z{Score: float64(2e9 + i),
-			Member: fmt.Sprintf(`{"class":"Job","queue":"a","jid":"r%03d","args":[],"retry":true,"retry_count":0,"created_at":1.5}`, i)})
+			Member: fmt.Sprintf(`{"class":"Job","queue":"a","jid":"r%03d","args":[],"retry":true,`+
+				`"retry_count":0,"created_at":1.5}`, i)})
 	}
 }
 
@@ -113,11 +118,13 @@ func TestAllOperationsEndAndSkipWhatIsNoJob(t *testing.T) {
 func TestTwoEntriesWithOneScoreAreToldApart(t *testing.T) {
 	f := newFixture(t)
 	for _, jid := range []string{"x", "y"} {
-		f.raw.ZAdd(t.Context(), "retry", redis.Z{Score: 2e9, Member: `{"class":"Job","queue":"a","jid":"` + jid + `"}`})
+		f.raw.ZAdd(t.Context(), "retry", redis.Z{Score: 2e9,
+			Member: `{"class":"Job","queue":"a","jid":"` + jid + `"}`})
 	}
 	e, _ := f.store.RetrySet().Find(t.Context(), "x")
 	f.store.RetrySet().Delete(t.Context(), e)
-	if page, _ := f.store.RetrySet().Page(t.Context(), 0, 10); len(page) != 1 || page[0].Job.JID != "y" {
+	if page, _ := f.store.RetrySet().Page(t.Context(), 0, 10); len(page) != 1 ||
+		page[0].Job.JID != "y" {
 		t.Errorf("left: %+v", page)
 	}
 }
@@ -126,33 +133,46 @@ func TestProcessesAndWorkOfAllSidekiqsAreRead(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	started := time.Unix(1795345820, 0)
-	r := queue.ProcessRecord{Identity: "h:1:a", Hostname: "h", PID: 1, Tag: "go", StartedAt: started, Concurrency: 8,
-		Capsules: []queue.CapsuleRecord{{Name: "default", Concurrency: 8, Mode: "strict", Weights: map[string]int{"a": 0}, Queues: []string{"a"}}},
-		Work:     []queue.WorkRecord{{TID: "t1", Queue: "a", Payload: `{"class":"Job","jid":"w1","args":[]}`, RunAt: started}}}
-	if known, err := f.owner.Publish(ctx, r, queue.Counts{Flush: 1}, time.Now()); err != nil || known {
+	r := queue.ProcessRecord{Identity: "h:1:a", Hostname: "h", PID: 1, Tag: "go",
+		StartedAt: started, Concurrency: 8,
+		Capsules: []queue.CapsuleRecord{{Name: "default", Concurrency: 8, Mode: "strict",
+			Weights: map[string]int{"a": 0}, Queues: []string{"a"}}},
+		Work: []queue.WorkRecord{{TID: "t1", Queue: "a",
+			Payload: `{"class":"Job","jid":"w1","args":[]}`, RunAt: started}}}
+	if known, err := f.owner.Publish(ctx, r, queue.Counts{Flush: 1}, time.Now()); err != nil ||
+		known {
 		t.Fatal(known, err)
 	}
-	// A process of Sidekiq 8.1.2 and later has its threads beside info, one of 6.4.1 its work under :workers.
+	// A process of Sidekiq 8.1.2 and later has its threads beside info, one of 6.4.1 its work under
+	// :workers.
 	f.raw.SAdd(ctx, "processes", "r:8:x", "r:6:x", "r:9:x")
-	f.raw.HSet(ctx, "r:8:x", "info", `{"hostname":"r","started_at":1.5,"pid":2,"queues":["b"]}`, "concurrency", "3", "busy", "1", "beat", "1795345820.5", "quiet", "true", "rss", "1024")
-	f.raw.HSet(ctx, "r:8:x:work", "t", `{"queue":"b","payload":"{\"class\":\"R\",\"jid\":\"w2\"}","run_at":1795345821}`)
-	f.raw.HSet(ctx, "r:6:x", "info", `{"hostname":"r","started_at":1.5,"pid":3,"concurrency":4,"queues":[]}`, "busy", "1")
-	f.raw.HSet(ctx, "r:6:x:workers", "t", `{"queue":"b","payload":{"class":"R","jid":"w3"},"run_at":1795345822}`)
+	f.raw.HSet(ctx, "r:8:x", "info", `{"hostname":"r","started_at":1.5,"pid":2,"queues":["b"]}`,
+		"concurrency", "3", "busy", "1", "beat", "1795345820.5", "quiet", "true", "rss", "1024")
+	f.raw.HSet(ctx, "r:8:x:work", "t",
+		`{"queue":"b","payload":"{\"class\":\"R\",\"jid\":\"w2\"}","run_at":1795345821}`)
+	f.raw.HSet(ctx, "r:6:x", "info",
+		`{"hostname":"r","started_at":1.5,"pid":3,"concurrency":4,"queues":[]}`, "busy", "1")
+	f.raw.HSet(ctx, "r:6:x:workers", "t",
+		`{"queue":"b","payload":{"class":"R","jid":"w3"},"run_at":1795345822}`)
 	list, err := f.store.Processes(ctx)
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%+v %v", list, err)
 	}
-	if list[0].Concurrency != 8 || list[0].Busy != 1 || list[0].Tag != "go" || !list[0].StartedAt.Equal(started) {
+	if list[0].Concurrency != 8 || list[0].Busy != 1 || list[0].Tag != "go" ||
+		!list[0].StartedAt.Equal(started) {
 		t.Errorf("ours: %+v", list[0])
 	}
-	if list[1].Concurrency != 4 || list[2].Concurrency != 3 || !list[2].Quiet || list[2].RSS != 1024 {
+	if list[1].Concurrency != 4 || list[2].Concurrency != 3 || !list[2].Quiet ||
+		list[2].RSS != 1024 {
 		t.Errorf("Ruby's: %+v", list[1:])
 	}
 	work, err := f.store.WorkInProgress(ctx)
-	if err != nil || len(work) != 3 || work[0].Job.JID != "w1" || work[1].Job.JID != "w2" || work[2].Job.JID != "w3" {
+	if err != nil || len(work) != 3 || work[0].Job.JID != "w1" || work[1].Job.JID != "w2" ||
+		work[2].Job.JID != "w3" {
 		t.Errorf("work %+v %v", work, err)
 	}
-	if err := f.store.Signal(ctx, "r:8:x", "TSTP"); err != nil || f.raw.LIndex(ctx, "r:8:x-signals", 0).Val() != "TSTP" {
+	if err := f.store.Signal(ctx, "r:8:x", "TSTP"); err != nil ||
+		f.raw.LIndex(ctx, "r:8:x-signals", 0).Val() != "TSTP" {
 		t.Error(err)
 	}
 	if err := f.store.Signal(ctx, "r:9:x", "TSTP"); !errors.Is(err, queue.ErrNotFound) {
@@ -170,7 +190,8 @@ func TestMetricsGoWhereSidekiq8Reads(t *testing.T) {
 	m.Add(time.Hour, false)
 	m.Add(time.Second, true)
 	at := time.Date(2026, 11, 22, 11, 8, 30, 0, time.UTC)
-	if err := f.store.FlushMetrics(t.Context(), map[string]*queue.ClassMetrics{"My::Job": &m}, at); err != nil {
+	if err := f.store.FlushMetrics(t.Context(), map[string]*queue.ClassMetrics{"My::Job": &m},
+		at); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"j|261122|11:08", "j|261122|11:0"} {
@@ -179,7 +200,8 @@ func TestMetricsGoWhereSidekiq8Reads(t *testing.T) {
 			t.Errorf("%s: %v", key, got)
 		}
 	}
-	got := f.raw.BitField(t.Context(), "h|My::Job-22-11:8", "GET", "u16", "#0", "GET", "u16", "#1", "GET", "u16", "#25").Val()
+	got := f.raw.BitField(t.Context(), "h|My::Job-22-11:8", "GET", "u16", "#0", "GET", "u16", "#1",
+		"GET", "u16", "#25").Val()
 	if fmt.Sprint(got) != "[0 1 1]" {
 		t.Errorf("histogram %v", got)
 	}
@@ -187,7 +209,8 @@ func TestMetricsGoWhereSidekiq8Reads(t *testing.T) {
 
 func TestHistoryCountsByDay(t *testing.T) {
 	f := newFixture(t)
-	if _, err := f.owner.Publish(t.Context(), queue.ProcessRecord{StartedAt: time.Now()}, queue.Counts{Flush: 1, Processed: 10, Failed: 3}, time.Now()); err != nil {
+	if _, err := f.owner.Publish(t.Context(), queue.ProcessRecord{StartedAt: time.Now()},
+		queue.Counts{Flush: 1, Processed: 10, Failed: 3}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	days, err := f.store.History(t.Context(), 2)

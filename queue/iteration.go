@@ -17,10 +17,11 @@ const iterationLife = 30 * 24 * time.Hour
 // Iteration is the place of an iterable job, as Sidekiq 7.3 and later keep it
 // (sidekiq-wire 12.1). The zero Iteration is a job that has not begun.
 type Iteration struct {
-	Executions int             `json:"executions"` // runs so far, the present one included
-	Cursor     json.RawMessage `json:"cursor"`     // of the next element, itself not done yet; nil at the start
-	Runtime    time.Duration   `json:"runtime"`    // of all runs
-	Cancelled  time.Time       `json:"cancelled"`  // zero if nobody has cancelled it
+	Executions int `json:"executions"` // runs so far, the present one included
+	// of the next element, itself not done yet; nil at the start
+	Cursor    json.RawMessage `json:"cursor"`
+	Runtime   time.Duration   `json:"runtime"`   // of all runs
+	Cancelled time.Time       `json:"cancelled"` // zero if nobody has cancelled it
 }
 
 // Iteration reads the place of a job. found is false if none is kept: the job has
@@ -50,7 +51,8 @@ func cancelTime(text string) time.Time {
 }
 
 // SaveIteration writes the place of a job, and learns whether it was cancelled.
-func (s *Store) SaveIteration(ctx context.Context, jid string, it Iteration) (cancelled time.Time, err error) {
+func (s *Store) SaveIteration(ctx context.Context, jid string,
+	it Iteration) (cancelled time.Time, err error) {
 	cursor := string(it.Cursor)
 	if cursor == "" {
 		cursor = "null"
@@ -58,7 +60,8 @@ func (s *Store) SaveIteration(ctx context.Context, jid string, it Iteration) (ca
 	var told *redis.StringCmd
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		key := s.ks.iteration(jid)
-		p.HSet(ctx, key, "ex", it.Executions, "c", cursor, "rt", string(appendFloat(nil, it.Runtime.Seconds(), 64)))
+		p.HSet(ctx, key, "ex", it.Executions, "c", cursor, "rt",
+			string(appendFloat(nil, it.Runtime.Seconds(), 64)))
 		p.Expire(ctx, key, iterationLife)
 		told = p.HGet(ctx, key, "cancelled")
 		return nil

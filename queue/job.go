@@ -164,6 +164,16 @@ func (j *Job) RetryCount() (n int, ok bool) {
 
 const maxRetryCount = 1_000_000
 
+// Attempt is which run of the job this is: 1 for the first, 2 after one failure. A snooze, a
+// stop and a crash are no attempts.
+func (j *Job) Attempt() int {
+	n, failed := j.RetryCount()
+	if !failed {
+		return 1
+	}
+	return max(n+2, 1)
+}
+
 // Tags are the job's tags, nil if there are none.
 func (j *Job) Tags() []string {
 	tok := j.Field("tags")

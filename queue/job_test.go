@@ -9,14 +9,17 @@ import (
 	"time"
 )
 
-const sample = `{"retry":true,"queue":"default","class":"OkJob","args":[1,2.5,"é<b>&",null,{"k":[true]}],"jid":"b4a577edbccf1d805744efa9","created_at":1795345820.25,"foo":{"a":1.0,"b":12345678901234567890},"tags":["t1"]}`
+const sample = `{"retry":true,"queue":"default","class":"OkJob",` +
+	`"args":[1,2.5,"é<b>&",null,{"k":[true]}],"jid":"b4a577edbccf1d805744efa9",` +
+	`"created_at":1795345820.25,"foo":{"a":1.0,"b":12345678901234567890},"tags":["t1"]}`
 
 func TestJobReadsItsFieldsAndKeepsItsBytes(t *testing.T) {
 	j, err := ParseJob(sample)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j.Class != "OkJob" || j.Queue != "default" || j.JID != "b4a577edbccf1d805744efa9" || string(j.Args) != `[1,2.5,"é<b>&",null,{"k":[true]}]` {
+	if j.Class != "OkJob" || j.Queue != "default" || j.JID != "b4a577edbccf1d805744efa9" ||
+		string(j.Args) != `[1,2.5,"é<b>&",null,{"k":[true]}]` {
 		t.Errorf("read %q %q %q %s", j.Class, j.Queue, j.JID, j.Args)
 	}
 	if j.Raw() != sample {
@@ -54,16 +57,26 @@ func TestPatchTouchesOnlyTheFieldsItNames(t *testing.T) {
 		name, raw, want string
 		patch           func(*Patch)
 	}{
-		{"replace in place", `{"class":"A","retry":true,"x":1.0}`, `{"class":"A","retry":5,"x":1.0}`, func(p *Patch) { p.SetInt("retry", 5) }},
-		{"append", `{"class":"A"}`, `{"class":"A","q":"l<é"}`, func(p *Patch) { p.SetString("q", "l<é") }},
-		{"remove first", `{ "at": 1, "class":"A"}`, `{ "class":"A"}`, func(p *Patch) { p.Remove("at") }},
-		{"remove middle", `{"class":"A" , "at":1 , "b":2}`, `{"class":"A" , "b":2}`, func(p *Patch) { p.Remove("at") }},
-		{"remove last", `{"class":"A","at":1 }`, `{"class":"A" }`, func(p *Patch) { p.Remove("at") }},
-		{"remove first two", `{"at":1,"at":2,"class":"A"}`, `{"class":"A"}`, func(p *Patch) { p.Remove("at") }},
-		{"remove around", `{"at":1,"class":"A","at":2,"at":3,"b":1}`, `{"class":"A","b":1}`, func(p *Patch) { p.Remove("at") }},
-		{"remove and add", `{"class":"A","at":1}`, `{"b":2}`, func(p *Patch) { p.Remove("at"); p.Remove("class"); p.SetInt("b", 2) }},
-		{"escaped key", `{"class":"A","\u0061t":1}`, `{"class":"A"}`, func(p *Patch) { p.Remove("at") }},
-		{"last duplicate wins", `{"class":"A","n":1,"n":2}`, `{"class":"A","n":1,"n":3}`, func(p *Patch) { p.SetInt("n", 3) }},
+		{"replace in place", `{"class":"A","retry":true,"x":1.0}`,
+			`{"class":"A","retry":5,"x":1.0}`, func(p *Patch) { p.SetInt("retry", 5) }},
+		{"append", `{"class":"A"}`, `{"class":"A","q":"l<é"}`,
+			func(p *Patch) { p.SetString("q", "l<é") }},
+		{"remove first", `{ "at": 1, "class":"A"}`, `{ "class":"A"}`,
+			func(p *Patch) { p.Remove("at") }},
+		{"remove middle", `{"class":"A" , "at":1 , "b":2}`, `{"class":"A" , "b":2}`,
+			func(p *Patch) { p.Remove("at") }},
+		{"remove last", `{"class":"A","at":1 }`, `{"class":"A" }`,
+			func(p *Patch) { p.Remove("at") }},
+		{"remove first two", `{"at":1,"at":2,"class":"A"}`, `{"class":"A"}`,
+			func(p *Patch) { p.Remove("at") }},
+		{"remove around", `{"at":1,"class":"A","at":2,"at":3,"b":1}`, `{"class":"A","b":1}`,
+			func(p *Patch) { p.Remove("at") }},
+		{"remove and add", `{"class":"A","at":1}`, `{"b":2}`,
+			func(p *Patch) { p.Remove("at"); p.Remove("class"); p.SetInt("b", 2) }},
+		{"escaped key", `{"class":"A","\u0061t":1}`, `{"class":"A"}`,
+			func(p *Patch) { p.Remove("at") }},
+		{"last duplicate wins", `{"class":"A","n":1,"n":2}`, `{"class":"A","n":1,"n":3}`,
+			func(p *Patch) { p.SetInt("n", 3) }},
 		{"nothing", sample, sample, func(p *Patch) {}},
 	} {
 		j, err := ParseJob(c.raw)
@@ -109,7 +122,8 @@ func TestTimestampsAreWrittenInTheChosenForm(t *testing.T) {
 		job  *Job
 		want string
 	}{
-		{Float, millis, "1795345820.0"}, // an integral float keeps its fraction: else Sidekiq 8 reads 1970
+		// an integral float keeps its fraction: else Sidekiq 8 reads 1970
+		{Float, millis, "1795345820.0"},
 		{Millis, seconds, "1795345820000"},
 		{Mirror, millis, "1795345820000"},
 		{Mirror, seconds, "1795345820.0"},
@@ -129,10 +143,13 @@ func TestEncodeWritesWhatRubyWouldGenerate(t *testing.T) {
 		in   any
 		want string
 	}{
-		{[]any{1, 1.0, float32(2.5), "é<b>&\u2028\u007f/", nil}, "[1,1.0,2.5,\"é<b>&\u2028\u007f/\",null]"},
-		{[]any{1e14, 1e15, 1.5e-7, 5e-324, 1e-4, 123456789012345680.0}, "[100000000000000.0,1.0e+15,1.5e-07,5.0e-324,0.0001,1.2345678901234568e+17]"},
+		{[]any{1, 1.0, float32(2.5), "é<b>&\u2028\u007f/", nil},
+			"[1,1.0,2.5,\"é<b>&\u2028\u007f/\",null]"},
+		{[]any{1e14, 1e15, 1.5e-7, 5e-324, 1e-4, 123456789012345680.0},
+			"[100000000000000.0,1.0e+15,1.5e-07,5.0e-324,0.0001,1.2345678901234568e+17]"},
 		{"\"\\\b\t\n\f\r\x01", `"\"\\\b\t\n\f\r\u0001"`},
-		{json.RawMessage(`[ 1e2 , 12345678901234567890123, "\u003c\/" ]`), `[100.0,12345678901234567890123,"</"]`},
+		{json.RawMessage(`[ 1e2 , 12345678901234567890123, "\u003c\/" ]`),
+			`[100.0,12345678901234567890123,"</"]`},
 		{json.Number("1.50"), `1.5`},
 		{map[string]any{"b": 1, "a": []string(nil)}, `{"a":null,"b":1}`},
 		{s{2}, `{"f":2.0}`},
@@ -145,8 +162,10 @@ func TestEncodeWritesWhatRubyWouldGenerate(t *testing.T) {
 }
 
 func TestUnwrappedFindsTheActiveJobInside(t *testing.T) {
-	for _, wrapper := range []string{"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper", "Sidekiq::ActiveJob::Wrapper"} {
-		j, err := ParseJob(`{"class":"` + wrapper + `","wrapped":"MailJob","args":[{"job_class":"MailJob","arguments":[7,"x"]}]}`)
+	for _, wrapper := range []string{"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper",
+		"Sidekiq::ActiveJob::Wrapper"} {
+		j, err := ParseJob(`{"class":"` + wrapper +
+			`","wrapped":"MailJob","args":[{"job_class":"MailJob","arguments":[7,"x"]}]}`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +177,8 @@ func TestUnwrappedFindsTheActiveJobInside(t *testing.T) {
 }
 
 func FuzzScanAgreesWithStdlib(f *testing.F) {
-	for _, s := range []string{sample, `{}`, `[1,-0.5e+10,"\u00e9\\"]`, `{"a":`, `01`, `-`, `"\x"`, " \t\n[]\r", `1.`, "\"\x1f\""} {
+	for _, s := range []string{sample, `{}`, `[1,-0.5e+10,"\u00e9\\"]`, `{"a":`, `01`, `-`, `"\x"`,
+		" \t\n[]\r", `1.`, "\"\x1f\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -187,7 +207,8 @@ func FuzzPatchKeepsEveryOtherByte(f *testing.F) {
 		}
 		for _, m := range j.members {
 			name, _ := unquote(m.name.token(raw))
-			if want := string(appendString(nil, name)); name != key && string(appendString(nil, key)) != want {
+			if want := string(appendString(nil, name)); name != key &&
+				string(appendString(nil, key)) != want {
 				if got := patched.Field(name); got != j.Field(name) {
 					t.Errorf("field %q changed from %s to %s", name, j.Field(name), got)
 				}
@@ -221,7 +242,8 @@ func TestAFieldIsFoundHoweverItsNameIsWrittenAndHoweverManyThereAre(t *testing.T
 	}
 	j := parse(`{"class":"A","bid":"x","":7}`)
 	if j.String("bid") != "x" || j.Field("") != "7" || j.Field("crashes") != "" {
-		t.Errorf("bid %q, the one without a name %q, crashes %q", j.String("bid"), j.Field(""), j.Field("crashes"))
+		t.Errorf("bid %q, the one without a name %q, crashes %q", j.String("bid"), j.Field(""),
+			j.Field("crashes"))
 	}
 	raw := `{"class":"A"`
 	for i := range 300 {

@@ -182,7 +182,8 @@ func (js *JobSet) Retry(ctx context.Context, list ...Entry) (int, error) {
 	return js.move(ctx, list, now, func(j *Job) string { return js.store.retriedByHand(j, now) })
 }
 
-func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time, rewrite func(*Job) string) (int, error) {
+func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time,
+	rewrite func(*Job) string) (int, error) {
 	var moves []move
 	for _, e := range list {
 		if e.Job != nil {
@@ -247,7 +248,8 @@ func (js *JobSet) Clear(ctx context.Context) error {
 // All applies an operation (such as js.Retry) to every entry that is in the set
 // now, a page at a time, and returns how many it moved. Entries that stay, or
 // come meanwhile, do not keep it from ending.
-func (js *JobSet) All(ctx context.Context, op func(context.Context, ...Entry) (int, error)) (total int, err error) {
+func (js *JobSet) All(ctx context.Context,
+	op func(context.Context, ...Entry) (int, error)) (total int, err error) {
 	left, err := js.Size(ctx)
 	if err != nil {
 		return 0, err

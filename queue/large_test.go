@@ -37,12 +37,14 @@ func TestAJobThatIsTooLargeToBeReadGoesToTheDeadSetUnreadAndUnchanged(t *testing
 	f.raw.LPush(t.Context(), "queue:a", large)
 	f.raw.LPush(t.Context(), "queue:a", `{"class":"Job","jid":"last","args":[]}`)
 	f.push("b", 1)
-	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10, First: f.store.Tokens(10)})
+	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10,
+		First: f.store.Tokens(10)})
 	if got := jids(f, fetched.Own()); err != nil || got != "a0 a1 last b0" || fetched.Buried != 1 {
 		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Buried, err)
 	}
 	for i, d := range fetched.Own() { // each under the token that it is known by
-		if settled, err := settleOne(t.Context(), f.store, queue.Settlement{Delivery: d, Action: queue.Done}); err != nil || !settled {
+		if settled, err := settleOne(t.Context(), f.store,
+			queue.Settlement{Delivery: d, Action: queue.Done}); err != nil || !settled {
 			t.Errorf("job %d is not held under its token: %v", i, err)
 		}
 	}
@@ -56,17 +58,20 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	f.raw.LPush(t.Context(), "queue:a", large)
 	bell := o.Bell("a")
 	defer bell.Close()
-	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); !errors.Is(err, queue.ErrLarge) {
+	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); !errors.Is(err,
+		queue.ErrLarge) {
 		t.Fatalf("rang with %+v, %v", rung, err)
 	}
-	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1, First: f.store.Tokens(1), Adopt: []int{0}})
+	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1,
+		First: f.store.Tokens(1), Adopt: []int{0}})
 	if err != nil || len(got.Jobs) != 0 || got.Buried != 1 {
 		t.Errorf("fetched %+v, %v", got, err)
 	}
 	f.at("dead=1")
 	f.deadAsItWas()
 	f.push("a", 1) // and hangs again
-	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); err != nil || rung.Job == nil {
+	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); err != nil ||
+		rung.Job == nil {
 		t.Errorf("then rang with %+v, %v", rung, err)
 	}
 }

@@ -49,11 +49,13 @@ func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
 	return nil
 }
 
-func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string, more ...any) error {
+func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string,
+	more ...any) error {
 	ks := o.store.ks
 	args := append([]any{o.Identity, lease,
-		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID, "pidns", h.PIDNamespace,
-		"pid", h.PID, "started", h.Started, "classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
+		"queues", strings.Join(queues, "\n"), "host", h.Name, "boot", h.BootID,
+		"pidns", h.PIDNamespace, "pid", h.PID, "started", h.Started,
+		"classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
 		"lease", h.Lease.Milliseconds()}, more...)
 	keys := []string{ks.key(keyLeases), ks.owner(o.Identity)}
 	if place := h.place(); place != "" {
@@ -79,8 +81,10 @@ type beatReply struct {
 // safe for concurrent use.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 	ks := o.store.ks
-	keys := []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused), ks.owner(o.Identity)}
-	reply, err := o.store.runOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(), o.told.number, o.told.told).Slice()
+	keys := []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused),
+		ks.owner(o.Identity)}
+	reply, err := o.store.runOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(),
+		o.told.number, o.told.told).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
 	}
@@ -151,7 +155,8 @@ func leasesOf(v any, now int64) []Lease {
 	leases := make([]Lease, 0, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
 		end, _ := strconv.ParseFloat(flat[i+1], 64)
-		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now), Score: flat[i+1]})
+		leases = append(leases, Lease{Identity: flat[i], Fenced: end < 0, Ended: end < float64(now),
+			Score: flat[i+1]})
 	}
 	return leases
 }
@@ -181,13 +186,15 @@ type Suspects struct {
 
 // Sweep looks for owners that may be dead: at most page of each kind, past skip fenced ones.
 // No lease may be longer than longest. Its cost does not grow with the number of the living.
-func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int, longest time.Duration) (Suspects, error) {
+func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
+	longest time.Duration) (Suspects, error) {
 	ks := o.store.ks
 	keys := []string{ks.key(keyLeases)}
 	if place := h.place(); place != "" {
 		keys = append(keys, ks.host(place))
 	}
-	reply, err := o.store.runOwn(ctx, sweepScript, keys, o.Identity, page, skip, longest.Milliseconds()).Slice()
+	reply, err := o.store.runOwn(ctx, sweepScript, keys, o.Identity, page, skip,
+		longest.Milliseconds()).Slice()
 	if err != nil {
 		return Suspects{}, fmt.Errorf("sweep: %w", err)
 	}
@@ -205,8 +212,9 @@ func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string,
 	}
 	pid, _ := strconv.Atoi(h["pid"])
 	lease, _ := strconv.ParseInt(h["lease"], 10, 64)
-	host := Host{Name: h["host"], BootID: h["boot"], PIDNamespace: h["pidns"], PID: pid, Started: h["started"],
-		Lease: time.Duration(lease) * time.Millisecond}
+	host := Host{Name: h["host"], BootID: h["boot"], PIDNamespace: h["pidns"], PID: pid,
+		Started: h["started"],
+		Lease:   time.Duration(lease) * time.Millisecond}
 	if h["queues"] == "" {
 		return host, nil, nil
 	}

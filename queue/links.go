@@ -31,8 +31,9 @@ const writePiece = 64 << 10
 
 type link struct {
 	net.Conn
-	all         *links
-	heard       atomic.Int64 // when the other side last took or sent something, in Unix milliseconds
+	all *links
+	// when the other side last took or sent something, in Unix milliseconds
+	heard       atomic.Int64
 	read, write flow
 }
 

@@ -175,7 +175,8 @@ func TestADoorbellWaitsForAJobAndThenForItsBytes(t *testing.T) {
 	inPipes(t, "a slow job is read after a long sleep", func(p *pipes) {
 		c := bell(p)
 		p.drip(reply, len(reply), 2*time.Millisecond)
-		read(p, c, fmt.Sprintf("%d bytes, nil after %v", len(reply), time.Duration(len(reply))*2*time.Millisecond))
+		read(p, c, fmt.Sprintf("%d bytes, nil after %v", len(reply),
+			time.Duration(len(reply))*2*time.Millisecond))
 	})
 }
 
@@ -214,7 +215,8 @@ func TestLinksAreCutByASilenceAlone(t *testing.T) {
 				p.Fatal(err)
 			}
 			if isOpen(idle) || !isOpen(alive) {
-				p.Errorf("open are the idle link: %v, the one that spoke: %v", isOpen(idle), isOpen(alive))
+				p.Errorf("open are the idle link: %v, the one that spoke: %v", isOpen(idle),
+					isOpen(alive))
 			}
 		})
 	}

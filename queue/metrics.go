@@ -14,7 +14,8 @@ import (
 
 // histogramBounds are Sidekiq's buckets: bucket i counts the times strictly below
 // bound i and not below the one before; the last has no bound (sidekiq-wire 11.2).
-var histogramBounds = [...]int64{20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500,
+var histogramBounds = [...]int64{
+	20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500,
 	13000, 20000, 30000, 45000, 65000, 100000, 150000, 225000, 335000}
 
 // ClassMetrics is what a process measured of one class since its last flush.
@@ -85,12 +86,14 @@ func histogramKey7(class string, t time.Time) string {
 // reads, and, with Metrics7, to those of Sidekiq 7's. After an error they may have
 // been added or not. What a key of the wrong type refuses is given up: to add all again
 // would count twice in the others.
-func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetrics, now time.Time) error {
+func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetrics,
+	now time.Time) error {
 	if len(byClass) == 0 {
 		return nil
 	}
 	now = now.UTC()
-	life := map[string]time.Duration{minuteKey8(now): minuteMetricsLife, tenMinuteKey8(now): tenMinuteLife}
+	life := map[string]time.Duration{minuteKey8(now): minuteMetricsLife,
+		tenMinuteKey8(now): tenMinuteLife}
 	if s.metrics7 {
 		life[minuteKey7(now)] = minuteMetricsLife
 	}
@@ -136,7 +139,8 @@ func (m *ClassMetrics) addTo(ctx context.Context, p redis.Pipeliner, key, class 
 	}
 }
 
-func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key string, m *ClassMetrics) {
+func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key string,
+	m *ClassMetrics) {
 	args := []any{"OVERFLOW", "SAT"}
 	for i, n := range m.Histogram {
 		if n > 0 {
@@ -156,11 +160,11 @@ const (
 	MaxHistogram = minuteMetricsLife
 )
 
-// Metrics sums what all processes, Ruby's too, measured by class in the time d
-// before now, the class with the most run time first. Up to 8 hours it is read by
-// the minute in both layouts, of Sidekiq 7 and 8. Up to MaxMetrics it is read by ten minutes, which only Sidekiq 8
-// and Kyu write.
-func (s *Store) Metrics(ctx context.Context, d time.Duration, now time.Time) ([]ClassTotals, error) {
+// Metrics sums what all processes, Ruby's too, measured by class in the time d before now, the
+// class with the most run time first. Up to 8 hours it is read by the minute in both layouts, of
+// Sidekiq 7 and 8. Up to MaxMetrics it is read by ten minutes, which only Sidekiq 8 and Kyu write.
+func (s *Store) Metrics(ctx context.Context, d time.Duration,
+	now time.Time) ([]ClassTotals, error) {
 	if d <= 0 || d > MaxMetrics {
 		return nil, fmt.Errorf("metrics: %v: want more than 0 and at most %v", d, MaxMetrics)
 	}
@@ -251,7 +255,8 @@ func HistogramBounds() []int64 { return slices.Clone(histogramBounds[:]) }
 
 // Histogram sums the run times of a class in the time d before now, at most 8
 // hours, over all processes, in the buckets of HistogramBounds.
-func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, now time.Time) ([]int64, error) {
+func (s *Store) Histogram(ctx context.Context, class string, d time.Duration,
+	now time.Time) ([]int64, error) {
 	if d <= 0 || d > MaxHistogram {
 		return nil, fmt.Errorf("histogram: %v: want more than 0 and at most %v", d, MaxHistogram)
 	}
@@ -267,7 +272,8 @@ func (s *Store) Histogram(ctx context.Context, class string, d time.Duration, no
 	pipe := s.rdb.Pipeline()
 	twice := pipe.Exists(ctx, s.ks.key(keyMetrics7))
 	var minutes [][2]*redis.IntSliceCmd
-	for t := now.Truncate(time.Minute); t.After(now.Add(-d - time.Minute)); t = t.Add(-time.Minute) {
+	from := now.Add(-d - time.Minute)
+	for t := now.Truncate(time.Minute); t.After(from); t = t.Add(-time.Minute) {
 		minutes = append(minutes, [2]*redis.IntSliceCmd{
 			pipe.BitFieldRO(ctx, s.ks.key(histogramKey8(class, t)), buckets...),
 			pipe.BitFieldRO(ctx, s.ks.key(histogramKey7(class, t)), buckets...)})

@@ -50,8 +50,8 @@ type NewJob struct {
 }
 
 // reserved are the fields that Extra cannot set.
-var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "retry_queue", "dead", "backtrace", "tags",
-	"created_at", "enqueued_at", "at", "expires_in", "expires_at",
+var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "retry_queue",
+	"dead", "backtrace", "tags", "created_at", "enqueued_at", "at", "expires_in", "expires_at",
 	"retry_count", "failed_at", "retried_at", "error_class", "error_message", "error_backtrace"}
 
 // check refuses what Ruby would refuse (sidekiq-wire 3.2), and names that would
@@ -59,13 +59,17 @@ var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "
 func (j *NewJob) check() error {
 	switch {
 	case !ValidName(j.Class):
-		return &InvalidError{"class", fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Class)}
+		return &InvalidError{"class",
+			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Class)}
 	case !ValidName(j.Queue):
-		return &InvalidError{"queue", fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Queue)}
+		return &InvalidError{"queue",
+			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Queue)}
 	case j.RetryQueue != "" && !ValidName(j.RetryQueue):
-		return &InvalidError{"retry_queue", fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.RetryQueue)}
+		return &InvalidError{"retry_queue",
+			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.RetryQueue)}
 	case j.RetryFor < 0 || j.RetryFor > 1e9*time.Second:
-		return &InvalidError{"retry_for", fmt.Sprintf("%v: want 0 to 1,000,000,000 seconds", j.RetryFor)}
+		return &InvalidError{"retry_for",
+			fmt.Sprintf("%v: want 0 to 1,000,000,000 seconds", j.RetryFor)}
 	case j.Expires < 0:
 		return &InvalidError{"expires", fmt.Sprintf("%v is negative", j.Expires)}
 	case j.JID == "" || len(j.JID) > 128 || !utf8.ValidString(j.JID):
@@ -73,7 +77,8 @@ func (j *NewJob) check() error {
 	}
 	for key := range j.Extra {
 		if slices.Contains(reserved, key) {
-			return &InvalidError{"extra", fmt.Sprintf("%q is a field of its own: set it in Options", key)}
+			return &InvalidError{"extra",
+				fmt.Sprintf("%q is a field of its own: set it in Options", key)}
 		}
 	}
 	return nil
@@ -148,7 +153,10 @@ func (w *fieldWriter) name(key string) {
 func (w *fieldWriter) field(key string, token []byte) { w.name(key); w.b = append(w.b, token...) }
 func (w *fieldWriter) token(key, token string)        { w.name(key); w.b = append(w.b, token...) }
 func (w *fieldWriter) text(key, s string)             { w.name(key); w.b = appendString(w.b, s) }
-func (w *fieldWriter) int(key string, n int64)        { w.name(key); w.b = strconv.AppendInt(w.b, n, 10) }
+func (w *fieldWriter) int(key string, n int64) {
+	w.name(key)
+	w.b = strconv.AppendInt(w.b, n, 10)
+}
 
 func (w *fieldWriter) value(key string, v any) error {
 	token, err := encode(v, 1)

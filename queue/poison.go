@@ -35,7 +35,8 @@ const hopeless = 3
 
 // crashed is the payload of a job whose owner died with it in flight, alone or with
 // others, and whether it is poison now. Then the payload says why it is dead.
-func (s *Store) crashed(j *Job, queue string, p Poison, alone bool, now time.Time) (payload string, dead bool) {
+func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
+	now time.Time) (payload string, dead bool) {
 	n, _ := j.Int(fieldCrashes)
 	first := j.Time(fieldCrashedAt)
 	var patch Patch
@@ -53,7 +54,8 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool, now time.Tim
 	}
 	patch.SetString("queue", queue)
 	patch.SetString("error_class", "kyu.Poison")
-	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in their hands within %v: it was not run again", n+1, p.Within))
+	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in their hands "+
+		"within %v: it was not run again", n+1, p.Within))
 	key := "failed_at"
 	if j.Field(key) != "" {
 		key = "retried_at"

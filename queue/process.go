@@ -63,7 +63,8 @@ const statLife = 5 * 365 * 24 * time.Hour
 // Publish writes the process's record, its work and its counts. known is false
 // on the first beat, and when the record had expired. A key of the wrong type costs what
 // would go into it, and nothing else.
-func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time.Time) (known bool, err error) {
+func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
+	now time.Time) (known bool, err error) {
 	info, err := r.info()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
@@ -72,10 +73,13 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts, now time
 	ks := o.store.ks
 	record, work, workers := o.recordKeys()
 	keys := []string{ks.key(keyProcesses), record, work, workers, ks.owner(o.Identity),
-		ks.key(keyProcessed), ks.key(keyFailed), ks.key(keyProcessed + ":" + day), ks.key(keyFailed + ":" + day)}
-	fields := []any{"info", info, "busy", len(r.Work), "beat", score(now), "rtt_us", r.RTT.Microseconds(),
-		"quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS, "concurrency", r.Concurrency}
-	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()), len(fields)}, fields...)
+		ks.key(keyProcessed), ks.key(keyFailed), ks.key(keyProcessed + ":" + day),
+		ks.key(keyFailed + ":" + day)}
+	fields := []any{"info", info, "busy", len(r.Work), "beat", score(now),
+		"rtt_us", r.RTT.Microseconds(), "quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS,
+		"concurrency", r.Concurrency}
+	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
+		len(fields)}, fields...)
 	n, err := o.store.runOwn(ctx, publishScript, keys, append(args, published(r.Work)...)...).Int()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
@@ -101,7 +105,8 @@ func published(work []WorkRecord) []any {
 		text, err := encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
 		if err != nil { // it is no UTF-8, which would break the page
 			payload = brief(w)
-			text, err = encode(workJSON{strings.ToValidUTF8(w.Queue, "\ufffd"), payload, w.RunAt.Unix()}, 0)
+			name := strings.ToValidUTF8(w.Queue, "\ufffd")
+			text, err = encode(workJSON{name, payload, w.RunAt.Unix()}, 0)
 		}
 		if err != nil {
 			continue
@@ -132,7 +137,8 @@ func brief(w WorkRecord) string {
 			b = append(append(append(append(b, `,"`...), key...), `":`...), tok...)
 		}
 	}
-	b = appendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)", len(w.Payload)))
+	b = appendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)",
+		len(w.Payload)))
 	return string(append(b, "]}"...))
 }
 
@@ -168,7 +174,8 @@ type infoJSON struct {
 func (r *ProcessRecord) info() (string, error) {
 	i := infoJSON{Hostname: r.Hostname, StartedAt: floatUnix(r.StartedAt), PID: r.PID, Tag: r.Tag,
 		Concurrency: r.Concurrency, Queues: []string{}, Weights: []map[string]int{},
-		Capsules: map[string]CapsuleRecord{}, Labels: append([]string{}, r.Labels...), Identity: r.Identity, Version: r.Version}
+		Capsules: map[string]CapsuleRecord{}, Labels: append([]string{}, r.Labels...),
+		Identity: r.Identity, Version: r.Version}
 	for _, c := range r.Capsules {
 		for _, q := range c.Queues {
 			if !slices.Contains(i.Queues, q) {
@@ -232,7 +239,8 @@ func (s *Store) Processes(ctx context.Context) ([]Process, error) {
 	pipe := s.rdb.Pipeline()
 	rows := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		rows[i] = pipe.HMGet(ctx, s.ks.key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency")
+		rows[i] = pipe.HMGet(ctx, s.ks.key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
+			"concurrency")
 	}
 	if len(ids) > 0 {
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -262,9 +270,12 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 	if at(0) == "" || json.Unmarshal([]byte(at(0)), &info) != nil {
 		return p, false
 	}
-	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag, Version: info.Version,
-		StartedAt: unixFloat(info.StartedAt), Queues: info.Queues, Labels: info.Labels, Concurrency: info.Concurrency,
-		Busy: number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5), Embedded: info.Embedded}
+	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag,
+		Version:   info.Version,
+		StartedAt: unixFloat(info.StartedAt), Queues: info.Queues, Labels: info.Labels,
+		Concurrency: info.Concurrency,
+		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
+		Embedded: info.Embedded}
 	p.Beat, _ = parseTime(at(2))
 	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
 		p.Concurrency = n

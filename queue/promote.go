@@ -161,7 +161,8 @@ func (o source) move(ctx context.Context, moves []move, now time.Time, page Page
 func (o source) movePage(ctx context.Context, moves []move, now time.Time) ([]any, error) {
 	s := o.store
 	keys := []string{o.key, s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, s.ks.queuePrefixLen()}
+	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
+		s.ks.queuePrefixLen()}
 	lists := map[string]int{"": -1}
 	for _, m := range moves {
 		i, seen := lists[m.queue]

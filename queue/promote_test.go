@@ -157,7 +157,8 @@ func TestPromote(t *testing.T) {
 		}
 		f.at("dead=0 queue:a=1 queue:x=0 retry=4")
 		f.raw.Del(ctx, "queue:x", "dead")
-		if moved, _, err := f.store.Promote(ctx, "retry", time.Now(), 100); moved != 4 || err != nil {
+		if moved, _, err := f.store.Promote(ctx, "retry", time.Now(), 100); moved != 4 ||
+			err != nil {
 			t.Errorf("after the keys were mended: moved %d, %v", moved, err)
 		}
 		f.at("dead=1 queue:a=1 queue:x=3")

@@ -44,7 +44,8 @@ func TestAnySequenceOfCommandsKeepsEveryJobInOnePlace(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f.raw.FlushAll(t.Context())
 		rounds++
-		w := &world{fixture: f, t: rt, lists: map[string][]string{}, sets: map[string][]string{}, ended: map[string]bool{}}
+		w := &world{fixture: f, t: rt, lists: map[string][]string{}, sets: map[string][]string{},
+			ended: map[string]bool{}}
 		for range 3 {
 			w.join(rounds)
 		}
@@ -76,7 +77,8 @@ func (w *world) push(t *rapid.T) {
 	for range n {
 		w.pushed++
 		jid := fmt.Sprint("j", w.pushed)
-		if _, err := w.client.Push(w.Context(), "Job", []any{n}, queue.Options{Queue: q, JID: jid}); err != nil {
+		if _, err := w.client.Push(w.Context(), "Job", []any{n},
+			queue.Options{Queue: q, JID: jid}); err != nil {
 			t.Fatal(err)
 		}
 		w.lists[q] = append([]string{jid}, w.lists[q]...)
@@ -87,7 +89,8 @@ func (w *world) schedule(t *rapid.T) {
 	w.pushed++
 	jid := fmt.Sprint("j", w.pushed)
 	q := rapid.SampledFrom(abc).Draw(t, "queue")
-	if _, err := w.client.Push(w.Context(), "Job", nil, queue.Options{Queue: q, JID: jid, At: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := w.client.Push(w.Context(), "Job", nil,
+		queue.Options{Queue: q, JID: jid, At: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	w.sets["schedule"] = append(w.sets["schedule"], jid)
@@ -160,7 +163,8 @@ func (w *world) ring(t *rapid.T) {
 	if k == nil || len(w.lists[q]) == 0 {
 		return
 	}
-	if err := w.raw.LMove(w.Context(), "queue:"+q, "kyu:{queue:"+q+"}:landing:"+k.Identity, "RIGHT", "LEFT").Err(); err != nil {
+	if err := w.raw.LMove(w.Context(), "queue:"+q, "kyu:{queue:"+q+"}:landing:"+k.Identity, "RIGHT",
+		"LEFT").Err(); err != nil {
 		t.Fatalf("rang: %v", err)
 	}
 	k.landed[q] = append(k.landed[q], w.next(q))
@@ -173,8 +177,10 @@ func (w *world) settleOne(t *rapid.T) {
 	}
 	d := k.held[rapid.IntRange(0, len(k.held)-1).Draw(t, "job")]
 	jid := jidOf(d.Raw)
-	action := rapid.SampledFrom([]queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue, queue.Forward}).Draw(t, "action")
-	x := queue.Settlement{Delivery: d, Action: action, Payload: d.Raw, At: time.Now().Add(-time.Minute), To: "c"}
+	action := rapid.SampledFrom([]queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead,
+		queue.Requeue, queue.Forward}).Draw(t, "action")
+	x := queue.Settlement{Delivery: d, Action: action, Payload: d.Raw,
+		At: time.Now().Add(-time.Minute), To: "c"}
 	for try := range 2 { // the second time nothing must happen
 		settled, err := settleOne(w.Context(), w.store, x)
 		if err != nil || settled != (try == 0) {
@@ -221,7 +227,8 @@ func (w *world) die(t *rapid.T) {
 	if err := k.Leave(w.Context(), queue.Host{}, abc); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := take(w.Context(), w.store, k.Owner, abc, 1, nil, nil); err != queue.ErrLeaseLost {
+	if _, _, err := take(w.Context(), w.store, k.Owner, abc, 1, nil,
+		nil); err != queue.ErrLeaseLost {
 		t.Fatalf("who has left fetched: %v", err)
 	}
 	for _, q := range abc {
@@ -243,7 +250,8 @@ func (w *world) reclaimed(k *keeper, q string) []string {
 	for _, jid := range slices.Backward(k.landed[q]) { // what landed last was behind the others
 		jids = append(jids, jid)
 	}
-	for _, d := range slices.SortedFunc(slices.Values(k.held), func(a, b *queue.Delivery) int { return cmp.Compare(b.Token, a.Token) }) {
+	for _, d := range slices.SortedFunc(slices.Values(k.held),
+		func(a, b *queue.Delivery) int { return cmp.Compare(b.Token, a.Token) }) {
 		if d.Queue == q {
 			jids = append(jids, jidOf(d.Raw))
 		}
@@ -263,7 +271,8 @@ func (w *world) forget(t *rapid.T) {
 	w.drop(k, d)
 	held, _, err := k.Held(w.Context(), abc)
 	known := func(h *queue.Delivery) bool {
-		return slices.ContainsFunc(k.held, func(x *queue.Delivery) bool { return x.Token == h.Token })
+		return slices.ContainsFunc(k.held,
+			func(x *queue.Delivery) bool { return x.Token == h.Token })
 	}
 	lost := slices.DeleteFunc(held, known)
 	if err != nil || len(lost) != 1 || lost[0].Token != d.Token {
@@ -297,8 +306,10 @@ func (w *world) compare(t *rapid.T) {
 	for _, k := range w.owners {
 		var got, want []string
 		for _, q := range abc {
-			got = append(got, w.raw.HVals(w.Context(), "kyu:{queue:"+q+"}:inflight:"+k.Identity).Val()...)
-			got = append(got, w.raw.LRange(w.Context(), "kyu:{queue:"+q+"}:landing:"+k.Identity, 0, -1).Val()...)
+			got = append(got, w.raw.HVals(w.Context(),
+				"kyu:{queue:"+q+"}:inflight:"+k.Identity).Val()...)
+			got = append(got, w.raw.LRange(w.Context(),
+				"kyu:{queue:"+q+"}:landing:"+k.Identity, 0, -1).Val()...)
 		}
 		for _, d := range k.held {
 			want = append(want, jidOf(d.Raw))

@@ -13,7 +13,8 @@ import (
 func record(threads int, payload string) queue.ProcessRecord {
 	r := queue.ProcessRecord{Identity: "h:1:a", StartedAt: time.Now()}
 	for i := range threads {
-		r.Work = append(r.Work, queue.WorkRecord{TID: fmt.Sprint(i), Queue: "a", Payload: payload, RunAt: time.Now()})
+		r.Work = append(r.Work, queue.WorkRecord{TID: fmt.Sprint(i), Queue: "a", Payload: payload,
+			RunAt: time.Now()})
 	}
 	return r
 }
@@ -23,7 +24,8 @@ func TestPublish(t *testing.T) {
 	t.Run("shows any number of busy threads", func(t *testing.T) {
 		f := newFixture(t)
 		for _, n := range []int{1, 3990, 4000, 10_000} {
-			if _, err := f.owner.Publish(t.Context(), record(n, small), queue.Counts{Flush: 1, Processed: 7}, time.Now()); err != nil {
+			if _, err := f.owner.Publish(t.Context(), record(n, small),
+				queue.Counts{Flush: 1, Processed: 7}, time.Now()); err != nil {
 				t.Errorf("%d threads: %v", n, err)
 			}
 			for _, key := range []string{"h:1:a:work", "h:1:a:workers"} {
@@ -35,11 +37,14 @@ func TestPublish(t *testing.T) {
 	})
 	t.Run("shows a large payload in brief, and bounds all together", func(t *testing.T) {
 		f := newFixture(t)
-		wrapped := `{"retry":true,"queue":"a","class":"Sidekiq::ActiveJob::Wrapper","wrapped":"Mail","args":["` + strings.Repeat("x", 70_000) +
-			`"],"jid":"big","created_at":1795345820.5,"enqueued_at":1795345821974,"at":"},\"jid\":\"no\""}`
+		wrapped := `{"retry":true,"queue":"a","class":"Sidekiq::ActiveJob::Wrapper",` +
+			`"wrapped":"Mail","args":["` + strings.Repeat("x", 70_000) +
+			`"],"jid":"big","created_at":1795345820.5,"enqueued_at":1795345821974,` +
+			`"at":"},\"jid\":\"no\""}`
 		r := record(40, `{"class":"A","jid":"j","args":["`+strings.Repeat("y", 50_000)+`"]}`)
 		r.Work[0].Payload = wrapped
-		if _, err := f.owner.Publish(t.Context(), r, queue.Counts{Flush: 1}, time.Now()); err != nil {
+		if _, err := f.owner.Publish(t.Context(), r, queue.Counts{Flush: 1},
+			time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		total := 0
@@ -51,7 +56,8 @@ func TestPublish(t *testing.T) {
 		}
 		var row struct{ Payload string }
 		json.Unmarshal([]byte(f.raw.HGet(t.Context(), "h:1:a:workers", "0").Val()), &row)
-		want := `{"class":"Mail","jid":"big","queue":"a","created_at":1795345820.5,"enqueued_at":1795345821974,` +
+		want := `{"class":"Mail","jid":"big","queue":"a","created_at":1795345820.5,` +
+			`"enqueued_at":1795345821974,` +
 			fmt.Sprintf(`"args":["(%d bytes, not shown)"]}`, len(wrapped))
 		if row.Payload != want {
 			t.Errorf("shown: %.300s\nwant:  %s", row.Payload, want)
@@ -59,7 +65,8 @@ func TestPublish(t *testing.T) {
 	})
 	t.Run("shows a payload that is not text in brief", func(t *testing.T) {
 		f := newFixture(t)
-		if _, err := f.owner.Publish(t.Context(), record(1, `{"class":"A","args":["`+"\xff"+`"]}`), queue.Counts{Flush: 1}, time.Now()); err != nil {
+		if _, err := f.owner.Publish(t.Context(), record(1, `{"class":"A","args":["`+"\xff"+`"]}`),
+			queue.Counts{Flush: 1}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		work, err := f.store.WorkInProgress(t.Context())
@@ -68,40 +75,46 @@ func TestPublish(t *testing.T) {
 		}
 	})
 	day := time.Now().UTC().Format(time.DateOnly)
-	for _, key := range []string{"stat:processed", "stat:failed", "stat:processed:" + day, "stat:failed:" + day, "processes", "h:1:a", "kyu:owner:h:1:a"} {
-		t.Run("does the rest when the type is wrong of "+strings.TrimSuffix(key, day), func(t *testing.T) {
-			f := newFixture(t)
-			f.raw.Del(t.Context(), key)
-			f.raw.SAdd(t.Context(), key, "of another program")
-			if key == "processes" {
+	for _, key := range []string{"stat:processed", "stat:failed", "stat:processed:" + day,
+		"stat:failed:" + day, "processes", "h:1:a", "kyu:owner:h:1:a"} {
+		t.Run("does the rest when the type is wrong of "+strings.TrimSuffix(key, day),
+			func(t *testing.T) {
+				f := newFixture(t)
 				f.raw.Del(t.Context(), key)
-				f.raw.Set(t.Context(), key, "of another program", 0)
-			}
-			want := map[string]string{"stat:processed": "5", "stat:failed": "2", "stat:processed:" + day: "5", "stat:failed:" + day: "2"}
-			delete(want, key)
-			repeat := 2
-			if key == "kyu:owner:h:1:a" {
-				repeat = 1 // it holds the number of the flush
-			}
-			for range repeat {
-				if _, err := f.owner.Publish(t.Context(), record(1, small), queue.Counts{Flush: 1, Processed: 5, Failed: 2}, time.Now()); err != nil {
-					t.Fatal(err)
+				f.raw.SAdd(t.Context(), key, "of another program")
+				if key == "processes" {
+					f.raw.Del(t.Context(), key)
+					f.raw.Set(t.Context(), key, "of another program", 0)
 				}
-			}
-			for stat, n := range want {
-				if got := f.raw.Get(t.Context(), stat).Val(); got != n {
-					t.Errorf("%s is %q, want %s", stat, got, n)
+				want := map[string]string{"stat:processed": "5", "stat:failed": "2",
+					"stat:processed:" + day: "5", "stat:failed:" + day: "2"}
+				delete(want, key)
+				repeat := 2
+				if key == "kyu:owner:h:1:a" {
+					repeat = 1 // it holds the number of the flush
 				}
-			}
-			if key != "processes" && f.raw.SCard(t.Context(), "processes").Val() != 1 || f.raw.HLen(t.Context(), "h:1:a:work").Val() != 1 {
-				t.Error("the process is not on the page")
-			}
-			if key == "processes" {
-				if err := f.owner.Retire(t.Context()); err != nil || f.raw.Exists(t.Context(), "h:1:a").Val() != 0 {
-					t.Errorf("retire: %v", err)
+				for range repeat {
+					if _, err := f.owner.Publish(t.Context(), record(1, small),
+						queue.Counts{Flush: 1, Processed: 5, Failed: 2}, time.Now()); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-		})
+				for stat, n := range want {
+					if got := f.raw.Get(t.Context(), stat).Val(); got != n {
+						t.Errorf("%s is %q, want %s", stat, got, n)
+					}
+				}
+				if key != "processes" && f.raw.SCard(t.Context(), "processes").Val() != 1 ||
+					f.raw.HLen(t.Context(), "h:1:a:work").Val() != 1 {
+					t.Error("the process is not on the page")
+				}
+				if key == "processes" {
+					if err := f.owner.Retire(t.Context()); err != nil ||
+						f.raw.Exists(t.Context(), "h:1:a").Val() != 0 {
+						t.Errorf("retire: %v", err)
+					}
+				}
+			})
 	}
 }
 
@@ -112,7 +125,8 @@ func TestMetricsKeys(t *testing.T) {
 		f.raw.Set(t.Context(), "j|261122|11:08", "of another program", 0)
 		m := &queue.ClassMetrics{}
 		m.Add(time.Second, false)
-		if err := f.store.FlushMetrics(t.Context(), map[string]*queue.ClassMetrics{"A": m}, at); err != nil {
+		if err := f.store.FlushMetrics(t.Context(), map[string]*queue.ClassMetrics{"A": m},
+			at); err != nil {
 			t.Errorf("%v: so the worker adds all of it again", err)
 		}
 		if got := f.raw.HGet(t.Context(), "j|261122|11:0", "A|p").Val(); got != "1" {

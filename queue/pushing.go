@@ -157,7 +157,8 @@ func (p *pushing) send(ctx context.Context, n int) error {
 	return nil
 }
 
-func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.Context, *NewJob) error {
+func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.Context,
+	*NewJob) error {
 	next := last
 	for i := len(c.middleware) - 1; i >= 0; i-- {
 		mw, inner := c.middleware[i], next

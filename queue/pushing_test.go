@@ -30,7 +30,8 @@ func turns(queues ...string) queue.ClientMiddleware {
 func TestASliceOverSeveralQueues(t *testing.T) {
 	t.Run("is stored whole", func(t *testing.T) {
 		f := newFixture(t)
-		jids, err := queue.NewClient(f.store, turns("a", "b", "c")).PushBulk(t.Context(), "Job", bulkArgs(30), queue.Options{})
+		jids, err := queue.NewClient(f.store, turns("a", "b", "c")).PushBulk(t.Context(), "Job",
+			bulkArgs(30), queue.Options{})
 		if err != nil || len(jids) != 30 {
 			t.Fatal(len(jids), err)
 		}
@@ -47,11 +48,14 @@ func TestASliceOverSeveralQueues(t *testing.T) {
 			f := newFixture(t)
 			f.raw.FlushAll(t.Context())
 			f.raw.Set(t.Context(), "queue:b", "x", 0)
-			jids, err := queue.NewClient(f.store, turns("a", "b")).PushBulk(t.Context(), "Job", bulkArgs(10), queue.Options{Idempotent: idempotent})
-			if err == nil || !strings.Contains(err.Error(), "nothing was pushed") || len(jids) != 0 {
+			jids, err := queue.NewClient(f.store, turns("a", "b")).PushBulk(t.Context(), "Job",
+				bulkArgs(10), queue.Options{Idempotent: idempotent})
+			if err == nil || !strings.Contains(err.Error(), "nothing was pushed") ||
+				len(jids) != 0 {
 				t.Errorf("%d JIDs, %v", len(jids), err)
 			}
-			if keys := f.raw.Keys(t.Context(), "*").Val(); !slices.Equal(keys, []string{"queue:b"}) {
+			if keys := f.raw.Keys(t.Context(), "*").Val(); !slices.Equal(keys,
+				[]string{"queue:b"}) {
 				t.Errorf("Redis holds %v", keys)
 			}
 		})
@@ -104,15 +108,18 @@ func TestASliceIsBounded(t *testing.T) {
 	})
 	t.Run("by bytes over all queues", func(t *testing.T) {
 		r := &sliceBook{}
-		_, err := queue.NewClient(r, turns("a", "b")).PushBulk(t.Context(), "Job", heavy, queue.Options{})
+		_, err := queue.NewClient(r, turns("a", "b")).PushBulk(t.Context(), "Job", heavy,
+			queue.Options{})
 		if _, bytes := r.sizes(); err != nil || slices.Max(bytes) > 4<<20 {
 			t.Errorf("slices of %d bytes; %v", bytes, err)
 		}
 	})
 	t.Run("by count", func(t *testing.T) {
-		for at, want := range map[time.Time]string{{}: "[1000 1000 500]", time.Now().Add(time.Hour): fmt.Sprint(slices.Repeat([]int{100}, 25))} {
+		for at, want := range map[time.Time]string{{}: "[1000 1000 500]",
+			time.Now().Add(time.Hour): fmt.Sprint(slices.Repeat([]int{100}, 25))} {
 			r := &sliceBook{}
-			_, err := queue.NewClient(r).PushBulk(t.Context(), "Job", bulkArgs(2500), queue.Options{At: at})
+			_, err := queue.NewClient(r).PushBulk(t.Context(), "Job", bulkArgs(2500),
+				queue.Options{At: at})
 			if jobs, _ := r.sizes(); err != nil || fmt.Sprint(jobs) != want {
 				t.Errorf("slices of %d jobs, want %s; %v", jobs, want, err)
 			}
@@ -123,7 +130,8 @@ func TestASliceIsBounded(t *testing.T) {
 		s := f.server.Store(func(c *queue.Config) { c.MaxPayload = 8 << 20 })
 		args := [][]any{{1}, {strings.Repeat("x", 5<<20)}, {2}}
 		before := f.calls("evalsha")
-		jids, err := queue.NewClient(s).PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"})
+		jids, err := queue.NewClient(s).PushBulk(t.Context(), "Job", args,
+			queue.Options{Queue: "a"})
 		if err != nil || len(jids) != 3 || f.calls("evalsha")-before != 3 {
 			t.Errorf("%d JIDs in %d slices; %v", len(jids), f.calls("evalsha")-before, err)
 		}
@@ -150,7 +158,8 @@ func TestASliceIsBounded(t *testing.T) {
 // calls is how often the server was asked for a command.
 func (f *fixture) calls(command string) (n int) {
 	f.Helper()
-	_, rest, _ := strings.Cut(f.raw.Info(f.Context(), "commandstats").Val(), "cmdstat_"+command+":calls=")
+	_, rest, _ := strings.Cut(f.raw.Info(f.Context(), "commandstats").Val(),
+		"cmdstat_"+command+":calls=")
 	fmt.Sscan(strings.SplitN(rest, ",", 2)[0], &n)
 	return n
 }
@@ -179,7 +188,8 @@ func TestMiddlewareChangesNothingOfTheCaller(t *testing.T) {
 		t.Errorf("the second job had %d fields of the first", seen-2)
 	}
 	if raw := r.slices[0][0].Jobs[1].Payload; !strings.Contains(raw, `"args":["changed","b"]`) ||
-		!strings.Contains(raw, `"tags":["changed","added"]`) || !strings.Contains(raw, `"mine":1,"more2":true`) {
+		!strings.Contains(raw, `"tags":["changed","added"]`) ||
+		!strings.Contains(raw, `"mine":1,"more2":true`) {
 		t.Error(raw)
 	}
 }
@@ -202,7 +212,9 @@ func TestAPushToAKeyOfAWrongType(t *testing.T) {
 			f.raw.HSet(t.Context(), c.key, "x", 1)
 			c.o.JID = "one"
 			_, err := f.client.Push(t.Context(), "Job", nil, c.o)
-			if want := "nothing was pushed: WRONGTYPE " + c.key + " holds a hash, but a " + c.want + " is wanted"; err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, queue.ErrUnknown) {
+			if want := "nothing was pushed: WRONGTYPE " + c.key + " holds a hash, but a " + c.want +
+				" is wanted"; err == nil || !strings.Contains(err.Error(), want) ||
+				errors.Is(err, queue.ErrUnknown) {
 				t.Errorf("%v, want %q", err, want)
 			}
 			f.raw.Del(t.Context(), c.key)
@@ -213,7 +225,8 @@ func TestAPushToAKeyOfAWrongType(t *testing.T) {
 			if _, err := f.client.Push(t.Context(), "Job", nil, c.o); err != nil {
 				t.Fatal(err)
 			}
-			if n := f.raw.LLen(t.Context(), "queue:a").Val() + f.raw.ZCard(t.Context(), "schedule").Val(); n != 1 {
+			if n := f.raw.LLen(t.Context(), "queue:a").Val() +
+				f.raw.ZCard(t.Context(), "schedule").Val(); n != 1 {
 				t.Errorf("repeated, the push stored %d jobs", n)
 			}
 		})

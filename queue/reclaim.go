@@ -35,7 +35,8 @@ func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string,
 	}
 	prefix, suffix := s.ks.key("kyu:{"+s.ks.queue("")), "}:inflight:"+identity
 	for cursor := uint64(0); ; {
-		keys, next, err := s.own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix), 1000).Result()
+		keys, next, err := s.own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix),
+			1000).Result()
 		if err != nil {
 			return nil, fmt.Errorf("queues of %s: %w", identity, err)
 		}
@@ -68,7 +69,8 @@ const reclaimBytes = 4 << 20
 // had taken carries from now on how often that happened to it (see Poison); of an owner that
 // left in good order, or of jobs that did not run, nothing is counted. more tells
 // that there may be others.
-func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, page int) (r Reclaimed, more bool, err error) {
+func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
+	page int) (r Reclaimed, more bool, err error) {
 	inflight := s.ks.inflight(queue, identity)
 	tokens, err := s.own.HKeys(ctx, inflight).Result()
 	if err != nil && !isReply(err) { // a wrong type holds no jobs; the landing list may
@@ -110,7 +112,8 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison, p
 }
 
 // pageOf is the first tokens whose payloads are within the bounds, one at least.
-func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string, page int) ([]string, error) {
+func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string,
+	page int) ([]string, error) {
 	tokens = tokens[:min(page, len(tokens))]
 	if len(tokens) < 2 {
 		return tokens, nil
@@ -152,10 +155,13 @@ func (v *verdict) counts(j *Job, token string, p Poison) bool {
 	return !p.Suspect(j) || v.beside[token]
 }
 
-func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict, tokens []string, raws []any) (r Reclaimed, err error) {
+func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict,
+	tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
-	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity), s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max, reclaimLanded}
+	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity),
+		s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
+	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
+		reclaimLanded}
 	payloads, unclear := make([]string, len(tokens)), make([]string, len(tokens))
 	items := make([][]Effect, len(tokens))
 	for i, token := range tokens {
@@ -202,7 +208,8 @@ func newestFirst(tokens []string) {
 
 // Forget drops a fenced identity that has held nothing for grace, so long that none of its
 // commands can still be under way. It returns false if it is too early.
-func (s *Store) Forget(ctx context.Context, identity string, h Host, queues []string, grace time.Duration) (bool, error) {
+func (s *Store) Forget(ctx context.Context, identity string, h Host, queues []string,
+	grace time.Duration) (bool, error) {
 	keys := []string{s.ks.key(keyLeases), s.ks.owner(identity), s.ks.host(h.place())}
 	for _, q := range queues {
 		keys = append(keys, s.ks.inflight(q, identity), s.ks.landing(q, identity))

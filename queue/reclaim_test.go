@@ -17,7 +17,8 @@ func TestQueuesOf(t *testing.T) {
 	f.fetch(1)
 	f.raw.Del(t.Context(), "kyu:owner:h:1:a")
 	t.Run("finds what an owner without a record holds", func(t *testing.T) {
-		if got, err := f.store.QueuesOf(t.Context(), "h:1:a"); err != nil || fmt.Sprint(got) != "[a]" {
+		if got, err := f.store.QueuesOf(t.Context(), "h:1:a"); err != nil ||
+			fmt.Sprint(got) != "[a]" {
 			t.Errorf("found %v, %v", got, err)
 		}
 	})
@@ -58,7 +59,8 @@ func TestReclaimCounts(t *testing.T) {
 		"one that is alone does": {func(o *queue.Owner, d *queue.Delivery) error {
 			return o.Alone(t.Context(), d)
 		}, "dead=1"},
-		"one beside the only one that runs does not": {func(o *queue.Owner, d *queue.Delivery) error {
+		"one beside the only one that runs does not": {func(o *queue.Owner,
+			d *queue.Delivery) error {
 			return errors.Join(o.Beside(t.Context(), d),
 				o.Alone(t.Context(), &queue.Delivery{Queue: "a", Owner: o, Token: d.Token + 100}))
 		}, "queue:a=1"},
@@ -70,7 +72,8 @@ func TestReclaimCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: f.owner.Identity})
-			if _, _, err := f.store.Reclaim(t.Context(), f.owner.Identity, "a", poison, 50); err != nil {
+			if _, _, err := f.store.Reclaim(t.Context(), f.owner.Identity, "a", poison,
+				50); err != nil {
 				t.Fatal(err)
 			}
 			f.at(c.want)
@@ -82,7 +85,8 @@ func TestBesideMarksNoOwnerThatWasForgotten(t *testing.T) {
 	f := newFixture(t)
 	f.raw.Del(t.Context(), "kyu:owner:h:1:a")
 	err := f.owner.Beside(t.Context(), &queue.Delivery{Token: 7})
-	if !errors.Is(err, queue.ErrLeaseLost) || f.raw.Exists(t.Context(), "kyu:owner:h:1:a").Val() != 0 {
+	if !errors.Is(err, queue.ErrLeaseLost) || f.raw.Exists(t.Context(),
+		"kyu:owner:h:1:a").Val() != 0 {
 		t.Errorf("it has a record again, or %v", err)
 	}
 }

@@ -38,9 +38,8 @@ var (
 	publishScript  = mustScript("publish")
 
 	allScripts = []*script{answerScript, fetchScript, settleScript, pushScript, promoteScript,
-		registerScript, beatScript,
-		fenceScript, reclaimScript, forgetScript, sweepScript, aloneScript, besideScript, publishScript,
-		pageScript, oldestScript}
+		registerScript, beatScript, fenceScript, reclaimScript, forgetScript, sweepScript,
+		aloneScript, besideScript, publishScript, pageScript, oldestScript}
 )
 
 func mustScript(name string) *script {
@@ -77,7 +76,8 @@ func (s *Store) runOwn(ctx context.Context, sc *script, keys []string, args ...a
 	return s.runOn(ctx, s.own, sc, keys, args...)
 }
 
-func (s *Store) runOn(ctx context.Context, c redis.Scripter, sc *script, keys []string, args ...any) *redis.Cmd {
+func (s *Store) runOn(ctx context.Context, c redis.Scripter, sc *script, keys []string,
+	args ...any) *redis.Cmd {
 	body := s.body(sc)
 	cmd := c.EvalSha(ctx, body.sha, keys, args...)
 	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {

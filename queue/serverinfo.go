@@ -19,7 +19,8 @@ type ServerInfo struct {
 	SystemMemory int64  // bytes
 	AOF          bool   // it writes an append-only file
 	AOFFailed    bool   // and the last write failed
-	Snapshots    string // when it makes snapshots ("3600 1 300 100"); empty: never; "?": it does not say
+	// when it makes snapshots ("3600 1 300 100"); empty: never; "?": it does not say
+	Snapshots string
 }
 
 // Info asks the server how it is.
@@ -29,8 +30,10 @@ func (s *Store) Info(ctx context.Context) (ServerInfo, error) {
 		return ServerInfo{}, err
 	}
 	number := func(key string) int64 { n, _ := strconv.ParseInt(fields[key], 10, 64); return n }
-	i := ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"], Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
-		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"), AOF: fields["aof_enabled"] == "1",
+	i := ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"],
+		Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
+		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"),
+		AOF:       fields["aof_enabled"] == "1",
 		AOFFailed: fields["aof_last_write_status"] == "err", Snapshots: "?"}
 	if save, err := s.rdb.ConfigGet(ctx, "save").Result(); err == nil {
 		i.Snapshots = save["save"]

@@ -41,7 +41,8 @@ func newFixture(t *testing.T, args ...string) *fixture {
 func (f *fixture) newOwner(id string) *queue.Owner {
 	f.Helper()
 	o := f.store.Owner(id)
-	if err := o.Register(f.Context(), queue.Host{Name: "h", PID: 1}, []string{"a", "b", "c"}, time.Minute); err != nil {
+	if err := o.Register(f.Context(), queue.Host{Name: "h", PID: 1}, []string{"a", "b", "c"},
+		time.Minute); err != nil {
 		f.Fatal(err)
 	}
 	return o
@@ -51,15 +52,18 @@ func (f *fixture) newOwner(id string) *queue.Owner {
 func (f *fixture) push(q string, n int) {
 	f.Helper()
 	for i := range n {
-		if _, err := f.client.Push(f.Context(), "Job", []any{i}, queue.Options{Queue: q, JID: fmt.Sprintf("%s%d", q, i)}); err != nil {
+		if _, err := f.client.Push(f.Context(), "Job", []any{i},
+			queue.Options{Queue: q, JID: fmt.Sprintf("%s%d", q, i)}); err != nil {
 			f.Fatal(err)
 		}
 	}
 }
 
 // take fetches as o, and counts the acknowledgements of what was taken from it.
-func take(ctx context.Context, s *queue.Store, o *queue.Owner, queues []string, want int, draws []string, done []*queue.Delivery) (jobs []*queue.Delivery, stale int, err error) {
-	got, err := o.Fetch(ctx, queue.FetchRequest{Queues: queues, Want: want, First: s.Tokens(want), Draws: draws, Done: done})
+func take(ctx context.Context, s *queue.Store, o *queue.Owner, queues []string, want int,
+	draws []string, done []*queue.Delivery) (jobs []*queue.Delivery, stale int, err error) {
+	got, err := o.Fetch(ctx, queue.FetchRequest{Queues: queues, Want: want, First: s.Tokens(want),
+		Draws: draws, Done: done})
 	return got.Own(), len(done) - got.Acked, err
 }
 
@@ -80,7 +84,8 @@ func (f *fixture) fetch(want int, done ...*queue.Delivery) []*queue.Delivery {
 
 func (f *fixture) settle(d *queue.Delivery, a queue.Action, payload string) bool {
 	f.Helper()
-	settled, err := settleOne(f.Context(), f.store, queue.Settlement{Delivery: d, Action: a, Payload: payload, At: time.Unix(2e9, 0), To: "b"})
+	settled, err := settleOne(f.Context(), f.store, queue.Settlement{Delivery: d, Action: a,
+		Payload: payload, At: time.Unix(2e9, 0), To: "b"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -158,7 +163,8 @@ func TestWeightedFetchFollowsItsDraws(t *testing.T) {
 	f := newFixture(t)
 	f.push("a", 2)
 	f.push("b", 1)
-	jobs, _, err := take(t.Context(), f.store, f.owner, []string{"a", "b"}, 4, []string{"\x02\x01", "\x02\x01", "\x01\x02", "\x01\x02"}, nil)
+	jobs, _, err := take(t.Context(), f.store, f.owner, []string{"a", "b"}, 4,
+		[]string{"\x02\x01", "\x02\x01", "\x01\x02", "\x01\x02"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +204,8 @@ func TestFetchWithoutALeaseTakesNothingButSettles(t *testing.T) {
 
 func TestSettleMovesAJobToExactlyOnePlace(t *testing.T) {
 	for action, want := range map[queue.Action]string{
-		queue.Done: "", queue.Retry: "retry=1", queue.Schedule: "schedule=1", queue.Dead: "dead=1", queue.Requeue: "queue:a=1",
-		queue.Forward: "queue:b=1", queue.Hold: "kyu:hold:b=1",
+		queue.Done: "", queue.Retry: "retry=1", queue.Schedule: "schedule=1", queue.Dead: "dead=1",
+		queue.Requeue: "queue:a=1", queue.Forward: "queue:b=1", queue.Hold: "kyu:hold:b=1",
 	} {
 		t.Run(string(action), func(t *testing.T) {
 			f := newFixture(t)
@@ -235,7 +241,8 @@ func TestRequeuePutsAJobBackWhereItIsTakenNext(t *testing.T) {
 // adopt fetches up to want jobs, and puts back before what landed.
 func (f *fixture) adopt(want int) []*queue.Delivery {
 	f.Helper()
-	got, err := f.owner.Fetch(f.Context(), queue.FetchRequest{Queues: abc, Want: want, First: f.store.Tokens(want), Adopt: []int{0, 1, 2}})
+	got, err := f.owner.Fetch(f.Context(), queue.FetchRequest{Queues: abc, Want: want,
+		First: f.store.Tokens(want), Adopt: []int{0, 1, 2}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -263,12 +270,14 @@ func TestAFencedOwnerAdoptsNothing(t *testing.T) {
 	f.push("a", 1)
 	f.raw.LMove(t.Context(), "queue:a", "kyu:{queue:a}:landing:h:1:a", "RIGHT", "LEFT")
 	f.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "h:1:a"})
-	_, err := f.owner.Fetch(t.Context(), queue.FetchRequest{Queues: abc, Want: 1, First: f.store.Tokens(1), Adopt: []int{0}})
+	_, err := f.owner.Fetch(t.Context(), queue.FetchRequest{Queues: abc, Want: 1,
+		First: f.store.Tokens(1), Adopt: []int{0}})
 	if !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("err = %v, want ErrLeaseLost", err)
 	}
 	f.at("inflight=1") // a reclaimer takes it
-	got, _, err := f.store.Reclaim(t.Context(), "h:1:a", "a", queue.Poison{Times: 1, Within: time.Hour}, 50)
+	got, _, err := f.store.Reclaim(t.Context(), "h:1:a", "a",
+		queue.Poison{Times: 1, Within: time.Hour}, 50)
 	if err != nil || got.Landed != 1 {
 		t.Errorf("reclaimed %+v, %v", got, err)
 	}
@@ -322,7 +331,8 @@ func TestSignalsAreToldOnceInOrder(t *testing.T) {
 	f.raw.LPush(t.Context(), "h:1:a-signals", "TERM")
 	f.store.Pause(t.Context(), "b")
 	o, err := f.owner.Beat(t.Context(), time.Minute)
-	if err != nil || !slices.Equal(o.Signals, []string{"TSTP", "TERM"}) || !slices.Equal(o.Paused, []string{"b"}) {
+	if err != nil || !slices.Equal(o.Signals, []string{"TSTP", "TERM"}) ||
+		!slices.Equal(o.Paused, []string{"b"}) {
 		t.Errorf("orders %+v, %v", o, err)
 	}
 	if o, _ = f.owner.Beat(t.Context(), time.Minute); len(o.Signals) != 0 {
@@ -334,7 +344,8 @@ func TestReclaimGivesJobsBackInOrderAndForeignSettlesNothing(t *testing.T) {
 	f := newFixture(t)
 	f.push("a", 5)
 	held := f.fetch(3)
-	got, more, err := f.store.Reclaim(t.Context(), "h:1:a", "a", queue.Poison{Times: 3, Within: time.Hour}, 50)
+	got, more, err := f.store.Reclaim(t.Context(), "h:1:a", "a",
+		queue.Poison{Times: 3, Within: time.Hour}, 50)
 	if err != nil || more || got.Requeued != 3 {
 		t.Fatalf("%+v %v %v", got, more, err)
 	}
@@ -378,7 +389,8 @@ func (f *fixture) crash(identity string, n int) queue.Reclaimed {
 			}
 		}
 	}
-	got, _, err := f.store.Reclaim(f.Context(), identity, "a", queue.Poison{Times: 3, Within: time.Hour}, 50)
+	got, _, err := f.store.Reclaim(f.Context(), identity, "a",
+		queue.Poison{Times: 3, Within: time.Hour}, 50)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -412,7 +424,8 @@ func TestAJobThatWasNeverAloneInItsOwnersHandsIsNotPoisonSoSoon(t *testing.T) {
 		}
 	}
 	f.at("queue:a=2")
-	if got := f.crash("h:2:9", 2); len(got.Poisoned) != 2 { // whatever it is, it does not end by itself
+	// whatever it is, it does not end by itself
+	if got := f.crash("h:2:9", 2); len(got.Poisoned) != 2 {
 		t.Errorf("the ninth time: %+v", got)
 	}
 }
@@ -450,7 +463,8 @@ func TestPromoteMovesDueJobsAndKeepsTheRest(t *testing.T) {
 	f := newFixture(t)
 	now := time.Now()
 	f.raw.ZAdd(t.Context(), "retry",
-		redis.Z{Score: 1, Member: `{"class":"A","queue":"a","jid":"x","at":5,"n":1.0,"created_at":1795345820974}`},
+		redis.Z{Score: 1, Member: `{"class":"A","queue":"a","jid":"x","at":5,"n":1.0,` +
+			`"created_at":1795345820974}`},
 		redis.Z{Score: 2, Member: `no job`},
 		redis.Z{Score: float64(now.Unix() + 60), Member: `{"class":"A","queue":"a","jid":"later"}`})
 	moved, due, err := f.store.Promote(t.Context(), "retry", now, 100)
@@ -458,7 +472,8 @@ func TestPromoteMovesDueJobsAndKeepsTheRest(t *testing.T) {
 		t.Fatalf("moved %d of %d, %v", moved, due, err)
 	}
 	f.at("dead=1 queue:a=1 retry=1")
-	want := fmt.Sprintf(`{"class":"A","queue":"a","jid":"x","n":1.0,"created_at":1795345820974,"retry":true,"enqueued_at":%d}`, now.UnixMilli())
+	want := fmt.Sprintf(`{"class":"A","queue":"a","jid":"x","n":1.0,"created_at":1795345820974,`+
+		`"retry":true,"enqueued_at":%d}`, now.UnixMilli())
 	if got := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); got != want {
 		t.Errorf("payload %s\nwant    %s", got, want)
 	}
@@ -472,13 +487,15 @@ func TestTheDeadSetKeepsOneLessThanItsLimitAsSidekiqDoes(t *testing.T) {
 	f.store.SetDeadLimits(5, time.Hour)
 	f.push("a", 8)
 	for i, d := range f.fetch(8) {
-		_, err := f.store.Settle(t.Context(), []queue.Settlement{{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: time.Now().Add(time.Duration(i) * time.Millisecond)}})
+		_, err := f.store.Settle(t.Context(), []queue.Settlement{{Delivery: d, Action: queue.Dead,
+			Payload: d.Raw, At: time.Now().Add(time.Duration(i) * time.Millisecond)}})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	f.at("dead=4")
-	f.raw.ZAdd(t.Context(), "dead", redis.Z{Score: float64(time.Now().Add(-2 * time.Hour).Unix()), Member: "old"})
+	f.raw.ZAdd(t.Context(), "dead", redis.Z{Score: float64(time.Now().Add(-2 * time.Hour).Unix()),
+		Member: "old"})
 	f.push("a", 1)
 	f.settle(f.fetch(1)[0], queue.Dead, "new")
 	if f.raw.ZScore(t.Context(), "dead", "old").Err() != redis.Nil {
@@ -498,7 +515,8 @@ func TestAFullRedisIsDrainedButTakesNoPush(t *testing.T) {
 	if len(jobs) != 10 {
 		t.Fatalf("fetched %d", len(jobs))
 	}
-	for i, a := range []queue.Action{queue.Retry, queue.Dead, queue.Requeue, queue.Schedule, queue.Done} {
+	for i, a := range []queue.Action{queue.Retry, queue.Dead, queue.Requeue, queue.Schedule,
+		queue.Done} {
 		if !f.settle(jobs[i], a, jobs[i].Raw) {
 			t.Errorf("%s was not settled", a)
 		}
@@ -522,7 +540,8 @@ func TestPublishCountsARepeatedFlushOnce(t *testing.T) {
 	f := newFixture(t)
 	r := queue.ProcessRecord{Identity: "h:1:a", StartedAt: time.Now()}
 	for range 2 {
-		if _, err := f.owner.Publish(t.Context(), r, queue.Counts{Flush: 1, Processed: 5, Failed: 2}, time.Now()); err != nil {
+		if _, err := f.owner.Publish(t.Context(), r,
+			queue.Counts{Flush: 1, Processed: 5, Failed: 2}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,12 +30,14 @@ type Stats struct {
 func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
 	pipe := s.rdb.Pipeline()
 	processed, failed := pipe.Get(ctx, s.ks.key(keyProcessed)), pipe.Get(ctx, s.ks.key(keyFailed))
-	scheduled, retries, dead := pipe.ZCard(ctx, s.ks.key(keySchedule)), pipe.ZCard(ctx, s.ks.key(keyRetry)), pipe.ZCard(ctx, s.ks.key(keyDead))
+	scheduled, retries, dead := pipe.ZCard(ctx, s.ks.key(keySchedule)),
+		pipe.ZCard(ctx, s.ks.key(keyRetry)), pipe.ZCard(ctx, s.ks.key(keyDead))
 	processes := pipe.SCard(ctx, s.ks.key(keyProcesses))
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return st, fmt.Errorf("stats: %w", err)
 	}
-	st = Stats{Scheduled: scheduled.Val(), Retries: retries.Val(), Dead: dead.Val(), Processes: processes.Val()}
+	st = Stats{Scheduled: scheduled.Val(), Retries: retries.Val(), Dead: dead.Val(),
+		Processes: processes.Val()}
 	st.Processed, _ = processed.Int64()
 	st.Failed, _ = failed.Int64()
 	queues, err := s.Queues(ctx)
@@ -71,7 +73,8 @@ func (s *Store) History(ctx context.Context, days int) ([]Day, error) {
 	keys := make([]string, 0, 2*days)
 	for i := range list {
 		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
-		keys = append(keys, s.ks.key(keyProcessed+":"+list[i].Date), s.ks.key(keyFailed+":"+list[i].Date))
+		keys = append(keys, s.ks.key(keyProcessed+":"+list[i].Date),
+			s.ks.key(keyFailed+":"+list[i].Date))
 	}
 	values, err := s.rdb.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -214,7 +217,8 @@ func (s *Store) QueuePage(ctx context.Context, name string, offset, count int64)
 	if !some {
 		return nil, nil
 	}
-	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -last-1, -first-1).Result() // the next to run is on the right
+	// the next to run is on the right
+	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -last-1, -first-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}

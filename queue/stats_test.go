@@ -29,16 +29,23 @@ func TestQueueLatency(t *testing.T) {
 		raw  string
 		want float64
 	}{
-		"short":                       {fmt.Sprintf(`{"class":"A","args":[],"created_at":5,"enqueued_at":%d.5}`, ago), 3600},
-		"only created":                {fmt.Sprintf(`{"class":"A","args":[],"created_at":%d}`, ago), 3600},
-		"Ruby's order, long":          {fmt.Sprintf(`{"retry":true,"class":"A","args":["%s"],"jid":"j","created_at":5,"enqueued_at":%d}`, long, ago), 3600},
-		"our order, long":             {fmt.Sprintf(`{"class":"A","jid":"j","created_at":5,"enqueued_at":%d,"args":["%s"]}`, ago, long), 3600},
-		"retried, long":               {fmt.Sprintf(`{"class":"A","args":["%s"],"enqueued_at":%d,"x":{"y":[1,"\\"]} , "error_message":"%s"}`, long, ago, strings.Repeat(`\\\"enqueued_at\":1,`, 300)), 3600},
-		"long, of look-alikes":        {fmt.Sprintf(`{"class":"A","enqueued_at":%d,"args":["%s","enqueued_at",{"enqueued_at":1}]}`, ago, long), 3600},
-		"long, without a time":        {fmt.Sprintf(`{"class":"A","args":["%s"]}`, long), 0},
-		"long, no job":                {long, 0},
-		"long, one field has no end":  {`{"class":"A","args":["` + long, 0},
-		"long, a number that is long": {fmt.Sprintf(`{"class":"A","n":%s,"enqueued_at":%d}`, strings.Repeat("1", 50_000), ago), 3600},
+		"short": {fmt.Sprintf(`{"class":"A","args":[],"created_at":5,"enqueued_at":%d.5}`,
+			ago), 3600},
+		"only created": {fmt.Sprintf(`{"class":"A","args":[],"created_at":%d}`, ago), 3600},
+		"Ruby's order, long": {fmt.Sprintf(`{"retry":true,"class":"A","args":["%s"],"jid":"j",`+
+			`"created_at":5,"enqueued_at":%d}`, long, ago), 3600},
+		"our order, long": {fmt.Sprintf(`{"class":"A","jid":"j","created_at":5,`+
+			`"enqueued_at":%d,"args":["%s"]}`, ago, long), 3600},
+		"retried, long": {fmt.Sprintf(`{"class":"A","args":["%s"],"enqueued_at":%d,`+
+			`"x":{"y":[1,"\\"]} , "error_message":"%s"}`, long, ago,
+			strings.Repeat(`\\\"enqueued_at\":1,`, 300)), 3600},
+		"long, of look-alikes": {fmt.Sprintf(`{"class":"A","enqueued_at":%d,`+
+			`"args":["%s","enqueued_at",{"enqueued_at":1}]}`, ago, long), 3600},
+		"long, without a time":       {fmt.Sprintf(`{"class":"A","args":["%s"]}`, long), 0},
+		"long, no job":               {long, 0},
+		"long, one field has no end": {`{"class":"A","args":["` + long, 0},
+		"long, a number that is long": {fmt.Sprintf(`{"class":"A","n":%s,"enqueued_at":%d}`,
+			strings.Repeat("1", 50_000), ago), 3600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -79,7 +86,8 @@ func TestQueues(t *testing.T) {
 			t.Errorf("%d queues took %d reads, %v", len(list), trips, err)
 		}
 		for _, q := range list {
-			if want := f.raw.LLen(t.Context(), "queue:"+q.Name).Val(); q.Size != want || q.Paused != (q.Name == "q01") {
+			if want := f.raw.LLen(t.Context(), "queue:"+q.Name).Val(); q.Size != want ||
+				q.Paused != (q.Name == "q01") {
 				t.Errorf("%+v, want %d", q, want)
 			}
 		}

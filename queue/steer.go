@@ -15,7 +15,8 @@ type Steer struct {
 }
 
 func (s *Steer) Error() string {
-	verb := map[Action]string{Done: "discard", Dead: "kill", Retry: "retry in " + s.In.String(), Schedule: "snooze for " + s.In.String()}[s.Action]
+	verb := map[Action]string{Done: "discard", Dead: "kill", Retry: "retry in " + s.In.String(),
+		Schedule: "snooze for " + s.In.String()}[s.Action]
 	if s.Err == nil {
 		return verb
 	}
@@ -39,7 +40,9 @@ func Snooze(d time.Duration) error { return &Steer{Action: Schedule, In: d} }
 type jobKey struct{}
 
 // WithJob gives a handler's context its job.
-func WithJob(ctx context.Context, j *Job) context.Context { return context.WithValue(ctx, jobKey{}, j) }
+func WithJob(ctx context.Context, j *Job) context.Context {
+	return context.WithValue(ctx, jobKey{}, j)
+}
 
 // JobFrom is the job that a handler's context runs, or nil outside of one.
 func JobFrom(ctx context.Context) *Job {

@@ -36,8 +36,10 @@ const ownConnections = 512
 
 // Store is the Redis that holds the queues. It is safe for concurrent use.
 type Store struct {
-	rdb        *redis.Client // for pushes and inspection; never repeats a command by itself: it could run twice
-	own        *redis.Client // for the runtime's own calls: a lease never waits behind users' pushes
+	// for pushes and inspection; never repeats a command by itself: it could run twice
+	rdb *redis.Client
+	// for the runtime's own calls: a lease never waits behind users' pushes
+	own        *redis.Client
 	bells      *redis.Client // its reads wait as long as a doorbell hangs
 	tokens     atomic.Uint64 // the last token that was given
 	addr       string
@@ -77,7 +79,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Dialer = redis.NewDialer(o)
+	if c.Options != nil {
+		c.Options(o)
+	}
+	if o.Dialer == nil {
+		o.Dialer = redis.NewDialer(o)
+	}
 	if failpoint.Enabled {
 		dial := o.Dialer
 		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -89,7 +96,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	o.Dialer = all.dial(o.Dialer)
 	o.MaxRetries = -1
 	o.DialerRetries = 1
-	o.DialTimeout = 2 * time.Second
+	o.DialTimeout = cmp.Or(o.DialTimeout, 2*time.Second)
 	o.ReadTimeout, o.WriteTimeout = replyWithin, replyWithin
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 2
@@ -106,8 +113,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
 
 	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
-	s := &Store{rdb: c.client(o), own: c.client(&own), bells: c.client(&b), addr: c.where(o), replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
-		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload), maxTaken: cmp.Or(c.MaxTaken, DefaultMaxTaken), deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
+	s := &Store{rdb: c.client(o), own: c.client(&own), bells: c.client(&b), addr: c.where(o),
+		replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
+		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload),
+		maxTaken:   cmp.Or(c.MaxTaken, DefaultMaxTaken),
+		deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
 	if s.timestamps == "" {
 		s.timestamps = Mirror
 	}

@@ -32,7 +32,8 @@ func parseTime(tok string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	if text, ok := unquote(tok); ok {
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700", "2006-01-02 15:04:05.999999999 MST"} {
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700",
+			"2006-01-02 15:04:05.999999999 MST"} {
 			if t, err := time.Parse(layout, text); err == nil {
 				return t, true
 			}

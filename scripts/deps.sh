@@ -2,10 +2,12 @@
 # Installs what the tests need from Debian's packages: real servers and a real
 # Ruby Sidekiq. Does nothing if all is there already.
 set -euo pipefail
-packages=(redis-server redis-tools postgresql pgbouncer python3-aiosmtpd openssl ruby ruby-sidekiq ruby-rack gcc libc6-dev procps util-linux systemd strace)
+packages=(redis-server redis-tools postgresql pgbouncer python3-aiosmtpd openssl ruby
+	ruby-sidekiq ruby-rack gcc libc6-dev procps util-linux systemd strace)
 missing=()
 for p in "${packages[@]}"; do
-	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
+	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' ||
+		missing+=("$p")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 sudo=""

@@ -10,11 +10,14 @@ fuzz() {
 	local target=$1 time=$2 package=$3 out
 	out=$dir/$target
 	for _ in 1 2 3; do
-		if go test -run '^$' -parallel 1 -fuzz "^$target\$" -fuzztime "$time" "$package" >"$out" 2>&1; then
-			echo "fuzz: $target: $time without a finding, $(grep -oE 'execs: [0-9]+' "$out" | tail -n 1)"
+		if go test -run '^$' -parallel 1 -fuzz "^$target\$" -fuzztime "$time" "$package" \
+			>"$out" 2>&1; then
+			execs=$(grep -oE 'execs: [0-9]+' "$out" | tail -n 1) || true
+			echo "fuzz: $target: $time without a finding, $execs"
 			return 0
 		fi
-		grep -q 'context deadline exceeded' "$out" && ! grep -q 'Failing input written' "$out" || break
+		grep -q 'context deadline exceeded' "$out" && ! grep -q 'Failing input written' "$out" ||
+			break
 		echo "fuzz: $target: its time ended badly, and no input failed: once more"
 	done
 	cat "$out"

@@ -30,13 +30,15 @@ var w3c propagation.TraceContext
 // middleware further in holds back has a span all the same.
 func Push(p trace.TracerProvider) queue.ClientMiddleware {
 	tracer := p.Tracer(scope)
-	return func(ctx context.Context, j *queue.NewJob, next func(context.Context, *queue.NewJob) error) error {
+	return func(ctx context.Context, j *queue.NewJob, next func(context.Context,
+		*queue.NewJob) error) error {
 		ctx, span := tracer.Start(ctx, "push "+j.Class, trace.WithSpanKind(trace.SpanKindProducer),
 			trace.WithAttributes(attributes("send", j.Queue, j.Class, j.JID)...))
 		defer span.End()
 		carrier := propagation.MapCarrier{}
 		w3c.Inject(ctx, carrier)
-		extra := make(map[string]any, len(j.Extra)+len(carrier)) // of a bulk push all jobs share one
+		// of a bulk push all jobs share one
+		extra := make(map[string]any, len(j.Extra)+len(carrier))
 		for key, value := range j.Extra {
 			extra[key] = value
 		}
@@ -70,8 +72,10 @@ func Run(p trace.TracerProvider) worker.Middleware {
 // attributes follow OpenTelemetry's conventions for messaging.
 func attributes(operation, queue, class, jid string) []attribute.KeyValue {
 	return []attribute.KeyValue{
-		attribute.String("messaging.system", "sidekiq"), attribute.String("messaging.operation.type", operation),
-		attribute.String("messaging.destination.name", queue), attribute.String("messaging.message.id", jid),
+		attribute.String("messaging.system", "sidekiq"),
+		attribute.String("messaging.operation.type", operation),
+		attribute.String("messaging.destination.name", queue),
+		attribute.String("messaging.message.id", jid),
 		attribute.String("messaging.sidekiq.job_class", class),
 	}
 }

@@ -35,7 +35,8 @@ func TestAPushAndItsRunAreOneTrace(t *testing.T) {
 		return errors.New("boom")
 	})
 	client := queue.NewClient(fake, tracing.Push(p))
-	if _, err := client.Push(t.Context(), "Job", nil, queue.Options{Queue: "low", Extra: map[string]any{"mine": 1}}); err != nil {
+	if _, err := client.Push(t.Context(), "Job", nil,
+		queue.Options{Queue: "low", Extra: map[string]any{"mine": 1}}); err != nil {
 		t.Fatal(err)
 	}
 	job := fake.Jobs()[0]
@@ -50,9 +51,12 @@ func TestAPushAndItsRunAreOneTrace(t *testing.T) {
 		t.Fatalf("%d spans", len(ended))
 	}
 	push, run := ended[0], ended[1]
-	if push.Name() != "push Job" || run.Name() != "run Job" || run.Parent().SpanID() != push.SpanContext().SpanID() ||
-		run.SpanContext().TraceID() != push.SpanContext().TraceID() || inside.SpanID() != run.SpanContext().SpanID() {
-		t.Errorf("push %v, run %v of %v, inside %v", push.SpanContext(), run.SpanContext(), run.Parent(), inside)
+	if push.Name() != "push Job" || run.Name() != "run Job" ||
+		run.Parent().SpanID() != push.SpanContext().SpanID() ||
+		run.SpanContext().TraceID() != push.SpanContext().TraceID() ||
+		inside.SpanID() != run.SpanContext().SpanID() {
+		t.Errorf("push %v, run %v of %v, inside %v", push.SpanContext(), run.SpanContext(),
+			run.Parent(), inside)
 	}
 	if run.Status().Code != codes.Error || push.Status().Code == codes.Error {
 		t.Errorf("status %v, %v", push.Status(), run.Status())
@@ -64,14 +68,17 @@ func TestATraceThatRubyBeganGoesOn(t *testing.T) {
 	mux := worker.NewMux()
 	mux.Use(tracing.Run(p))
 	mux.HandleJob("Job", func(context.Context, *queue.Job) error { return nil })
-	const raw = `{"class":"Job","args":[],"jid":"x","retry_count":2,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`
+	const raw = `{"class":"Job","args":[],"jid":"x","retry_count":2,` +
+		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`
 	if err := mux.Run(t.Context(), raw); err != nil {
 		t.Fatal(err)
 	}
-	if got := spans.Ended()[0].SpanContext().TraceID().String(); got != "0af7651916cd43dd8448eb211c80319c" {
+	got := spans.Ended()[0].SpanContext().TraceID().String()
+	if got != "0af7651916cd43dd8448eb211c80319c" {
 		t.Errorf("trace %s", got)
 	}
-	if err := mux.Run(t.Context(), `{"class":"Job","args":[],"jid":"y","traceparent":"nonsense"}`); err != nil {
+	if err := mux.Run(t.Context(),
+		`{"class":"Job","args":[],"jid":"y","traceparent":"nonsense"}`); err != nil {
 		t.Fatal(err)
 	}
 	if spans.Ended()[1].Parent().IsValid() {
@@ -83,7 +90,8 @@ func TestJobsOfABulkPushDoNotShareTheirSpan(t *testing.T) {
 	p, _ := provider(t)
 	fake := &workertest.Fake{}
 	extra := map[string]any{"mine": 1}
-	if _, err := queue.NewClient(fake, tracing.Push(p)).PushBulk(t.Context(), "Job", [][]any{{1}, {2}}, queue.Options{Extra: extra}); err != nil {
+	if _, err := queue.NewClient(fake, tracing.Push(p)).PushBulk(t.Context(), "Job",
+		[][]any{{1}, {2}}, queue.Options{Extra: extra}); err != nil {
 		t.Fatal(err)
 	}
 	jobs := fake.Jobs()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/kyujobs/kyu/internal/arguments"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -28,43 +29,19 @@ func newDecoder[A any]() *decoder {
 	t := reflect.TypeFor[A]()
 	d := &decoder{name: t.String()}
 	switch {
-	case reflect.PointerTo(t).Implements(unmarshaler), t.Kind() == reflect.Slice, t.Kind() == reflect.Array:
+	case reflect.PointerTo(t).Implements(unmarshaler), t.Kind() == reflect.Slice,
+		t.Kind() == reflect.Array:
 		d.whole = true
 	case t.Kind() == reflect.Struct:
-		d.structFields(t)
+		plan, err := arguments.Of(t)
+		if err != nil {
+			panic("worker: " + err.Error())
+		}
+		d.fields, d.required, d.rest = plan.Fields, plan.Required, plan.Rest
 	case t.Kind() == reflect.Chan, t.Kind() == reflect.Func:
 		panic(fmt.Sprintf("worker: arguments cannot be decoded into %s", t))
 	}
 	return d
-}
-
-func (d *decoder) structFields(t reflect.Type) {
-	d.fields = []int{}
-	optional := false
-	for i := range t.NumField() {
-		f := t.Field(i)
-		tag := f.Tag.Get("job")
-		switch {
-		case !f.IsExported() || tag == "-":
-			continue
-		case d.rest:
-			panic(fmt.Sprintf("worker: %s.%s comes after a field that takes the rest", t, f.Name))
-		case tag == "rest":
-			if f.Type.Kind() != reflect.Slice {
-				panic(fmt.Sprintf("worker: %s.%s takes the rest but is no slice", t, f.Name))
-			}
-			d.rest = true
-		case tag == "optional":
-			optional = true
-		case tag != "":
-			panic(fmt.Sprintf("worker: %s.%s: unknown tag job:%q", t, f.Name, tag))
-		case optional:
-			panic(fmt.Sprintf("worker: %s.%s is required but comes after an optional one", t, f.Name))
-		default:
-			d.required++
-		}
-		d.fields = append(d.fields, i)
-	}
 }
 
 // decode reads args, a JSON array, into the A that out points to.
@@ -95,7 +72,8 @@ func (d *decoder) decode(args json.RawMessage, out any) error {
 		raw := json.RawMessage("null")
 		switch {
 		case d.rest && n == len(d.fields)-1:
-			raw = append(append([]byte{'['}, bytes.Join(rawBytes(list[min(n, len(list)):]), []byte{','})...), ']')
+			rest := rawBytes(list[min(n, len(list)):])
+			raw = append(append([]byte{'['}, bytes.Join(rest, []byte{','})...), ']')
 		case n < len(list):
 			raw = list[n]
 		}
@@ -117,7 +95,8 @@ func (d *decoder) arity(given int) error {
 	case d.required == most:
 		return fmt.Errorf("wrong number of arguments (given %d, expected %d)", given, most)
 	default:
-		return fmt.Errorf("wrong number of arguments (given %d, expected %d..%d)", given, d.required, most)
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d..%d)", given,
+			d.required, most)
 	}
 }
 

@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"reflect"
 	"strings"
@@ -20,14 +22,17 @@ type sample struct {
 
 func TestPositionalArgumentsFillAStructInOrder(t *testing.T) {
 	var s sample
-	if err := newDecoder[sample]().decode(json.RawMessage(`[1, "é", 12345678901234567890123, {"k":[true]}, 2.5, 3]`), &s); err != nil {
+	if err := newDecoder[sample]().decode(json.RawMessage(
+		`[1, "é", 12345678901234567890123, {"k":[true]}, 2.5, 3]`), &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.ID != 1 || s.Name != "é" || s.Big.String() != "12345678901234567890123" || s.Extra["k"] == nil || !reflect.DeepEqual(s.Rest, []float64{2.5, 3}) {
+	if s.ID != 1 || s.Name != "é" || s.Big.String() != "12345678901234567890123" ||
+		s.Extra["k"] == nil || !reflect.DeepEqual(s.Rest, []float64{2.5, 3}) {
 		t.Errorf("%+v", s)
 	}
 	s = sample{}
-	if err := newDecoder[sample]().decode(json.RawMessage(`[1,"x",2]`), &s); err != nil || s.Extra != nil || len(s.Rest) != 0 {
+	if err := newDecoder[sample]().decode(json.RawMessage(`[1,"x",2]`), &s); err != nil ||
+		s.Extra != nil || len(s.Rest) != 0 {
 		t.Errorf("%+v %v", s, err)
 	}
 }
@@ -43,16 +48,19 @@ func TestWrongArgumentsAreRefusedAsRubyRefusesThem(t *testing.T) {
 		`["x","y"]`: "argument 1 (A)",
 	} {
 		var v two
-		if err := newDecoder[two]().decode(json.RawMessage(args), &v); err == nil || !strings.Contains(err.Error(), want) {
+		if err := newDecoder[two]().decode(json.RawMessage(args), &v); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
 	var s sample
-	if err := newDecoder[sample]().decode(json.RawMessage(`[1]`), &s); err == nil || !strings.Contains(err.Error(), "given 1, expected 3+") {
+	if err := newDecoder[sample]().decode(json.RawMessage(`[1]`), &s); err == nil ||
+		!strings.Contains(err.Error(), "given 1, expected 3+") {
 		t.Error(err)
 	}
 	var n int
-	if err := newDecoder[int]().decode(json.RawMessage(`[]`), &n); err == nil || !strings.Contains(err.Error(), "given 0, expected 1") {
+	if err := newDecoder[int]().decode(json.RawMessage(`[]`), &n); err == nil ||
+		!strings.Contains(err.Error(), "given 0, expected 1") {
 		t.Error(err)
 	}
 }
@@ -63,15 +71,19 @@ func (c *custom) UnmarshalJSON(b []byte) error { c.raw = string(b); return nil }
 
 func TestOtherTypesTakeTheArgumentsWhole(t *testing.T) {
 	var raw []json.RawMessage
-	if err := newDecoder[[]json.RawMessage]().decode(json.RawMessage(`[1.0, {"a":12345678901234567890}]`), &raw); err != nil || string(raw[0]) != "1.0" || string(raw[1]) != `{"a":12345678901234567890}` {
+	if err := newDecoder[[]json.RawMessage]().decode(
+		json.RawMessage(`[1.0, {"a":12345678901234567890}]`), &raw); err != nil ||
+		string(raw[0]) != "1.0" || string(raw[1]) != `{"a":12345678901234567890}` {
 		t.Errorf("%s %v", raw, err)
 	}
 	var c custom
-	if err := newDecoder[custom]().decode(json.RawMessage(`[1,2]`), &c); err != nil || c.raw != `[1,2]` {
+	if err := newDecoder[custom]().decode(json.RawMessage(`[1,2]`), &c); err != nil ||
+		c.raw != `[1,2]` {
 		t.Error(c, err)
 	}
 	var text string
-	if err := newDecoder[string]().decode(json.RawMessage(`["x"]`), &text); err != nil || text != "x" {
+	if err := newDecoder[string]().decode(json.RawMessage(`["x"]`), &text); err != nil ||
+		text != "x" {
 		t.Error(text, err)
 	}
 }
@@ -122,7 +134,8 @@ func TestModesFollowSidekiqsRules(t *testing.T) {
 		return c
 	}
 	for want, list := range map[Mode][]Capsule{
-		Strict: {q(0), q(0, 0)}, Random: {q(1), q(1, 1)}, Weighted: {q(2, 1), q(0, 1), q(1, 0), q(3)},
+		Strict: {q(0), q(0, 0)}, Random: {q(1), q(1, 1)},
+		Weighted: {q(2, 1), q(0, 1), q(1, 0), q(3)},
 	} {
 		for _, c := range list {
 			if got := c.Mode(); got != want {
@@ -159,4 +172,32 @@ func TestWeightedDrawsFollowTheWeights(t *testing.T) {
 	if share := ahead / n; share < 0.103 || share > 0.119 {
 		t.Errorf("pull came before default in %.3f of the draws, want 1/9", share)
 	}
+}
+
+type greeting struct {
+	Name  string
+	Times int `job:"optional"`
+}
+
+func (greeting) JobClass() string { return "Greeter" }
+
+func TestHandleArgs(t *testing.T) {
+	t.Run("a handler gets the struct that was pushed", func(t *testing.T) {
+		mux, got := NewMux(), greeting{}
+		HandleArgs(mux, func(_ context.Context, g greeting) error { got = g; return nil })
+		if err := mux.Run(t.Context(), `{"class":"Greeter","args":["Ai",2]}`); err != nil {
+			t.Fatal(err)
+		}
+		if want := (greeting{"Ai", 2}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+	t.Run("a pointer is refused when the program starts", func(t *testing.T) {
+		defer func() {
+			if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "takes a struct") {
+				t.Errorf("panic %v", v)
+			}
+		}()
+		HandleArgs(NewMux(), func(context.Context, *greeting) error { return nil })
+	})
 }

@@ -68,7 +68,8 @@ func (a *auditor) audit(ctx context.Context) error {
 	quiet := l.process.IsQuiet()
 	l.mu.Unlock()
 	if lost > 0 {
-		a.log.Warn("found jobs whose delivery was lost on the way: they go back to their queues", "jobs", lost)
+		a.log.Warn("found jobs whose delivery was lost on the way: they go back to their queues",
+			"jobs", lost)
 	}
 	if lost > 0 || len(landed) > 0 {
 		l.everybody()

@@ -52,7 +52,8 @@ type tally struct {
 }
 
 func newCallbacks(log *slog.Logger) *callbacks {
-	return &callbacks{log: log, queue: make(chan event, callbackQueue), tallies: map[string]*tally{}}
+	return &callbacks{log: log, queue: make(chan event, callbackQueue),
+		tallies: map[string]*tally{}}
 }
 
 // callback is one call under way.
@@ -152,7 +153,8 @@ func (c *callbacks) abandon(call *callback, within time.Duration) error {
 	if name := call.goroutine.Load(); name != nil && c.minutely("stack of "+kind, 1) > 0 {
 		stack = stackOf(*name)
 	}
-	c.log.Error("a callback does not return, the worker goes on without it: make it obey its context",
+	c.log.Error("a callback does not return, the worker goes on without it: "+
+		"make it obey its context",
 		"callback", kind, "ran", within, "stack", stack)
 	return fmt.Errorf("%s, after %v: %w", kind, within, errOverdue)
 }
@@ -171,7 +173,8 @@ func (c *callbacks) report(kind string, err error) {
 func (c *callbacks) refused(kind string, n int) {
 	if n := c.minutely("refused", n); n > 0 {
 		c.log.Error("callbacks are not called, for too many do not return: "+
-			"only a new process gets rid of them", "callback", kind, "hang", maxOverdue, "not_called", n)
+			"only a new process gets rid of them", "callback", kind, "hang", maxOverdue,
+			"not_called", n)
 	}
 }
 

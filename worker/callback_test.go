@@ -59,7 +59,8 @@ func TestCallback(t *testing.T) {
 		},
 		"a panic is its error": func(t *testing.T) {
 			c, _ := testCallbacks()
-			err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { panic(boom) })
+			err := c.run(t.Context(), "hook", time.Second,
+				func(context.Context) error { panic(boom) })
 			var p *PanicError
 			if !errors.As(err, &p) || !errors.Is(err, boom) {
 				t.Fatal(err)
@@ -219,7 +220,8 @@ func (w worst) ErrorClass() string     { panic(w) }
 func (w worst) Format(fmt.State, rune) { panic(w) }
 
 func TestCallbackDecisionsSurviveAnErrorsOwnMethods(t *testing.T) {
-	p, j := testPolicy(), parse(t, `{"class":"A","jid":"x","args":[],"retry":true,"backtrace":true}`)
+	p := testPolicy()
+	j := parse(t, `{"class":"A","jid":"x","args":[],"retry":true,"backtrace":true}`)
 	var out outcome
 	panicked := guardedDecision(func() { out = p.decide(j, "q", worst{}, false, now) })
 	if panicked == nil {

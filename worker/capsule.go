@@ -111,7 +111,8 @@ const (
 func (c *Capsule) validate() error {
 	var problems []error
 	bad := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("capsule %s: "+format, append([]any{c.Name}, args...)...))
+		problems = append(problems, fmt.Errorf("capsule %s: "+format,
+			append([]any{c.Name}, args...)...))
 	}
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
 		bad("concurrency %d: want 1 to %d threads", c.Concurrency, maxConcurrency)
@@ -134,5 +135,6 @@ func (c *Capsule) validate() error {
 }
 
 func (c *Capsule) record() queue.CapsuleRecord {
-	return queue.CapsuleRecord{Name: c.Name, Concurrency: c.Concurrency, Mode: string(c.Mode()), Weights: c.weights(), Queues: c.names()}
+	return queue.CapsuleRecord{Name: c.Name, Concurrency: c.Concurrency, Mode: string(c.Mode()),
+		Weights: c.weights(), Queues: c.names()}
 }

@@ -20,26 +20,34 @@ type Config struct {
 	Timeout time.Duration // for running jobs to finish when it stops; 25 s
 	Grace   time.Duration // then, for their contexts' end to be heard; 2 s
 
-	MaxRetries   int           // of jobs that do not say; 25
-	PollInterval time.Duration // between two looks at the retry and schedule sets, per process of the fleet; 5 s
+	MaxRetries int // of jobs that do not say; 25
+	// between two looks at the retry and schedule sets, per process of the fleet; 5 s
+	PollInterval time.Duration
 	PollFixed    time.Duration // the average of this process instead, however many there are
 	Lease        time.Duration // after which a silent process is dead; 10 s
 	Poison       queue.Poison  // 3 times within 72 h; Times < 0: never
-	MaxStuck     int           // handlers that ignore their end before the process gives up; all threads. < 0: never
-	MaxRSS       int64         // bytes of resident memory at which it drains and gives up, for a new process to go on; 0: no limit
+	// handlers that ignore their end before the process gives up; all threads. < 0: never
+	MaxStuck int
+	// bytes of resident memory at which it drains and gives up, for a new process to go on;
+	// 0: no limit
+	MaxRSS int64
 
-	Unknown      Unknown       // what becomes of jobs whose class has no handler here; retried by default
-	AllowBatches bool          // run jobs of Sidekiq Pro's batches, though the batch will not hear of it
+	// what becomes of jobs whose class has no handler here; retried by default
+	Unknown Unknown
+	// run jobs of Sidekiq Pro's batches, though the batch will not hear of it
+	AllowBatches bool
 	MaxIteration time.Duration // after which an Iterable lets other jobs run; 0: no limit
 
-	Pool    int // connections that the handlers may open to Postgres, for workerctl doctor; 0: not said
+	// connections that the handlers may open to Postgres, for workerctl doctor; 0: not said
+	Pool    int
 	Tag     string
 	Labels  []string
 	Version string // shown by Sidekiq's web page
 
-	Logger        *slog.Logger // discards if nil
-	NoJobLog      bool         // no lines per job
-	LogAttributes []string     // fields of the payload on a job's lines; DefaultLogAttributes if nil
+	Logger   *slog.Logger // discards if nil
+	NoJobLog bool         // no lines per job
+	// fields of the payload on a job's lines; DefaultLogAttributes if nil
+	LogAttributes []string
 	Hooks         Hooks
 	Observer      Observer // told what happens, for metrics; nobody if nil
 	ErrorHandlers []ErrorHandler
@@ -53,8 +61,9 @@ var DefaultLogAttributes = []string{"bid", "tags"}
 // Hooks are called at the turns of a process's life; those of Quiet and
 // Shutdown in reverse order.
 type Hooks struct {
-	Startup   []func(context.Context) error // before the first job; an error stops the start
-	Heartbeat []func(context.Context) error // on the first beat, and after Redis had forgotten the process
+	Startup []func(context.Context) error // before the first job; an error stops the start
+	// on the first beat, and after Redis had forgotten the process
+	Heartbeat []func(context.Context) error
 	Quiet     []func(context.Context) error // when it takes no more jobs
 	Shutdown  []func(context.Context) error // when it begins to stop
 }
@@ -125,12 +134,15 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("no Mux: it knows the handlers"))
 	}
 	if len(c.Capsules) == 0 {
-		problems = append(problems, errors.New("no capsules: at least one set of queues and threads is needed"))
+		problems = append(problems, errors.New("no capsules: at least one set of queues and "+
+			"threads is needed"))
 	}
 	names := map[string]bool{}
 	for _, capsule := range c.Capsules {
 		if c.Unknown.forward != "" && slices.Contains(capsule.names(), c.Unknown.forward) {
-			problems = append(problems, fmt.Errorf("unknown classes are forwarded to the queue %s, which this worker serves itself: they would come back for ever", c.Unknown.forward))
+			problems = append(problems, fmt.Errorf("unknown classes are forwarded to the queue "+
+				"%s, which this worker serves itself: they would come back for ever",
+				c.Unknown.forward))
 		}
 		if names[capsule.Name] {
 			problems = append(problems, fmt.Errorf("capsule %s is there twice", capsule.Name))
@@ -138,16 +150,19 @@ func (c Config) Validate() error {
 		names[capsule.Name] = true
 		problems = append(problems, capsule.validate())
 	}
-	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "poll interval": c.PollInterval, "grace": c.Grace, "longest iteration": c.MaxIteration} {
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout,
+		"poll interval": c.PollInterval, "grace": c.Grace, "longest iteration": c.MaxIteration} {
 		if d < 0 {
 			problems = append(problems, fmt.Errorf("the %s %v is negative", name, d))
 		}
 	}
 	if c.Lease < 2*beatEvery {
-		problems = append(problems, fmt.Errorf("the lease %v is too short: want at least %v, two beats", c.Lease, 2*beatEvery))
+		problems = append(problems, fmt.Errorf("the lease %v is too short: want at least %v, two "+
+			"beats", c.Lease, 2*beatEvery))
 	}
 	if c.Lease > longestLease {
-		problems = append(problems, fmt.Errorf("the lease %v is too long: want at most %v", c.Lease, longestLease))
+		problems = append(problems, fmt.Errorf("the lease %v is too long: want at most %v", c.Lease,
+			longestLease))
 	}
 	return errors.Join(problems...)
 }

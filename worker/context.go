@@ -132,9 +132,11 @@ func (h leveled) WithGroup(name string) slog.Handler {
 }
 
 // rubyLevels are the values of log_level, by name or number.
-var rubyLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn,
+var rubyLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo,
+	"warn":  slog.LevelWarn,
 	"error": slog.LevelError, "fatal": slog.LevelError,
-	"0": slog.LevelDebug, "1": slog.LevelInfo, "2": slog.LevelWarn, "3": slog.LevelError, "4": slog.LevelError}
+	"0": slog.LevelDebug, "1": slog.LevelInfo, "2": slog.LevelWarn, "3": slog.LevelError,
+	"4": slog.LevelError}
 
 // withLevel is log at the level that the job asks for, or as it is.
 func withLevel(log *slog.Logger, j *queue.Job) *slog.Logger {

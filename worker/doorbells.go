@@ -145,7 +145,8 @@ func (b *doorbell) close() {
 // unhang asks Redis to wake bells. They come down by themselves then; one that it missed is
 // asked again, or times out.
 func (d *doorbells) unhang(ctx context.Context, list []int) {
-	ctx, cancel := context.WithTimeout(ctx, unhangWithin) // a Redis that hangs must not hold the loop up
+	// a Redis that hangs must not hold the loop up
+	ctx, cancel := context.WithTimeout(ctx, unhangWithin)
 	defer cancel()
 	for _, i := range list {
 		if b := d.bells[i]; b.out > 0 {
@@ -175,8 +176,8 @@ func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
 		d.pollTo.Store(0) // it could hang
 	case errors.Is(err, queue.ErrFull):
 		if d.poll() {
-			d.log.Warn("Redis is over its maxmemory and refuses blocking moves: fetchers look for jobs "+
-				"now and then instead", "every", pollEvery)
+			d.log.Warn("Redis is over its maxmemory and refuses blocking moves: "+
+				"fetchers look for jobs now and then instead", "every", pollEvery)
 		}
 	case errors.Is(err, queue.ErrWrongType):
 		d.shun([]string{name}, "queue:"+name)
@@ -243,7 +244,8 @@ func (d *doorbells) note(r shunned) {
 	for _, i := range indexes(d.ledger.queues, r.queues) {
 		if time.Since(d.noted[i]) > time.Minute {
 			d.noted[i] = time.Now()
-			d.log.Error("a key holds a wrong type: the jobs of the queue wait until it is renamed or deleted",
+			d.log.Error("a key holds a wrong type: "+
+				"the jobs of the queue wait until it is renamed or deleted",
 				"key", r.key, "queue", d.ledger.queues[i], "retry", shunFor)
 		}
 		d.retryAt[i] = time.Now().Add(jittered(shunFor))

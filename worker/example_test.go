@@ -25,7 +25,8 @@ func ExampleHandle() {
 	}, worker.Options{Timeout: time.Minute})
 
 	client := queue.NewClient(&workertest.Inline{Mux: mux}) // in production: queue.Open's Store
-	client.Push(context.Background(), "MailWorker", []any{"you@example.com", 2}, queue.Options{Queue: "mailers"})
+	client.Push(context.Background(), "MailWorker", []any{"you@example.com", 2},
+		queue.Options{Queue: "mailers"})
 	// Output: to you@example.com 2
 }
 
@@ -37,7 +38,10 @@ func ExampleMux_Use() {
 			return next(ctx, j)
 		}
 	})
-	worker.Handle(mux, "Job", func(context.Context, string) error { fmt.Println("job"); return nil })
+	worker.Handle(mux, "Job", func(context.Context, string) error {
+		fmt.Println("job")
+		return nil
+	})
 	mux.Run(context.Background(), `{"class":"Job","args":["x"]}`)
 	// Output:
 	// before Job

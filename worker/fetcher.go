@@ -83,16 +83,20 @@ func (c *Capsule) lanes() int {
 	return 2
 }
 
-func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger, observer Observer) *fetcher {
-	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()), weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
-		observer: observer, page: fetchPage, pop: queue.FetchPop, trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
+func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger,
+	observer Observer) *fetcher {
+	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()),
+		weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
+		observer: observer, page: fetchPage, pop: queue.FetchPop,
+		trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
 }
 
 // Run fetches until ctx ends. It returns when every trip has come back, and closes the pool.
 // Only if Redis hangs are calls left behind, which end by their time-outs.
 func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
-	calls := context.WithoutCancel(ctx) // a call under way is not torn: what it brings would be lost to us
+	// a call under way is not torn: what it brings would be lost to us
+	calls := context.WithoutCancel(ctx)
 	if n := f.capsule.lanes(); n > 1 {
 		for range n {
 			g.Go(func() error { f.lane(calls); return nil })
@@ -225,7 +229,8 @@ func (f *fetcher) depart() (flight, bool) {
 
 // travel carries a trip out.
 func (f *fetcher) travel(ctx context.Context, t flight) flight {
-	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws, Bytes: t.bytes, Pop: t.pop}
+	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws,
+		Bytes: t.bytes, Pop: t.pop}
 	r.Done = make([]*queue.Delivery, len(t.Acks))
 	for i, e := range t.Acks {
 		r.Done[i] = &e.Delivery
@@ -299,7 +304,8 @@ func (f *fetcher) tell(t flight) {
 		f.observer.Fetched(t.took, len(t.got.Jobs), t.err)
 	}
 	if t.got.Buried > 0 {
-		f.log.Error("payloads too large to be read went to the dead set unchanged", "jobs", t.got.Buried)
+		f.log.Error("payloads too large to be read went to the dead set unchanged",
+			"jobs", t.got.Buried)
 	}
 	if t.got.BadKey != "" {
 		var held []string

@@ -50,7 +50,8 @@ func (h *heartbeat) Run(ctx context.Context) error {
 	calls := context.WithoutCancel(ctx)
 	for {
 		h.turned.Store(time.Now().UnixMilli())
-		if h.shown != h.runner.owners.current() || time.Since(h.published) >= publishEvery-lookEvery/2 {
+		if h.shown != h.runner.owners.current() ||
+			time.Since(h.published) >= publishEvery-lookEvery/2 {
 			h.tryPublish(calls)
 		}
 		h.watch()
@@ -102,11 +103,13 @@ func (h *heartbeat) obey(o queue.Orders) {
 func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if !h.counted {
 		h.counts = queue.Counts{Flush: h.counts.Flush + 1,
-			Processed: h.runner.processor.processed.Swap(0), Failed: h.runner.processor.failed.Swap(0)}
+			Processed: h.runner.processor.processed.Swap(0),
+			Failed:    h.runner.processor.failed.Swap(0)}
 		h.counted = true
 	}
 	r := h.record
-	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.quiet.Load(), h.rtt, residentKiB(), h.runner.work()
+	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.quiet.Load(), h.rtt,
+		residentKiB(), h.runner.work()
 	start := time.Now()
 	known, err := owner.Publish(ctx, r, h.counts, start)
 	if err != nil {
@@ -115,7 +118,8 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	failpoint.Hit("stats_flush")
 	h.counted, h.published, h.rtt = false, time.Now(), time.Since(start)
 	if limit := h.runner.config.MaxRSS; limit > 0 && int64(r.RSS)*1024 > limit {
-		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory, r.RSS/1024, limit>>20))
+		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory,
+			r.RSS/1024, limit>>20))
 	}
 	if !known {
 		for _, hook := range h.runner.config.Hooks.Heartbeat {
@@ -147,7 +151,8 @@ func (h *heartbeat) leave(ctx context.Context) {
 			return
 		}
 		if !sleep(ctx, wait.next()) {
-			h.log.Warn("Redis was not told of the end of this process: a reclaimer takes what was in flight when the lease ends", "err", err)
+			h.log.Warn("Redis was not told of the end of this process: a reclaimer takes what "+
+				"was in flight when the lease ends", "err", err)
 			return
 		}
 	}
@@ -174,8 +179,9 @@ func (h *heartbeat) watch() {
 		s.mu.Lock()
 		class, ran, goroutine := s.class, now.Sub(s.started), s.goroutine
 		s.mu.Unlock()
-		h.log.Error("stuck: the handler ignores its context past its time, another thread takes its place",
-			"class", class, "tid", s.tid, "ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
+		h.log.Error("stuck: the handler ignores its context past its time, "+
+			"another thread takes its place", "class", class, "tid", s.tid,
+			"ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
 	}
 	h.stuck.Store(n) // before others take their place: their jobs may ask
 	for _, s := range fresh {

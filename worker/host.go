@@ -76,7 +76,8 @@ func processStart(pid int) (started string, zombie, ok bool) {
 // pid namespace, and its process is not there or is another one. That a process
 // is not there only the kernel can say, by ESRCH: in /proc it may be hidden.
 func provenDead(self, h queue.Host) bool {
-	if h.PID == 0 || h.BootID == "" || h.BootID != self.BootID || h.PIDNamespace == "" || h.PIDNamespace != self.PIDNamespace {
+	if h.PID == 0 || h.BootID == "" || h.BootID != self.BootID || h.PIDNamespace == "" ||
+		h.PIDNamespace != self.PIDNamespace {
 		return false
 	}
 	if errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH) {

@@ -175,7 +175,8 @@ func (p *place) reach(ctx context.Context, cursor any) error {
 	if p.env == nil {
 		return nil
 	}
-	interrupt := p.env.quieting() || (p.env.maxIteration > 0 && time.Since(p.began) > p.env.maxIteration)
+	interrupt := p.env.quieting() || (p.env.maxIteration > 0 &&
+		time.Since(p.began) > p.env.maxIteration)
 	if !interrupt && time.Since(p.saved) < flushPlace {
 		return nil
 	}
@@ -199,7 +200,8 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 	if p.cursor != nil {
 		cursor, err := json.Marshal(p.cursor)
 		if err != nil {
-			LogFrom(ctx).Error("the place of an iterable job cannot be written down: its cursor is no JSON", "err", err)
+			LogFrom(ctx).Error("the place of an iterable job cannot be written down: its cursor "+
+				"is no JSON", "err", err)
 			return false
 		}
 		p.at.Cursor = cursor
@@ -207,7 +209,8 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 	p.at.Runtime = p.before + time.Since(p.began)
 	since, err := p.env.store.SaveIteration(context.WithoutCancel(ctx), p.jid, p.at)
 	if err != nil {
-		LogFrom(ctx).Warn("the place of an iterable job was not written down: its last steps may run again", "err", err)
+		LogFrom(ctx).Warn("the place of an iterable job was not written down: its last steps may "+
+			"run again", "err", err)
 	}
 	return !since.IsZero()
 }
@@ -228,6 +231,7 @@ func (p *place) end(ctx context.Context) error {
 func (p *place) warnIfSlow(ctx context.Context, took time.Duration) {
 	if p.env != nil && !p.warned && took > p.env.timeout {
 		p.warned = true
-		LogFrom(ctx).Warn("a step took longer than a stop waits: it would be interrupted in the middle", "took", took, "timeout", p.env.timeout)
+		LogFrom(ctx).Warn("a step took longer than a stop waits: it would be interrupted in the "+
+			"middle", "took", took, "timeout", p.env.timeout)
 	}
 }

@@ -15,7 +15,8 @@ import (
 
 // counting is an iterable job over 0…n-1 that notes what happens to it; each does
 // one step.
-func counting(r *ran, n int, each func(ctx context.Context, i int) error) worker.Iterable[[]any, int, int] {
+func counting(r *ran, n int,
+	each func(ctx context.Context, i int) error) worker.Iterable[[]any, int, int] {
 	note := func(what string) func(context.Context, []any) error {
 		return func(context.Context, []any) error { r.add(what); return nil }
 	}
@@ -36,7 +37,8 @@ func counting(r *ran, n int, each func(ctx context.Context, i int) error) worker
 			}
 			return err
 		},
-		OnStart: note("start"), OnResume: note("resume"), OnStop: note("stop"), OnCancel: note("cancel"), OnComplete: note("complete"),
+		OnStart: note("start"), OnResume: note("resume"), OnStop: note("stop"),
+		OnCancel: note("cancel"), OnComplete: note("complete"),
 	}
 }
 
@@ -71,7 +73,9 @@ func TestAnIterableJobGoesOnWhereItWasAfterAQuiet(t *testing.T) {
 		}
 		goOn <- true
 	}
-	b.until("it is back in its queue", func() bool { return b.raw.LLen(t.Context(), "queue:a").Val() == 1 })
+	b.until("it is back in its queue", func() bool {
+		return b.raw.LLen(t.Context(), "queue:a").Val() == 1
+	})
 	it, _ := b.place(jid)
 	if it.Executions != 1 || string(it.Cursor) != "3" || it.Runtime <= 0 {
 		t.Errorf("place %+v: want the step to come, 3", it)
@@ -79,7 +83,8 @@ func TestAnIterableJobGoesOnWhereItWasAfterAQuiet(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.raw.Get(t.Context(), "stat:failed").Val() + b.raw.Get(t.Context(), "stat:processed").Val(); got != "" {
+	if got := b.raw.Get(t.Context(), "stat:failed").Val() +
+		b.raw.Get(t.Context(), "stat:processed").Val(); got != "" {
 		t.Errorf("an interruption was counted: %s", got)
 	}
 	b.run()
@@ -89,7 +94,9 @@ func TestAnIterableJobGoesOnWhereItWasAfterAQuiet(t *testing.T) {
 		}
 		goOn <- true
 	}
-	b.until("it is complete", func() bool { return strings.HasSuffix(strings.Join(r.all(), " "), "complete") })
+	b.until("it is complete", func() bool {
+		return strings.HasSuffix(strings.Join(r.all(), " "), "complete")
+	})
 	if got := strings.Join(r.all(), " "); got != "start 0 1 2 stop resume 3 4 5 stop complete" {
 		t.Errorf("what happened: %s", got)
 	}
@@ -116,8 +123,11 @@ func TestAnIterableJobLetsOthersRunAfterItsLongestTime(t *testing.T) {
 	b.handle("Short", func(context.Context) error { r.add("short"); return nil })
 	b.run()
 	b.push("Iter", nil, queue.Options{})
-	b.until("it is complete", func() bool { return strings.HasSuffix(strings.Join(r.all(), " "), "complete") })
-	if got := strings.Join(r.all(), " "); !strings.HasPrefix(got, "start 0 stop short resume 1 stop resume 2") {
+	b.until("it is complete", func() bool {
+		return strings.HasSuffix(strings.Join(r.all(), " "), "complete")
+	})
+	if got := strings.Join(r.all(), " "); !strings.HasPrefix(got,
+		"start 0 stop short resume 1 stop resume 2") {
 		t.Errorf("what happened: %s", got)
 	}
 }
@@ -144,7 +154,9 @@ func TestAFailedStepIsTheFirstOfTheRetry(t *testing.T) {
 		t.Errorf("place %+v: want 2", it)
 	}
 	b.store.RetrySet().Retry(t.Context(), e)
-	b.until("it is complete", func() bool { return strings.HasSuffix(strings.Join(r.all(), " "), "complete") })
+	b.until("it is complete", func() bool {
+		return strings.HasSuffix(strings.Join(r.all(), " "), "complete")
+	})
 	if got := strings.Join(r.all(), " "); got != "start 0 1 resume 2 3 stop complete" {
 		t.Errorf("what happened: %s", got)
 	}
@@ -168,7 +180,9 @@ func TestACancelledIterableJobEndsBetweenTwoSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.until("both have ended", func() bool { return strings.Count(strings.Join(r.all(), " "), "cancel stop complete") == 2 })
+	b.until("both have ended", func() bool {
+		return strings.Count(strings.Join(r.all(), " "), "cancel stop complete") == 2
+	})
 	if _, found := b.place(jid); found {
 		t.Error("its place is still kept")
 	}
@@ -181,12 +195,14 @@ func TestACancelledIterableJobEndsBetweenTwoSteps(t *testing.T) {
 func TestACursorThatDoesNotFitIsAnErrorThatNamesIt(t *testing.T) {
 	b := newBench(t)
 	var r ran
-	worker.HandleIterable(b.mux, "Iter", counting(&r, 3, func(context.Context, int) error { return nil }))
+	worker.HandleIterable(b.mux, "Iter", counting(&r, 3,
+		func(context.Context, int) error { return nil }))
 	b.raw.HSet(t.Context(), "it-x", "ex", 1, "c", `"not a number"`, "rt", 1)
 	b.run()
 	b.push("Iter", nil, queue.Options{JID: "x"})
 	b.until("it failed", func() bool { return b.size("retry") == 1 })
-	if e, err := b.store.RetrySet().Find(t.Context(), "x"); err != nil || !strings.Contains(e.Job.String("error_message"), `"not a number"`) {
+	if e, err := b.store.RetrySet().Find(t.Context(), "x"); err != nil ||
+		!strings.Contains(e.Job.String("error_message"), `"not a number"`) {
 		t.Error(e.Raw, err)
 	}
 }
@@ -194,9 +210,12 @@ func TestACursorThatDoesNotFitIsAnErrorThatNamesIt(t *testing.T) {
 func TestOutsideOfAWorkerAnIterableJobRunsThrough(t *testing.T) {
 	mux, fake := worker.NewMux(), &workertest.Fake{}
 	var r ran
-	worker.HandleIterable(mux, "Iter", counting(&r, 3, func(context.Context, int) error { return nil }))
+	worker.HandleIterable(mux, "Iter", counting(&r, 3, func(context.Context, int) error {
+		return nil
+	}))
 	queue.NewClient(fake).Push(t.Context(), "Iter", nil, queue.Options{})
-	if _, err := fake.Drain(t.Context(), mux); err != nil || strings.Join(r.all(), " ") != "start 0 1 2 stop complete" {
+	if _, err := fake.Drain(t.Context(), mux); err != nil ||
+		strings.Join(r.all(), " ") != "start 0 1 2 stop complete" {
 		t.Error(r.all(), err)
 	}
 }

@@ -45,7 +45,8 @@ type ownership struct {
 	cancel context.CancelCauseFunc
 }
 
-func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Duration, o *outage, log *slog.Logger) *ownership {
+func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Duration, o *outage,
+	log *slog.Logger) *ownership {
 	return &ownership{store: s, host: h, queues: queues, lease: lease, outage: o, log: log,
 		gone: make(chan *queue.Owner, 1), born: time.Now()}
 }
@@ -169,7 +170,8 @@ func (o *ownership) lapse() {
 	o.cancel(queue.ErrLeaseLost)
 	o.mu.Unlock()
 	if first {
-		o.log.Error("the lease could not be extended in time: nothing starts, and the contexts of running jobs are cancelled", "lease", o.lease)
+		o.log.Error("the lease could not be extended in time: nothing starts, and the contexts "+
+			"of running jobs are cancelled", "lease", o.lease)
 	}
 }
 
@@ -203,7 +205,8 @@ func (o *ownership) renew(ctx context.Context, owner *queue.Owner) {
 	if !o.ends(owner) {
 		return // it has been renewed already
 	}
-	o.log.Error("the lease of this process is lost: others have its jobs, the contexts of those that run here are cancelled", "identity", owner.Identity)
+	o.log.Error("the lease of this process is lost: others have its jobs, the contexts of those "+
+		"that run here are cancelled", "identity", owner.Identity)
 	if err := o.take(ctx); err != nil {
 		o.outage.failed("beat", err)
 		return

@@ -24,12 +24,15 @@ type ledger struct {
 	pools   []*pool // by capsule
 }
 
-func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership, report func(int)) *ledger {
-	l := &ledger{queues: queues, owners: o, report: report, bell: make(chan struct{}, 1), audit: make(chan struct{}, 1)}
+func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership,
+	report func(int)) *ledger {
+	l := &ledger{queues: queues, owners: o, report: report, bell: make(chan struct{}, 1),
+		audit: make(chan struct{}, 1)}
 	var list []protocol.Capsule
 	for i := range capsules {
 		c := &capsules[i]
-		list = append(list, protocol.Capsule{Queues: indexes(queues, c.names()), Seats: c.Concurrency, Lanes: c.lanes()})
+		list = append(list, protocol.Capsule{Queues: indexes(queues, c.names()),
+			Seats: c.Concurrency, Lanes: c.lanes()})
 		l.pools = append(l.pools, newPool(l, i, c.Name, c.Concurrency))
 	}
 	l.process = protocol.New(list, len(queues), tokens)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +72,19 @@ func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware
 // It panics if the class has a handler already, or if A cannot be decoded:
 // both are mistakes of the program, found when it starts.
 func Handle[A any](m *Mux, class string, fn func(context.Context, A) error, options ...Options) {
-	m.HandleJob(class, withArgs(class, func(ctx context.Context, _ *queue.Job, args A) error { return fn(ctx, args) }), options...)
+	m.HandleJob(class, withArgs(class, func(ctx context.Context, _ *queue.Job, args A) error {
+		return fn(ctx, args)
+	}), options...)
+}
+
+// HandleArgs sets fn as the handler of the class that A names: queue.Push with an A pushes its
+// jobs. A is a struct, not a pointer to one. It panics as Handle does.
+func HandleArgs[A queue.Args](m *Mux, fn func(context.Context, A) error, options ...Options) {
+	var args A
+	if t := reflect.TypeFor[A](); t.Kind() != reflect.Struct {
+		panic(fmt.Sprintf("worker: HandleArgs takes a struct, not %s", t))
+	}
+	Handle(m, args.JobClass(), fn, options...)
 }
 
 // withArgs is a handler that gets the job's arguments decoded.

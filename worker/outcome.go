@@ -55,7 +55,8 @@ type policy struct {
 // with err at now. stopping tells that the run was interrupted.
 // The rules are Sidekiq's (sidekiq-wire 7); payloads are built from the original
 // bytes.
-func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now time.Time) outcome {
+func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
+	now time.Time) outcome {
 	var steer *queue.Steer
 	errors.As(err, &steer)
 	switch {
@@ -66,7 +67,8 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	case steer != nil && steer.Action == queue.Schedule:
 		var patch queue.Patch
 		patch.SetString("queue", from)
-		return outcome{action: queue.Schedule, at: now.Add(bounded(steer.In)), payload: patch.Apply(j)}
+		return outcome{action: queue.Schedule, at: now.Add(bounded(steer.In)),
+			payload: patch.Apply(j)}
 	case steer != nil && steer.Action == queue.Done:
 		return outcome{action: queue.Done, failed: true, died: true}
 	case stopping && steer == nil:
@@ -87,7 +89,8 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool, now
 	if p.dropped(j) && !isRefused(err) {
 		dead.action = queue.Done
 	}
-	if retry == "false" || errors.Is(err, ErrDeadline) || (steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
+	if retry == "false" || errors.Is(err, ErrDeadline) ||
+		(steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
 		return dead
 	}
 	due := now.Add(p.delay(count, err, steer))
@@ -186,7 +189,8 @@ func seconds(j *queue.Job, key string) (d time.Duration, ok bool) {
 func (p *policy) classDelay(count int, err error) (d time.Duration) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.Error("a class's RetryDelay panicked: the default delay counts", "err", newPanicError(v))
+			p.log.Error("a class's RetryDelay panicked: the default delay counts",
+				"err", newPanicError(v))
 			d = 0
 		}
 	}()

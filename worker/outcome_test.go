@@ -23,7 +23,8 @@ var now = time.Unix(1795345820, 500_000_000)
 // testPolicy has no jitter, and writes times as floats.
 func testPolicy() *policy {
 	store := new(queue.Store)
-	return &policy{maxRetries: 25, failure: store.FailurePatch, again: store.Requeued, jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
+	return &policy{maxRetries: 25, failure: store.FailurePatch, again: store.Requeued,
+		jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
 }
 
 func parse(t *testing.T, raw string) *queue.Job {
@@ -47,11 +48,15 @@ func TestOutcomesFollowSidekiqsRules(t *testing.T) {
 	}{
 		{"success", `"retry":true`, nil, false, queue.Done, 0, false},
 		{"first failure", `"retry":true`, boom, false, queue.Retry, 15 * time.Second, false},
-		{"second failure", `"retry":true,"retry_count":0,"failed_at":1.5`, boom, false, queue.Retry, 16 * time.Second, false},
-		{"25th failure", `"retry":true,"retry_count":23`, boom, false, queue.Retry, 331791 * time.Second, false},
+		{"second failure", `"retry":true,"retry_count":0,"failed_at":1.5`, boom, false, queue.Retry,
+			16 * time.Second, false},
+		{"25th failure", `"retry":true,"retry_count":23`, boom, false, queue.Retry,
+			331791 * time.Second, false},
 		{"exhausted", `"retry":true,"retry_count":24`, boom, false, queue.Dead, 0, true},
-		{"after a retry by hand", `"retry":true,"retry_count":-1`, boom, false, queue.Retry, 15 * time.Second, false},
-		{"retry 3, third retry fails", `"retry":3,"retry_count":2`, boom, false, queue.Dead, 0, true},
+		{"after a retry by hand", `"retry":true,"retry_count":-1`, boom, false, queue.Retry,
+			15 * time.Second, false},
+		{"retry 3, third retry fails", `"retry":3,"retry_count":2`, boom, false,
+			queue.Dead, 0, true},
 		{"retry 0", `"retry":0`, boom, false, queue.Dead, 0, true},
 		{"retry negative", `"retry":-1`, boom, false, queue.Dead, 0, true},
 		{"retry false", `"retry":false`, boom, false, queue.Done, 0, true},
@@ -59,16 +64,22 @@ func TestOutcomesFollowSidekiqsRules(t *testing.T) {
 		{"retry a float", `"retry":2.5`, boom, false, queue.Retry, 15 * time.Second, false},
 		{"retry absent", `"x":1`, boom, false, queue.Retry, 15 * time.Second, false},
 		{"dead false", `"retry":0,"dead":false`, boom, false, queue.Done, 0, true},
-		{"retry_for open", `"retry_for":600,"retry_count":99,"failed_at":1795345720000`, boom, false, queue.Retry, 100000015 * time.Second, false},
-		{"retry_for over", `"retry_for":60,"retry_count":5,"failed_at":1795345720000`, boom, false, queue.Dead, 0, true},
+		{"retry_for open", `"retry_for":600,"retry_count":99,"failed_at":1795345720000`, boom,
+			false, queue.Retry, 100000015 * time.Second, false},
+		{"retry_for over", `"retry_for":60,"retry_count":5,"failed_at":1795345720000`, boom, false,
+			queue.Dead, 0, true},
 		{"discard", `"retry":true`, queue.Discard(boom), false, queue.Done, 0, true},
 		{"kill", `"retry":true`, queue.Kill(boom), false, queue.Dead, 0, true},
-		{"retry in", `"retry":true`, fmt.Errorf("wrapped: %w", queue.RetryIn(time.Minute, boom)), false, queue.Retry, time.Minute, false},
-		{"retry in, exhausted", `"retry":0`, queue.RetryIn(time.Minute, boom), false, queue.Dead, 0, true},
-		{"snooze", `"retry":0`, queue.Snooze(time.Minute), false, queue.Schedule, time.Minute, false},
+		{"retry in", `"retry":true`, fmt.Errorf("wrapped: %w", queue.RetryIn(time.Minute, boom)),
+			false, queue.Retry, time.Minute, false},
+		{"retry in, exhausted", `"retry":0`, queue.RetryIn(time.Minute, boom), false,
+			queue.Dead, 0, true},
+		{"snooze", `"retry":0`, queue.Snooze(time.Minute), false,
+			queue.Schedule, time.Minute, false},
 		{"stopped", `"retry":0`, boom, true, queue.Requeue, 0, false},
 		{"stopped, but done", `"retry":0`, nil, true, queue.Done, 0, false},
-		{"past its deadline", `"retry":true`, fmt.Errorf("%w of 1s", ErrDeadline), false, queue.Dead, 0, true},
+		{"past its deadline", `"retry":true`, fmt.Errorf("%w of 1s", ErrDeadline), false,
+			queue.Dead, 0, true},
 	} {
 		j := parse(t, `{"class":"A","args":[],"queue":"q",`+c.fields+`}`)
 		out := testPolicy().decide(j, "q", c.err, c.stopping, now)
@@ -82,16 +93,21 @@ func TestOutcomesFollowSidekiqsRules(t *testing.T) {
 }
 
 func TestAFailureIsWrittenIntoThePayloadAndNothingElseChanges(t *testing.T) {
-	raw := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"q","retry_queue":"low","created_at":1795345820974}`
+	raw := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"q",` +
+		`"retry_queue":"low","created_at":1795345820974}`
 	out := testPolicy().decide(parse(t, raw), "q", errors.New("é<b> \xff"), false, now)
-	want := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"low","retry_queue":"low","created_at":1795345820974,` +
-		`"retry_count":0,"failed_at":1795345820.5,"retry":true,"error_message":"é<b> ` + "\ufffd" + `","error_class":"error"}`
+	want := `{"class":"A","args":[1.0,12345678901234567890],"foo":{"b":1.0},"queue":"low",` +
+		`"retry_queue":"low","created_at":1795345820974,` +
+		`"retry_count":0,"failed_at":1795345820.5,"retry":true,"error_message":"é<b> ` + "\ufffd" +
+		`","error_class":"error"}`
 	if out.payload != want {
 		t.Errorf("payload\n%s\nwant\n%s", out.payload, want)
 	}
-	again := testPolicy().decide(parse(t, out.payload), "low", errors.New("b"), false, now.Add(time.Second))
+	again := testPolicy().decide(parse(t, out.payload), "low", errors.New("b"), false,
+		now.Add(time.Second))
 	j := parse(t, again.payload)
-	if n, _ := j.RetryCount(); n != 1 || j.Field("failed_at") != "1795345820.5" || j.Field("retried_at") != "1795345821.5" {
+	if n, _ := j.RetryCount(); n != 1 || j.Field("failed_at") != "1795345820.5" ||
+		j.Field("retried_at") != "1795345821.5" {
 		t.Errorf("second failure: %s", again.payload)
 	}
 }
@@ -99,25 +115,32 @@ func TestAFailureIsWrittenIntoThePayloadAndNothingElseChanges(t *testing.T) {
 func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
 	p := testPolicy()
 	p.Retry = queue.RetryMax(2)
-	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":true,"retry_count":1}`), "q", errors.New("x"), false, now); out.action != queue.Dead {
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":true,"retry_count":1}`), "q",
+		errors.New("x"), false, now); out.action != queue.Dead {
 		t.Errorf("true is not the class's number: %+v", out)
 	}
 	p.NoDead = true
-	for field, want := range map[string]queue.Action{`"x":1`: queue.Done, `"dead":null`: queue.Done, `"dead":false`: queue.Done, `"dead":true`: queue.Dead} {
-		if out := p.decide(parse(t, `{"class":"A","args":[],"retry":0,`+field+`}`), "q", errors.New("x"), false, now); out.action != want || !out.died {
+	for field, want := range map[string]queue.Action{`"x":1`: queue.Done, `"dead":null`: queue.Done,
+		`"dead":false`: queue.Done, `"dead":true`: queue.Dead} {
+		if out := p.decide(parse(t, `{"class":"A","args":[],"retry":0,`+field+`}`), "q",
+			errors.New("x"), false, now); out.action != want || !out.died {
 			t.Errorf("%s: %+v", field, out)
 		}
 	}
-	p.RetryDelay = func(count int, err error) time.Duration { return time.Duration(count+1) * time.Hour }
+	p.RetryDelay = func(count int, err error) time.Duration {
+		return time.Duration(count+1) * time.Hour
+	}
 	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", errors.New("x"), false, now)
 	if out.at.Sub(now) != time.Hour || !strings.Contains(out.payload, `"retry":2`) {
 		t.Errorf("%v %s", out.at.Sub(now), out.payload)
 	}
 	p.Retry = queue.NeverRetry
-	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":null}`), "q", errors.New("x"), false, now); out.action != queue.Done {
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":null}`), "q", errors.New("x"),
+		false, now); out.action != queue.Done {
 		t.Errorf("%+v", out)
 	}
-	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":1}`), "q", errors.New("x"), false, now); out.action != queue.Retry {
+	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":1}`), "q", errors.New("x"), false,
+		now); out.action != queue.Retry {
 		t.Errorf("the job's own word counts first: %+v", out)
 	}
 }
@@ -130,7 +153,8 @@ func TestAUsersFunctionThatPanicsDoesNotCostTheJob(t *testing.T) {
 	p := testPolicy()
 	p.RetryDelay = func(int, error) time.Duration { panic("no") }
 	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", panickyClass{io.EOF}, false, now)
-	if out.action != queue.Retry || out.at.Sub(now) != 15*time.Second || !strings.Contains(out.payload, `"error_class":"error"`) {
+	if out.action != queue.Retry || out.at.Sub(now) != 15*time.Second ||
+		!strings.Contains(out.payload, `"error_class":"error"`) {
 		t.Errorf("%+v", out)
 	}
 }
@@ -178,7 +202,8 @@ func TestErrorsAreNamedForTheWebPage(t *testing.T) {
 
 func TestBacktracesAreWrittenAsEverySidekiqReadsThem(t *testing.T) {
 	p := testPolicy()
-	out := p.decide(parse(t, `{"class":"A","args":[],"backtrace":2}`), "q", newPanicError("x"), false, now)
+	out := p.decide(parse(t, `{"class":"A","args":[],"backtrace":2}`), "q",
+		newPanicError("x"), false, now)
 	packed := parse(t, out.payload).String("error_backtrace")
 	deflated, err := base64.StdEncoding.Strict().DecodeString(packed)
 	if err != nil {
@@ -193,7 +218,8 @@ func TestBacktracesAreWrittenAsEverySidekiqReadsThem(t *testing.T) {
 		t.Errorf("%v %v", lines, err)
 	}
 	for _, field := range []string{"", `,"backtrace":false`} {
-		if out := p.decide(parse(t, `{"class":"A","args":[]`+field+`}`), "q", io.EOF, false, now); strings.Contains(out.payload, "error_backtrace") {
+		if out := p.decide(parse(t, `{"class":"A","args":[]`+field+`}`), "q", io.EOF, false,
+			now); strings.Contains(out.payload, "error_backtrace") {
 			t.Errorf("kept without being asked: %s", out.payload)
 		}
 	}
@@ -231,21 +257,35 @@ func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
 		want         queue.Action
 		least        time.Duration
 	}{
-		{"the count of a program that has gone mad", `"retry_for":100000,"retry_count":922337203685477580,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
-		{"the largest count", `"retry_for":100000,"retry_count":9223372036854775807,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
-		{"the least count", `"retry_for":100000,"retry_count":-9223372036854775808,` + failed, boom, queue.Retry, 15 * time.Second},
-		{"a count whose fourth power has no room", `"retry_for":100000,"retry_count":309,` + failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
-		{"a count beyond all limits, without retry_for", `"retry_count":9223372036854775807`, boom, queue.Dead, 0},
-		{"a limit of any size", `"retry":99999999999999999999999,"retry_count":30,` + failed, boom, queue.Retry, 923521 * time.Second},
-		{"retry_for of any size", `"retry_for":9223372036854775807,"retry_count":1,` + failed, boom, queue.Retry, 31 * time.Second},
-		{"retry_for with an exponent", `"retry_for":1e300,"retry_count":26,` + failed, boom, queue.Retry, 531456 * time.Second},
-		{"retry_for long before", `"retry_for":-9223372036854775807,"retry_count":1,` + failed, boom, queue.Dead, 0},
-		{"retry in ages", `"x":1`, queue.RetryIn(1<<63-1, boom), queue.Retry, 99 * 365 * 24 * time.Hour},
-		{"snooze for ages", `"x":1`, queue.Snooze(1<<63 - 1), queue.Schedule, 99 * 365 * 24 * time.Hour},
+		{"the count of a program that has gone mad",
+			`"retry_for":100000,"retry_count":922337203685477580,` +
+				failed, boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"the largest count", `"retry_for":100000,"retry_count":9223372036854775807,` + failed,
+			boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"the least count", `"retry_for":100000,"retry_count":-9223372036854775808,` + failed, boom,
+			queue.Retry, 15 * time.Second},
+		{"a count whose fourth power has no room", `"retry_for":100000,"retry_count":309,` + failed,
+			boom, queue.Retry, 99 * 365 * 24 * time.Hour},
+		{"a count beyond all limits, without retry_for", `"retry_count":9223372036854775807`, boom,
+			queue.Dead, 0},
+		{"a limit of any size", `"retry":99999999999999999999999,"retry_count":30,` + failed, boom,
+			queue.Retry, 923521 * time.Second},
+		{"retry_for of any size", `"retry_for":9223372036854775807,"retry_count":1,` + failed, boom,
+			queue.Retry, 31 * time.Second},
+		{"retry_for with an exponent", `"retry_for":1e300,"retry_count":26,` + failed, boom,
+			queue.Retry, 531456 * time.Second},
+		{"retry_for long before", `"retry_for":-9223372036854775807,"retry_count":1,` + failed,
+			boom, queue.Dead, 0},
+		{"retry in ages", `"x":1`, queue.RetryIn(1<<63-1, boom), queue.Retry,
+			99 * 365 * 24 * time.Hour},
+		{"snooze for ages", `"x":1`, queue.Snooze(1<<63 - 1), queue.Schedule,
+			99 * 365 * 24 * time.Hour},
 		{"snooze backwards", `"x":1`, queue.Snooze(-1 << 63), queue.Schedule, 0},
-		{"a backtrace of any size", `"backtrace":99999999999999999999`, boom, queue.Retry, 15 * time.Second},
+		{"a backtrace of any size", `"backtrace":99999999999999999999`, boom, queue.Retry,
+			15 * time.Second},
 	} {
-		out := realPolicy().decide(parse(t, `{"class":"A","args":[],`+c.fields+`}`), "q", c.err, false, now)
+		out := realPolicy().decide(parse(t, `{"class":"A","args":[],`+c.fields+`}`), "q",
+			c.err, false, now)
 		if out.action != c.want {
 			t.Errorf("%s: %s, want %s", c.name, out.action, c.want)
 			continue
@@ -253,7 +293,8 @@ func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
 		if in := out.at.Sub(now); in < c.least || in > maxDelay {
 			t.Errorf("%s: due in %v, want at least %v", c.name, in, c.least)
 		}
-		if n, ok := parse(t, cmp.Or(out.payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 && !strings.Contains(c.name, "least") {
+		if n, ok := parse(t, cmp.Or(out.payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 &&
+			!strings.Contains(c.name, "least") {
 			t.Errorf("%s: counted up to %d", c.name, n)
 		}
 	}
@@ -273,9 +314,12 @@ func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
 // FuzzDecide: whatever a payload says, deciding does not panic, and a job that is to run
 // again does so at a time that Redis can hold, and not before now.
 func FuzzDecide(f *testing.F) {
-	f.Add(`{"class":"A","args":[],"retry_for":100000,"retry":true,"retry_count":922337203685477580,"failed_at":1795345820}`, int64(5))
-	f.Add(`{"class":"A","retry":99999999999999999999,"retry_count":-9223372036854775808,"expires_in":1e300,"created_at":1.5}`, int64(-1))
-	f.Add(`{"class":"A","backtrace":1e5,"dead":false,"failed_at":9e18,"retry_for":-1e-300}`, int64(1)<<62)
+	f.Add(`{"class":"A","args":[],"retry_for":100000,"retry":true,`+
+		`"retry_count":922337203685477580,"failed_at":1795345820}`, int64(5))
+	f.Add(`{"class":"A","retry":99999999999999999999,"retry_count":-9223372036854775808,`+
+		`"expires_in":1e300,"created_at":1.5}`, int64(-1))
+	f.Add(`{"class":"A","backtrace":1e5,"dead":false,"failed_at":9e18,"retry_for":-1e-300}`,
+		int64(1)<<62)
 	f.Fuzz(func(t *testing.T, raw string, in int64) {
 		j, err := queue.ParseJob(raw)
 		if err != nil {
@@ -283,7 +327,8 @@ func FuzzDecide(f *testing.F) {
 		}
 		expired(j, now)
 		boom := errors.New("boom")
-		for _, err := range []error{boom, queue.RetryIn(time.Duration(in), boom), queue.Snooze(time.Duration(in)), newPanicError("x"), ErrDeadline, nil} {
+		for _, err := range []error{boom, queue.RetryIn(time.Duration(in), boom),
+			queue.Snooze(time.Duration(in)), newPanicError("x"), ErrDeadline, nil} {
 			out := realPolicy().decide(j, "q", err, false, now)
 			switch out.action {
 			case queue.Retry, queue.Schedule:

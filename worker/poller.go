@@ -82,8 +82,9 @@ func (p *poller) poll(ctx context.Context) error {
 func (p *poller) warn(keys []string) {
 	for _, key := range keys {
 		if !slices.Contains(p.refused, key) {
-			p.outage.log.Error("a key has the wrong type, so the jobs that go to it stay where they are: "+
-				"another program wrote it: RENAME it away, and they go on at the next poll", "key", key)
+			p.outage.log.Error("a key has the wrong type, so the jobs that go to it stay "+
+				"where they are: another program wrote it: RENAME it away, and they go on "+
+				"at the next poll", "key", key)
 		}
 	}
 	p.refused = keys

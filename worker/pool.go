@@ -31,7 +31,8 @@ type pool struct {
 }
 
 func newPool(l *ledger, index int, name string, n int) *pool {
-	p := &pool{ledger: l, index: index, name: name, freed: make(chan struct{}, 1), settle: make(chan struct{}, 1)}
+	p := &pool{ledger: l, index: index, name: name, freed: make(chan struct{}, 1),
+		settle: make(chan struct{}, 1)}
 	for range n {
 		p.add()
 	}

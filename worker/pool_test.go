@@ -33,7 +33,8 @@ func (l *ledger) bring(t *testing.T, raws ...string) int {
 	}
 	var jobs []queue.Delivery
 	for i, raw := range raws {
-		jobs = append(jobs, queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner, Token: trip.First + uint64(i)})
+		jobs = append(jobs, queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner,
+			Token: trip.First + uint64(i)})
 	}
 	l.process.Returned(trip, protocol.Brought{Jobs: jobs, Acked: len(trip.Acks)})
 	l.pools[0].rouse()
@@ -52,7 +53,8 @@ func TestPool(t *testing.T) {
 		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
-		if batch := l.process.Batch(0); len(batch) != 2 || batch[0].Action != queue.Requeue || batch[0].Delivery.Raw != "2" {
+		if batch := l.process.Batch(0); len(batch) != 2 || batch[0].Action != queue.Requeue ||
+			batch[0].Delivery.Raw != "2" {
 			t.Errorf("settles %+v, want both back in their queue, the newest first", batch)
 		}
 	})
@@ -94,7 +96,8 @@ func longJobsStartBesideEachOther(t *testing.T) {
 	close(release)
 	synctest.Wait()
 	if p.busy() != 0 || l.process.Unsettled(0) != 3 || l.process.Free(0) != 0 {
-		t.Errorf("%d busy, %d unsettled, %d free: a result that is not settled keeps its seat", p.busy(), l.process.Unsettled(0), l.process.Free(0))
+		t.Errorf("%d busy, %d unsettled, %d free: a result that is not settled keeps its seat",
+			p.busy(), l.process.Unsettled(0), l.process.Free(0))
 	}
 	p.close()
 }

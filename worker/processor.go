@@ -62,7 +62,8 @@ type run struct {
 // work lets s run jobs until there are no more; done tells that it has just run one. A
 // handler that calls runtime.Goexit ends the goroutine, and nothing can stop that: then goOn
 // is called, for another goroutine to run s.
-func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done bool, goOn func()) error {
+func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done bool,
+	goOn func()) error {
 	s.mu.Lock()
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
@@ -100,7 +101,8 @@ func (r *run) process() {
 		r.dispatch()
 		return
 	}
-	r.log.Warn("workers died with this job in their hands: it is to run alone", "class", j.DisplayClass(), "jid", j.JID)
+	r.log.Warn("workers died with this job in their hands: it is to run alone",
+		"class", j.DisplayClass(), "jid", j.JID)
 	alone := func() {
 		r.start = time.Now() // it may have waited for its turn
 		r.dispatch()
@@ -114,7 +116,8 @@ func (r *run) process() {
 func (r *run) dispatch() {
 	r.class, _ = r.job.Unwrapped()
 	if r.handler = r.handlers[r.class]; r.handler != nil {
-		r.class = r.handler.class // metrics keep it: the job's own text would keep the whole payload
+		// metrics keep it: the job's own text would keep the whole payload
+		r.class = r.handler.class
 	}
 	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job),
 		delivery: &r.entry.Delivery, slot: r.slot}
@@ -188,12 +191,14 @@ func (r *run) finish(jobLog bool, err error) {
 	case queue.Requeue:
 		failpoint.Hit("requeue_on_stop")
 	}
-	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err)) // what no handler ran is in no metrics (sidekiq-wire 3.4)
+	// what no handler ran is in no metrics (sidekiq-wire 3.4)
+	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err))
 	r.ctx.end()
 	r.count(out)
 	var x *queue.Settlement // of most jobs nothing is kept
 	if out.action != queue.Done {
-		x = &queue.Settlement{Delivery: &r.entry.Delivery, Action: out.action, Payload: out.payload, At: out.at, To: out.to}
+		x = &queue.Settlement{Delivery: &r.entry.Delivery, Action: out.action, Payload: out.payload,
+			At: out.at, To: out.to}
 	}
 	r.settle(x, eventOf(out.action, out.failed))
 	if jobLog {

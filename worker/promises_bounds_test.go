@@ -95,7 +95,8 @@ func TestPromiseBackPressure(t *testing.T) {
 		const threads, jobs = 10, 2000
 		s := newStage(t)
 		s.config.Capsules = []worker.Capsule{{Concurrency: threads, Queues: queues("a")}}
-		s.handleNumber("Fails", func(context.Context, int) error { return errors.New("to be retried") })
+		s.handleNumber("Fails",
+			func(context.Context, int) error { return errors.New("to be retried") })
 		s.raw.Set(t.Context(), "retry", "of another program", 0)
 		s.fill("a", "Fails", jobs, 0)
 		s.start(s.store)
@@ -140,7 +141,8 @@ func TestPromiseMemory(t *testing.T) {
 			<-time.After(50 * time.Millisecond)
 		}
 		if grown >= bound {
-			t.Errorf("one job of %d kB runs, and the heap has grown by %d kB", size/1000, grown/1000)
+			t.Errorf("one job of %d kB runs, and the heap has grown by %d kB",
+				size/1000, grown/1000)
 		}
 	})
 }

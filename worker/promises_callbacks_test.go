@@ -187,7 +187,9 @@ func blocksNoStop(s *stage, jobs int) {
 	}
 	p := s.start(s.store)
 	s.until("it works", func() bool { _, there := s.score(p.Status().Identity); return there })
-	s.until("the jobs have been taken", func() bool { return s.waiting("a") == 0 && s.inFlight() < 2 })
+	s.until("the jobs have been taken", func() bool {
+		return s.waiting("a") == 0 && s.inFlight() < 2
+	})
 	stopsInTime(p)
 }
 

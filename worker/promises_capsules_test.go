@@ -26,7 +26,8 @@ func TestPromiseSharedQueue(t *testing.T) {
 	t.Run("the jobs of one capsule are not taken for lost by the other", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
-		s.config.Capsules = []worker.Capsule{{Name: "default", Concurrency: 5, Queues: queues("a", "b")},
+		s.config.Capsules = []worker.Capsule{{Name: "default", Concurrency: 5,
+			Queues: queues("a", "b")},
 			{Name: "more", Concurrency: 5, Queues: queues("a")}}
 		store, proxy := s.link()
 		var starts, dones atomic.Int64
@@ -81,7 +82,8 @@ func TestPromiseSuspects(t *testing.T) {
 		s.until("a suspect runs", func() bool { return p.Status().Busy > 0 })
 		for began := time.Now(); done.Load() < suspects; {
 			if took := time.Since(began); took > 12*time.Second {
-				t.Fatalf("%d of %d suspects are done after %v", done.Load(), suspects, took.Round(time.Second))
+				t.Fatalf("%d of %d suspects are done after %v", done.Load(), suspects,
+					took.Round(time.Second))
 			}
 			pushed := time.Now()
 			s.fill("b", "High", 1, 0)
@@ -122,7 +124,8 @@ func TestPromiseWeightedFetch(t *testing.T) {
 		p.endsWithin(10 * time.Second)
 		pops, n := s.calls("rpop"), int(counted.n.Load())
 		if pops > many*n+20 { // a beat has one or two of its own
-			t.Errorf("%d fetches of %d empty queues took %d RPOP, want at most one per queue", n, many, pops)
+			t.Errorf("%d fetches of %d empty queues took %d RPOP, want at most one per queue",
+				n, many, pops)
 		}
 	})
 }
@@ -148,7 +151,8 @@ func TestPromiseIdleCost(t *testing.T) {
 		<-time.After(1500 * time.Millisecond) // it may look once who they are
 		bytesMany, commandsMany := window()
 		if ratio := float64(bytesMany) / float64(bytes); ratio > 1.5 {
-			t.Errorf("in 3 s, alone: %d bytes of replies; beside 200 processes: %d, %.1f times as many",
+			t.Errorf("in 3 s, alone: %d bytes of replies; beside 200 processes: %d, "+
+				"%.1f times as many",
 				bytes, bytesMany, ratio)
 		}
 		if commandsMany > commands+40 { // its record may be published in one of the windows
@@ -159,7 +163,8 @@ func TestPromiseIdleCost(t *testing.T) {
 	t.Run("two capsules over the same queues share their doorbells", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t)
-		s.config.Capsules = []worker.Capsule{{Name: "one", Concurrency: 2, Queues: queues("a", "b", "c")},
+		s.config.Capsules = []worker.Capsule{{Name: "one", Concurrency: 2,
+			Queues: queues("a", "b", "c")},
 			{Name: "two", Concurrency: 2, Queues: queues("c", "b", "a")}}
 		s.start(s.store)
 		s.until("it sleeps", func() bool { return s.bells() >= 3 })
@@ -175,8 +180,8 @@ func (s *stage) peers(n int) {
 	for i := range n {
 		identity := fmt.Sprintf("peer-%d.example:1:%s", i, strings.Repeat("0", 12))
 		pipe.ZAdd(s.Context(), "kyu:leases", redis.Z{Score: end, Member: identity})
-		pipe.HSet(s.Context(), "kyu:owner:"+identity, "queues", "a\nb", "host", "elsewhere", "pid", 1,
-			"lease", time.Minute.Milliseconds())
+		pipe.HSet(s.Context(), "kyu:owner:"+identity, "queues", "a\nb",
+			"host", "elsewhere", "pid", 1, "lease", time.Minute.Milliseconds())
 	}
 	if _, err := pipe.Exec(s.Context()); err != nil {
 		s.Fatal(err)

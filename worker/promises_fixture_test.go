@@ -186,7 +186,8 @@ func (s *stage) holds(limit time.Duration, what string, cond func() bool) {
 	end := time.After(limit)
 	for began := time.Now(); ; {
 		if !cond() {
-			s.Fatalf("not true any more after %v: %s", time.Since(began).Round(time.Millisecond), what)
+			s.Fatalf("not true any more after %v: %s",
+				time.Since(began).Round(time.Millisecond), what)
 		}
 		select {
 		case <-tick.C:
@@ -200,7 +201,9 @@ func (s *stage) holds(limit time.Duration, what string, cond func() bool) {
 func (s *stage) link(options ...func(*queue.Config)) (*queue.Store, *faultproxy.Proxy) {
 	s.Helper()
 	proxy := faultproxy.Start(s, s.server.Addr)
-	through := func(c *queue.Config) { c.URL = strings.Replace(c.URL, s.server.Addr, proxy.Addr, 1) }
+	through := func(c *queue.Config) {
+		c.URL = strings.Replace(c.URL, s.server.Addr, proxy.Addr, 1)
+	}
 	return s.server.Store(append(options, through)...), proxy
 }
 

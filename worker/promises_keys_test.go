@@ -25,7 +25,8 @@ func TestPromiseBrokenKey(t *testing.T) {
 	})
 	t.Run("queue: what a stop interrupts is kept", brokenRequeue)
 	t.Run("queue: other queues are served", brokenQueue)
-	t.Run("in flight: what cannot be delivered is kept, and other queues are served", brokenInFlight)
+	t.Run("in flight: what cannot be delivered is kept, and other queues are served",
+		brokenInFlight)
 }
 
 // brokenSet lets jobs end with err, whose set is a string.
@@ -83,7 +84,8 @@ func brokenQueue(t *testing.T) {
 	s.launch(s.store)
 	for i := range 3 {
 		s.fill("b", "Other", 5, 0)
-		s.until("the queue below it is served", func() bool { return others.Load() == int64(5*(i+1)) })
+		s.until("the queue below it is served",
+			func() bool { return others.Load() == int64(5*(i+1)) })
 	}
 }
 

@@ -98,7 +98,8 @@ func (s *stage) count(class string) (n int) {
 // Point 3.
 func TestPromiseFencedProcess(t *testing.T) {
 	t.Run("what a doorbell brings does not run under the fenced identity", fencedBell)
-	t.Run("an identity that died once is not counted again for what a doorbell brings", fencedInnocent)
+	t.Run("an identity that died once is not counted again for what a doorbell brings",
+		fencedInnocent)
 	t.Run("what an old fetch brings does not run beside its second run", fencedReply)
 	t.Run("nothing starts while it takes a new identity", fencedStart)
 }
@@ -311,14 +312,17 @@ func TestPromiseIteration(t *testing.T) {
 		p := s.start(s.store)
 		jid := <-reached
 		before := p.fence()
-		s.raw.Del(t.Context(), inflightKey("a", before)) // a peer has taken it, and is at its second step
+		// a peer has taken it, and is at its second step
+		s.raw.Del(t.Context(), inflightKey("a", before))
 		place := queue.Iteration{Executions: 2, Cursor: []byte("2")}
 		if _, err := s.store.SaveIteration(t.Context(), jid, place); err != nil {
 			t.Fatal(err)
 		}
 		p.renewedFrom(before)
 		ends.open()
-		s.until("the run has ended", func() bool { return p.Status().Busy == 0 && p.Status().Stale == 1 })
+		s.until("the run has ended", func() bool {
+			return p.Status().Busy == 0 && p.Status().Stale == 1
+		})
 		if _, found, err := s.store.Iteration(t.Context(), jid); err != nil || !found {
 			t.Errorf("the place of the run that goes on elsewhere is gone (%v)", err)
 		}

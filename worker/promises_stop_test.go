@@ -53,8 +53,10 @@ func TestPromiseCleanStop(t *testing.T) {
 		proxy.Answer(faultproxy.Script("settle"), "")
 		s.until("the process has gone", func() bool {
 			keys := []string{"kyu:leases", inflightKey("a", identity)}
-			if n, err := heldAfterLeave.Run(t.Context(), s.raw, keys, identity).Int(); err != nil || n > 0 {
-				t.Fatalf("%d jobs that have ended were in flight when the lease was given up (%v)", n, err)
+			if n, err := heldAfterLeave.Run(t.Context(), s.raw, keys, identity).Int(); err != nil ||
+				n > 0 {
+				t.Fatalf("%d jobs that have ended were in flight when the lease was given up (%v)",
+					n, err)
 			}
 			return isClosed(p.ended)
 		})
@@ -86,7 +88,10 @@ func TestPromiseOrder(t *testing.T) {
 		s.config.Capsules = []worker.Capsule{{Concurrency: threads, Queues: queues("a")}}
 		store, proxy := s.link()
 		thirds := []*gate{s.gate(), s.gate(), s.gate()}
-		s.handleNumber("Hold", func(_ context.Context, i int) error { thirds[i%3].pass(); return nil })
+		s.handleNumber("Hold", func(_ context.Context, i int) error {
+			thirds[i%3].pass()
+			return nil
+		})
 		s.handleNumber("Job", func(context.Context, int) error { return nil })
 		s.fill("a", "Hold", threads, 0)
 		p := s.start(store)
@@ -94,7 +99,9 @@ func TestPromiseOrder(t *testing.T) {
 		s.fill("a", "Job", jobs, 0)
 		proxy.HoldReplies(faultproxy.Script("fetch"))
 		thirds[0].open()
-		s.until("a fetch has taken jobs", func() bool { return proxy.Held() == 1 && s.count("Job") > 0 })
+		s.until("a fetch has taken jobs", func() bool {
+			return proxy.Held() == 1 && s.count("Job") > 0
+		})
 		thirds[1].open()
 		// Where one fetch goes at a time there is no second.
 		for wait := time.After(time.Second); proxy.Held() < 2 && !isClosed(wait); {
@@ -136,7 +143,9 @@ func TestPromiseOrders(t *testing.T) {
 		store, proxy := s.link()
 		p := s.start(store)
 		identity := p.Status().Identity
-		s.until("it is published", func() bool { return s.raw.Exists(t.Context(), identity).Val() == 1 })
+		s.until("it is published", func() bool {
+			return s.raw.Exists(t.Context(), identity).Val() == 1
+		})
 		proxy.DropEvery(faultproxy.Script("beat"), 1)
 		if err := s.store.Signal(t.Context(), identity, "TERM"); err != nil {
 			t.Fatal(err)
@@ -156,7 +165,8 @@ func TestPromiseOrders(t *testing.T) {
 		p.Quiet()
 		go p.run()
 		t.Cleanup(func() { p.Stop(); <-p.ended })
-		s.holds(1500*time.Millisecond, "no job is taken", func() bool { return s.waiting("a") == 1 })
+		s.holds(1500*time.Millisecond, "no job is taken",
+			func() bool { return s.waiting("a") == 1 })
 		if !p.Status().Quiet {
 			t.Error("it does not say that it is quiet")
 		}

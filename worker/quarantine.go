@@ -47,7 +47,8 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		if !q.mark(ctx, e) {
 			return false
 		}
-		q.log.Warn("a suspect does not get the process to itself: it runs beside other jobs", "within", turnWithin)
+		q.log.Warn("a suspect does not get the process to itself: it runs beside other jobs",
+			"within", turnWithin)
 		fn()
 		return true
 	}

@@ -22,7 +22,8 @@ func (b *bench) pushRaw(payload string) {
 }
 
 func suspect(class, jid string) string {
-	return fmt.Sprintf(`{"class":%q,"jid":%q,"args":[],"queue":"a","crashes":2,"crashed_at":%d}`, class, jid, time.Now().Unix())
+	return fmt.Sprintf(`{"class":%q,"jid":%q,"args":[],"queue":"a","crashes":2,"crashed_at":%d}`,
+		class, jid, time.Now().Unix())
 }
 
 // inHands counts what Redis holds for workers.
@@ -49,7 +50,8 @@ func (b *bench) alone() (n int64) {
 
 func TestASuspectHasTheProcessToItself(t *testing.T) {
 	b := newBench(t)
-	b.config.Capsules = append(b.config.Capsules, worker.Capsule{Name: "other", Concurrency: 20, Queues: []worker.QueueWeight{{Name: "c"}}})
+	b.config.Capsules = append(b.config.Capsules, worker.Capsule{Name: "other", Concurrency: 20,
+		Queues: []worker.QueueWeight{{Name: "c"}}})
 	var running, beside, suspects atomic.Int64
 	job := func(context.Context) error {
 		running.Add(1)
@@ -113,11 +115,13 @@ func TestASuspectDoesNotWaitForAHandlerThatNeverReturns(t *testing.T) {
 	b.pushRaw(suspect("Suspect", "x"))
 	b.until("the suspect waits for its turn", func() bool { return b.inHands() == 2 })
 	if n := b.besides(); n > 0 && !ran.Load() {
-		t.Errorf("it waits, and Redis has %d marks that a suspect runs: a crash would count for it", n)
+		t.Errorf("it waits, and Redis has %d marks that a suspect runs: a crash would count for it",
+			n)
 	}
 	b.until("the suspect has run", ran.Load)
 	if n := marks.Load(); n != 1 {
-		t.Errorf("it ran beside another job with %d marks in Redis: a crash would not count for it", n)
+		t.Errorf("it ran beside another job with %d marks in Redis: a crash would not count for it",
+			n)
 	}
 	close(release)
 	b.until("all is done", b.empty)
@@ -155,7 +159,8 @@ func TestAThreadThatIsStuckIsReplaced(t *testing.T) {
 	b.config.Capsules[0].Concurrency = 1
 	b.config.MaxStuck = 5
 	release := make(chan struct{})
-	b.handle("Hang", func(context.Context) error { <-release; return nil }, worker.Options{Timeout: 10 * time.Millisecond})
+	b.handle("Hang", func(context.Context) error { <-release; return nil },
+		worker.Options{Timeout: 10 * time.Millisecond})
 	var runs ran
 	b.handle("Job", func(context.Context) error { runs.add("ran"); return nil })
 	r := b.run()
@@ -179,7 +184,8 @@ func TestAThreadThatIsStuckIsReplaced(t *testing.T) {
 // Redis's clock is set forward or back: leases have ended long ago, or end in an
 // hour. Who beats lives, who does not is dead.
 func TestAClockThatIsSetKillsNobodyAndKeepsNobody(t *testing.T) {
-	for name, offset := range map[string]time.Duration{"forward": -24 * time.Hour, "back": time.Hour} {
+	for name, offset := range map[string]time.Duration{"forward": -24 * time.Hour,
+		"back": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
@@ -187,7 +193,8 @@ func TestAClockThatIsSetKillsNobodyAndKeepsNobody(t *testing.T) {
 			b.handle("Job", func(context.Context) error { return nil })
 			for _, id := range []string{"living:1:a", "dead:1:a"} {
 				o := b.store.Owner(id)
-				if err := o.Register(t.Context(), queue.Host{Name: "elsewhere", PID: 1}, []string{"x"}, time.Second); err != nil {
+				if err := o.Register(t.Context(), queue.Host{Name: "elsewhere", PID: 1},
+					[]string{"x"}, time.Second); err != nil {
 					t.Fatal(err)
 				}
 				b.push("Job", nil, queue.Options{Queue: "x", JID: id})
@@ -196,7 +203,8 @@ func TestAClockThatIsSetKillsNobodyAndKeepsNobody(t *testing.T) {
 				}
 			}
 			beat := func(id string, end time.Time) {
-				b.raw.ZAddXX(t.Context(), "kyu:leases", redis.Z{Score: float64(end.UnixMilli()), Member: id})
+				b.raw.ZAddXX(t.Context(), "kyu:leases",
+					redis.Z{Score: float64(end.UnixMilli()), Member: id})
 			}
 			beat("dead:1:a", time.Now().Add(offset))
 			b.run()
@@ -207,7 +215,8 @@ func TestAClockThatIsSetKillsNobodyAndKeepsNobody(t *testing.T) {
 			if lease := b.raw.ZScore(t.Context(), "kyu:leases", "living:1:a").Val(); lease < 0 {
 				t.Error("the living one was declared dead")
 			}
-			if raw := b.raw.LIndex(t.Context(), "queue:x", 0).Val(); !strings.Contains(raw, "dead:1:a") {
+			if raw := b.raw.LIndex(t.Context(), "queue:x", 0).Val(); !strings.Contains(raw,
+				"dead:1:a") {
 				t.Errorf("in the queue is %s", raw)
 			}
 		})

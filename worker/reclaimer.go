@@ -107,7 +107,9 @@ func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 	}
 	more = len(s.Beside) > 0
 	for _, l := range s.Beside {
-		gone := try(l, func(f *ownerFacts) bool { return !l.Fenced && provenDead(r.owners.host, f.host) })
+		gone := try(l, func(f *ownerFacts) bool {
+			return !l.Fenced && provenDead(r.owners.host, f.host)
+		})
 		more = more && gone
 	}
 	for identity, f := range r.known {
@@ -130,7 +132,8 @@ func (r *reclaimer) look(redis, began time.Time) {
 }
 
 // judge reclaims an owner if it is dead.
-func (r *reclaimer) judge(ctx context.Context, l queue.Lease, dead func(*ownerFacts) bool) (bool, error) {
+func (r *reclaimer) judge(ctx context.Context, l queue.Lease,
+	dead func(*ownerFacts) bool) (bool, error) {
 	if l.Identity == r.owners.current().Identity {
 		return false, nil
 	}
@@ -140,7 +143,8 @@ func (r *reclaimer) judge(ctx context.Context, l queue.Lease, dead func(*ownerFa
 	}
 	if err = r.reclaim(ctx, l, f); err != nil && queue.Rejected(err) && !f.told {
 		f.told = true
-		r.log.Error("a dead worker's jobs cannot be taken: rename or delete the key that the error is about",
+		r.log.Error("a dead worker's jobs cannot be taken: "+
+			"rename or delete the key that the error is about",
 			"identity", l.Identity, "err", err)
 	}
 	return true, err
@@ -164,10 +168,10 @@ func (r *reclaimer) facts(ctx context.Context, l queue.Lease) (*ownerFacts, erro
 	return f, nil
 }
 
-// silent judges an owner whose lease has ended. After an outage of Redis the living get one
-// lease's length to beat first; likewise after Redis's clock was set, so that no clock can
-// kill the living. A lease that has ended is watched for a moment more. One that ends too late to be true is judged by our own clock: its
-// score must not change for a lease's length.
+// silent judges an owner whose lease has ended. After an outage of Redis the living get one lease's
+// length to beat first; likewise after Redis's clock was set, so that no clock can kill the living.
+// A lease that has ended is watched for a moment more. One that ends too late to be true is judged
+// by our own clock: its score must not change for a lease's length.
 func (r *reclaimer) silent(l queue.Lease, f *ownerFacts) bool {
 	length := max(r.owners.lease, f.host.Lease)
 	if r.outage.steadyFor() <= length || time.Since(r.setAt) <= length {
@@ -240,7 +244,8 @@ func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
 		r.observer.Reclaimed(got.Requeued, len(got.Poisoned))
 	}
 	if got.Refused > 0 {
-		r.log.Error("a dead worker's jobs wait: a key (their queue, queues or dead) holds a wrong type; rename or delete it",
+		r.log.Error("a dead worker's jobs wait: "+
+			"a key (their queue, queues or dead) holds a wrong type; rename or delete it",
 			"identity", identity, "queue", q, "jobs", got.Refused)
 	}
 	if n := got.Requeued + got.Landed; n > 0 {

@@ -74,7 +74,8 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	r := &Runner{store: store, config: c, outage: newOutage(c.Logger), callbacks: newCallbacks(c.Logger), quieted: make(chan struct{}),
+	r := &Runner{store: store, config: c, outage: newOutage(c.Logger),
+		callbacks: newCallbacks(c.Logger), quieted: make(chan struct{}),
 		stopping: make(chan struct{}), hurry: make(chan struct{}), running: make(chan struct{})}
 	queues := c.queues()
 	host := thisHost()
@@ -86,7 +87,8 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 	r.processor = newProcessor(r, observer)
 	for i := range c.Capsules {
 		capsule, p := &c.Capsules[i], r.ledger.pools[i]
-		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger, observer: observer}
+		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger,
+			observer: observer}
 		f := newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)
 		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
 		r.bells.serve = append(r.bells.serve, f.names)
@@ -98,18 +100,22 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 
 func newProcessor(r *Runner, observer Observer) *processor {
 	c := &r.config
-	return &processor{ledger: r.ledger, callbacks: r.callbacks, handlers: c.Mux.wrapped(), classes: c.Mux.Classes(),
-		log: c.Logger, jobLog: !c.NoJobLog, onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
-		env:     &environment{store: r.store, quiet: r.quieted, timeout: c.Timeout, maxIteration: c.MaxIteration, logged: c.LogAttributes},
+	return &processor{ledger: r.ledger, callbacks: r.callbacks, handlers: c.Mux.wrapped(),
+		classes: c.Mux.Classes(),
+		log:     c.Logger, jobLog: !c.NoJobLog, onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
+		env: &environment{store: r.store, quiet: r.quieted, timeout: c.Timeout,
+			maxIteration: c.MaxIteration, logged: c.LogAttributes},
 		unknown: c.Unknown, batches: c.AllowBatches, observer: observer,
-		policy:     policy{maxRetries: c.MaxRetries, failure: r.store.FailurePatch, again: r.store.Requeued, jitter: jitter, log: c.Logger},
+		policy: policy{maxRetries: c.MaxRetries, failure: r.store.FailurePatch,
+			again: r.store.Requeued, jitter: jitter, log: c.Logger},
 		poison:     queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within},
 		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}}
 }
 
 func (r *Runner) record() queue.ProcessRecord {
 	h := r.owners.host
-	p := queue.ProcessRecord{Hostname: h.Name, PID: os.Getpid(), Tag: r.config.Tag, Labels: r.config.Labels,
+	p := queue.ProcessRecord{Hostname: h.Name, PID: os.Getpid(), Tag: r.config.Tag,
+		Labels:  r.config.Labels,
 		Version: r.config.Version, StartedAt: time.Now(), Concurrency: r.config.Threads()}
 	for i := range r.config.Capsules {
 		p.Capsules = append(p.Capsules, r.config.Capsules[i].record())
@@ -156,14 +162,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	close(r.running)
 
 	r.await(ctx, intake)
-	deadline := time.Now().Add(r.config.Timeout) // from here: a Redis that hangs may hold up the intake's end
+	// from here: a Redis that hangs may hold up the intake's end
+	deadline := time.Now().Add(r.config.Timeout)
 	err := intake.end()
 	if !r.drain(processors, abort, deadline) {
 		r.putBack()
 	}
 	audit.last(root)
 	telling.cancel()
-	err = errors.Join(err, feeding.end(), settling.end(), telling.end(), support.end()) // the lease is kept until all is settled
+	// the lease is kept until all is settled
+	err = errors.Join(err, feeding.end(), settling.end(), telling.end(), support.end())
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
 	r.heartbeat.leave(last)
@@ -200,9 +208,11 @@ func guardedHook(ctx context.Context, hook func(context.Context) error) (err err
 
 // feed starts what brings jobs into the queues. It ends with the intake.
 func (r *Runner) feed(t *tier) {
-	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval, fixed: r.config.PollFixed,
+	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval,
+		fixed:   r.config.PollFixed,
 		classes: r.config.Mux.Classes(), queues: r.owners.queues}
-	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(), notify: r.tellPoison,
+	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(),
+		notify:   r.tellPoison,
 		observer: r.processor.observer, poison: r.processor.poison}
 	t.run(p.Run, rec.Run)
 }
@@ -246,7 +256,8 @@ func (r *Runner) hooks(ctx context.Context, kind string, list []func(context.Con
 
 // drain gives running jobs their time, up to the deadline, then cancels them, and
 // reports whether all have ended.
-func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc, deadline time.Time) bool {
+func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc,
+	deadline time.Time) bool {
 	done := make(chan struct{})
 	go func() { // ends with the last handler: the one goroutine that Run cannot promise to end
 		processors.Wait()
@@ -280,7 +291,8 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 // employ gives a slot a goroutine.
 func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done bool) {
 	processors.Go(func() error {
-		return r.processor.work(s, c.pool, r.owners.context, done, func() { r.employ(processors, c, s, true) })
+		return r.processor.work(s, c.pool, r.owners.context, done,
+			func() { r.employ(processors, c, s, true) })
 	})
 }
 
@@ -297,7 +309,8 @@ func (r *Runner) replace(processors *errgroup.Group, s *slot) {
 // twice. The settlers carry it out; what the handlers say later is ignored.
 func (r *Runner) putBack() {
 	if n := r.ledger.abandon(); n > 0 {
-		r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context", "jobs", n)
+		r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context",
+			"jobs", n)
 	}
 }
 
@@ -364,7 +377,8 @@ func (r *Runner) work() []queue.WorkRecord {
 }
 
 func (r *Runner) reportStale(n int) {
-	r.log().Error("jobs were finished here that had been taken away: they ran, or run, elsewhere too", "jobs", n)
+	r.log().Error("jobs were finished here that had been taken away: they ran, or run, elsewhere "+
+		"too", "jobs", n)
 }
 
 func (r *Runner) tellPoison(payload string) {
@@ -373,7 +387,8 @@ func (r *Runner) tellPoison(payload string) {
 		return
 	}
 	r.callbacks.later("death handler", func(ctx context.Context) error {
-		r.callbacks.tellDeath(ctx, r.config.DeathHandlers, j, "", errors.New(j.String("error_message")))
+		r.callbacks.tellDeath(ctx, r.config.DeathHandlers, j, "",
+			errors.New(j.String("error_message")))
 		return nil
 	})
 }

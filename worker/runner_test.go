@@ -43,7 +43,8 @@ func newBench(t *testing.T) *bench {
 	b := &bench{T: t, server: redistest.Start(t), mux: worker.NewMux()}
 	b.raw, b.store = b.server.Client(), b.server.Store()
 	b.client = queue.NewClient(b.store)
-	b.config = worker.Config{Capsules: []worker.Capsule{{Concurrency: 5, Queues: []worker.QueueWeight{{Name: "a"}, {Name: "b"}}}},
+	b.config = worker.Config{Capsules: []worker.Capsule{
+		{Concurrency: 5, Queues: []worker.QueueWeight{{Name: "a"}, {Name: "b"}}}},
 		Timeout: 10 * time.Second, PollFixed: 50 * time.Millisecond}
 	return b
 }
@@ -58,7 +59,8 @@ func (b *bench) run() *worker.Runner {
 func (b *bench) runOn(store *queue.Store) *worker.Runner {
 	b.Helper()
 	c := b.config
-	c.Mux, c.Logger = b.mux, slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c.Mux, c.Logger = b.mux, slog.New(slog.NewTextHandler(&b.log,
+		&slog.HandlerOptions{Level: slog.LevelDebug}))
 	r, err := worker.New(store, c)
 	if err != nil {
 		b.Fatal(err)
@@ -131,7 +133,9 @@ func (b *bench) size(set string) int64 { return b.raw.ZCard(b.Context(), set).Va
 
 // handle registers a handler without arguments.
 func (b *bench) handle(class string, fn func(context.Context) error, o ...worker.Options) {
-	worker.Handle(b.mux, class, func(ctx context.Context, _ []json.RawMessage) error { return fn(ctx) }, o...)
+	worker.Handle(b.mux, class, func(ctx context.Context, _ []json.RawMessage) error {
+		return fn(ctx)
+	}, o...)
 }
 
 // empty reports whether nothing is in flight anywhere.
@@ -194,7 +198,9 @@ func TestAPanicIsAFailureWithItsStack(t *testing.T) {
 	b := newBench(t)
 	var failures ran
 	b.config.ErrorHandlers = []worker.ErrorHandler{
-		func(_ context.Context, err error, j *queue.Job) { failures.add(j.Class + ": " + err.Error()) },
+		func(_ context.Context, err error, j *queue.Job) {
+			failures.add(j.Class + ": " + err.Error())
+		},
 		func(context.Context, error, *queue.Job) { panic("an error handler's own") },
 	}
 	b.handle("Panic", func(context.Context) error { panic("oh no") })
@@ -203,7 +209,8 @@ func TestAPanicIsAFailureWithItsStack(t *testing.T) {
 	b.until("failed", func() bool { return b.size("retry") == 1 })
 	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
 	j := page[0].Job
-	if j.String("error_class") != "panic" || j.String("error_message") != "panic: oh no" || j.String("error_backtrace") == "" {
+	if j.String("error_class") != "panic" || j.String("error_message") != "panic: oh no" ||
+		j.String("error_backtrace") == "" {
 		t.Error(j.Raw())
 	}
 	if got := failures.all(); len(got) != 1 || got[0] != "Panic: panic: oh no" {
@@ -223,7 +230,9 @@ func TestGoexitIsAFailureAndCostsNoThread(t *testing.T) {
 		b.push("Job", nil, queue.Options{})
 		b.until("the job behind it runs", func() bool { return len(runs.all()) == i+1 })
 	}
-	b.until("they have failed", func() bool { return b.size("retry") == 3 && b.empty() && r.Status().Busy == 0 })
+	b.until("they have failed", func() bool {
+		return b.size("retry") == 3 && b.empty() && r.Status().Busy == 0
+	})
 	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
 	if msg := page[0].Job.String("error_message"); !strings.Contains(msg, "runtime.Goexit") {
 		t.Error(msg)
@@ -249,7 +258,8 @@ func TestAnUnknownClassIsRetriedAndNamesWhatIsKnown(t *testing.T) {
 	b.until("failed", func() bool { return b.size("retry") == 1 })
 	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
 	j := page[0].Job
-	if msg := j.String("error_message"); j.String("error_class") != "NameError" || !strings.Contains(msg, "Missing::Klass") || !strings.Contains(msg, "Known::One") {
+	if msg := j.String("error_message"); j.String("error_class") != "NameError" ||
+		!strings.Contains(msg, "Missing::Klass") || !strings.Contains(msg, "Known::One") {
 		t.Error(j.Raw())
 	}
 }
@@ -257,7 +267,9 @@ func TestAnUnknownClassIsRetriedAndNamesWhatIsKnown(t *testing.T) {
 func TestWhatHandlersSteer(t *testing.T) {
 	b := newBench(t)
 	var deaths ran
-	b.config.DeathHandlers = []worker.DeathHandler{func(_ context.Context, j *queue.Job, _ error) { deaths.add(j.Class) }}
+	b.config.DeathHandlers = []worker.DeathHandler{func(_ context.Context, j *queue.Job, _ error) {
+		deaths.add(j.Class)
+	}}
 	b.handle("Discard", func(context.Context) error { return queue.Discard(errors.New("x")) })
 	b.handle("Kill", func(context.Context) error { return queue.Kill(errors.New("x")) })
 	b.handle("Snooze", func(context.Context) error { return queue.Snooze(time.Hour) })
@@ -267,7 +279,9 @@ func TestWhatHandlersSteer(t *testing.T) {
 	b.push("Kill", nil, queue.Options{})
 	snoozed := b.push("Snooze", nil, queue.Options{})
 	b.push("Never", nil, queue.Options{Retry: queue.NeverRetry})
-	b.until("all settled", func() bool { return b.empty() && b.size("dead") == 1 && b.size("schedule") == 1 })
+	b.until("all settled", func() bool {
+		return b.empty() && b.size("dead") == 1 && b.size("schedule") == 1
+	})
 	b.until("deaths are told", func() bool { return len(deaths.all()) == 3 })
 	got := deaths.all()
 	slices.Sort(got)
@@ -306,7 +320,8 @@ func TestMiddlewareWrapsHandlersOutermostFirst(t *testing.T) {
 	b.run()
 	b.push("Job", nil, queue.Options{})
 	b.until("ran", func() bool { return len(order.all()) == 5 })
-	if got := strings.Join(order.all(), ", "); got != "outer in, inner in, job, inner out, outer out" {
+	if got := strings.Join(order.all(), ", "); got != "outer in, inner in, job, "+
+		"inner out, outer out" {
 		t.Error(got)
 	}
 }
@@ -320,11 +335,13 @@ func TestLifecycleHooksRunAtTheirTurns(t *testing.T) {
 			func(context.Context) error { order.add(name + "2"); return nil },
 		}
 	}
-	b.config.Hooks = worker.Hooks{Startup: hook("startup"), Heartbeat: hook("beat"), Quiet: hook("quiet"), Shutdown: hook("shutdown")}
+	b.config.Hooks = worker.Hooks{Startup: hook("startup"), Heartbeat: hook("beat"),
+		Quiet: hook("quiet"), Shutdown: hook("shutdown")}
 	b.run()
 	b.until("first beat", func() bool { return len(order.all()) == 4 })
 	b.stop()
-	if got := strings.Join(order.all(), " "); got != "startup1 startup2 beat1 beat2 quiet2 quiet1 shutdown2 shutdown1" {
+	if got := strings.Join(order.all(), " "); got != "startup1 startup2 beat1 beat2 quiet2 "+
+		"quiet1 shutdown2 shutdown1" {
 		t.Error(got)
 	}
 }
@@ -332,7 +349,8 @@ func TestLifecycleHooksRunAtTheirTurns(t *testing.T) {
 func TestAStartupHookThatFailsStopsTheStart(t *testing.T) {
 	b := newBench(t)
 	b.config.Mux = b.mux
-	b.config.Hooks.Startup = []func(context.Context) error{func(context.Context) error { return errors.New("no key") }}
+	b.config.Hooks.Startup = []func(context.Context) error{
+		func(context.Context) error { return errors.New("no key") }}
 	r, err := worker.New(b.store, b.config)
 	if err != nil {
 		t.Fatal(err)
@@ -348,8 +366,10 @@ func TestAStartupHookThatFailsStopsTheStart(t *testing.T) {
 
 func TestTimeoutsCancelAndAreFailures(t *testing.T) {
 	b := newBench(t)
-	b.handle("Slow", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, worker.Options{Timeout: 30 * time.Millisecond})
-	b.handle("Late", func(ctx context.Context) error { return nil }, worker.Options{Deadline: time.Nanosecond})
+	b.handle("Slow", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		worker.Options{Timeout: 30 * time.Millisecond})
+	b.handle("Late", func(ctx context.Context) error { return nil },
+		worker.Options{Deadline: time.Nanosecond})
 	b.run()
 	b.push("Slow", nil, queue.Options{})
 	b.push("Late", nil, queue.Options{})
@@ -364,12 +384,15 @@ func TestHandlersThatIgnoreTheirEndAreReportedAndTooManyStopTheProcess(t *testin
 	b := newBench(t)
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	b.handle("Hang", func(context.Context) error { <-release; return nil }, worker.Options{Timeout: 10 * time.Millisecond})
-	b.config.MaxStuck, b.config.Timeout, b.config.Grace = 2, 10*time.Millisecond, 10*time.Millisecond
+	b.handle("Hang", func(context.Context) error { <-release; return nil },
+		worker.Options{Timeout: 10 * time.Millisecond})
+	b.config.MaxStuck, b.config.Timeout, b.config.Grace = 2, 10*time.Millisecond,
+		10*time.Millisecond
 	r := b.run()
 	b.push("Hang", nil, queue.Options{})
 	b.until("one is stuck", func() bool { return r.Status().Stuck == 1 })
-	if log := b.log.String(); !strings.Contains(log, "stuck:") || !strings.Contains(log, "TestHandlersThatIgnore") {
+	if log := b.log.String(); !strings.Contains(log, "stuck:") ||
+		!strings.Contains(log, "TestHandlersThatIgnore") {
 		t.Error("no stack of the handler in the log")
 	}
 	b.push("Hang", nil, queue.Options{})
@@ -461,14 +484,18 @@ func TestRemoteSignalsQuietAndStop(t *testing.T) {
 func TestPauseHoldsWithinASecondEvenWhereAWorkerSleeps(t *testing.T) {
 	b := newBench(t)
 	var jobs ran
-	b.handle("Job", func(ctx context.Context) error { jobs.add(queue.JobFrom(ctx).Queue); return nil })
+	b.handle("Job", func(ctx context.Context) error {
+		jobs.add(queue.JobFrom(ctx).Queue)
+		return nil
+	})
 	b.run()
 	b.push("Job", nil, queue.Options{})
 	b.until("ran", func() bool { return len(jobs.all()) == 1 })
 	b.store.Pause(t.Context(), "a")
 	b.until("heard of it", func() bool { return strings.Contains(b.log.String(), "paused queues") })
 	b.until("the bell on it is down", func() bool {
-		return !strings.Contains(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") || strings.Count(b.raw.ClientList(t.Context()).Val(), "flags=b") == 1
+		return !strings.Contains(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") ||
+			strings.Count(b.raw.ClientList(t.Context()).Val(), "flags=b") == 1
 	})
 	b.push("Job", nil, queue.Options{})
 	b.push("Job", nil, queue.Options{Queue: "b"})
@@ -482,7 +509,8 @@ func TestPauseHoldsWithinASecondEvenWhereAWorkerSleeps(t *testing.T) {
 
 // take fetches one job of a queue as an owner.
 func take(b *bench, o *queue.Owner, name string) ([]*queue.Delivery, error) {
-	got, err := o.Fetch(b.Context(), queue.FetchRequest{Queues: []string{name}, Want: 1, First: b.store.Tokens(1)})
+	got, err := o.Fetch(b.Context(), queue.FetchRequest{Queues: []string{name}, Want: 1,
+		First: b.store.Tokens(1)})
 	return got.Own(), err
 }
 
@@ -506,7 +534,8 @@ func TestALostLeaseCancelsJobsAndTheProcessGoesOnUnderANewIdentity(t *testing.T)
 	old := r.Status().Identity
 	// Another process finds the lease ended and takes the job away.
 	leases, _ := b.store.Leases(t.Context())
-	b.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -float64(time.Now().UnixMilli()), Member: leases[0].Identity})
+	b.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -float64(time.Now().UnixMilli()),
+		Member: leases[0].Identity})
 	if _, _, err := b.store.Reclaim(t.Context(), old, "a", queue.Poison{}, 50); err != nil {
 		t.Fatal(err)
 	}
@@ -528,7 +557,8 @@ func TestADeadProcessIsReclaimedByItsLease(t *testing.T) {
 	b.config.Lease = 2 * time.Second
 	b.handle("Job", func(context.Context) error { return nil })
 	o := b.store.Owner("elsewhere:1:abc")
-	if err := o.Register(t.Context(), queue.Host{Name: "elsewhere", PID: 1}, []string{"x"}, 100*time.Millisecond); err != nil {
+	if err := o.Register(t.Context(), queue.Host{Name: "elsewhere", PID: 1}, []string{"x"},
+		100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	b.push("Job", nil, queue.Options{Queue: "x"})
@@ -536,13 +566,16 @@ func TestADeadProcessIsReclaimedByItsLease(t *testing.T) {
 		t.Fatal(jobs, err)
 	}
 	b.run() // it does not serve the dead one's queue, but brings the job back to it
-	b.until("back in its queue", func() bool { return b.raw.LLen(t.Context(), "queue:x").Val() == 1 })
+	b.until("back in its queue", func() bool {
+		return b.raw.LLen(t.Context(), "queue:x").Val() == 1
+	})
 }
 
 // Every reply that is lost on the way is a job that could be lost, doubled or
 // stranded with it.
 func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
-	for _, command := range []string{"fetch", "settle", "promote", "beat", "publish", "reclaim", "fence", "blmove"} {
+	for _, command := range []string{"fetch", "settle", "promote", "beat", "publish", "reclaim",
+		"fence", "blmove"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
@@ -556,13 +589,15 @@ func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
 			var runs ran
 			b.handle("Job", func(ctx context.Context) error {
 				runs.add(queue.JobFrom(ctx).JID)
-				if _, again := queue.JobFrom(ctx).RetryCount(); queue.JobFrom(ctx).String("fails") != "" && !again {
+				if _, again := queue.JobFrom(ctx).RetryCount(); !again &&
+					queue.JobFrom(ctx).String("fails") != "" {
 					return queue.RetryIn(time.Millisecond, errors.New("once"))
 				}
 				return nil
 			})
 			o := b.store.Owner("gone:1:abc")
-			if err := o.Register(t.Context(), queue.Host{}, []string{"a"}, time.Millisecond); err != nil {
+			if err := o.Register(t.Context(), queue.Host{}, []string{"a"},
+				time.Millisecond); err != nil {
 				t.Fatal(err)
 			}
 			b.push("Job", nil, queue.Options{JID: "reclaimed"})
@@ -583,7 +618,8 @@ func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
 					b.push("Job", nil, queue.Options{JID: jid})
 				}
 				want[fmt.Sprint("s", round)] = true
-				b.push("Job", nil, queue.Options{JID: fmt.Sprint("s", round), At: time.Now().Add(20 * time.Millisecond)})
+				b.push("Job", nil, queue.Options{JID: fmt.Sprint("s", round),
+					At: time.Now().Add(20 * time.Millisecond)})
 				b.until("all have run", func() bool {
 					for jid := range want {
 						if jid != "reclaimed" && !slices.Contains(runs.all(), jid) {
@@ -594,9 +630,12 @@ func TestNothingIsLostOrStrandedWhenAReplyIsLost(t *testing.T) {
 				})
 			}
 			if command != "reclaim" && command != "fence" { // these two happen once, perhaps before
-				b.until("a reply was lost: else the test tests nothing", func() bool { return proxy.Dropped() > 0 })
+				b.until("a reply was lost: else the test tests nothing",
+					func() bool { return proxy.Dropped() > 0 })
 			}
-			b.until("the reclaimed one has run", func() bool { return slices.Contains(runs.all(), "reclaimed") })
+			b.until("the reclaimed one has run", func() bool {
+				return slices.Contains(runs.all(), "reclaimed")
+			})
 			b.until("nothing is stranded", b.empty)
 			if n := len(runs.all()); n > len(want)+proxy.Dropped()*5 {
 				t.Errorf("%d runs of %d jobs for %d lost replies", n, len(want), proxy.Dropped())
@@ -618,7 +657,9 @@ func TestAnOutageIsLoggedOnceDownAndOnceUpAndJobsGoOn(t *testing.T) {
 	b.server.Kill()
 	b.until("noticed", func() bool { return strings.Contains(b.log.String(), "does not serve us") })
 	b.server.Restart()
-	b.until("serves again", func() bool { return strings.Contains(b.log.String(), "serves us again") })
+	b.until("serves again", func() bool {
+		return strings.Contains(b.log.String(), "serves us again")
+	})
 	b.until("pushed", func() bool {
 		_, err := b.client.Push(t.Context(), "Job", nil, queue.Options{Queue: "a"})
 		return err == nil
@@ -638,13 +679,16 @@ func TestAnIdleJobCostsTwoCommandsAndWakesOneProcess(t *testing.T) {
 	for range 5 {
 		b.run()
 	}
-	b.until("all sleep", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 5 })
+	b.until("all sleep", func() bool {
+		return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 5
+	})
 	before := b.calls("blmove")
 	for i := range jobs {
 		b.push("Job", nil, queue.Options{})
 		b.until("ran", func() bool { return len(runs.all()) == i+1 })
 	}
-	if n := b.calls("blmove") - before; n > jobs*3/2+10 { // one per job, and those that timed out meanwhile
+	// one per job, and those that timed out meanwhile
+	if n := b.calls("blmove") - before; n > jobs*3/2+10 {
 		t.Errorf("%d BLMOVE for %d jobs: more than one process wakes", n, jobs)
 	}
 }
@@ -654,7 +698,8 @@ func TestAnIdleJobCostsTwoCommandsAndWakesOneProcess(t *testing.T) {
 // backlog was given to show, so that a burst was taken one by one.
 func TestABurstOverASlowNetworkIsTakenInBatchesAndThenTheWorkerSleeps(t *testing.T) {
 	b := newBench(t)
-	b.config.Capsules[0] = worker.Capsule{Name: "wide", Concurrency: 100, Queues: []worker.QueueWeight{{Name: "a"}}}
+	b.config.Capsules[0] = worker.Capsule{Name: "wide", Concurrency: 100,
+		Queues: []worker.QueueWeight{{Name: "a"}}}
 	worker.Handle(b.mux, "Job", func(_ context.Context, ms int) error {
 		<-time.After(time.Duration(ms) * time.Millisecond)
 		return nil
@@ -669,10 +714,13 @@ func TestABurstOverASlowNetworkIsTakenInBatchesAndThenTheWorkerSleeps(t *testing
 	}
 	before := b.calls("blmove")
 	for range bursts {
-		if _, err := b.client.PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"}); err != nil {
+		if _, err := b.client.PushBulk(t.Context(), "Job", args,
+			queue.Options{Queue: "a"}); err != nil {
 			t.Fatal(err)
 		}
-		b.until("sleeps", func() bool { return strings.Contains(b.raw.ClientList(t.Context()).Val(), "flags=b") && b.empty() })
+		b.until("sleeps", func() bool {
+			return strings.Contains(b.raw.ClientList(t.Context()).Val(), "flags=b") && b.empty()
+		})
 	}
 	if n := b.calls("blmove") - before; n > bursts*jobs/10 {
 		t.Errorf("%d of %d jobs were taken one by one", n, bursts*jobs)
@@ -684,10 +732,14 @@ func TestAFullRedisIsPolledCalmly(t *testing.T) {
 	var runs ran
 	b.handle("Job", func(context.Context) error { runs.add("run"); return nil })
 	b.run()
-	b.until("sleeps", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+	b.until("sleeps", func() bool {
+		return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2
+	})
 	b.raw.ConfigSet(t.Context(), "maxmemory-policy", "noeviction")
 	b.raw.ConfigSet(t.Context(), "maxmemory", "1")
-	b.until("bells are refused", func() bool { return strings.Contains(b.log.String(), "over its maxmemory") })
+	b.until("bells are refused", func() bool {
+		return strings.Contains(b.log.String(), "over its maxmemory")
+	})
 	<-time.After(2 * time.Second)
 	if n := strings.Count(b.log.String(), "\n"); n > 3 {
 		t.Errorf("%d lines in the log", n)
@@ -699,7 +751,9 @@ func TestAFullRedisIsPolledCalmly(t *testing.T) {
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("started after %v", took)
 	}
-	b.until("bells hang again", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+	b.until("bells hang again", func() bool {
+		return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2
+	})
 }
 
 // Both bells ring for what comes in one moment, the lower one while the higher
@@ -718,7 +772,9 @@ func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
 		return fmt.Sprintf(`{"class":"Job","args":[],"queue":%q,"jid":"%s%d"}`, q, q, i)
 	}
 	for round := range 5 {
-		b.until("both bells hang", func() bool { return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2 })
+		b.until("both bells hang", func() bool {
+			return strings.Count(b.raw.ClientList(t.Context()).Val(), "cmd=blmove") == 2
+		})
 		_, err := b.raw.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
 			p.LPush(t.Context(), "queue:b", payload("b", round))
 			for i := range 4 {
@@ -730,7 +786,8 @@ func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.until("all have run", func() bool { return len(starts.all()) == 5*(round+1) })
-		if got := starts.all()[5*round:]; !strings.HasPrefix(got[4], "b") && !strings.HasPrefix(got[3], "b") {
+		if got := starts.all()[5*round:]; !strings.HasPrefix(got[4], "b") &&
+			!strings.HasPrefix(got[3], "b") {
 			t.Fatalf("round %d: started in the order %v", round, got)
 		}
 	}
@@ -739,7 +796,9 @@ func TestABellOnALowerQueueDoesNotJumpTheHigherOne(t *testing.T) {
 func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 	b := newBench(t)
 	var deaths ran
-	b.config.DeathHandlers = []worker.DeathHandler{func(_ context.Context, j *queue.Job, err error) { deaths.add(j.JID + err.Error()) }}
+	b.config.DeathHandlers = []worker.DeathHandler{
+		func(_ context.Context, j *queue.Job, err error) { deaths.add(j.JID + err.Error()) },
+	}
 	b.config.Poison = queue.Poison{Times: 1, Within: time.Hour}
 	o := b.store.Owner("gone:1:abc")
 	if err := o.Register(t.Context(), queue.Host{}, []string{"a"}, time.Hour); err != nil {
@@ -749,7 +808,8 @@ func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 	if _, err := take(b, o, "a"); err != nil {
 		t.Fatal(err)
 	}
-	b.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "gone:1:abc"}) // a peer finds it dead
+	// a peer finds it dead
+	b.raw.ZAdd(t.Context(), "kyu:leases", redis.Z{Score: -1, Member: "gone:1:abc"})
 	b.run()
 	b.until("dead", func() bool { return b.size("dead") == 1 && len(deaths.all()) == 1 })
 	if got := deaths.all()[0]; !strings.HasPrefix(got, jid+"1 workers died") {
@@ -760,7 +820,8 @@ func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 func TestAConfigurationIsRefusedWithAllItsProblems(t *testing.T) {
 	_, err := worker.New(nil, worker.Config{Lease: time.Millisecond, Capsules: []worker.Capsule{
 		{Concurrency: 0, Queues: []worker.QueueWeight{{Name: "a b"}}}, {Concurrency: 1}}})
-	for _, want := range []string{"no Mux", "concurrency 0", `queue "a b"`, "no queues", "is there twice", "lease"} {
+	for _, want := range []string{"no Mux", "concurrency 0", `queue "a b"`, "no queues",
+		"is there twice", "lease"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %q in: %v", want, err)
 		}

@@ -92,9 +92,10 @@ func (s *settler) retry() bool {
 	l.mu.Unlock()
 	if n > 0 && time.Since(s.toldAt) > time.Minute {
 		s.toldAt = time.Now()
-		s.log.Error("Redis refuses results, and they keep their threads until it takes them: rename or "+
-			"delete a key of the wrong type that they go to (retry, schedule, dead, queues, or their "+
-			"queue), or allow this user to write it", "results", n, "err", s.refusal)
+		s.log.Error("Redis refuses results, and they keep their threads until it takes them: "+
+			"rename or delete a key of the wrong type that they go to (retry, schedule, dead, "+
+			"queues, or their queue), or allow this user to write it",
+			"results", n, "err", s.refusal)
 	}
 	return n > 0
 }

@@ -57,7 +57,8 @@ func (s *slot) work() (w queue.WorkRecord, busy bool) {
 	if s.delivery == nil {
 		return w, false
 	}
-	return queue.WorkRecord{TID: s.tid, Queue: s.delivery.Queue, Payload: s.delivery.Raw, RunAt: s.started}, true
+	return queue.WorkRecord{TID: s.tid, Queue: s.delivery.Queue, Payload: s.delivery.Raw,
+		RunAt: s.started}, true
 }
 
 // drainMetrics moves what the slot has measured into m.

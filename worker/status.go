@@ -19,8 +19,10 @@ type Status struct {
 
 // Status tells how the Runner is. Safe to call at any time.
 func (r *Runner) Status() Status {
-	s := Status{Threads: r.config.Threads(), Busy: len(r.work()), Stuck: int(r.heartbeat.stuck.Load()),
-		Quiet: r.heartbeat.quiet.Load(), LastErr: r.outage.last(), Stale: r.ledger.stale.Load(), LastBeat: time.UnixMilli(r.owners.last.Load())}
+	s := Status{Threads: r.config.Threads(), Busy: len(r.work()),
+		Stuck: int(r.heartbeat.stuck.Load()),
+		Quiet: r.heartbeat.quiet.Load(), LastErr: r.outage.last(), Stale: r.ledger.stale.Load(),
+		LastBeat: time.UnixMilli(r.owners.last.Load())}
 	if o := r.owners.current(); o != nil {
 		s.Identity = o.Identity
 	}

@@ -79,7 +79,8 @@ func TestCallbackObserver(t *testing.T) {
 			}
 			end := running(t, c)
 			synctest.Wait()
-			if want := "ran:A fetched:1s,3,<nil> settled:1m0s,4,gone reclaimed:5,6"; d.all() != want {
+			const want = "ran:A fetched:1s,3,<nil> settled:1m0s,4,gone reclaimed:5,6"
+			if d.all() != want {
 				t.Errorf("%s, want %s", d.all(), want)
 			}
 			end()

@@ -60,15 +60,18 @@ func (u Unknown) outcome() Outcome {
 
 // settle says where a job of an unknown class goes; ok is false if it is to be
 // failed.
-func (u Unknown) settle(j *queue.Job, d *queue.Delivery, class string, now time.Time) (x queue.Settlement, ok bool) {
+func (u Unknown) settle(j *queue.Job, d *queue.Delivery, class string,
+	now time.Time) (x queue.Settlement, ok bool) {
 	var patch queue.Patch
 	switch {
 	case u.hold:
 		patch.SetString("queue", d.Queue) // where whoever takes it out puts it
-		return queue.Settlement{Delivery: d, Action: queue.Hold, Payload: patch.Apply(j), At: now, To: class}, true
+		return queue.Settlement{Delivery: d, Action: queue.Hold, Payload: patch.Apply(j), At: now,
+			To: class}, true
 	case u.forward != "":
 		patch.SetString("queue", u.forward)
-		return queue.Settlement{Delivery: d, Action: queue.Forward, Payload: patch.Apply(j), To: u.forward}, true
+		return queue.Settlement{Delivery: d, Action: queue.Forward, Payload: patch.Apply(j),
+			To: u.forward}, true
 	default:
 		return x, false
 	}
@@ -90,10 +93,12 @@ func (e *RefusedError) ErrorClass() string { return "kyu.Refused" }
 func refusal(j *queue.Job, allowBatches bool) error {
 	switch {
 	case truthy(j.Field("encrypt")):
-		return &RefusedError{"encrypt", "its last argument is encrypted by Sidekiq Enterprise, and only Ruby has the key: leave its queue to Ruby's workers"}
+		return &RefusedError{"encrypt", "its last argument is encrypted by Sidekiq Enterprise, " +
+			"and only Ruby has the key: leave its queue to Ruby's workers"}
 	case truthy(j.Field("bid")) && !allowBatches:
 		return &RefusedError{"bid", "it belongs to batch " + cmp.Or(j.String("bid"), "?") +
-			" of Sidekiq Pro, which would wait for it for ever: leave its queue to Ruby's workers, or start with --allow-batches if nothing waits for the batch"}
+			" of Sidekiq Pro, which would wait for it for ever: leave its queue to Ruby's " +
+			"workers, or start with --allow-batches if nothing waits for the batch"}
 	}
 	return nil
 }

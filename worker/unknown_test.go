@@ -16,7 +16,8 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 	jid := b.push("New", []any{1.0}, queue.Options{Retry: queue.RetryMax(0)})
 	b.until("it is held", func() bool { return b.size("kyu:hold:New") == 1 && b.empty() })
 	e, err := b.store.HoldSet("New").Find(t.Context(), jid)
-	if err != nil || e.Job.Field("retry_count")+e.Job.Field("failed_at")+e.Job.Field("error_class") != "" {
+	if err != nil ||
+		e.Job.Field("retry_count")+e.Job.Field("failed_at")+e.Job.Field("error_class") != "" {
 		t.Errorf("a retry was spent: %s %v", e.Raw, err)
 	}
 	held, err := b.store.HeldClasses(t.Context())
@@ -28,7 +29,8 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 	knows := worker.NewMux()
 	worker.Handle(knows, "New", func(context.Context, float64) error { r.add("ran"); return nil })
 	elsewhere := b.beside(knows)
-	elsewhere.config.Capsules = []worker.Capsule{{Concurrency: 1, Queues: []worker.QueueWeight{{Name: "c"}}}}
+	elsewhere.config.Capsules = []worker.Capsule{{Concurrency: 1,
+		Queues: []worker.QueueWeight{{Name: "c"}}}}
 	elsewhere.run() // knows the class, but not the queue: it must not take it
 	b.push("New", []any{2}, queue.Options{Queue: "c"})
 	b.until("it runs its own", func() bool { return len(r.all()) == 1 })
@@ -60,20 +62,25 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 func (b *bench) beside(mux *worker.Mux) *bench {
 	c := b.config
 	c.Unknown = worker.Unknown{}
-	return &bench{T: b.T, server: b.server, raw: b.raw, store: b.store, client: b.client, mux: mux, config: c}
+	return &bench{T: b.T, server: b.server, raw: b.raw, store: b.store, client: b.client,
+		mux: mux, config: c}
 }
 
 func TestAForwardedJobChangesNothingButItsQueue(t *testing.T) {
 	b := newBench(t)
 	b.config.Unknown = worker.ForwardUnknown("ruby")
 	b.run()
-	jid := b.push("Rubys", []any{1.0, "é"}, queue.Options{Retry: queue.NeverRetry, Extra: map[string]any{"vendor": map[string]any{"a": 1.0}}})
-	b.until("it is forwarded", func() bool { return b.raw.LLen(t.Context(), "queue:ruby").Val() == 1 })
+	jid := b.push("Rubys", []any{1.0, "é"}, queue.Options{Retry: queue.NeverRetry,
+		Extra: map[string]any{"vendor": map[string]any{"a": 1.0}}})
+	b.until("it is forwarded", func() bool {
+		return b.raw.LLen(t.Context(), "queue:ruby").Val() == 1
+	})
 	j, err := b.store.FindInQueue(t.Context(), "ruby", jid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Replace(j.Raw(), `"queue":"ruby"`, `"queue":"a"`, 1); !strings.Contains(got, `"queue":"a","class":"Rubys","args":[1.0,"é"],"jid":"`+jid+`"`) ||
+	if got := strings.Replace(j.Raw(), `"queue":"ruby"`, `"queue":"a"`, 1); !strings.Contains(got,
+		`"queue":"a","class":"Rubys","args":[1.0,"é"],"jid":"`+jid+`"`) ||
 		!strings.Contains(got, `"vendor":{"a":1.0}`) || j.Field("retry_count") != "" {
 		t.Errorf("forwarded as %s", j.Raw())
 	}
@@ -85,13 +92,15 @@ func TestAForwardedJobChangesNothingButItsQueue(t *testing.T) {
 func TestForwardingToAQueueOfOnesOwnIsRefused(t *testing.T) {
 	b := newBench(t)
 	b.config.Mux, b.config.Unknown = b.mux, worker.ForwardUnknown("b")
-	if _, err := worker.New(b.store, b.config); err == nil || !strings.Contains(err.Error(), "come back for ever") {
+	if _, err := worker.New(b.store, b.config); err == nil ||
+		!strings.Contains(err.Error(), "come back for ever") {
 		t.Error(err)
 	}
 }
 
 func TestUnknownPoliciesAreRead(t *testing.T) {
-	for text, ok := range map[string]bool{"retry": true, "hold": true, "forward:ruby": true, "": false, "forward": false, "forward:": false, "forward:a b": false, "drop": false} {
+	for text, ok := range map[string]bool{"retry": true, "hold": true, "forward:ruby": true,
+		"": false, "forward": false, "forward:": false, "forward:a b": false, "drop": false} {
 		u, err := worker.ParseUnknown(text)
 		if (err == nil) != ok || (ok && u.String() != text) {
 			t.Errorf("%q: %v %v", text, u, err)

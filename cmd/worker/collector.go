@@ -17,18 +17,24 @@ var (
 	poolIdle     = desc("pool_idle", "Connections that are open and free.")
 	poolMax      = desc("pool_max", "The most connections that the pool opens.")
 	poolWaits    = desc("pool_waits_total", "Times that a job had to wait for a connection.")
-	poolWaited   = desc("pool_acquire_seconds_total", "Time that jobs have spent on getting a connection.")
-	poolGaveUp   = desc("pool_cancelled_total", "Times that a job gave up before it had one.")
+	poolWaited   = desc("pool_acquire_seconds_total",
+		"Time that jobs have spent on getting a connection.")
+	poolGaveUp = desc("pool_cancelled_total", "Times that a job gave up before it had one.")
 
-	replicaLag   = desc("replica_lag_seconds", "How long ago the primary was where the replica is.", "replica")
-	replicaInUse = desc("replica_in_use", "1 if jobs read from the replica, 0 if it is taken out.", "replica")
-	behind       = desc("replica_behind_total", "Reads that went to the primary because no replica had what the job needed.")
-	rechecked    = desc("replica_rechecked_total", "Rows that a replica did not have, and the primary was asked for.")
+	replicaLag = desc("replica_lag_seconds",
+		"How long ago the primary was where the replica is.", "replica")
+	replicaInUse = desc("replica_in_use",
+		"1 if jobs read from the replica, 0 if it is taken out.", "replica")
+	behind = desc("replica_behind_total", "Reads that went to the primary because no "+
+		"replica had what the job needed.")
+	rechecked = desc("replica_rechecked_total", "Rows that a replica did not have, and the "+
+		"primary was asked for.")
 )
 
 // Describe sends what Collect will.
 func (p *collector) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolAcquired, poolIdle, poolMax, poolWaits, poolWaited, poolGaveUp, replicaLag, replicaInUse, behind, rechecked} {
+	for _, d := range []*prometheus.Desc{poolAcquired, poolIdle, poolMax, poolWaits, poolWaited,
+		poolGaveUp, replicaLag, replicaInUse, behind, rechecked} {
 		c <- d
 	}
 }

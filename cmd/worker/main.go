@@ -16,7 +16,8 @@ import (
 
 func main() {
 	p := program{App: cli.New("worker")}
-	p.testJobs = p.Flags.Bool("test-jobs", false, "also run the classes Test::*, for load and fault tests")
+	p.testJobs = p.Flags.Bool("test-jobs", false, "also run the classes Test::*, for load and "+
+		"fault tests")
 	p.Configure = func(s *cli.Settings, _ int) {
 		p.database, p.jobs = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
 	}
@@ -53,7 +54,9 @@ func (p *program) open(ctx context.Context, b *cli.Boot) (closer func(), err err
 		return nil, err
 	}
 	if err := server.Ping(ctx); err != nil { // not every queue needs them
-		b.Log.Warn("the Redis of feeds and counters, or that of the cache, does not answer: jobs that need it will fail and be retried; check REDIS_URL and CACHE_REDIS_URL", "err", err)
+		b.Log.Warn("the Redis of feeds and counters, or that of the cache, does not answer: jobs "+
+			"that need it will fail and be retried; check REDIS_URL and CACHE_REDIS_URL",
+			"err", err)
 	}
 	if p.db != nil {
 		b.Metrics.MustRegister(&collector{p.db})
@@ -100,11 +103,13 @@ func register(m *worker.Mux, s *jobs.Server) {
 	worker.Handle(m, "DistributionWorker", s.Feeds.Distribute)
 	worker.Handle(m, "FeedInsertWorker", s.Feeds.Insert)
 
-	deliver := worker.Options{Retry: queue.RetryMax(jobs.DeliveryRetries), NoDead: true, RetryDelay: jobs.DeliveryDelay}
+	deliver := worker.Options{Retry: queue.RetryMax(jobs.DeliveryRetries), NoDead: true,
+		RetryDelay: jobs.DeliveryDelay}
 	worker.Handle(m, "ActivityPub::DeliveryWorker", s.Deliveries.Deliver, deliver)
 	deliver.Retry = queue.RetryMax(jobs.LowPriorityDeliveryRetries)
 	worker.Handle(m, "ActivityPub::LowPriorityDeliveryWorker", s.Deliveries.Deliver, deliver)
-	worker.Handle(m, "Webhooks::DeliveryWorker", s.Webhooks.Deliver, worker.Options{Retry: queue.RetryMax(jobs.WebhookRetries), NoDead: true, RetryDelay: jobs.DeliveryDelay})
+	worker.Handle(m, "Webhooks::DeliveryWorker", s.Webhooks.Deliver, worker.Options{
+		Retry: queue.RetryMax(jobs.WebhookRetries), NoDead: true, RetryDelay: jobs.DeliveryDelay})
 
 	worker.Handle(m, "MailDeliveryWorker", s.Mail.Deliver)
 

@@ -17,13 +17,15 @@ const pageSize = 25
 
 func (c *ctl) push(ctx context.Context, words []string) error {
 	if len(words) == 0 || len(words) > 2 {
-		return fmt.Errorf("%w: push CLASS [JSON-ARGS]: want a class and at most one array of arguments", errUsage)
+		return fmt.Errorf("%w: push CLASS [JSON-ARGS]: want a class and at most one array of "+
+			"arguments", errUsage)
 	}
 	var args []any
 	if len(words) == 2 {
 		raw, err := queue.SplitArgs(json.RawMessage(words[1]))
 		if err != nil {
-			return fmt.Errorf("%w: push: %q is not a JSON array, such as '[1,\"a\"]'", errUsage, words[1])
+			return fmt.Errorf("%w: push: %q is not a JSON array, such as '[1,\"a\"]'",
+				errUsage, words[1])
 		}
 		for _, a := range raw {
 			args = append(args, a)
@@ -79,7 +81,8 @@ func (c *ctl) due() (time.Time, error) {
 		}
 		seconds, err := strconv.ParseFloat(c.at, 64)
 		if err != nil {
-			return time.Time{}, fmt.Errorf("--at %q: want a time such as 2026-11-22T11:08:00Z, or seconds since 1970", c.at)
+			return time.Time{}, fmt.Errorf("--at %q: want a time such as 2026-11-22T11:08:00Z, "+
+				"or seconds since 1970", c.at)
 		}
 		return queue.At(seconds, time.Now()), nil
 	}
@@ -107,8 +110,10 @@ func (c *ctl) stats(ctx context.Context, words []string) error {
 		}{st, history})
 	}
 	t := c.table()
-	t.row("PROCESSED", "FAILED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES", "DEFAULT LATENCY")
-	t.row(st.Processed, st.Failed, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead, st.Processes, age(st.DefaultLatency))
+	t.row("PROCESSED", "FAILED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES",
+		"DEFAULT LATENCY")
+	t.row(st.Processed, st.Failed, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead,
+		st.Processes, age(st.DefaultLatency))
 	t.Flush()
 	if len(history) > 0 {
 		t.row("\nDAY", "PROCESSED", "FAILED")
@@ -122,7 +127,8 @@ func (c *ctl) stats(ctx context.Context, words []string) error {
 
 func (c *ctl) queues(ctx context.Context, words []string) error {
 	if len(words) > 0 {
-		return fmt.Errorf("%w: queues takes no arguments: `workerctl queue %s` shows one", errUsage, words[0])
+		return fmt.Errorf("%w: queues takes no arguments: `workerctl queue %s` shows one",
+			errUsage, words[0])
 	}
 	list, err := c.store.Queues(ctx)
 	if err != nil {
@@ -163,7 +169,8 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.confirm(fmt.Sprintf("Delete all %d jobs of the queue %s", info.Size, name)); err != nil {
+		if err := c.confirm(fmt.Sprintf("Delete all %d jobs of the queue %s", info.Size,
+			name)); err != nil {
 			return err
 		}
 		return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
@@ -194,7 +201,9 @@ func (c *ctl) deleteFromQueue(ctx context.Context, name string, jids []string) e
 }
 
 // offset is where the page begins that was asked for.
-func (c *ctl) offset() int64 { return min(int64(max(c.page, 1)-1), math.MaxInt64/pageSize) * pageSize }
+func (c *ctl) offset() int64 {
+	return min(int64(max(c.page, 1)-1), math.MaxInt64/pageSize) * pageSize
+}
 
 func (c *ctl) done(err error, what string) error {
 	if err == nil {
@@ -209,7 +218,8 @@ func (c *ctl) processes(ctx context.Context, words []string) error {
 	}
 	if c.clean {
 		n, err := c.store.CleanProcesses(ctx)
-		return c.done(err, fmt.Sprintf("%d dead processes are off the list (looked at once a minute in the whole fleet)", n))
+		return c.done(err, fmt.Sprintf("%d dead processes are off the list (looked at once a "+
+			"minute in the whole fleet)", n))
 	}
 	list, err := c.store.Processes(ctx)
 	if err != nil {
@@ -261,7 +271,8 @@ func (c *ctl) busy(ctx context.Context, words []string) error {
 
 func (c *ctl) signal(ctx context.Context, signal string, words []string) error {
 	if c.all == (len(words) > 0) {
-		return fmt.Errorf("%w: want identities (`workerctl processes` lists them), or --all", errUsage)
+		return fmt.Errorf("%w: want identities (`workerctl processes` lists them), or --all",
+			errUsage)
 	}
 	if c.all {
 		list, err := c.store.Processes(ctx)

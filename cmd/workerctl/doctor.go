@@ -78,7 +78,8 @@ func (c *ctl) doctor(ctx context.Context, words []string) error {
 		c.store = store
 		e.redis(ctx, cache)
 		if list, err := store.Processes(ctx); err != nil {
-			e.bad(wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)", "they cannot be read: %v", err)
+			e.bad(wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)",
+				"they cannot be read: %v", err)
 		} else {
 			e.queues(ctx, list)
 			e.processes(ctx, list)
@@ -118,15 +119,19 @@ func (e *examination) report() error {
 func (e *examination) redis(ctx context.Context, cache queue.Config) {
 	info, err := e.store.Info(ctx)
 	if err != nil {
-		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)", "it does not say how it is: %v", err)
+		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)",
+			"it does not say how it is: %v", err)
 		return
 	}
 	e.good("redis", "version %s at %s", info.Version, e.store.Server().Addr)
 	switch {
 	case info.Policy == "":
-		e.bad(warning, "redis", "check that maxmemory-policy is noeviction", "it does not say its eviction policy")
+		e.bad(warning, "redis", "check that maxmemory-policy is noeviction",
+			"it does not say its eviction policy")
 	case info.Policy != "noeviction":
-		e.bad(wrong, "redis", "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; a cache that should be evicted belongs on a server of its own (CACHE_REDIS_URL)",
+		e.bad(wrong, "redis", "CONFIG SET maxmemory-policy noeviction, and the same in "+
+			"redis.conf; a cache that should be evicted belongs on a server of its own "+
+			"(CACHE_REDIS_URL)",
 			"it evicts (%s): when it is full, jobs are thrown away without a word", info.Policy)
 	default:
 		e.good("redis", "it does not evict")
@@ -140,9 +145,12 @@ func (e *examination) redis(ctx context.Context, cache queue.Config) {
 	}
 	defer other.Close()
 	if id, err := queue.RunID(ctx, other); err != nil {
-		e.bad(warning, "redis", "check CACHE_REDIS_URL", "the cache's Redis does not answer: %v", err)
+		e.bad(warning, "redis", "check CACHE_REDIS_URL",
+			"the cache's Redis does not answer: %v", err)
 	} else if id == info.RunID {
-		e.bad(warning, "redis", "give the cache a server of its own with maxmemory-policy allkeys-lru, and set CACHE_REDIS_URL", "cache and queues share one server: neither policy suits both")
+		e.bad(warning, "redis", "give the cache a server of its own with maxmemory-policy "+
+			"allkeys-lru, and set CACHE_REDIS_URL", "cache and queues share one server: neither "+
+			"policy suits both")
 	} else {
 		e.good("redis", "cache and queues are on servers of their own")
 	}
@@ -151,13 +159,17 @@ func (e *examination) redis(ctx context.Context, cache queue.Config) {
 func (e *examination) persistence(info queue.ServerInfo) {
 	switch {
 	case info.AOF && info.AOFFailed:
-		e.bad(wrong, "redis", "look at its log and at the disk", "the last write of the append-only file failed")
+		e.bad(wrong, "redis", "look at its log and at the disk",
+			"the last write of the append-only file failed")
 	case info.AOF:
 		e.good("redis", "it writes an append-only file: a crash costs at most a second of pushes")
 	case info.Snapshots == "":
-		e.bad(wrong, "redis", "CONFIG SET appendonly yes, and the same in redis.conf", "it keeps nothing on disk: a restart of Redis loses all jobs")
+		e.bad(wrong, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+			"it keeps nothing on disk: a restart of Redis loses all jobs")
 	default:
-		e.bad(warning, "redis", "CONFIG SET appendonly yes, and the same in redis.conf", "it only makes snapshots (save %s): a crash loses the jobs since the last", info.Snapshots)
+		e.bad(warning, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+			"it only makes snapshots (save %s): a crash loses the jobs since the last",
+			info.Snapshots)
 	}
 }
 
@@ -173,7 +185,8 @@ func (e *examination) memory(info queue.ServerInfo) {
 	text := fmt.Sprintf("it uses %d MB, %d %% of %s", info.UsedMemory>>20, percent, what)
 	switch {
 	case percent >= 90:
-		e.bad(wrong, "redis", "give it more memory, or find what fills it: workerctl queues, dead, retries", "%s: pushes will be refused soon", text)
+		e.bad(wrong, "redis", "give it more memory, or find what fills it: workerctl queues, "+
+			"dead, retries", "%s: pushes will be refused soon", text)
 	case percent >= 70:
 		e.bad(warning, "redis", "give it more memory before it is full", "%s", text)
 	default:
@@ -188,7 +201,8 @@ const longWait = time.Minute
 func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 	queues, err := e.store.Queues(ctx)
 	if err != nil {
-		e.bad(wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)", "they cannot be read: %v", err)
+		e.bad(wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)",
+			"they cannot be read: %v", err)
 		return
 	}
 	served := map[string]bool{}
@@ -202,11 +216,15 @@ func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 		text := fmt.Sprintf("%s: %d jobs, the oldest waits for %v", q.Name, q.Size, waited)
 		switch {
 		case q.Paused:
-			e.bad(warning, "queues", "workerctl queue "+q.Name+" --unpause", "%s; it is paused", text)
+			e.bad(warning, "queues", "workerctl queue "+q.Name+" --unpause",
+				"%s; it is paused", text)
 		case !served[q.Name] && q.Size > 0:
-			e.bad(wrong, "queues", "start one: worker -q "+q.Name+", or systemctl enable --now worker@"+q.Name, "%s, and no process serves it", text)
+			e.bad(wrong, "queues",
+				"start one: worker -q "+q.Name+", or systemctl enable --now worker@"+q.Name,
+				"%s, and no process serves it", text)
 		case waited > longWait:
-			e.bad(warning, "queues", "more threads, or a process of its own: workerctl plan", "%s", text)
+			e.bad(warning, "queues", "more threads, or a process of its own: workerctl plan",
+				"%s", text)
 		case q.Size > 0:
 			e.good("queues", "%s", text)
 		}
@@ -216,7 +234,8 @@ func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 	}
 	if held, err := e.store.HeldClasses(ctx); err == nil {
 		for _, h := range held {
-			e.bad(warning, "queues", "deploy a worker that knows it, then workerctl held "+h.Class+" release", "%d jobs of the class %s are held", h.Size, h.Class)
+			e.bad(warning, "queues", "deploy a worker that knows it, then workerctl held "+h.Class+
+				" release", "%d jobs of the class %s are held", h.Size, h.Class)
 		}
 	}
 }
@@ -228,7 +247,8 @@ func (e *examination) processes(ctx context.Context, list []queue.Process) {
 		e.bad(warning, "processes", "", "what workers say of themselves cannot be read: %v", err)
 	}
 	if len(list) == 0 {
-		e.bad(warning, "processes", "start one: worker -q default, or systemctl start worker.target", "no process runs")
+		e.bad(warning, "processes", "start one: worker -q default, or systemctl start "+
+			"worker.target", "no process runs")
 	}
 	for _, p := range list {
 		who := fmt.Sprintf("%s (%s)", p.Identity, strings.Join(p.Queues, ", "))
@@ -242,10 +262,13 @@ func (e *examination) processes(ctx context.Context, list []queue.Process) {
 			e.good("processes", "%s has %d threads and no Postgres", who, p.Concurrency)
 			continue
 		case size < p.Concurrency:
-			e.bad(wrong, "processes", fmt.Sprintf("set DB_POOL=%d where it is started", p.Concurrency),
-				"%s has %d threads and a pool of %d: threads wait for connections", who, p.Concurrency, size)
+			e.bad(wrong, "processes", fmt.Sprintf("set DB_POOL=%d where it is started",
+				p.Concurrency),
+				"%s has %d threads and a pool of %d: threads wait for connections", who,
+				p.Concurrency, size)
 		case p.Quiet:
-			e.bad(warning, "processes", "it takes no more jobs: if it was not meant to stop, restart it", "%s is quiet", who)
+			e.bad(warning, "processes", "it takes no more jobs: if it was not meant to stop, "+
+				"restart it", "%s is quiet", who)
 		default:
 			e.good("processes", "%s has %d threads and a pool of %d", who, p.Concurrency, size)
 		}

@@ -23,7 +23,8 @@ func (c *ctl) readEnvFile() error {
 		if !found {
 			return fmt.Errorf("--env-file %s: line %d is no KEY=VALUE", c.envFile, n+1)
 		}
-		if value = strings.TrimSpace(value); len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
+		if value = strings.TrimSpace(value); len(value) > 1 &&
+			(value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
 			value = value[1 : len(value)-1]
 		}
 		vars[strings.TrimSpace(key)] = value
@@ -52,7 +53,8 @@ func times(flag, text string) (n, m int, err error) {
 	n, err1 := strconv.Atoi(before)
 	m, err2 := strconv.Atoi(after)
 	if !ok || err1 != nil || err2 != nil || n < 0 || m < 0 {
-		return 0, 0, fmt.Errorf("--%s %q: want processes x connections of each, such as 2x5", flag, text)
+		return 0, 0, fmt.Errorf("--%s %q: want processes x connections of each, such as 2x5",
+			flag, text)
 	}
 	return n, m, nil
 }
@@ -61,7 +63,8 @@ func times(flag, text string) (n, m int, err error) {
 func (c *ctl) otherPools() (list []pool, err error) {
 	web := c.web
 	if web == "" && (c.number("WEB_CONCURRENCY") > 0 || c.number("MAX_THREADS") > 0) {
-		web = fmt.Sprintf("%dx%d", max(c.number("WEB_CONCURRENCY"), 1), max(c.number("MAX_THREADS"), c.number("DB_POOL"), 5))
+		web = fmt.Sprintf("%dx%d", max(c.number("WEB_CONCURRENCY"), 1),
+			max(c.number("MAX_THREADS"), c.number("DB_POOL"), 5))
 	}
 	for _, o := range []struct{ flag, text string }{{"web", web}, {"streaming", c.streaming}} {
 		if o.text == "" {

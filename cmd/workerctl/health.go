@@ -14,16 +14,18 @@ import (
 // health asks a worker's /livez: for a container without a shell.
 func (c *ctl) health(ctx context.Context, words []string) error {
 	if len(words) > 0 || c.http == "" {
-		return fmt.Errorf("%w: health --http ADDRESS: want the address of a worker's --http", errUsage)
+		return fmt.Errorf("%w: health --http ADDRESS: want the address of a worker's --http",
+			errUsage)
 	}
 	network, address := "tcp", c.http
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	}
-	client := &http.Client{Timeout: 4 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		}}}
+	client := &http.Client{Timeout: 4 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker/livez", nil)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ func (c *ctl) iteration(ctx context.Context, words []string) error {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("job %s: %w: it has not begun, has ended, or is not iterable", words[0], queue.ErrNotFound)
+		return fmt.Errorf("job %s: %w: it has not begun, has ended, or is not iterable", words[0],
+			queue.ErrNotFound)
 	}
 	if c.json {
 		return c.print(it)
@@ -40,7 +41,8 @@ func (c *ctl) cancel(ctx context.Context, words []string) error {
 	}
 	for _, jid := range words {
 		since, err := c.store.CancelIteration(ctx, jid)
-		if err := c.done(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+": it stops within 5 s, or when it starts"); err != nil {
+		if err := c.done(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+
+			": it stops within 5 s, or when it starts"); err != nil {
 			return err
 		}
 	}

@@ -88,8 +88,12 @@ type ctl struct {
 	flags                 *pflag.FlagSet
 }
 
-func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, getenv func(string) string) int {
-	c := &ctl{in: in, out: out, env: &env.Reader{Lookup: func(k string) (string, bool) { v := getenv(k); return v, v != "" }}}
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer,
+	getenv func(string) string) int {
+	c := &ctl{in: in, out: out, env: &env.Reader{Lookup: func(k string) (string, bool) {
+		v := getenv(k)
+		return v, v != ""
+	}}}
 	words, code, done := c.parse(args, errOut)
 	if done {
 		return code
@@ -102,7 +106,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.As(err, &verdict):
 		return int(verdict)
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(errOut, "workerctl: %v\n`workerctl --help` lists the commands.\n", strings.TrimPrefix(err.Error(), "usage: "))
+		fmt.Fprintf(errOut, "workerctl: %v\n`workerctl --help` lists the commands.\n",
+			strings.TrimPrefix(err.Error(), "usage: "))
 		return 2
 	default:
 		fmt.Fprintf(errOut, "workerctl: %v\n", err)
@@ -118,8 +123,10 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.BoolVar(&c.all, "all", false, "all jobs of the set, all processes")
 	f.StringVar(&c.queue, "queue", "default", "push: the `QUEUE`")
 	f.StringVar(&c.delay, "in", "", "push, reschedule: due in a `DURATION`, such as 90s or 2h")
-	f.StringVar(&c.at, "at", "", "push, reschedule: due at a `TIME`, RFC 3339 or seconds since 1970")
-	f.StringVar(&c.jid, "jid", "", "push: the job's id; pushed again within an hour it is not doubled")
+	f.StringVar(&c.at, "at", "",
+		"push, reschedule: due at a `TIME`, RFC 3339 or seconds since 1970")
+	f.StringVar(&c.jid, "jid", "", "push: the job's id; pushed again within an hour it "+
+		"is not doubled")
 	f.StringVar(&c.retry, "retry", "", "push: how often it is retried: a number, or false")
 	f.BoolVar(&c.pause, "pause", false, "queue: workers leave it alone")
 	f.BoolVar(&c.unpause, "unpause", false, "queue: workers take from it again")
@@ -127,14 +134,20 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 	f.IntVar(&c.page, "page", 1, "lists: the page, of 25 entries")
 	f.IntVar(&c.days, "days", 0, "stats: also the last days; deploys: of so many days (default 7)")
 	f.BoolVar(&c.clean, "clean", false, "processes: take those that no longer beat off the list")
-	f.DurationVar(&c.since, "since", time.Hour, "metrics: how far back, up to 72h; the histogram of a class up to 8h")
-	f.StringVar(&c.split, "split", "", "install-units: `INSTANCE=THREADS,…`; push-2 is a second process of the queue push")
+	f.DurationVar(&c.since, "since", time.Hour, "metrics: how far back, up to 72h; the histogram "+
+		"of a class up to 8h")
+	f.StringVar(&c.split, "split", "", "install-units: `INSTANCE=THREADS,…`; push-2 is a second "+
+		"process of the queue push")
 	f.StringVar(&c.root, "root", "", "install-units: below this `DIRECTORY` instead of /")
 	f.StringVar(&c.http, "http", "", "health: the `ADDRESS` that the worker was given")
-	f.StringVar(&c.envFile, "env-file", "", "doctor: also read variables from this `FILE`, such as Mastodon's .env.production")
-	f.StringVar(&c.pgbouncer, "pgbouncer", "", "doctor: the `URL` of PgBouncer's admin console; tried by itself behind a pooler")
-	f.StringVar(&c.web, "web", "", "doctor, plan: web processes and the threads of each, `NxM`; WEB_CONCURRENCY and MAX_THREADS if not given")
-	f.StringVar(&c.streaming, "streaming", "", "doctor, plan: streaming processes and the pool of each, `NxM`")
+	f.StringVar(&c.envFile, "env-file", "", "doctor: also read variables from this `FILE`, such "+
+		"as Mastodon's .env.production")
+	f.StringVar(&c.pgbouncer, "pgbouncer", "", "doctor: the `URL` of PgBouncer's admin console; "+
+		"tried by itself behind a pooler")
+	f.StringVar(&c.web, "web", "", "doctor, plan: web processes and the threads of each, `NxM`; "+
+		"WEB_CONCURRENCY and MAX_THREADS if not given")
+	f.StringVar(&c.streaming, "streaming", "", "doctor, plan: streaming processes and the pool "+
+		"of each, `NxM`")
 	c.plan.register(f)
 	f.BoolVar(&c.purge, "purge", false, "uninstall-units: remove /etc/kyu too")
 	help := f.BoolP("help", "h", false, "print this and exit")
@@ -149,7 +162,8 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 		fmt.Fprintln(c.out, "workerctl", version.String())
 		return nil, 0, true
 	case *help || f.NArg() == 0:
-		fmt.Fprint(c.out, usage, f.FlagUsages(), "\nRedis is found as the worker finds it: REDIS_URL, or REDIS_HOST and so on.\n")
+		fmt.Fprint(c.out, usage, f.FlagUsages(), "\nRedis is found as the worker finds it: "+
+			"REDIS_URL, or REDIS_HOST and so on.\n")
 		if *help {
 			return nil, 0, true
 		}
@@ -162,9 +176,15 @@ func (c *ctl) parse(args []string, errOut io.Writer) (words []string, code int, 
 func (c *ctl) commands() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
 		"push": c.push, "stats": c.stats, "queues": c.queues, "queue": c.oneQueue,
-		"retries":   func(ctx context.Context, w []string) error { return c.set(ctx, "retries", c.store.RetrySet(), w) },
-		"scheduled": func(ctx context.Context, w []string) error { return c.set(ctx, "scheduled", c.store.ScheduleSet(), w) },
-		"dead":      func(ctx context.Context, w []string) error { return c.set(ctx, "dead", c.store.DeadSet(), w) },
+		"retries": func(ctx context.Context, w []string) error {
+			return c.set(ctx, "retries", c.store.RetrySet(), w)
+		},
+		"scheduled": func(ctx context.Context, w []string) error {
+			return c.set(ctx, "scheduled", c.store.ScheduleSet(), w)
+		},
+		"dead": func(ctx context.Context, w []string) error {
+			return c.set(ctx, "dead", c.store.DeadSet(), w)
+		},
 		"processes": c.processes, "busy": c.busy, "held": c.held, "metrics": c.metrics,
 		"deploy": c.deploy, "deploys": c.deploys, "iteration": c.iteration, "cancel": c.cancel,
 		"quiet": func(ctx context.Context, w []string) error { return c.signal(ctx, "TSTP", w) },
@@ -176,7 +196,8 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 // local are the commands that need no Redis.
 func (c *ctl) local() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		"migrate": c.migrate, "doctor": c.doctor, "plan": c.makePlan, "install-units": c.installUnits, "uninstall-units": c.uninstallUnits, "health": c.health,
+		"migrate": c.migrate, "doctor": c.doctor, "plan": c.makePlan,
+		"install-units": c.installUnits, "uninstall-units": c.uninstallUnits, "health": c.health,
 	}
 }
 
@@ -187,7 +208,8 @@ func (c *ctl) command(ctx context.Context, words []string) error {
 	if c.commands()[words[0]] == nil {
 		names := slices.Sorted(maps.Keys(c.commands()))
 		names = append(names, slices.Sorted(maps.Keys(c.local()))...)
-		return fmt.Errorf("%w: there is no command %q; there are %s", errUsage, words[0], strings.Join(names, ", "))
+		return fmt.Errorf("%w: there is no command %q; there are %s", errUsage, words[0],
+			strings.Join(names, ", "))
 	}
 	config := queue.ConfigFromEnv(c.env)
 	if err := c.env.Err(); err != nil {

@@ -20,7 +20,8 @@ func (c *ctl) metrics(ctx context.Context, words []string) error {
 	case len(words) > 1:
 		return fmt.Errorf("%w: metrics [CLASS]: want one class at most", errUsage)
 	case c.since <= 0 || c.since > limit:
-		return fmt.Errorf("%w: --since %v: want more than 0 and at most %v", errUsage, c.since, limit)
+		return fmt.Errorf("%w: --since %v: want more than 0 and at most %v", errUsage,
+			c.since, limit)
 	case len(words) == 1:
 		return c.histogram(ctx, words[0])
 	}
@@ -80,7 +81,8 @@ func (c *ctl) deploy(ctx context.Context, words []string) error {
 	if label == "" {
 		out, err := exec.CommandContext(ctx, "git", "log", "-1", "--format=%h %s").Output()
 		if err != nil {
-			return errors.New("deploy: there is no git commit here to take the label from: give one, such as `workerctl deploy v1.2`")
+			return errors.New("deploy: there is no git commit here to take the label from: give " +
+				"one, such as `workerctl deploy v1.2`")
 		}
 		label = strings.TrimSpace(string(out))
 	}

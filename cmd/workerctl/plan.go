@@ -26,15 +26,20 @@ type planFlags struct {
 func (p *planFlags) register(f *pflag.FlagSet) {
 	f.IntVar(&p.cores, "cores", 4, "plan: cores of the machine that the workers run on")
 	f.IntVar(&p.maxConnections, "max-connections", 100, "plan: Postgres's max_connections")
-	f.IntVar(&p.reserved, "reserved", 3, "plan: of them, reserved for superusers (superuser_reserved_connections)")
+	f.IntVar(&p.reserved, "reserved", 3, "plan: of them, reserved for superusers "+
+		"(superuser_reserved_connections)")
 	f.BoolVar(&p.pooler, "pooler", false, "plan: there is a PgBouncer in transaction mode")
-	f.StringVar(&p.rate, "rate", "", "plan: jobs per second, `QUEUE=N,…`; those not named as in the model of docs/scaling.md")
-	f.StringVar(&p.mean, "mean", "", "plan: mean time of a job, `QUEUE=DURATION,…`, such as push=400ms (workerctl metrics tells)")
+	f.StringVar(&p.rate, "rate", "", "plan: jobs per second, `QUEUE=N,…`; those not named as in "+
+		"the model of docs/scaling.md")
+	f.StringVar(&p.mean, "mean", "", "plan: mean time of a job, `QUEUE=DURATION,…`, such as "+
+		"push=400ms (workerctl metrics tells)")
 	f.Float64Var(&p.utilisation, "utilisation", 0.7, "plan: share of the threads that may be busy")
-	f.IntVar(&p.least, "least", 5, "plan: the fewest threads of a queue, so that one slow job does not hold up the rest")
+	f.IntVar(&p.least, "least", 5, "plan: the fewest threads of a queue, so that one slow job "+
+		"does not hold up the rest")
 	f.IntVar(&p.perProcess, "per-process", 50, "plan: the most threads in one process")
 	f.BoolVar(&p.units, "units", false, "plan: print the commands for systemd")
-	f.BoolVar(&p.ini, "pgbouncer-ini", false, "plan: print a pgbouncer.ini and its userlist.txt line")
+	f.BoolVar(&p.ini, "pgbouncer-ini", false,
+		"plan: print a pgbouncer.ini and its userlist.txt line")
 }
 
 // load is what a queue brings.
@@ -78,7 +83,9 @@ func spread(l load, p planFlags) planned {
 func (p *planFlags) loads() ([]load, error) {
 	list := slices.Clone(standard)
 	set := func(flag, text string, put func(*load, string) error) error {
-		for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		for _, part := range strings.FieldsFunc(text, func(r rune) bool {
+			return r == ',' || r == ' '
+		}) {
 			name, value, _ := strings.Cut(part, "=")
 			i := slices.IndexFunc(list, func(l load) bool { return l.queue == name })
 			if i < 0 {
@@ -96,7 +103,8 @@ func (p *planFlags) loads() ([]load, error) {
 	}
 	return list, errors.Join(
 		set("rate", p.rate, func(l *load, v string) (err error) {
-			if l.rate, err = strconv.ParseFloat(v, 64); err != nil || l.rate < 0 || math.IsInf(l.rate, 0) || math.IsNaN(l.rate) {
+			if l.rate, err = strconv.ParseFloat(v, 64); err != nil || l.rate < 0 ||
+				math.IsInf(l.rate, 0) || math.IsNaN(l.rate) {
 				return errors.New("want jobs per second, such as push=25")
 			}
 			return nil
@@ -111,13 +119,15 @@ func (p *planFlags) loads() ([]load, error) {
 
 func (p *planFlags) check() error {
 	var problems []error
-	for name, n := range map[string]int{"cores": p.cores, "max-connections": p.maxConnections, "per-process": p.perProcess, "least": p.least} {
+	for name, n := range map[string]int{"cores": p.cores, "max-connections": p.maxConnections,
+		"per-process": p.perProcess, "least": p.least} {
 		if n < 1 {
 			problems = append(problems, fmt.Errorf("--%s %d: want at least 1", name, n))
 		}
 	}
 	if p.utilisation <= 0 || p.utilisation > 1 || math.IsNaN(p.utilisation) {
-		problems = append(problems, fmt.Errorf("--utilisation %v: want more than 0 and at most 1, such as 0.7", p.utilisation))
+		problems = append(problems, fmt.Errorf("--utilisation %v: want more than 0 and at most "+
+			"1, such as 0.7", p.utilisation))
 	}
 	return errors.Join(problems...)
 }
@@ -137,7 +147,8 @@ type scheme struct {
 }
 
 func (p *planFlags) make(loads []load, others []pool) scheme {
-	s := scheme{Others: others, Available: p.maxConnections - p.reserved, Utilisation: p.utilisation}
+	s := scheme{Others: others, Available: p.maxConnections - p.reserved,
+		Utilisation: p.utilisation}
 	s.Reserve = max((s.Available+9)/10, 1)
 	for _, l := range loads {
 		q := spread(l, *p)
@@ -180,39 +191,56 @@ func (c *ctl) makePlan(_ context.Context, words []string) error {
 }
 
 func (c *ctl) explainPlan(s scheme) error {
-	fmt.Fprintf(c.out, "Threads: jobs per second x mean time / utilisation (%.2g), at least %d for a queue, at most %d in a process\n\n", s.Utilisation, c.plan.least, c.plan.perProcess)
+	fmt.Fprintf(c.out, "Threads: jobs per second x mean time / utilisation (%.2g), at least %d "+
+		"for a queue, at most %d in a process\n\n", s.Utilisation, c.plan.least, c.plan.perProcess)
 	t := c.table()
-	t.row("QUEUE", "JOBS/S", "MEAN", "THREADS NEEDED", "PROCESSES", "START EACH WITH", "CONNECTIONS")
+	t.row("QUEUE", "JOBS/S", "MEAN", "THREADS NEEDED", "PROCESSES", "START EACH WITH",
+		"CONNECTIONS")
 	for _, q := range s.Queues {
-		t.row(q.queue, q.rate, q.mean, fmt.Sprintf("%.4g x %.4g s / %.2g = %.1f", q.rate, q.mean.Seconds(), s.Utilisation, q.Exact), q.Processes,
-			fmt.Sprintf("worker -c %d -q %s  (DB_POOL=%d)", q.Threads, q.queue, q.Threads), q.total())
+		t.row(q.queue, q.rate, q.mean,
+			fmt.Sprintf("%.4g x %.4g s / %.2g = %.1f", q.rate, q.mean.Seconds(), s.Utilisation,
+				q.Exact),
+			q.Processes,
+			fmt.Sprintf("worker -c %d -q %s  (DB_POOL=%d)", q.Threads, q.queue, q.Threads),
+			q.total())
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "\nPostgres: max_connections %d - %d reserved = %d; %d of them stay free for migrations and people\n", c.plan.maxConnections, c.plan.reserved, s.Available, s.Reserve)
+	fmt.Fprintf(c.out, "\nPostgres: max_connections %d - %d reserved = %d; %d of them stay free "+
+		"for migrations and people\n", c.plan.maxConnections, c.plan.reserved, s.Available,
+		s.Reserve)
 	fmt.Fprintf(c.out, "  workers %d", s.Workers)
 	for _, o := range s.Others {
 		fmt.Fprintf(c.out, " + %s = %d", o.who, o.connections)
 	}
 	fmt.Fprintf(c.out, ", in all %d\n", s.Clients)
 	if len(s.Others) == 0 {
-		fmt.Fprintln(c.out, "  (web and streaming processes are not counted: --web 2x5 --streaming 1x10)")
+		fmt.Fprintln(c.out, "  (web and streaming processes are not counted: --web 2x5 "+
+			"--streaming 1x10)")
 	}
 	switch {
 	case c.plan.pooler:
-		fmt.Fprintf(c.out, "  PgBouncer, pool_mode = transaction: default_pool_size = %d, max_client_conn = %d, max_prepared_statements = 200 from 1.21 on\n", s.PoolSize, s.MaxClients)
+		fmt.Fprintf(c.out, "  PgBouncer, pool_mode = transaction: default_pool_size = %d, "+
+			"max_client_conn = %d, max_prepared_statements = 200 from 1.21 on\n", s.PoolSize,
+			s.MaxClients)
 		fmt.Fprintf(c.out, "  %d connections are left\n", s.Left)
 	case s.Left < 0:
-		fmt.Fprintf(c.out, "  that is %d too many. Either\n  - put PgBouncer in transaction mode before it: the same plan with --pooler, or\n  - raise max_connections to %d (a restart; each costs some MB), or\n  - give queues fewer threads, and accept that they wait longer.\n",
+		fmt.Fprintf(c.out, "  that is %d too many. Either\n  - put PgBouncer in transaction mode "+
+			"before it: the same plan with --pooler, or\n  - raise max_connections to %d (a "+
+			"restart; each costs some MB), or\n  - give queues fewer threads, and accept that "+
+			"they wait longer.\n",
 			-s.Left, s.Clients+s.Reserve+c.plan.reserved)
 	default:
 		fmt.Fprintf(c.out, "  %d connections are left\n", s.Left)
 	}
 	if n := processes(s); n > 2*c.plan.cores {
-		fmt.Fprintf(c.out, "\n%d processes on %d cores: what computes (pictures, big fan-outs) will wait for a core before it waits for a thread.\n", n, c.plan.cores)
+		fmt.Fprintf(c.out, "\n%d processes on %d cores: what computes (pictures, big fan-outs) "+
+			"will wait for a core before it waits for a thread.\n", n, c.plan.cores)
 	}
-	fmt.Fprintf(c.out, "\nDead hosts add to the mean of push: 5 %% of deliveries that time out after 10 s add 0.5 s to it, until their breakers have opened.\nNext: the same with --units, and with --pgbouncer-ini.\n")
+	fmt.Fprintf(c.out, "\nDead hosts add to the mean of push: 5 %% of deliveries that time out "+
+		"after 10 s add 0.5 s to it, until their breakers have opened.\nNext: the same with "+
+		"--units, and with --pgbouncer-ini.\n")
 	return nil
 }
 
@@ -236,7 +264,8 @@ func (c *ctl) planUnits(s scheme) error {
 			names = append(names, "worker@"+name)
 		}
 	}
-	fmt.Fprintf(c.out, "workerctl install-units --split %s\nsystemctl daemon-reload\nsystemctl enable --now worker.target %s\n", strings.Join(split, ","), strings.Join(names, " "))
+	fmt.Fprintf(c.out, "workerctl install-units --split %s\nsystemctl daemon-reload\nsystemctl "+
+		"enable --now worker.target %s\n", strings.Join(split, ","), strings.Join(names, " "))
 	return nil
 }
 
@@ -261,8 +290,10 @@ max_client_conn = %d
 ; from PgBouncer 1.21 on; then PREPARED_STATEMENTS=true works
 ; max_prepared_statements = 200
 
-; /etc/pgbouncer/userlist.txt: one line per user, "name" "password or SCRAM secret". As user postgres:
-;   SELECT format('"%%s" "%%s"', rolname, rolpassword) FROM pg_authid WHERE rolname IN ('mastodon', 'pgbouncer');
+; /etc/pgbouncer/userlist.txt: one line per user, "name" "password or SCRAM secret". `+
+		`As user postgres:
+;   SELECT format('"%%s" "%%s"', rolname, rolpassword) FROM pg_authid `+
+		`WHERE rolname IN ('mastodon', 'pgbouncer');
 ; "mastodon" "SCRAM-SHA-256$4096:..."
 
 ; and for the workers:

@@ -27,7 +27,8 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 	case verb == "kill" && name == "dead":
 		return fmt.Errorf("%w: dead kill: they are dead already; delete removes them", errUsage)
 	case ops[verb] == nil:
-		return fmt.Errorf("%w: %s %s: want list, show JID, retry, kill, delete or reschedule", errUsage, name, verb)
+		return fmt.Errorf("%w: %s %s: want list, show JID, retry, kill, delete or reschedule",
+			errUsage, name, verb)
 	}
 	return c.change(ctx, name, set, verb, ops[verb], words)
 }
@@ -36,7 +37,8 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 type operation func(context.Context, ...queue.Entry) (int, error)
 
 // change applies an operation to the jobs that are named, or to all.
-func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb string, op operation, jids []string) error {
+func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb string, op operation,
+	jids []string) error {
 	if c.all == (len(jids) > 0) {
 		return fmt.Errorf("%w: %s %s: want JIDs, or --all", errUsage, name, verb)
 	}
@@ -45,7 +47,8 @@ func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb s
 		if err != nil {
 			return err
 		}
-		if err := c.confirm(fmt.Sprintf("%s all %d jobs of %s", strings.ToUpper(verb[:1])+verb[1:], size, name)); err != nil {
+		if err := c.confirm(fmt.Sprintf("%s all %d jobs of %s", strings.ToUpper(verb[:1])+verb[1:],
+			size, name)); err != nil {
 			return err
 		}
 		n, err := set.All(ctx, op)

@@ -34,8 +34,10 @@ func parseSplit(text string) ([]share, error) {
 	for _, part := range strings.Split(text, ",") {
 		name, number, _ := strings.Cut(strings.TrimSpace(part), "=")
 		n, err := strconv.Atoi(number)
-		if !queue.ValidName(name) || strings.Contains(name, ":") || err != nil || n < 1 || seen[name] {
-			return nil, fmt.Errorf("--split %q: want INSTANCE=THREADS, each once, such as default=15,push=25,push-2=25", part)
+		if !queue.ValidName(name) || strings.Contains(name, ":") ||
+			err != nil || n < 1 || seen[name] {
+			return nil, fmt.Errorf("--split %q: want INSTANCE=THREADS, each once, such as "+
+				"default=15,push=25,push-2=25", part)
 		}
 		seen[name] = true
 		list = append(list, share{name, n})
@@ -47,7 +49,8 @@ func parseSplit(text string) ([]share, error) {
 // admin has changed in /etc/kyu is kept.
 func (c *ctl) installUnits(_ context.Context, words []string) error {
 	if len(words) > 0 || c.split == "" {
-		return fmt.Errorf("%w: install-units --split default=15,push=25,…: want the threads of every process", errUsage)
+		return fmt.Errorf("%w: install-units --split default=15,push=25,…: want the threads of "+
+			"every process", errUsage)
 	}
 	shares, err := parseSplit(c.split)
 	if err != nil {
@@ -78,8 +81,10 @@ func (c *ctl) installUnits(_ context.Context, words []string) error {
 		}
 	}
 	for _, s := range shares {
-		text := fmt.Sprintf("# Of worker@%s. Written by workerctl install-units; yours to change.\nWORKER_ARGS=-c %d\nDB_POOL=%d\n", s.instance, s.threads, s.threads)
-		if err := c.keep(filepath.Join(c.root, configDir, s.instance+".env"), text, 0o644); err != nil {
+		text := fmt.Sprintf("# Of worker@%s. Written by workerctl install-units; yours to "+
+			"change.\nWORKER_ARGS=-c %d\nDB_POOL=%d\n", s.instance, s.threads, s.threads)
+		if err := c.keep(filepath.Join(c.root, configDir, s.instance+".env"), text,
+			0o644); err != nil {
 			return err
 		}
 	}
@@ -133,7 +138,8 @@ func (c *ctl) verify(paths []string) error {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		return c.done(nil, "not checked: systemd-analyze is not installed")
 	}
-	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"},
+		paths...)...).CombinedOutput()
 	var ours []string
 	for line := range strings.Lines(string(out)) {
 		// The program may be installed later.
@@ -163,11 +169,13 @@ func (c *ctl) budget(shares []share) error {
 		return err
 	}
 	fmt.Fprintf(c.out, `
-Postgres, or PgBouncer's max_client_conn, must have room for %d connections beside those of web processes;
+Postgres, or PgBouncer's max_client_conn, must have room for %d connections `+
+		`beside those of web processes;
 the default of max_connections is 100, less 3 that are reserved.
 
 Next:
-  1. Put the addresses into %s/redis_url and %s/database_url: one line each, such as redis://localhost:6379/0.
+  1. Put the addresses into %s/redis_url and %s/database_url: one line each, `+
+		`such as redis://localhost:6379/0.
   2. systemctl daemon-reload
   3. systemctl enable --now %s
 `, total, configDir, configDir, strings.Join(names, " "))
@@ -180,8 +188,11 @@ func (c *ctl) uninstallUnits(_ context.Context, words []string) error {
 	if len(words) > 0 {
 		return fmt.Errorf("%w: uninstall-units takes no arguments", errUsage)
 	}
-	if out, err := exec.Command("systemctl", "list-units", "--plain", "--no-legend", "--state=active", "worker@*", "worker.service").Output(); c.root == "" && err == nil && len(out) > 0 {
-		return fmt.Errorf("some are running: first `systemctl disable --now worker.target 'worker@*'`:\n%s", out)
+	if out, err := exec.Command("systemctl", "list-units", "--plain", "--no-legend",
+		"--state=active", "worker@*", "worker.service").Output(); c.root == "" && err == nil &&
+		len(out) > 0 {
+		return fmt.Errorf("some are running: first `systemctl disable --now worker.target "+
+			"'worker@*'`:\n%s", out)
 	}
 	names, err := fs.Glob(units.Units, "*")
 	if err != nil {
@@ -201,7 +212,8 @@ func (c *ctl) uninstallUnits(_ context.Context, words []string) error {
 	}
 	config := filepath.Join(c.root, configDir)
 	if !c.purge {
-		return c.done(nil, "kept    "+config+": --purge removes it too. Then: systemctl daemon-reload")
+		return c.done(nil, "kept    "+config+": --purge removes it too. Then: systemctl "+
+			"daemon-reload")
 	}
 	if err := c.confirm("Delete " + config + " with the addresses in it"); err != nil {
 		return err

@@ -30,7 +30,9 @@ var files embed.FS
 const versions = "kyu_migrations"
 
 // ErrPooler says that migrations were about to run through a pooler.
-var ErrPooler = errors.New("this is a pooler, and migrations need the server itself: set DIRECT_DATABASE_URL to its own address (PgBouncer listens on 6432 by default, Postgres on 5432)")
+var ErrPooler = errors.New("this is a pooler, and migrations need the server itself: " +
+	"set DIRECT_DATABASE_URL to its own address (PgBouncer listens on 6432 by default, " +
+	"Postgres on 5432)")
 
 // URL is the address for migrations: DIRECT_DATABASE_URL, which goes past a
 // pooler, else the jobs' own.
@@ -128,7 +130,8 @@ func provider(ctx context.Context, db *sql.DB) (*goose.Provider, error) {
 
 // isMastodon reports whether the tables are made by Rails.
 func isMastodon(ctx context.Context, db *sql.DB) (is bool, err error) {
-	err = db.QueryRowContext(ctx, "SELECT to_regclass('ar_internal_metadata') IS NOT NULL AND to_regclass('accounts') IS NOT NULL").Scan(&is)
+	err = db.QueryRowContext(ctx, "SELECT to_regclass('ar_internal_metadata') IS NOT NULL AND "+
+		"to_regclass('accounts') IS NOT NULL").Scan(&is)
 	return is, err
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"))
 }
 
 func TestEachStepRunsOnceAndIsListed(t *testing.T) {
@@ -34,7 +35,8 @@ func TestEachStepRunsOnceAndIsListed(t *testing.T) {
 
 func TestOnAMastodonDatabaseOnlyOurOwnTablesAreMade(t *testing.T) {
 	url := pgtest.Start(t)
-	pgtest.Exec(t, url, "CREATE TABLE ar_internal_metadata (key text); CREATE TABLE accounts (id bigint, private_key text)")
+	pgtest.Exec(t, url, "CREATE TABLE ar_internal_metadata (key text); CREATE TABLE accounts (id "+
+		"bigint, private_key text)")
 	names, err := migrate.Up(t.Context(), url)
 	if err != nil || strings.Join(names, " ") != "0002_kyu.sql" {
 		t.Fatal(names, err)

@@ -71,7 +71,8 @@ func story() error {
 	if err != nil {
 		return err
 	}
-	d := &demo{client: queue.NewClient(store), servers: servers, url: pg, redis: goredis.NewClient(options)}
+	d := &demo{client: queue.NewClient(store), servers: servers, url: pg,
+		redis: goredis.NewClient(options)}
 	defer d.redis.Close()
 	clean, err := d.prepare(url)
 	if err != nil {
@@ -90,7 +91,8 @@ func story() error {
 // redis is the one in REDIS_URL, or one in this process.
 func redis() (url string, stop func(), err error) {
 	if url := os.Getenv("REDIS_URL"); url != "" {
-		say("Using the Redis in REDIS_URL. If another worker serves it, it may take the demo's jobs.")
+		say("Using the Redis in REDIS_URL. If another worker serves it, " +
+			"it may take the demo's jobs.")
 		return url, func() {}, nil
 	}
 	log.SetOutput(io.Discard) // miniredis's own log
@@ -119,7 +121,8 @@ func (d *demo) prepare(redisURL string) (clean func(), err error) {
 	d.config = filepath.Join(dir, "worker.yml")
 	text := "poll_interval_average: 1\n" // look for due retries every second: a demo is short
 	host, port, _ := net.SplitHostPort(d.servers.smtp.Addr().String())
-	d.env = []string{"REDIS_URL=" + redisURL, "DATABASE_URL=" + d.url, "DB_HOST=", "DB_NAME=", "DB_USER=", "LOCAL_DOMAIN=demo.example",
+	d.env = []string{"REDIS_URL=" + redisURL, "DATABASE_URL=" + d.url, "DB_HOST=", "DB_NAME=",
+		"DB_USER=", "LOCAL_DOMAIN=demo.example",
 		"ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=" + host, "SMTP_PORT=" + port}
 	return func() { os.RemoveAll(dir) }, os.WriteFile(d.config, []byte(text), 0o600)
 }
@@ -144,14 +147,17 @@ func (d *demo) work() (list []job) {
 	for i := range 3 {
 		if d.url == "" { // mail needs no Postgres
 			for _, q := range []string{"pull", "mailers", "push", "default"} {
-				list = append(list, job{q, "MailDeliveryWorker", []any{d.mail(q + "@demo.example")}})
+				list = append(list,
+					job{q, "MailDeliveryWorker", []any{d.mail(q + "@demo.example")}})
 			}
 			continue
 		}
 		pull := job{"pull", "FetchResourceWorker", []any{d.servers.url(fmt.Sprint("/notes/", i+1))}}
 		list = append(list, pull,
-			job{"mailers", "MailDeliveryWorker", []any{d.mail(fmt.Sprintf("user%d@demo.example", i+1))}},
-			job{"push", "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1, d.servers.url("/inbox")}},
+			job{"mailers",
+				"MailDeliveryWorker", []any{d.mail(fmt.Sprintf("user%d@demo.example", i+1))}},
+			job{"push", "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1,
+				d.servers.url("/inbox")}},
 			job{"default", "FeedInsertWorker", []any{100 + i, 2}})
 	}
 	return list
@@ -160,10 +166,13 @@ func (d *demo) work() (list []job) {
 // order shows the strict order of queues, and what comes of the jobs.
 func (d *demo) order(ctx context.Context) error {
 	if d.url == "" {
-		say("There is no Postgres on this machine (apt-get install postgresql): deliveries, pages and feeds need one, so all jobs are mails.")
+		say("There is no Postgres on this machine (apt-get install postgresql): deliveries, " +
+			"pages and feeds need one, so all jobs are mails.")
 	}
-	say("1. Twelve jobs for four queues: objects to fetch (pull), mails (mailers), deliveries to another server (push), feeds (default).\n" +
-		"   One worker with one thread takes them: default first, pull last, each queue first in, first out.")
+	say("1. Twelve jobs for four queues: objects to fetch (pull), mails (mailers), deliveries to " +
+		"another server (push), feeds (default).\n" +
+		"   One worker with one thread takes them: default first, pull last, each queue first " +
+		"in, first out.")
 	for _, j := range d.work() {
 		if err := d.push(ctx, j.queue, j.class, j.args...); err != nil {
 			return err
@@ -187,7 +196,8 @@ func (d *demo) results(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		text += fmt.Sprintf(",\n   %s, %d statuses in bob's home feed", rows, d.redis.ZCard(ctx, "feed:home:2").Val())
+		text += fmt.Sprintf(",\n   %s, %d statuses in bob's home feed", rows,
+			d.redis.ZCard(ctx, "feed:home:2").Val())
 	}
 	say(text + ".")
 	return nil
@@ -198,7 +208,8 @@ func (d *demo) retry(ctx context.Context) error {
 	if d.url == "" {
 		return d.worker.stop()
 	}
-	say("2. The other server is busy (503, Retry-After: 1). The job is retried when it asked for it, with up to 10 s of jitter, as in Sidekiq.")
+	say("2. The other server is busy (503, Retry-After: 1). The job is retried when it asked for " +
+		"it, with up to 10 s of jitter, as in Sidekiq.")
 	d.servers.busy.Store(true)
 	if err := d.push(ctx, "pull", "FetchResourceWorker", d.servers.url("/notes/4")); err != nil {
 		return err
@@ -213,9 +224,11 @@ func (d *demo) retry(ctx context.Context) error {
 
 // kill shows what a crash costs.
 func (d *demo) kill(ctx context.Context) error {
-	say("3. A worker with three jobs in its hands is killed with kill -9. Sidekiq's fetch would lose them.")
+	say("3. A worker with three jobs in its hands is killed with kill -9. Sidekiq's fetch would " +
+		"lose them.")
 	for range 3 {
-		slow := job{"push", "ActivityPub::DeliveryWorker", []any{`{"type":"Create"}`, 1, d.servers.url("/slow")}}
+		slow := job{"push", "ActivityPub::DeliveryWorker",
+			[]any{`{"type":"Create"}`, 1, d.servers.url("/slow")}}
 		if d.url == "" {
 			slow = job{"push", "MailDeliveryWorker", []any{d.mail("slow@demo.example")}}
 		}
@@ -232,7 +245,8 @@ func (d *demo) kill(ctx context.Context) error {
 	}
 	victim.cmd.Process.Kill()
 	victim.cmd.Wait()
-	say("   Killed. Another worker starts, sees that the first is dead, and brings its jobs back to the head of their queue.")
+	say("   Killed. Another worker starts, sees that the first is dead, and brings its jobs back " +
+		"to the head of their queue.")
 	heir, err := d.start(ctx, "heir", "-c", "6")
 	if err != nil {
 		return err

@@ -41,13 +41,18 @@ func fill(ctx context.Context, url string, key *rsa.PrivateKey) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	if _, err := conn.Exec(ctx, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1), (2, 'bob', NULL)", string(text)); err != nil {
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	if _, err := conn.Exec(ctx, "INSERT INTO accounts (id, username, private_key) VALUES (1, "+
+		"'alice', $1), (2, 'bob', NULL)", string(text)); err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `INSERT INTO users (account_id, current_sign_in_at) VALUES (2, now() AT TIME ZONE 'UTC');
+	_, err = conn.Exec(ctx, `INSERT INTO users (account_id, current_sign_in_at)
+			VALUES (2, now() AT TIME ZONE 'UTC');
 		INSERT INTO follows (account_id, target_account_id) VALUES (2, 1);
-		INSERT INTO statuses (id, account_id, text) VALUES (100, 1, 'Hello'), (101, 1, 'again'), (102, 1, 'and again')`, pgx.QueryExecModeSimpleProtocol)
+		INSERT INTO statuses (id, account_id, text)
+			VALUES (100, 1, 'Hello'), (101, 1, 'again'), (102, 1, 'and again')`,
+		pgx.QueryExecModeSimpleProtocol)
 	return err
 }
 

@@ -73,7 +73,9 @@ func (o *others) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (o *others) inbox(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err == nil {
-		_, err = httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) { return o.key, nil }, time.Now())
+		_, err = httpsig.Verify(r, body, func(string) (crypto.PublicKey, error) {
+			return o.key, nil
+		}, time.Now())
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
@@ -140,5 +142,6 @@ func (o *others) takeMail(conn net.Conn) {
 func (o *others) report() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return fmt.Sprintf("%d deliveries with a good signature, %d mails, %d objects asked for", o.deliveries, len(o.mails), o.objects)
+	return fmt.Sprintf("%d deliveries with a good signature, %d mails, %d objects asked for",
+		o.deliveries, len(o.mails), o.objects)
 }

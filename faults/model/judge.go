@@ -132,7 +132,8 @@ func (x *search) landedIsSeen(w *world, id, q int) bool {
 	}
 	for i := range p.calls {
 		c := &p.calls[i]
-		if c.kind == bell && c.stage < done && c.queue == q && c.id == id || c.kind == trip && c.stage == sent {
+		if c.kind == bell && c.stage < done && c.queue == q && c.id == id || c.kind == trip &&
+			c.stage == sent {
 			return true
 		}
 	}

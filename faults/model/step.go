@@ -255,7 +255,8 @@ func (x *search) reclaim(w *world, i, id, q int) {
 	for _, j := range got.Counted {
 		was := held[len(held)-1].Job
 		if x.Times > 1 && int(was.Crashes) >= x.Times-1 && n.past.ran[j]&(1<<id) == 0 {
-			n.is(innocent, "job %d counts the end of identity %d, under which it did not run", j, id)
+			n.is(innocent, "job %d counts the end of identity %d, under which it did not run", j,
+				id)
 		}
 		x.count(n, id, j)
 	}

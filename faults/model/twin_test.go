@@ -55,8 +55,9 @@ func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
 			"settle": p.settle, "settle again": p.settle,
 			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back,
 			"reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
-			"promote": p.promote, "alone": p.alone, "beside": p.beside, "pause": p.pause, "break": p.breakKey,
-			"mend": p.mend, "": p.compare,
+			"promote": p.promote, "alone": p.alone, "beside": p.beside, "pause": p.pause,
+			"break": p.breakKey,
+			"mend":  p.mend, "": p.compare,
 		})
 	})
 }

@@ -153,7 +153,8 @@ func MaskURL(raw string) string {
 		return raw
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" || u.Fragment != "" || !strings.HasPrefix(strings.ToLower(raw), u.Scheme+"://") ||
+	if err != nil || u.Scheme == "" || u.Fragment != "" ||
+		!strings.HasPrefix(strings.ToLower(raw), u.Scheme+"://") ||
 		(strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[")) {
 		return "***" // no URL as one means it, so a password could be anywhere
 	}
@@ -162,7 +163,8 @@ func MaskURL(raw string) string {
 	}
 	q := u.Query()
 	for key := range q {
-		if k := strings.ToLower(key); strings.Contains(k, "password") || strings.Contains(k, "secret") {
+		if k := strings.ToLower(key); strings.Contains(k, "password") ||
+			strings.Contains(k, "secret") {
 			q.Set(key, "***")
 			u.RawQuery = q.Encode()
 		}

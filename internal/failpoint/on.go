@@ -48,7 +48,8 @@ func read(text string) map[string]*plan {
 		}
 		pause, _ := strconv.Atoi(ms)
 		p.pause = time.Duration(pause) * time.Millisecond
-		if !slices.Contains(Names, name) || !slices.Contains([]string{"kill", "stop", "sleep", "block", "panic"}, action) {
+		if !slices.Contains(Names, name) ||
+			!slices.Contains([]string{"kill", "stop", "sleep", "block", "panic"}, action) {
 			panic(fmt.Sprintf("KYU_FAILPOINTS: %q: want NAME=ACTION[:MS][@N], of %v", part, Names))
 		}
 		all[name] = p

@@ -23,9 +23,12 @@ var ErrForbidden = errors.New("forbidden destination")
 
 // forbidden is what is not the public internet: the IANA registries of special
 // purpose addresses, and what carries another address inside (6to4, Teredo, NAT64).
-var forbidden = prefixes("0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " +
-	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 " +
-	"::/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8")
+var forbidden = prefixes("0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 " +
+	"172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " +
+	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 " +
+	"240.0.0.0/4 " +
+	"::/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 " +
+	"5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8")
 
 func prefixes(text string) (list []netip.Prefix) {
 	for _, p := range strings.Fields(text) {
@@ -36,14 +39,22 @@ func prefixes(text string) (list []netip.Prefix) {
 
 // ports that other protocols than HTTP use: those that the WHATWG's Fetch Standard
 // blocks below 1024, and stores. A request sent there may be understood as something else.
-var ports = map[uint16]bool{1: true, 7: true, 9: true, 11: true, 13: true, 15: true, 17: true, 19: true, 20: true, 21: true, 22: true,
-	23: true, 25: true, 37: true, 42: true, 43: true, 53: true, 69: true, 77: true, 79: true, 87: true, 95: true, 101: true, 102: true,
-	103: true, 104: true, 109: true, 110: true, 111: true, 113: true, 115: true, 117: true, 119: true, 123: true, 135: true, 137: true,
-	139: true, 143: true, 161: true, 179: true, 389: true, 427: true, 465: true, 512: true, 513: true, 514: true, 515: true, 526: true,
-	530: true, 531: true, 532: true, 540: true, 548: true, 554: true, 556: true, 563: true, 587: true, 601: true, 636: true, 989: true,
-	990: true, 993: true, 995: true, 1433: true, 1521: true, 1719: true, 1720: true, 1723: true, 2049: true, 2375: true, 3306: true,
-	3659: true, 4045: true, 5060: true, 5061: true, 5432: true, 6000: true, 6379: true, 6432: true, 6566: true, 6665: true, 6666: true,
-	6667: true, 6668: true, 6669: true, 6679: true, 6697: true, 10080: true, 11211: true, 26379: true, 27017: true}
+var ports = map[uint16]bool{1: true, 7: true, 9: true, 11: true, 13: true, 15: true, 17: true,
+	19: true, 20: true, 21: true, 22: true,
+	23: true, 25: true, 37: true, 42: true, 43: true, 53: true, 69: true, 77: true, 79: true,
+	87: true, 95: true, 101: true, 102: true,
+	103: true, 104: true, 109: true, 110: true, 111: true, 113: true, 115: true, 117: true,
+	119: true, 123: true, 135: true, 137: true,
+	139: true, 143: true, 161: true, 179: true, 389: true, 427: true, 465: true, 512: true,
+	513: true, 514: true, 515: true, 526: true,
+	530: true, 531: true, 532: true, 540: true, 548: true, 554: true, 556: true, 563: true,
+	587: true, 601: true, 636: true, 989: true,
+	990: true, 993: true, 995: true, 1433: true, 1521: true, 1719: true, 1720: true, 1723: true,
+	2049: true, 2375: true, 3306: true,
+	3659: true, 4045: true, 5060: true, 5061: true, 5432: true, 6000: true, 6379: true, 6432: true,
+	6566: true, 6665: true, 6666: true,
+	6667: true, 6668: true, 6669: true, 6679: true, 6697: true, 10080: true, 11211: true,
+	26379: true, 27017: true}
 
 // Guard says which addresses may be connected to. The zero Guard allows the public
 // internet.
@@ -66,12 +77,15 @@ func FromEnv(r *env.Reader) *Guard {
 // ranges, such as "192.168.1.5, 10.0.0.0/8".
 func New(allowed string) (*Guard, error) {
 	g := &Guard{}
-	for _, part := range strings.FieldsFunc(allowed, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, part := range strings.FieldsFunc(allowed, func(r rune) bool {
+		return r == ',' || r == ' '
+	}) {
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
 			a, err := netip.ParseAddr(part)
 			if err != nil {
-				return g, fmt.Errorf("%q is no address and no range: want such as 192.168.1.5 or 10.0.0.0/8", part)
+				return g, fmt.Errorf("%q is no address and no range: want such as 192.168.1.5 or "+
+					"10.0.0.0/8", part)
 			}
 			p = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
 		}
@@ -95,7 +109,8 @@ func (g *Guard) Check(a netip.Addr) error {
 	}
 	for _, p := range forbidden {
 		if p.Contains(a) {
-			return fmt.Errorf("%w: %v is in %v, which is not public (ALLOWED_PRIVATE_ADDRESSES can open it)", ErrForbidden, a, p)
+			return fmt.Errorf("%w: %v is in %v, which is not public (ALLOWED_PRIVATE_ADDRESSES "+
+				"can open it)", ErrForbidden, a, p)
 		}
 	}
 	return nil
@@ -108,8 +123,10 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 }
 
 // DialThrough is DialContext with a resolver of its own; nil is the system's.
-func (g *Guard) DialThrough(r *net.Resolver) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, ControlContext: g.control, Resolver: r}
+func (g *Guard) DialThrough(r *net.Resolver) func(ctx context.Context, network,
+	address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second,
+		ControlContext: g.control, Resolver: r}
 	return d.DialContext
 }
 

@@ -24,21 +24,32 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // private are addresses that no job may connect to, in every form that an address
 // can be written in. {port} is where a listener waits.
 var private = []string{
-	"127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
-	"10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "169.254.169.254", "169.254.0.1", "100.64.0.1", "100.127.255.255",
-	"192.0.0.1", "192.0.2.1", "192.88.99.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
-	"[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]", "[::7f00:1]", "[::10.0.0.1]", "[0:0:0:0:0:0:0:1]",
-	"[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2002:a00:1::1]", "[2001::1]", "[2001:10::1]", "[2001:20::1]", "[2001:db8::1]",
-	"[100::1]", "[fc00::1]", "[fd00:ec2::254]", "[fe80::1]", "[fe80::1%25lo]", "[::1%25lo]", "[fec0::1]", "[ff02::1]", "[ff01::1]", "[3fff::1]", "[5f00::1]",
-	"localhost", "localhost.", "LOCALHOST", "127.0.0.1.", "１２７.０.０.１", "①②⑦.⓪.⓪.①", "ip6-localhost",
+	"127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "2130706433", "0x7f000001",
+	"0x7f.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
+	"10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "169.254.169.254",
+	"169.254.0.1", "100.64.0.1", "100.127.255.255",
+	"192.0.0.1", "192.0.2.1", "192.88.99.1", "198.18.0.1", "198.19.255.255", "198.51.100.1",
+	"203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+	"[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]",
+	"[::7f00:1]", "[::10.0.0.1]", "[0:0:0:0:0:0:0:1]",
+	"[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]",
+	"[2002:a00:1::1]", "[2001::1]", "[2001:10::1]", "[2001:20::1]", "[2001:db8::1]",
+	"[100::1]", "[fc00::1]", "[fd00:ec2::254]", "[fe80::1]", "[fe80::1%25lo]", "[::1%25lo]",
+	"[fec0::1]", "[ff02::1]", "[ff01::1]", "[3fff::1]", "[5f00::1]",
+	"localhost", "localhost.", "LOCALHOST", "127.0.0.1.", "１２７.０.０.１",
+	"①②⑦.⓪.⓪.①", "ip6-localhost",
 }
 
 // malformed are URLs that are refused before anything is looked up.
 var malformed = []string{
-	"file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "unix:///run/x", "javascript:alert(1)", "//127.0.0.1:{port}/", "127.0.0.1:{port}",
-	"http://user@127.0.0.1:{port}/", "http://example.com@127.0.0.1:{port}/", "http://user:pw@example.com/", "http:///path", "http://:{port}/", "http:127.0.0.1",
-	"http://example.com:22/", "http://example.com:25/", "http://example.com:6379/", "http://example.com:5432/", "http://example.com:0/", "http://example.com:99999/",
-	"http://x.onion/", "http://x.i2p/", "http://x.onion./", "http://127.0.0.1:{port}\\@example.com/", "http://exa\nmple.com/", "",
+	"file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "unix:///run/x",
+	"javascript:alert(1)", "//127.0.0.1:{port}/", "127.0.0.1:{port}",
+	"http://user@127.0.0.1:{port}/", "http://example.com@127.0.0.1:{port}/",
+	"http://user:pw@example.com/", "http:///path", "http://:{port}/", "http:127.0.0.1",
+	"http://example.com:22/", "http://example.com:25/", "http://example.com:6379/",
+	"http://example.com:5432/", "http://example.com:0/", "http://example.com:99999/",
+	"http://x.onion/", "http://x.i2p/", "http://x.onion./",
+	"http://127.0.0.1:{port}\\@example.com/", "http://exa\nmple.com/", "",
 }
 
 // listen counts the connections that are accepted on every loopback address.
@@ -82,8 +93,11 @@ func client(g *guard.Guard, resolver *net.Resolver) *http.Client {
 	if resolver != nil {
 		dial = g.DialThrough(resolver)
 	}
-	return &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
-		CheckRedirect: func(r *http.Request, _ []*http.Request) error { return guard.CheckURL(r.URL) }}
+	return &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DialContext: dial,
+		DisableKeepAlives: true},
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			return guard.CheckURL(r.URL)
+		}}
 }
 
 // get asks for a URL, and reports whether there was an answer.
@@ -124,7 +138,8 @@ func TestNoVectorReachesLoopback(t *testing.T) {
 	})
 	t.Run("redirect", func(t *testing.T) {
 		// A server of our own, which alone is allowed, sends on to the vector.
-		front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
 			w.Header()["Location"] = []string{r.URL.Query().Get("to")}
 			w.WriteHeader(http.StatusFound)
 		}))
@@ -168,7 +183,8 @@ func TestNoVectorReachesLoopback(t *testing.T) {
 	// The listener is there: who is allowed gets through.
 	open, _ := guard.New("127.0.0.1")
 	get(client(open, nil), "http://127.0.0.1:"+port+"/")
-	get(client(open, resolver(t, []netip.Addr{netip.MustParseAddr("127.0.0.1")})), "http://rebind.example:"+port+"/")
+	get(client(open, resolver(t, []netip.Addr{netip.MustParseAddr("127.0.0.1")})),
+		"http://rebind.example:"+port+"/")
 	if accepted.Load() < 2 {
 		t.Error("the listener does not listen: the test proves nothing")
 	}
@@ -197,12 +213,15 @@ func TestNoPrivateAddressIsAllowed(t *testing.T) {
 
 func TestPublicAddressesAreAllowed(t *testing.T) {
 	g := &guard.Guard{}
-	for _, text := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00::1", "2001:4860:4860::8888", "2003::1"} {
+	for _, text := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1",
+		"172.15.0.1", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00::1",
+		"2001:4860:4860::8888", "2003::1"} {
 		if err := g.Check(netip.MustParseAddr(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	for _, raw := range []string{"https://example.com/inbox", "http://example.com:8080/a?b=c", "https://例え.jp/", "https://[2606:4700::1111]/", "https://example.com:444/"} {
+	for _, raw := range []string{"https://example.com/inbox", "http://example.com:8080/a?b=c",
+		"https://例え.jp/", "https://[2606:4700::1111]/", "https://example.com:444/"} {
 		if _, err := guard.ParseURL(raw); err != nil {
 			t.Errorf("%s: %v", raw, err)
 		}
@@ -214,12 +233,16 @@ func TestRangesCanBeOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, ok := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "10.2.0.1": false, "::1": true, "192.168.1.5": true, "192.168.1.6": false, "127.0.0.1": false} {
-		if err := g.Check(netip.MustParseAddr(text)); (err == nil) != ok || (err != nil && !errors.Is(err, guard.ErrForbidden)) {
+	for text, ok := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true,
+		"10.2.0.1": false, "::1": true, "192.168.1.5": true, "192.168.1.6": false,
+		"127.0.0.1": false} {
+		if err := g.Check(netip.MustParseAddr(text)); (err == nil) != ok ||
+			(err != nil && !errors.Is(err, guard.ErrForbidden)) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := guard.New("10.0.0.0/8, here"); err == nil || !strings.Contains(err.Error(), `"here"`) {
+	if _, err := guard.New("10.0.0.0/8, here"); err == nil ||
+		!strings.Contains(err.Error(), `"here"`) {
 		t.Error(err)
 	}
 }
@@ -234,7 +257,8 @@ func FuzzAURLIsCheckedOrRefused(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := guard.ParseURL(u.String()); err != nil || again.Hostname() != u.Hostname() {
+		if again, err := guard.ParseURL(u.String()); err != nil ||
+			again.Hostname() != u.Hostname() {
 			t.Errorf("%q is fine, %q is not: %v", raw, u, err)
 		}
 	})
@@ -242,16 +266,17 @@ func FuzzAURLIsCheckedOrRefused(f *testing.F) {
 
 // resolver answers every question with addresses, over a connection of its own.
 func resolver(t *testing.T, answers []netip.Addr) *net.Resolver {
-	return &net.Resolver{PreferGo: true, StrictErrors: false, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		go func() { // ends when the resolver closes its side
-			defer server.Close()
-			if err := answer(server, answers); err != nil {
-				t.Log(err)
-			}
-		}()
-		return client, nil
-	}}
+	return &net.Resolver{PreferGo: true, StrictErrors: false,
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() { // ends when the resolver closes its side
+				defer server.Close()
+				if err := answer(server, answers); err != nil {
+					t.Log(err)
+				}
+			}()
+			return client, nil
+		}}
 }
 
 // answer speaks DNS over a stream: a length, a header, the question, the records.
@@ -284,7 +309,8 @@ func answer(conn net.Conn, answers []netip.Addr) error {
 			count++
 		}
 		copy(reply[6:12], []byte{0, count, 0, 0, 0, 0})
-		if _, err := conn.Write(append([]byte{byte(len(reply) >> 8), byte(len(reply))}, reply...)); err != nil {
+		if _, err := conn.Write(append([]byte{byte(len(reply) >> 8), byte(len(reply))},
+			reply...)); err != nil {
 			return err
 		}
 	}

@@ -49,8 +49,10 @@ func (c *Certs) issue(name string, hosts []string) (*x509.Certificate, *ecdsa.Pr
 	if err != nil {
 		c.site.Fatal(err)
 	}
-	t := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+	t := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:   pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
@@ -83,7 +85,8 @@ func (c *Certs) issue(name string, hosts []string) (*x509.Certificate, *ecdsa.Pr
 
 func (c *Certs) write(file, kind string, der []byte, mode os.FileMode) {
 	c.site.Helper()
-	if err := os.WriteFile(c.Path(file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode); err != nil {
+	if err := os.WriteFile(c.Path(file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}),
+		mode); err != nil {
 		c.site.Fatal(err)
 	}
 }

@@ -172,7 +172,9 @@ func (s *Site) Waiting() (n int64) {
 func (s *Site) Card(set string) int64 { return s.Raw.ZCard(context.Background(), set).Val() }
 
 // Len is the length of a queue.
-func (s *Site) Len(queue string) int64 { return s.Raw.LLen(context.Background(), "queue:"+queue).Val() }
+func (s *Site) Len(queue string) int64 {
+	return s.Raw.LLen(context.Background(), "queue:"+queue).Val()
+}
 
 // Push pushes a job that must be taken.
 func (s *Site) Push(class string, args []any, o queue.Options) string {
@@ -189,7 +191,8 @@ func (s *Site) Push(class string, args []any, o queue.Options) string {
 const countAll = `local n = 0
 for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
 for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
-  if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key) else n = n + redis.call('LLEN', key) end
+  if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key)
+  else n = n + redis.call('LLEN', key) end
 end
 return n`
 

@@ -41,7 +41,8 @@ func (b *lockedBuffer) String() string {
 // Worker starts a worker with the test jobs.
 func (s *Site) Worker(args ...string) *Process {
 	s.Helper()
-	return s.Start(filepath.Join(Bin, "worker"), append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
+	return s.Start(filepath.Join(Bin, "worker"),
+		append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
 }
 
 // Start starts a program. It is killed with the test.
@@ -53,7 +54,8 @@ func (s *Site) Start(program string, args ...string) *Process {
 // StartWith starts a program with further variables in its environment.
 func (s *Site) StartWith(env []string, program string, args ...string) *Process {
 	s.Helper()
-	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(lockedBuffer), Done: make(chan struct{})}
+	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(lockedBuffer),
+		Done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "TEST_RECORD="+s.RecordPath(),
 		"DATABASE_URL=", "DB_HOST=", "DB_NAME=", "DB_USER=")
 	p.cmd.Env = append(p.cmd.Env, env...)

@@ -36,7 +36,8 @@ func (s *Site) Ruby() *Ruby {
 	s.Helper()
 	s.write("jobs.rb", jobs)
 	cmd := exec.Command("ruby", s.write("driver.rb", driver))
-	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.Admin, "TEST_RECORD="+s.RecordPath()) // Sidekiq needs more rights than a worker
+	// Sidekiq needs more rights than a worker
+	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.Admin, "TEST_RECORD="+s.RecordPath())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -150,7 +151,8 @@ func (r *Ruby) Post(path string, params map[string]any) {
 func (s *Site) Sidekiq(args ...string) *Process {
 	s.Helper()
 	s.write("jobs.rb", jobs)
-	p := s.StartWith([]string{"REDIS_URL=" + s.Server.Admin}, "ruby", append([]string{SidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
+	p := s.StartWith([]string{"REDIS_URL=" + s.Server.Admin}, "ruby",
+		append([]string{SidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
 	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("the jobs are loaded") })
 	return p
 }

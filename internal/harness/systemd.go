@@ -33,7 +33,8 @@ func (s *Site) Systemd() *Systemd {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		s.Fatal(err)
 	}
-	boot := exec.Command("unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child", "sh", s.write("systemd.sh", bootScript), dir)
+	boot := exec.Command("unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork",
+		"--kill-child", "sh", s.write("systemd.sh", bootScript), dir)
 	log := new(lockedBuffer)
 	boot.Stdout, boot.Stderr = log, log
 	if err := boot.Start(); err != nil {
@@ -56,7 +57,8 @@ func (s *Site) Systemd() *Systemd {
 		case <-time.After(100 * time.Millisecond):
 		}
 		if d.pid = child(boot.Process.Pid); d.pid != "" {
-			if out, _ := d.run("systemctl", "is-system-running"); strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded") {
+			if out, _ := d.run("systemctl", "is-system-running"); strings.HasPrefix(out,
+				"running") || strings.HasPrefix(out, "degraded") {
 				break
 			}
 		}
@@ -88,7 +90,8 @@ func child(pid int) string {
 func (d *Systemd) With(s *Site) *Systemd { return &Systemd{s, d.pid} }
 
 func (d *Systemd) run(args ...string) (string, error) {
-	out, err := exec.Command("nsenter", append([]string{"-t", d.pid, "-a"}, args...)...).CombinedOutput()
+	out, err := exec.Command("nsenter", append([]string{"-t", d.pid, "-a"},
+		args...)...).CombinedOutput()
 	return string(out), err
 }
 
@@ -110,7 +113,8 @@ func (d *Systemd) Install(from, to, mode string) {
 		d.site.Fatal(err)
 	}
 	defer f.Close()
-	cmd := exec.Command("nsenter", "-t", d.pid, "-a", "sh", "-c", `mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"`, "sh", to, mode)
+	cmd := exec.Command("nsenter", "-t", d.pid, "-a", "sh", "-c",
+		`mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"`, "sh", to, mode)
 	cmd.Stdin = f
 	if out, err := cmd.CombinedOutput(); err != nil {
 		d.site.Fatalf("%s: %v %s", to, err, out)

@@ -18,8 +18,9 @@ mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 # What this machine would start by itself is not ours to start again.
-for unit in systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service \
-	timers.target redis-server.service postgresql.service getty.target; do
+for unit in systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
+	systemd-udev-trigger.service timers.target redis-server.service postgresql.service \
+	getty.target; do
 	ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 mkdir -p "$root/oldroot"
@@ -27,5 +28,6 @@ cd "$root"
 pivot_root . oldroot
 # systemd hands credentials to services through mounts, which must propagate.
 mount --make-rshared /
-exec chroot . /bin/sh -c 'umount -l /oldroot; exec env -i container=kyu PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+exec chroot . /bin/sh -c 'umount -l /oldroot; exec env -i container=kyu \
+	PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --show-status=no --unit=basic.target'

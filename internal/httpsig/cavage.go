@@ -16,7 +16,8 @@ import (
 const requestTarget = "(request-target)"
 
 // unsigned are headers that are not signed: proxies on the way change them.
-var unsigned = map[string]bool{"User-Agent": true, "Accept-Encoding": true, "Accept": true, "Signature": true, "Content-Length": true}
+var unsigned = map[string]bool{"User-Agent": true, "Accept-Encoding": true, "Accept": true,
+	"Signature": true, "Content-Length": true}
 
 // SetDigest puts the body's digest into its header: SHA-256=base64.
 func SetDigest(r *http.Request, body []byte) { r.Header.Set("Digest", digest(body)) }
@@ -49,7 +50,8 @@ func Sign(r *http.Request, body []byte, k Key, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Signature", fmt.Sprintf(`keyId="%s",algorithm="rsa-sha256",headers="%s",signature="%s"`,
+	r.Header.Set("Signature", fmt.Sprintf(
+		`keyId="%s",algorithm="rsa-sha256",headers="%s",signature="%s"`,
 		k.ID, strings.Join(names, " "), base64.StdEncoding.EncodeToString(signature)))
 	return nil
 }

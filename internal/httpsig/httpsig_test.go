@@ -46,7 +46,8 @@ G6aFKaqQfOXKCyWoUiVknQJAXrlgySFci/2ueKlIE1QqIiLSZ8V8OlpFLRnb1pzI
 const draftBody = `{"hello": "world"}`
 
 func draftRequest() *http.Request {
-	r, _ := http.NewRequest("POST", "http://example.com/foo?param=value&pet=dog", strings.NewReader(draftBody))
+	r, _ := http.NewRequest("POST", "http://example.com/foo?param=value&pet=dog",
+		strings.NewReader(draftBody))
 	r.Header.Set("Date", "Sun, 05 Jan 2014 21:31:40 GMT")
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Content-Length", "18")
@@ -64,9 +65,18 @@ func TestTheDraftsThreeSignaturesAreExact(t *testing.T) {
 		t.Error(d)
 	}
 	for _, c := range []struct{ name, headers, want string }{
-		{"C.1", "date", "SjWJWbWN7i0wzBvtPl8rbASWz5xQW6mcJmn+ibttBqtifLN7Sazz6m79cNfwwb8DMJ5cou1s7uEGKKCs+FLEEaDV5lp7q25WqS+lavg7T8hc0GppauB6hbgEKTwblDHYGEtbGmtdHgVCk9SuS13F0hZ8FD0k/5OxEPXe5WozsbM="},
-		{"C.2", "(request-target) host date", "qdx+H7PHHDZgy4y/Ahn9Tny9V3GP6YgBPyUXMmoxWtLbHpUnXS2mg2+SbrQDMCJypxBLSPQR2aAjn7ndmw2iicw3HMbe8VfEdKFYRqzic+efkb3nndiv/x1xSHDJWeSWkx3ButlYSuBskLu6kd9Fswtemr3lgdDEmn04swr2Os0="},
-		{"C.3", "(request-target) host date content-type digest content-length", "vSdrb+dS3EceC9bcwHSo4MlyKS59iFIrhgYkz8+oVLEEzmYZZvRs8rgOp+63LEM3v+MFHB32NfpB2bEKBIvB1q52LaEUHFv120V01IL+TAD48XaERZFukWgHoBTLMhYS2Gb51gWxpeIq8knRmPnYePbF5MOkR0Zkly4zKH7s1dE="},
+		{"C.1", "date",
+			"SjWJWbWN7i0wzBvtPl8rbASWz5xQW6mcJmn+ibttBqtifLN7Sazz6m79cNfwwb8D" +
+				"MJ5cou1s7uEGKKCs+FLEEaDV5lp7q25WqS+lavg7T8hc0GppauB6hbgEKTwblDHY" +
+				"GEtbGmtdHgVCk9SuS13F0hZ8FD0k/5OxEPXe5WozsbM="},
+		{"C.2", "(request-target) host date",
+			"qdx+H7PHHDZgy4y/Ahn9Tny9V3GP6YgBPyUXMmoxWtLbHpUnXS2mg2+SbrQDMCJy" +
+				"pxBLSPQR2aAjn7ndmw2iicw3HMbe8VfEdKFYRqzic+efkb3nndiv/x1xSHDJWeSW" +
+				"kx3ButlYSuBskLu6kd9Fswtemr3lgdDEmn04swr2Os0="},
+		{"C.3", "(request-target) host date content-type digest content-length",
+			"vSdrb+dS3EceC9bcwHSo4MlyKS59iFIrhgYkz8+oVLEEzmYZZvRs8rgOp+63LEM3" +
+				"v+MFHB32NfpB2bEKBIvB1q52LaEUHFv120V01IL+TAD48XaERZFukWgHoBTLMhYS" +
+				"2Gb51gWxpeIq8knRmPnYePbF5MOkR0Zkly4zKH7s1dE="},
 	} {
 		text, err := signingString(r, strings.Fields(c.headers))
 		if err != nil {
@@ -81,24 +91,31 @@ func TestTheDraftsThreeSignaturesAreExact(t *testing.T) {
 
 // The request and the deterministic signatures of RFC 9421, appendix B.2.
 func TestTheSignaturesOfRFC9421Verify(t *testing.T) {
-	r, _ := http.NewRequest("POST", "https://example.com/foo?param=Value&Pet=dog", strings.NewReader(draftBody))
+	r, _ := http.NewRequest("POST", "https://example.com/foo?param=Value&Pet=dog",
+		strings.NewReader(draftBody))
 	r.Header.Set("Date", "Tue, 20 Apr 2021 02:07:55 GMT")
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Content-Length", "18")
-	secret, _ := base64.StdEncoding.DecodeString("uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==")
-	text, err := signatureBase(r, []string{"date", "@authority", "content-type"}, `("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"`)
+	secret, _ := base64.StdEncoding.DecodeString(
+		"uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==")
+	text, err := signatureBase(r, []string{"date", "@authority", "content-type"},
+		`("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(text))
-	if got := base64.StdEncoding.EncodeToString(mac.Sum(nil)); got != "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=" {
+	got := base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	if got != "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=" {
 		t.Errorf("B.2.5: %s over\n%s", got, text)
 	}
 	public, _ := base64.StdEncoding.DecodeString("JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=")
-	signed, _ := base64.StdEncoding.DecodeString("wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==")
-	text, err = signatureBase(r, []string{"date", "@method", "@path", "@authority", "content-type", "content-length"},
-		`("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519"`)
+	signed, _ := base64.StdEncoding.DecodeString(
+		"wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==")
+	text, err = signatureBase(r, []string{"date", "@method", "@path", "@authority", "content-type",
+		"content-length"},
+		`("date" "@method" "@path" "@authority" "content-type" "content-length");`+
+			`created=1618884473;keyid="test-key-ed25519"`)
 	if err != nil || !ed25519.Verify(public, []byte(text), signed) {
 		t.Errorf("B.2.6 does not verify over\n%s", text)
 	}
@@ -137,7 +154,8 @@ func delivery(t *testing.T, url string, body []byte) *http.Request {
 func TestWhatIsSignedVerifiesAndWhatIsChangedDoesNot(t *testing.T) {
 	k, now, body := fresh(t), time.Now(), []byte(`{"type":"Create"}`)
 	other := fresh(t)
-	for name, sign := range map[string]func(*http.Request, []byte, Key, time.Time) error{"cavage": Sign, "rfc9421": SignMessage} {
+	for name, sign := range map[string]func(*http.Request, []byte, Key,
+		time.Time) error{"cavage": Sign, "rfc9421": SignMessage} {
 		signed := func(at time.Time) *http.Request {
 			r := delivery(t, "https://b.example/inbox?a=b", body)
 			if err := sign(r, body, k, at); err != nil {
@@ -149,14 +167,35 @@ func TestWhatIsSignedVerifiesAndWhatIsChangedDoesNot(t *testing.T) {
 			t.Errorf("%s: %s %v", name, id, err)
 		}
 		for what, spoil := range map[string]func(r *http.Request) (*http.Request, []byte){
-			"another body":   func(r *http.Request) (*http.Request, []byte) { return r, []byte(`{"type":"Delete"}`) },
-			"another path":   func(r *http.Request) (*http.Request, []byte) { r.URL.Path = "/other"; return r, body },
-			"another query":  func(r *http.Request) (*http.Request, []byte) { r.URL.RawQuery = "a=c"; return r, body },
-			"another host":   func(r *http.Request) (*http.Request, []byte) { r.Host = "c.example"; return r, body },
-			"another method": func(r *http.Request) (*http.Request, []byte) { r.Method = "PUT"; return r, body },
-			"no signature":   func(r *http.Request) (*http.Request, []byte) { r.Header.Del("Signature"); return r, body },
-			"too old":        func(r *http.Request) (*http.Request, []byte) { return signed(now.Add(-66 * time.Minute)), body },
-			"too early":      func(r *http.Request) (*http.Request, []byte) { return signed(now.Add(61 * time.Minute)), body },
+			"another body": func(r *http.Request) (*http.Request, []byte) {
+				return r, []byte(`{"type":"Delete"}`)
+			},
+			"another path": func(r *http.Request) (*http.Request, []byte) {
+				r.URL.Path = "/other"
+				return r, body
+			},
+			"another query": func(r *http.Request) (*http.Request, []byte) {
+				r.URL.RawQuery = "a=c"
+				return r, body
+			},
+			"another host": func(r *http.Request) (*http.Request, []byte) {
+				r.Host = "c.example"
+				return r, body
+			},
+			"another method": func(r *http.Request) (*http.Request, []byte) {
+				r.Method = "PUT"
+				return r, body
+			},
+			"no signature": func(r *http.Request) (*http.Request, []byte) {
+				r.Header.Del("Signature")
+				return r, body
+			},
+			"too old": func(r *http.Request) (*http.Request, []byte) {
+				return signed(now.Add(-66 * time.Minute)), body
+			},
+			"too early": func(r *http.Request) (*http.Request, []byte) {
+				return signed(now.Add(61 * time.Minute)), body
+			},
 			"another digest": func(r *http.Request) (*http.Request, []byte) {
 				for _, h := range []string{"Digest", "Content-Digest"} {
 					if r.Header.Get(h) != "" {
@@ -208,12 +247,14 @@ func TestOpenSSLAgreesOnTheSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	der, _ := x509.MarshalPKIXPublicKey(&k.Private.PublicKey)
-	for name, b := range map[string][]byte{"key": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "sig": signed, "text": []byte(text)} {
+	for name, b := range map[string][]byte{"key": pem.EncodeToMemory(&pem.Block{
+		Type: "PUBLIC KEY", Bytes: der}), "sig": signed, "text": []byte(text)} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.Command(openssl, "dgst", "-sha256", "-verify", dir+"/key", "-signature", dir+"/sig", dir+"/text").CombinedOutput()
+	out, err := exec.Command(openssl, "dgst", "-sha256", "-verify", dir+"/key",
+		"-signature", dir+"/sig", dir+"/text").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "Verified OK") {
 		t.Errorf("%v %s", err, out)
 	}
@@ -227,7 +268,8 @@ func TestAKeyNeverShowsItsPrivateHalf(t *testing.T) {
 		}
 	}
 	pkcs8, _ := x509.MarshalPKCS8PrivateKey(k.Private)
-	again, err := ParseKey(k.ID, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	again, err := ParseKey(k.ID,
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	if err != nil || !again.Private.Equal(k.Private) {
 		t.Error(err)
 	}
@@ -239,8 +281,10 @@ func TestAKeyNeverShowsItsPrivateHalf(t *testing.T) {
 }
 
 func FuzzASignatureHeaderIsReadOrRefused(f *testing.F) {
-	f.Add(`keyId="Test",algorithm="rsa-sha256",headers="(request-target) host date digest",signature="AAAA"`, "")
-	f.Add("sig1=:AAAA:", `sig1=("@method" "@target-uri" "content-digest");created=1618884473;keyid="k"`)
+	f.Add(`keyId="Test",algorithm="rsa-sha256",headers="(request-target) host date digest",`+
+		`signature="AAAA"`, "")
+	f.Add("sig1=:AAAA:",
+		`sig1=("@method" "@target-uri" "content-digest");created=1618884473;keyid="k"`)
 	key, _ := base64.StdEncoding.DecodeString("JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=")
 	public := func(string) (crypto.PublicKey, error) { return ed25519.PublicKey(key), nil }
 	f.Fuzz(func(t *testing.T, signature, input string) {

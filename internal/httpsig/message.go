@@ -28,7 +28,8 @@ func SignMessage(r *http.Request, body []byte, k Key, now time.Time) error {
 	for i, c := range components {
 		quoted[i] = strconv.Quote(c)
 	}
-	params := fmt.Sprintf(`(%s);created=%d;keyid="%s";alg="rsa-v1_5-sha256"`, strings.Join(quoted, " "), now.Unix(), k.ID)
+	params := fmt.Sprintf(`(%s);created=%d;keyid="%s";alg="rsa-v1_5-sha256"`,
+		strings.Join(quoted, " "), now.Unix(), k.ID)
 	text, err := signatureBase(r, components, params)
 	if err != nil {
 		return err

@@ -45,7 +45,8 @@ func parameters(header string) (map[string]string, error) {
 	for _, part := range strings.Split(header, ",") {
 		m := parameter.FindStringSubmatch(strings.TrimSpace(part))
 		if m == nil {
-			return nil, fmt.Errorf("the Signature header has a part that is not name=\"value\": %.40q", part)
+			return nil, fmt.Errorf("the Signature header has a part that is not name=\"value\": "+
+				"%.40q", part)
 		}
 		if _, double := out[m[1]]; double {
 			return nil, fmt.Errorf("the Signature header has %s twice", m[1])
@@ -135,7 +136,8 @@ func verifyMessage(r *http.Request, body []byte, keys Keys, now time.Time) (stri
 	}
 	if r.Method == http.MethodPost {
 		sum := sha256.Sum256(body)
-		if !same(r.Header.Get("Content-Digest"), "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":") {
+		if !same(r.Header.Get("Content-Digest"),
+			"sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":") {
 			return "", errors.New("the content digest is not that of the body")
 		}
 	}
@@ -157,7 +159,8 @@ func verifyMessage(r *http.Request, body []byte, keys Keys, now time.Time) (stri
 }
 
 // input reads the components and the key's id, and checks what must be there.
-func input(list httpsfv.InnerList, r *http.Request, now time.Time) (components []string, id string, err error) {
+func input(list httpsfv.InnerList, r *http.Request,
+	now time.Time) (components []string, id string, err error) {
 	for _, item := range list.Items {
 		text, ok := item.Value.(string)
 		if !ok || len(item.Params.Names()) > 0 {

@@ -12,7 +12,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNobodyWakesEarly(t *testing.T) {
-	for _, d := range []time.Duration{-time.Second, 0, time.Nanosecond, 300 * time.Microsecond, 5 * time.Millisecond} {
+	for _, d := range []time.Duration{-time.Second, 0, time.Nanosecond, 300 * time.Microsecond,
+		5 * time.Millisecond} {
 		start := time.Now()
 		if err := kerneltimer.Sleep(d); err != nil {
 			t.Fatal(err)

@@ -20,7 +20,8 @@ import (
 )
 
 // ErrNotInstalled says that the machine has no PostgreSQL.
-var ErrNotInstalled = errors.New("PostgreSQL is not installed (/usr/lib/postgresql/*/bin): apt-get install postgresql, or make deps")
+var ErrNotInstalled = errors.New("PostgreSQL is not installed (/usr/lib/postgresql/*/bin): " +
+	"apt-get install postgresql, or make deps")
 
 // Server is a PostgreSQL server.
 type Server struct {
@@ -38,7 +39,8 @@ func Start(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.run("initdb", "-D", s.dir+"/data", "-U", "kyu", "--auth", "trust", "--no-sync"); err != nil {
+	if err := s.run("initdb", "-D", s.dir+"/data", "-U", "kyu", "--auth", "trust",
+		"--no-sync"); err != nil {
 		s.Remove()
 		return nil, err
 	}
@@ -51,7 +53,8 @@ func (s *Server) Replica(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.run("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "kyu", "-D", r.dir+"/data", "-R", "-c", "fast", "--no-sync", "-X", "stream"); err != nil {
+	if err := r.run("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "kyu",
+		"-D", r.dir+"/data", "-R", "-c", "fast", "--no-sync", "-X", "stream"); err != nil {
 		r.Remove()
 		return nil, err
 	}
@@ -78,7 +81,8 @@ func Dir(prefix string) (dir string, as *syscall.SysProcAttr, err error) {
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
-	return dir, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, os.Chown(dir, uid, gid)
+	return dir, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid),
+		Gid: uint32(gid)}}, os.Chown(dir, uid, gid)
 }
 
 // binary finds a program of the newest version that is installed.
@@ -120,7 +124,8 @@ func (s *Server) serve(settings []string) (*Server, error) {
 	l.Close()
 	s.URL = fmt.Sprintf("postgres://kyu@127.0.0.1:%d/postgres", s.Port)
 	s.args = []string{"-D", s.dir + "/data", "-p", strconv.Itoa(s.Port)}
-	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "fsync=off"}, settings...) {
+	for _, setting := range append([]string{"listen_addresses=127.0.0.1",
+		"unix_socket_directories=" + s.dir, "fsync=off"}, settings...) {
 		s.args = append(s.args, "-c", setting)
 	}
 	if err := s.Restart(); err != nil {

@@ -133,7 +133,8 @@ func (c *Cluster) StartPooler(settings ...string) *Bouncer {
 		c.t.Fatal(err)
 	}
 	base := fmt.Sprintf("postgres://kyu@127.0.0.1:%d/", port)
-	b := &Bouncer{URL: base + "postgres", Admin: base + "pgbouncer", t: c.t, path: path, file: file, as: as}
+	b := &Bouncer{URL: base + "postgres", Admin: base + "pgbouncer", t: c.t, path: path,
+		file: file, as: as}
 	b.Restart()
 	c.t.Cleanup(b.Kill)
 	return b
@@ -147,7 +148,8 @@ func (b *Bouncer) Restart() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatalf("pgbouncer does not start: %v: is it installed? (make deps)", err)
 	}
-	testwait.Until(b.t, 10*time.Second, "PgBouncer answers", func() bool { return pgserver.Answers(b.URL) })
+	testwait.Until(b.t, 10*time.Second, "PgBouncer answers",
+		func() bool { return pgserver.Answers(b.URL) })
 }
 
 // Kill ends it as kill -9 does.

@@ -17,7 +17,8 @@ func (p *Process) AuditFailed() { p.audit = true }
 // bring was taken for a reply that was lost: it goes back to its queue. If it was settled
 // since Redis was asked, nothing is left under its token, and nothing happens. capsuleOf
 // says which capsule serves a queue; landed are queues whose landing lists hold jobs.
-func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func(name string) int, landed []int) (lost int) {
+func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func(name string) int,
+	landed []int) (lost int) {
 	if o != p.Owner {
 		return 0 // what the identity before still holds is the reclaimer's
 	}

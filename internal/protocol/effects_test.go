@@ -28,7 +28,8 @@ func finished(t *testing.T, n int, with func(i int) bool) *protocol.Process {
 		e := p.Start(0, true)
 		var x *queue.Settlement
 		if with(i) {
-			x = &queue.Settlement{Delivery: &e.Delivery, Action: queue.Done, Effects: make([]queue.Effect, 1)}
+			x = &queue.Settlement{Delivery: &e.Delivery, Action: queue.Done,
+				Effects: make([]queue.Effect, 1)}
 		}
 		p.Finish(e, x)
 	}

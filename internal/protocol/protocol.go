@@ -83,7 +83,8 @@ func (c *capsule) has() int {
 
 // unsent counts the deliveries that no trip settles.
 func (c *capsule) unsent() int {
-	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
+	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) +
+		len(c.refused)
 }
 
 // held counts the seats that are taken, also for what trips may bring.

@@ -173,16 +173,17 @@ func TestBells(t *testing.T) {
 		f.at("start 0", "y4")
 		f.at("start 0", "-")
 	})
-	t.Run("what a trip brings beside it goes back if there is no seat for both", func(t *testing.T) {
-		f := asleep(t)
-		f.at("bells", "hang [0 1] unhang []")
-		f.Wake(0)
-		f.at("depart 0", "want 1 from 5 acks [] adopt []")
-		f.at("down 0 rang x3", "wake -1")
-		f.at("start 0", "x3")
-		f.at("back 0 x5", "stale 0")
-		f.at("settle 0", "requeue 5")
-	})
+	t.Run("what a trip brings beside it goes back if there is no seat for both",
+		func(t *testing.T) {
+			f := asleep(t)
+			f.at("bells", "hang [0 1] unhang []")
+			f.Wake(0)
+			f.at("depart 0", "want 1 from 5 acks [] adopt []")
+			f.at("down 0 rang x3", "wake -1")
+			f.at("start 0", "x3")
+			f.at("back 0 x5", "stale 0")
+			f.at("settle 0", "requeue 5")
+		})
 	t.Run("what it brings goes back while a trip carries results of all seats", func(t *testing.T) {
 		f := asleep(t)
 		f.at("bells", "hang [0 1] unhang []")

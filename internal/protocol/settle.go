@@ -96,7 +96,9 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 // newestBackFirst orders deliveries that go back to their queues by falling tokens, before
 // all others, whose order does not matter.
 func newestBackFirst(a, b *Entry) int {
-	back := func(e *Entry) bool { return e.Settlement != nil && e.Settlement.Action == queue.Requeue }
+	back := func(e *Entry) bool {
+		return e.Settlement != nil && e.Settlement.Action == queue.Requeue
+	}
 	switch {
 	case back(a) && back(b) && a.Token > b.Token:
 		return -1

@@ -39,10 +39,11 @@ func Start(t testing.TB, args ...string) *Server {
 	port := FreePort(t)
 	s := &Server{Addr: "127.0.0.1:" + strconv.Itoa(port), t: t}
 	s.URL, s.Admin = "redis://kyu:secret@"+s.Addr+"/0", "redis://"+s.Addr+"/0"
-	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
-		"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
+		"--dir", t.TempDir(), "--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
 	if !slices.Contains(args, "--user") {
-		s.args = append(s.args, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "--user", "kyu")
+		s.args = append(s.args, "--user", "default", "on", "nopass", "~*", "&*", "+@all",
+			"--user", "kyu")
 		s.args = append(s.args, Rule(t)...)
 	}
 	s.Restart()
@@ -78,14 +79,16 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.Launch()
 	c := s.Client()
-	testwait.Until(s.t, time.Minute, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
+	testwait.Until(s.t, time.Minute, "redis-server answers",
+		func() bool { return c.Ping(context.Background()).Err() == nil })
 }
 
 // Launch starts the server again and waits only until it says something: it may
 // still be loading.
 func (s *Server) Launch() {
 	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(s.t.TempDir(), "redis.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(s.t.TempDir(), "redis.log"),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -61,7 +61,8 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{Port: redistest.FreePort(t)}
-	cmd := exec.Command("/usr/bin/python3", append([]string{path, strconv.Itoa(s.Port)}, args...)...)
+	cmd := exec.Command("/usr/bin/python3", append([]string{path, strconv.Itoa(s.Port)},
+		args...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -90,13 +91,14 @@ func Start(t testing.TB, args ...string) *Server {
 		<-read
 		cmd.Wait()
 	})
-	testwait.Until(t, 15*time.Second, "the mail server answers (is python3-aiosmtpd installed? make deps)", func() bool {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	testwait.Until(t, 15*time.Second,
+		"the mail server answers (is python3-aiosmtpd installed? make deps)", func() bool {
+			conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
 	return s
 }
 
@@ -115,9 +117,12 @@ func Certificate(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"},
+		DNSNames:    []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +131,8 @@ func Certificate(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
 	path := filepath.Join(t.TempDir(), "cert.pem")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)

@@ -65,8 +65,12 @@ func (b *callbacks) join(c *worker.Config) {
 	c.Hooks.Heartbeat = append(c.Hooks.Heartbeat, hook("heartbeat"))
 	c.Hooks.Quiet = append(c.Hooks.Quiet, hook("quiet"))
 	c.Hooks.Shutdown = append(c.Hooks.Shutdown, hook("shutdown"))
-	c.ErrorHandlers = append(c.ErrorHandlers, func(context.Context, error, *queue.Job) { b.call("error", 3) })
-	c.DeathHandlers = append(c.DeathHandlers, func(context.Context, *queue.Job, error) { b.call("death", 1) })
+	c.ErrorHandlers = append(c.ErrorHandlers, func(context.Context, error, *queue.Job) {
+		b.call("error", 3)
+	})
+	c.DeathHandlers = append(c.DeathHandlers, func(context.Context, *queue.Job, error) {
+		b.call("death", 1)
+	})
 	c.Observer = worker.Observers(c.Observer, b)
 }
 

@@ -33,7 +33,8 @@ func record(ctx context.Context, event string) error {
 	var line bytes.Buffer
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false) // the arguments as they came
-	if err := e.Encode(map[string]any{"by": "go", "event": event, "jid": j.JID, "args": args, "types": types,
+	if err := e.Encode(map[string]any{"by": "go", "event": event, "jid": j.JID, "args": args,
+		"types": types,
 		"attrs": j.CurrentAttributes(), "job": json.RawMessage(j.Raw())}); err != nil {
 		return err
 	}
@@ -108,7 +109,8 @@ var iter = worker.Iterable[iterArgs, int, int]{
 		}
 		return sleep(ctx, time.Duration(a.MS)*time.Millisecond)
 	},
-	OnStart: turn("start"), OnResume: turn("resume"), OnStop: turn("stop"), OnCancel: turn("cancel"), OnComplete: turn("complete"),
+	OnStart: turn("start"), OnResume: turn("resume"), OnStop: turn("stop"),
+	OnCancel: turn("cancel"), OnComplete: turn("complete"),
 }
 
 func turn(event string) func(context.Context, iterArgs) error {

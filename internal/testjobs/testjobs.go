@@ -28,21 +28,34 @@ func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Mil
 // Register adds the Test:: classes. Handlers push to store.
 func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
-	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error { return sleep(ctx, a.duration()) })
-	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error { return kerneltimer.Sleep(a.duration()) })
+	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error {
+		return sleep(ctx, a.duration())
+	})
+	worker.Handle(m, "Test::Wait", func(_ context.Context, a millis) error {
+		return kerneltimer.Sleep(a.duration())
+	})
 	worker.Handle(m, "Test::CPU", burn)
 	worker.Handle(m, "Test::Eat", eat)
-	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} { // Ruby's options differ, the job does not
-		worker.Handle(m, class, func(_ context.Context, text string) error { return errors.New(text) })
+	// Ruby's options differ, the job does not
+	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} {
+		worker.Handle(m, class, func(_ context.Context, text string) error {
+			return errors.New(text)
+		})
 	}
 	worker.Handle(m, "Test::FailAfter", failAfter)
 	worker.Handle(m, "Test::Spin", spin, worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Fault", fault)
 	worker.Handle(m, "Test::Panic", func(_ context.Context, text string) error { panic(text) })
-	worker.Handle(m, "Test::Exit", func(_ context.Context, code int) error { os.Exit(code); return nil })
+	worker.Handle(m, "Test::Exit", func(_ context.Context,
+		code int) error {
+		os.Exit(code)
+		return nil
+	})
 	worker.Handle(m, "Test::Hang", func(context.Context, []json.RawMessage) error { select {} },
 		worker.Options{Timeout: time.Second})
-	worker.Handle(m, "Test::Record", func(ctx context.Context, _ []json.RawMessage) error { return record(ctx, "run") })
+	worker.Handle(m, "Test::Record", func(ctx context.Context, _ []json.RawMessage) error {
+		return record(ctx, "run")
+	})
 	worker.Handle(m, "Test::Slow", slow)
 	worker.HandleIterable(m, "Test::Iter", iter)
 	registerLedger(m, store)
@@ -131,7 +144,8 @@ func work(ctx context.Context, a workArgs) error {
 	if err := sleep(ctx, time.Duration(a.Takes)*time.Microsecond); err != nil {
 		return err
 	}
-	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Pushed, " ", start, " ", time.Now().UnixMicro()))
+	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Pushed, " ", start, " ",
+		time.Now().UnixMicro()))
 }
 
 type dbLedgerArgs struct {

@@ -17,6 +17,7 @@ else
   return 0 -- not yet, or a request that was under way when it opened
 end
 local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'until', time[1] * 1000 + math.floor(time[2] / 1000) + cool, 'cool', cool)
+redis.call('HSET', KEYS[1], 'until', time[1] * 1000 + math.floor(time[2] / 1000) + cool,
+  'cool', cool)
 redis.call('HDEL', KEYS[1], 'probe')
 return cool

@@ -2,9 +2,9 @@
 // a module of its own, so that Kyu does not depend on them.
 //
 //	peers asynq|river setup                    create what it needs
-//	peers asynq|river fill N BYTES MS GOTIMER  push N jobs as fast as it can; prints jobs per second
-//	peers asynq|river push N GOROUTINES        push N jobs one by one; prints jobs per second
-//	peers asynq|river trickle N PATH           push 200 jobs a second, which write how long they waited
+//	peers asynq|river fill N BYTES MS GOTIMER  push N jobs as fast as it can; prints jobs/s
+//	peers asynq|river push N GOROUTINES        push N jobs one by one; prints jobs/s
+//	peers asynq|river trickle N PATH           push 200 jobs/s, which write how long they waited
 //	peers asynq|river ledger N PATH MS         push N jobs that write when they start and end
 //	peers asynq|river work THREADS             work until interrupted
 //
@@ -96,7 +96,8 @@ func run(ctx context.Context, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("want a peer and what it is to do")
 	}
-	open := map[string]func(context.Context) (peer, error){"asynq": newAsynq, "river": newRiver}[args[0]]
+	open := map[string]func(context.Context) (peer, error){"asynq": newAsynq,
+		"river": newRiver}[args[0]]
 	if open == nil {
 		return fmt.Errorf("%q: want asynq or river", args[0])
 	}
@@ -122,19 +123,23 @@ func run(ctx context.Context, args []string) error {
 			what = "sleep"
 		}
 		for i := range jobs {
-			jobs[i] = Job{What: what, N: i, Text: strings.Repeat("x", number(3)), MS: int64(number(4))}
+			jobs[i] = Job{What: what, N: i, Text: strings.Repeat("x", number(3)),
+				MS: int64(number(4))}
 		}
 		return timed(len(jobs), func() error { return p.bulk(ctx, jobs) })
 	case "push":
 		return timed(number(2), func() error {
-			return spread(number(2), number(3), func(i int) error { return p.push(ctx, Job{What: "wait", N: i}) })
+			return spread(number(2), number(3), func(i int) error {
+				return p.push(ctx, Job{What: "wait", N: i})
+			})
 		})
 	case "trickle":
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for range number(2) {
 			<-tick.C
-			if err := p.push(ctx, Job{What: "stamp", Path: args[3], Pushed: time.Now().UnixMicro()}); err != nil {
+			if err := p.push(ctx, Job{What: "stamp", Path: args[3],
+				Pushed: time.Now().UnixMicro()}); err != nil {
 				return err
 			}
 		}

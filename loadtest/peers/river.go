@@ -29,12 +29,14 @@ func newRiver(ctx context.Context) (peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	insert, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
+	insert, err := river.NewClient(riverpgxv5.New(pool),
+		&river.Config{Logger: slog.New(slog.DiscardHandler)})
 	return &riverPeer{pool, insert}, err
 }
 
 func (p *riverPeer) setup(ctx context.Context) error {
-	m, err := rivermigrate.New(riverpgxv5.New(p.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	m, err := rivermigrate.New(riverpgxv5.New(p.pool),
+		&rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -72,14 +74,18 @@ type riverWorker struct {
 }
 
 // Work does the job.
-func (riverWorker) Work(ctx context.Context, j *river.Job[riverArgs]) error { return j.Args.Run(ctx) }
+func (riverWorker) Work(ctx context.Context, j *river.Job[riverArgs]) error {
+	return j.Args.Run(ctx)
+}
 
 func (p *riverPeer) work(ctx context.Context, threads int) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, riverWorker{})
-	client, err := river.NewClient(riverpgxv5.New(p.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), Workers: workers,
-		FetchCooldown: 2 * time.Millisecond, FetchPollInterval: 20 * time.Millisecond, // as River's own benchmark; by default it fetches ten times a second
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: threads}}})
+	client, err := river.NewClient(riverpgxv5.New(p.pool),
+		&river.Config{Logger: slog.New(slog.DiscardHandler), Workers: workers,
+			// as River's own benchmark; by default it fetches ten times a second
+			FetchCooldown: 2 * time.Millisecond, FetchPollInterval: 20 * time.Millisecond,
+			Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: threads}}})
 	if err != nil {
 		return err
 	}

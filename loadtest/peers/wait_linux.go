@@ -20,7 +20,8 @@ func wait(d time.Duration) error {
 	}
 	f := os.NewFile(uintptr(fd), "timerfd")
 	defer f.Close()
-	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil); err != nil {
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))},
+		nil); err != nil {
 		return os.NewSyscallError("timerfd_settime", err)
 	}
 	var expirations [8]byte

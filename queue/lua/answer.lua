@@ -14,7 +14,9 @@ local try = redis.pcall
 if try('LLEN', KEYS[3]) ~= 1 then return nil end
 local lease = try('ZSCORE', KEYS[1], ARGV[1])
 if type(lease) ~= 'string' or tonumber(lease) < 0 then return nil end
-if try('EXISTS', unpack(KEYS, 5)) ~= 0 or try('SISMEMBER', KEYS[2], ARGV[3]) == 1 then return nil end
+if try('EXISTS', unpack(KEYS, 5)) ~= 0 or try('SISMEMBER', KEYS[2], ARGV[3]) == 1 then
+  return nil
+end
 local raw = try('RPOP', KEYS[3])
 if #raw > tonumber(ARGV[4]) or type(try('HSET', KEYS[4], ARGV[2], raw)) ~= 'number' then
   redis.call('RPUSH', KEYS[3], raw)

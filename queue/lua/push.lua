@@ -20,7 +20,8 @@
 --   than one command takes, the first of them. So the types of all keys are checked
 --   before anything is written. The schedule set goes this way too: ZADD costs more
 --   than the look.
-if #KEYS == 2 and ARGV[1] ~= '' and #ARGV <= 4000 and type(redis.pcall('SADD', KEYS[1], ARGV[1])) == 'number'
+if #KEYS == 2 and ARGV[1] ~= '' and #ARGV <= 4000
+    and type(redis.pcall('SADD', KEYS[1], ARGV[1])) == 'number'
     and type(redis.pcall('LPUSH', KEYS[2], unpack(ARGV, 4))) == 'number' then
   return #ARGV - 3
 end
@@ -28,7 +29,8 @@ end
 local function wrong(key, want)
   local holds = redis.call('TYPE', key).ok
   if holds ~= want and holds ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. holds .. ', but a ' .. want .. ' is wanted')
+    return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. holds ..
+      ', but a ' .. want .. ' is wanted')
   end
 end
 

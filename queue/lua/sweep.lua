@@ -13,7 +13,8 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local fenced = call('ZRANGEBYSCORE', KEYS[1], '-inf', '(0', 'WITHSCORES', 'LIMIT', ARGV[3], n)
 local ended = call('ZRANGEBYSCORE', KEYS[1], 0, '(' .. now, 'WITHSCORES', 'LIMIT', 0, n)
-local late = call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ARGV[4]), '+inf', 'WITHSCORES', 'LIMIT', 0, n)
+local late = call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ARGV[4]), '+inf',
+  'WITHSCORES', 'LIMIT', 0, n)
 for _, x in ipairs(late) do ended[#ended + 1] = x end
 local beside = {}
 
@@ -25,7 +26,9 @@ local function near(from, to)
     local page = redis.pcall('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', offset, size)
     for _, identity in ipairs(page.err and {} or page) do
       local score = #beside < 6 and call('ZSCORE', KEYS[1], identity)
-      if score and tonumber(score) >= 0 then beside[#beside + 1], beside[#beside + 2] = identity, score end
+      if score and tonumber(score) >= 0 then
+        beside[#beside + 1], beside[#beside + 2] = identity, score
+      end
     end
     offset = offset + size
     if #beside >= 6 or #page < size then return end

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func TestFakeCollectsAndDrains(t *testing.T) {
 	ctx := t.Context()
 	client.PushIn(ctx, time.Hour, "Job", []any{1, 2.5}, queue.Options{Queue: "low"})
 	client.Push(ctx, "Other", nil, queue.Options{})
-	if jobs := fake.Jobs("Job"); len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" || len(fake.Jobs()) != 2 {
+	if jobs := fake.Jobs("Job"); len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" ||
+		len(fake.Jobs()) != 2 {
 		t.Errorf("%+v", jobs)
 	}
 	if _, err := fake.Drain(ctx, mux); err == nil || !strings.Contains(err.Error(), "Other") {
@@ -55,11 +57,13 @@ func TestInlineRunsAtThePushAndReturnsTheError(t *testing.T) {
 	mux := worker.NewMux()
 	boom := errors.New("boom")
 	worker.Handle(mux, "Job", func(context.Context, args) error { return boom })
-	_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1, 2.0}, queue.Options{})
+	_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1, 2.0},
+		queue.Options{})
 	if !errors.Is(err, boom) {
 		t.Error(err)
 	}
-	_, err = queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1}, queue.Options{})
+	_, err = queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1},
+		queue.Options{})
 	if err == nil || !strings.Contains(err.Error(), "wrong number of arguments") {
 		t.Error(err)
 	}
@@ -70,7 +74,8 @@ func TestAWorkerRunsOnTheRedisInTheTestsProcess(t *testing.T) {
 	mux := worker.NewMux()
 	ran := make(chan int, 10)
 	worker.Handle(mux, "Job", func(_ context.Context, a args) error { ran <- a.N; return nil })
-	r, err := worker.New(store, worker.Config{Mux: mux, Capsules: []worker.Capsule{{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "default"}, {Name: "low"}}}}})
+	r, err := worker.New(store, worker.Config{Mux: mux, Capsules: []worker.Capsule{
+		{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "default"}, {Name: "low"}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +84,8 @@ func TestAWorkerRunsOnTheRedisInTheTestsProcess(t *testing.T) {
 	go func() { ended <- r.Run(ctx) }()
 	client := queue.NewClient(store)
 	for i := range 4 { // the later ones ring a bell
-		if _, err := client.Push(t.Context(), "Job", []any{i, 0.5}, queue.Options{Queue: []string{"default", "low"}[i%2]}); err != nil {
+		if _, err := client.Push(t.Context(), "Job", []any{i, 0.5},
+			queue.Options{Queue: []string{"default", "low"}[i%2]}); err != nil {
 			t.Fatal(err)
 		}
 		if n := <-ran; n != i {
@@ -91,3 +97,121 @@ func TestAWorkerRunsOnTheRedisInTheTestsProcess(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWork(t *testing.T) {
+	busy := errors.New("busy")
+	begin := func() (*workertest.Fake, *queue.Client, *worker.Mux) {
+		fake := &workertest.Fake{}
+		return fake, queue.NewClient(fake), worker.NewMux()
+	}
+	outcomes := func(runs []workertest.Run) (list []worker.Outcome) {
+		for _, r := range runs {
+			list = append(list, r.Outcome)
+		}
+		return list
+	}
+	t.Run("a job that fails is retried after n⁴+15 s until it is done", func(t *testing.T) {
+		fake, client, mux := begin()
+		var attempts []int
+		worker.Handle(mux, "Job", func(ctx context.Context, _ int) error {
+			attempts = append(attempts, queue.JobFrom(ctx).Attempt())
+			if len(attempts) < 3 {
+				return busy
+			}
+			return nil
+		})
+		client.Push(t.Context(), "Job", []any{1}, queue.Options{})
+		runs, err := fake.Work(t.Context(), mux)
+		if err != nil || len(runs) != 3 || !errors.Is(runs[0].Err, busy) {
+			t.Fatalf("%+v, %v", runs, err)
+		}
+		if want := []int{1, 2, 3}; !slices.Equal(attempts, want) {
+			t.Errorf("attempts %v, want %v", attempts, want)
+		}
+		waits := []time.Duration{runs[1].At.Sub(runs[0].At), runs[2].At.Sub(runs[1].At)}
+		if want := []time.Duration{15 * time.Second, 16 * time.Second}; !slices.Equal(waits, want) {
+			t.Errorf("waits %v, want %v", waits, want)
+		}
+	})
+	t.Run("a job without retries left dies, with the error in its payload", func(t *testing.T) {
+		fake, client, mux := begin()
+		worker.Handle(mux, "Job", func(context.Context, int) error { return busy })
+		client.Push(t.Context(), "Job", []any{1}, queue.Options{Retry: queue.RetryMax(1)})
+		runs, err := fake.Work(t.Context(), mux)
+		want := []worker.Outcome{worker.OutcomeRetry, worker.OutcomeDead}
+		if got := outcomes(runs); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+		if text := runs[1].String("error_message"); text != "busy" {
+			t.Errorf("the second run's job says %q", text)
+		}
+	})
+	t.Run("a snooze is no attempt, and what is due first runs first", func(t *testing.T) {
+		fake, client, mux := begin()
+		var order []string
+		worker.Handle(mux, "Snoozer", func(ctx context.Context, _ int) error {
+			order = append(order, fmt.Sprint("snoozer ", queue.JobFrom(ctx).Attempt()))
+			if len(order) == 1 {
+				return queue.Snooze(time.Minute)
+			}
+			return nil
+		})
+		worker.Handle(mux, "Later", func(context.Context, int) error {
+			order = append(order, "later")
+			return nil
+		})
+		client.Push(t.Context(), "Snoozer", []any{1}, queue.Options{})
+		client.PushIn(t.Context(), 30*time.Second, "Later", []any{1}, queue.Options{})
+		if _, err := fake.Work(t.Context(), mux); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"snoozer 1", "later", "snoozer 1"}; !slices.Equal(order, want) {
+			t.Errorf("ran %q, want %q", order, want)
+		}
+	})
+	t.Run("what snoozes for ever ends with an error", func(t *testing.T) {
+		fake, client, mux := begin()
+		worker.Handle(mux, "Job", func(context.Context, int) error { return queue.Snooze(1) })
+		client.Push(t.Context(), "Job", []any{1}, queue.Options{})
+		if _, err := fake.Work(t.Context(), mux); err == nil {
+			t.Error("no error")
+		}
+	})
+	t.Run("discarded, killed and unknown jobs are told apart", func(t *testing.T) {
+		for want, class := range map[worker.Outcome]string{worker.OutcomeDropped: "Discard",
+			worker.OutcomeDead: "Kill", worker.OutcomeRetry: "NoHandler"} {
+			fake, client, mux := begin()
+			worker.Handle(mux, "Discard", func(context.Context, int) error {
+				return queue.Discard(busy)
+			})
+			worker.Handle(mux, "Kill", func(context.Context, int) error { return queue.Kill(busy) })
+			client.Push(t.Context(), class, []any{1}, queue.Options{})
+			runs, err := fake.Work(t.Context(), mux)
+			if err != nil || runs[0].Outcome != want {
+				t.Errorf("%s: %v, %v, want %s", class, outcomes(runs), err, want)
+			}
+		}
+	})
+}
+
+func TestRequirePushed(t *testing.T) {
+	fake := &workertest.Fake{}
+	queue.NewClient(fake).Push(t.Context(), "Job", []any{1}, queue.Options{})
+	if jobs := fake.RequirePushed(t, 1, "Job"); string(jobs[0].Args) != "[1]" {
+		t.Errorf("%s", jobs[0].Args)
+	}
+	failed := &failing{TB: t}
+	fake.RequirePushed(failed, 2, "Job")
+	if !strings.Contains(failed.text, "1 jobs of class Job") {
+		t.Errorf("says %q", failed.text)
+	}
+}
+
+// failing keeps what a helper says when it fails a test.
+type failing struct {
+	testing.TB
+	text string
+}
+
+func (f *failing) Helper()                           {}
+func (f *failing) Fatalf(format string, args ...any) { f.text = fmt.Sprintf(format, args...) }

@@ -1,0 +1,67 @@
+package arguments_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/kyujobs/kyu/internal/arguments"
+)
+
+type mixed struct {
+	A      int
+	hidden string
+	B      string   `job:"-"`
+	C      string   `job:"optional"`
+	D      []string `job:"rest"`
+}
+
+func TestValues(t *testing.T) {
+	plan, err := arguments.Of(reflect.TypeFor[mixed]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		from mixed
+		want []any
+	}{
+		"trailing optional zeros are left out":      {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
+		"an optional one that is set is there":      {mixed{A: 1, C: "c"}, []any{1, "c"}},
+		"before the rest an optional zero is there": {mixed{D: []string{"d"}}, []any{0, "", "d"}},
+		"each element of the rest is one argument": {mixed{1, "", "", "c", []string{"d", "e"}},
+			[]any{1, "c", "d", "e"}},
+		"a required one is there even if it is zero":  {mixed{}, []any{0}},
+		"an empty rest and no optional one are short": {mixed{A: 7, D: []string{}}, []any{7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := plan.Values(reflect.ValueOf(c.from)); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOf(t *testing.T) {
+	for want, typ := range map[string]reflect.Type{
+		"B comes after a field that takes the rest": reflect.TypeFor[struct {
+			A []int `job:"rest"`
+			B int
+		}](),
+		"A takes the rest but is no slice": reflect.TypeFor[struct {
+			A int `job:"rest"`
+		}](),
+		`A: unknown tag job:"maybe"`: reflect.TypeFor[struct {
+			A int `job:"maybe"`
+		}](),
+		"B is required but comes after an optional one": reflect.TypeFor[struct {
+			A int `job:"optional"`
+			B int
+		}](),
+	} {
+		t.Run("refuses: "+want, func(t *testing.T) {
+			if _, err := arguments.Of(typ); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want one that says %q", err, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,59 @@
+package worker
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// Rehearsal is what a worker would have done with a job after one run.
+type Rehearsal struct {
+	Outcome Outcome
+	Err     error     // the handler's error, also of a snooze; nil if the job is done
+	Payload string    // how the job comes again, or lies in the dead set; empty if it does neither
+	At      time.Time // when it comes again; zero if it does not
+}
+
+// Rehearse runs a job as a worker with the default configuration would at a moment, and decides
+// what becomes of it by the same rules, without a Redis: for tests (see workertest.Fake.Work).
+// Waits have no jitter. A class without a handler is a failure, as in a worker. The error says
+// that the payload is not a job.
+func (m *Mux) Rehearse(ctx context.Context, payload string, now time.Time) (Rehearsal, error) {
+	j, err := queue.ParseJob(payload)
+	if err != nil {
+		return Rehearsal{}, err
+	}
+	if expired(j, now) {
+		return Rehearsal{Outcome: OutcomeExpired}, nil
+	}
+	class, _ := j.Unwrapped()
+	e := m.entries[class]
+	var options Options
+	if e != nil {
+		options = e.Options
+	}
+	if err = refusal(j, false); err == nil {
+		err = pastDeadline(j, options, now)
+	}
+	if err == nil {
+		err = m.Run(ctx, payload)
+	}
+	store := new(queue.Store) // only builds payloads
+	p := policy{Options: options, maxRetries: defaultMaxRetries, failure: store.FailurePatch,
+		again: store.Requeued, jitter: func(int) int { return 0 },
+		log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	out := p.decide(j, j.Queue, err, false, now)
+	r := Rehearsal{Outcome: outcomeOf(out.action, out.failed), Err: err, Payload: out.payload}
+	switch out.action {
+	case queue.Retry, queue.Schedule:
+		r.At = out.at
+	case queue.Forward: // to the end of its queue
+		r.At = now
+	case queue.Done:
+		r.Payload = ""
+	}
+	return r, nil
+}
