@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/kyujobs/kyu/database"
-	"github.com/kyujobs/kyu/internal/testwait"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 	"go.uber.org/goleak"
 )
 

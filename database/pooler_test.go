@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/database/migrate"
-	"github.com/kyujobs/kyu/internal/pgtest"
-	"github.com/kyujobs/kyu/internal/testwait"
+	"github.com/kyujobs/kyu/test/kit/pgtest"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 func TestAPoolerIsFoundByItsBehaviour(t *testing.T) {

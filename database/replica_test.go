@@ -12,9 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
-	"github.com/kyujobs/kyu/internal/pgtest"
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/pgtest"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 	"github.com/kyujobs/kyu/worker/workertest"
 )
 

@@ -17,9 +17,9 @@ import (
 
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/internal/httpsig"
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 // inbox is another server. It answers with status, once the signature fits.

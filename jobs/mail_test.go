@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
-	"github.com/kyujobs/kyu/internal/smtptest"
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/jobs"
+	"github.com/kyujobs/kyu/test/kit/smtptest"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 // mailer reads a mailer's configuration as the worker does.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/jobs"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 func TestAnObjectIsStoredUnderItsOwnAddressAlone(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/kyujobs/kyu/internal/pgserver"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/pgserver"
 	"github.com/redis/go-redis/v9"
 )
 

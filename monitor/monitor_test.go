@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/faultproxy"
-	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
 func TestPushWritesTheCanonicalPayload(t *testing.T) {

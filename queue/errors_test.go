@@ -4,8 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
 

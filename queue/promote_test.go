@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
 

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 type nextPush = func(context.Context, *queue.NewJob) error

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/redistest"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 )

@@ -33,8 +33,8 @@ done
 # that is off by default; G404 jitter; G706 what the log writes is quoted.
 go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet \
 	-exclude=G104,G115,G118,G204,G301,G304,G401,G402,G404,G505,G703,G706 \
-	-exclude-dir=loadtest -exclude-dir=faults -exclude-dir=examples -exclude-dir=interop \
-	-exclude-dir=acceptance ./queue/... ./worker/... ./cli/... ./monitor/... ./tracing/... \
+	-exclude-dir=loadtest -exclude-dir=test -exclude-dir=examples \
+	./queue/... ./worker/... ./cli/... ./monitor/... ./tracing/... \
 	./database/... ./jobs/... ./cmd/... ./internal/env/... ./internal/guard/... \
 	./internal/httpsig/... ./internal/sdnotify/...
 echo "gosec: clean"

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/faultproxy"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/faultproxy"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/worker"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/faultproxy"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
 )

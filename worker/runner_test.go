@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/faultproxy"
-	"github.com/kyujobs/kyu/internal/redistest"
-	"github.com/kyujobs/kyu/internal/testwait"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
+	"github.com/kyujobs/kyu/test/kit/redistest"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/kyujobs/kyu/database/migrate"
-	"github.com/kyujobs/kyu/internal/pgtest"
+	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"go.uber.org/goleak"
 )
 

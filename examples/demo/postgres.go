@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database/migrate"
-	"github.com/kyujobs/kyu/internal/pgserver"
+	"github.com/kyujobs/kyu/test/kit/pgserver"
 )
 
 // postgres starts a server of the demo's own, with the tables, a local account that

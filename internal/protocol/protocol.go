@@ -2,7 +2,7 @@
 // trips to Redis to make, which delivery may start, what to settle, which doorbells to
 // hang, and when the lease may be given up. It has no goroutine, no clock and no
 // connection: each method of Process takes an event and returns what is to be done.
-// Package worker carries the decisions out; faults/model explores the same methods.
+// Package worker carries the decisions out; test/faults/model explores the same methods.
 //
 // A delivery is in exactly one list of the ledger from the moment a fetch brought it until
 // Redis has confirmed its settlement: ready, running, acks, rest, flying, refused, or the

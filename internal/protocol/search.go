@@ -6,7 +6,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// What faults/model needs to search through the states of a Process: to copy one, to tell
+// What test/faults/model needs to search through the states of a Process: to copy one, to tell
 // two apart, and to look inside.
 
 // Clone copies p. What it changes, p does not see. token is its source of tokens.

@@ -1,0 +1,151 @@
+package acceptance
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/kyujobs/kyu/test/kit/pgtest"
+)
+
+const (
+	deadHosts  = 10
+	deadShare  = 0.05
+	answerTime = 20 * time.Millisecond
+	feedAhead  = 2000 // jobs in the queue
+	window     = 20 * time.Second
+)
+
+// BenchmarkDeliveriesWithDeadHosts measures how many deliveries to hosts that
+// answer (in 20 ms) a worker with 25 threads makes, when none, or one in twenty, goes
+// to one of ten hosts that accept and never answer: with breakers and limits once they
+// have learned, and without. Run it by make bench-deadhosts.
+func BenchmarkDeliveriesWithDeadHosts(b *testing.B) {
+	base := 0.0
+	for _, c := range []struct {
+		name string
+		dead float64
+		env  string
+	}{{"none dead", 0, ""}, {"5% dead", deadShare, ""}, {"5% dead, no breakers", deadShare,
+		"TEST_NO_BREAKERS"}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				rate := deliveries(b, c.dead, c.env)
+				if base == 0 {
+					base = rate
+				}
+				b.ReportMetric(rate, "deliveries/s")
+				b.ReportMetric(100*rate/base, "%ofnonedead")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// deliveries measures one case.
+func deliveries(b *testing.B, dead float64, env string) float64 {
+	s := harness.New(b)
+	url := pgtest.Start(b)
+	migrate(s, url)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	pgtest.Exec(b, url, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1)",
+		string(text))
+	var answered atomic.Int64
+	inbox := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-time.After(answerTime)
+		answered.Add(1)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer inbox.Close()
+	silent := silence(b)
+	s.Start("env", "DATABASE_URL="+url, "ALLOWED_PRIVATE_ADDRESSES=127.0.0.0/8",
+		cmp.Or(env, "KYU")+"=1", filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "25",
+		"-q", "push", "--log-level", "warn")
+	ctx, stop := context.WithCancel(context.Background())
+	var feeding sync.WaitGroup
+	feeding.Go(func() { feed(ctx, s, dead, inbox.URL, silent) })
+	defer feeding.Wait()
+	defer stop()
+	if dead > 0 && env == "" {
+		s.Until(5*time.Minute, "all breakers are open", func() bool {
+			open := 0
+			for i := range deadHosts {
+				if s.Raw.HExists(ctx, fmt.Sprintf("kyu:breaker:127.0.2.%d", i+1), "cool").Val() {
+					open++
+				}
+			}
+			return open == deadHosts
+		})
+	}
+	<-time.After(10 * time.Second) // to a steady state, which without breakers is bad
+	before, start := answered.Load(), time.Now()
+	<-time.After(window)
+	return float64(answered.Load()-before) / time.Since(start).Seconds()
+}
+
+// silence listens where nobody ever answers, and gives the port.
+func silence(b *testing.B) (port string) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	go func() { // ends with the listener
+		var held []net.Conn
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				for _, c := range held {
+					c.Close()
+				}
+				return
+			}
+			held = append(held, conn)
+		}
+	}()
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// feed keeps the queue filled.
+func feed(ctx context.Context, s *harness.Site, dead float64, inbox, silentPort string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var jobs [][]any
+		for range feedAhead - int(s.Len("push")) {
+			to := inbox + "/inbox"
+			if mathrand.Float64() < dead {
+				to = fmt.Sprintf("http://127.0.2.%d:%s/inbox",
+					mathrand.IntN(deadHosts)+1, silentPort)
+			}
+			jobs = append(jobs, []any{`{"type":"Create"}`, 1, to})
+		}
+		s.Client.PushBulk(ctx, "ActivityPub::DeliveryWorker", jobs, queue.Options{Queue: "push"})
+	}
+}

@@ -1,0 +1,349 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+const (
+	pairQueues, pairOwners = 3, 4
+	pairLimit              = 2_500 // bytes that a payload may have
+)
+
+var abc = [pairQueues]string{"a", "b", "c"}
+
+// pair is a Redis and its twin, which get the same commands.
+type pair struct {
+	*testing.T
+	twin   *Twin
+	raw    *redis.Client
+	store  *queue.Store
+	client *queue.Client
+	owners [pairOwners]*queue.Owner
+	home   map[int8]int // the queue that a job was pushed to
+	jobs   int8
+	clock  int64           // counts what must be in order: scores, lengths of leases
+	raws   map[int8]string // payloads, as Redis had them last
+}
+
+// The twin does what the scripts do, for any sequence of commands, also while keys hold
+// wrong types: what the search shows for the twin holds for them.
+func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
+	s := redistest.Start(t)
+	store := s.Store(func(c *queue.Config) { c.MaxTaken = pairLimit })
+	raw, round := s.Client(), 0
+	rapid.Check(t, func(rt *rapid.T) {
+		raw.FlushAll(t.Context())
+		round++
+		p := &pair{T: t, twin: NewTwin(pairQueues, pairOwners), raw: raw, store: store,
+			client: queue.NewClient(store),
+			home:   map[int8]int{}, raws: map[int8]string{}}
+		for i := range p.owners {
+			p.owners[i] = store.Owner(fmt.Sprintf("h:%d:%d", round, i))
+			p.register(rt, i)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"push": p.push, "fetch": p.fetch, "fetch again": p.fetch, "ring": p.ring,
+			"settle": p.settle, "settle again": p.settle,
+			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back,
+			"reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
+			"promote": p.promote, "alone": p.alone, "beside": p.beside, "pause": p.pause,
+			"break": p.breakKey,
+			"mend":  p.mend, "": p.compare,
+		})
+	})
+}
+
+func (p *pair) tick() int64 { p.clock++; return p.clock }
+
+func (p *pair) check(t *rapid.T, what string, got, want any) {
+	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+		t.Fatalf("%s: Redis says %s, the twin %s", what, g, w)
+	}
+}
+
+func (p *pair) register(t *rapid.T, id int) {
+	lease := time.Hour + time.Duration(p.tick())*time.Second
+	if err := p.owners[id].Register(p.Context(), queue.Host{Name: "h", PID: 1}, abc[:],
+		lease); err != nil {
+		t.Fatal(err)
+	}
+	p.twin.Register(id, p.clock)
+}
+
+func owner(t *rapid.T) int  { return rapid.IntRange(0, pairOwners-1).Draw(t, "owner") }
+func aQueue(t *rapid.T) int { return rapid.IntRange(0, pairQueues-1).Draw(t, "queue") }
+
+func (p *pair) back(t *rapid.T) { p.register(t, owner(t)) }
+
+func (p *pair) push(t *rapid.T) {
+	if p.jobs > 100 {
+		return
+	}
+	q, pad := aQueue(t), rapid.SampledFrom([]int{0, 0, 700, 3_000}).Draw(t, "pad")
+	for range rapid.IntRange(1, 5).Draw(t, "n") {
+		p.jobs++
+		o := queue.Options{Queue: abc[q], JID: fmt.Sprint("j", p.jobs)}
+		_, err := p.client.Push(p.Context(), "Job", []any{fmt.Sprintf("%*d", pad, 1)}, o)
+		p.home[p.jobs] = q
+		p.check(t, "push", err == nil, p.twin.Push(q, Job{ID: p.jobs}))
+	}
+}
+
+func (p *pair) fetch(t *rapid.T) {
+	id, order := owner(t), rapid.Permutation([]int{0, 1, 2}).Draw(t, "order")
+	r := Fetch{ID: id, Queues: order, Want: rapid.IntRange(0, 20).Draw(t, "want"), Limit: pairLimit,
+		Done: make([][]uint64, pairQueues)}
+	r.Room = rapid.SampledFrom([]int{queue.FetchBytes, 400, 1_000, 2_000}).Draw(t, "bytes")
+	r.First = p.store.Tokens(r.Want)
+	real := queue.FetchRequest{Want: r.Want, First: r.First, Bytes: r.Room}
+	for i, q := range order {
+		real.Queues = append(real.Queues, abc[q])
+		for _, h := range p.twin.flight[p.twin.at(id, q)] {
+			if rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
+				r.Done[i] = append(r.Done[i], h.Token)
+				real.Done = append(real.Done, &queue.Delivery{Queue: abc[q], Owner: p.owners[id],
+					Token: h.Token})
+			}
+		}
+		if rapid.Bool().Draw(t, "adopt") {
+			r.Adopt = append(r.Adopt, i)
+		}
+	}
+	real.Adopt = r.Adopt
+	for i := 0; r.Want > 0 && i < r.Want && rapid.IntRange(0, 9).Draw(t, "draw") > 2; i++ {
+		draw := rapid.Permutation([]int{0, 1, 2}).Draw(t, "order of a draw")
+		r.Draws = append(r.Draws, draw)
+		real.Draws = append(real.Draws, string([]byte{byte(draw[0] + 1), byte(draw[1] + 1),
+			byte(draw[2] + 1)}))
+	}
+	got, err := p.owners[id].Fetch(p.Context(), real)
+	want := p.twin.Fetch(r)
+	if err != nil && !errors.Is(err, queue.ErrLeaseLost) {
+		t.Fatal(err)
+	}
+	p.check(t, "lost", err != nil, want.Lost)
+	p.check(t, "acked, buried, more", []any{got.Acked, got.Buried, got.More}, []any{want.Acked,
+		want.Buried, want.More})
+	p.check(t, "refused", got.Refused, want.Refused)
+	var jobs, twins []string
+	for _, d := range got.Jobs {
+		jobs = append(jobs, fmt.Sprint(d.Queue, d.Token, idOfRaw(d.Raw)))
+	}
+	for _, j := range want.Jobs {
+		twins = append(twins, fmt.Sprint(abc[j.Queue], j.Token, j.Job.ID))
+	}
+	p.check(t, "jobs", jobs, twins)
+}
+
+// idOfRaw is the number of a job.
+func idOfRaw(raw string) (id int8) {
+	if j, err := queue.ParseJob(raw); err == nil {
+		fmt.Sscanf(j.JID, "j%d", &id)
+	}
+	return id
+}
+
+func (p *pair) ring(t *rapid.T) {
+	id, q := owner(t), aQueue(t)
+	badList := p.twin.bad[Key{Kind: listKey, A: q}]
+	if len(p.twin.lists[q]) == 0 || badList {
+		return // it would sleep, or be refused
+	}
+	bell := p.owners[id].Bell(abc[q])
+	defer bell.Close()
+	serves := rapid.SampledFrom([][]int{{q}, {0, 1, 2}, {2, 1, 0}}).Draw(t, "serves")
+	r := Fetch{ID: id, Queues: serves, First: p.store.Tokens(1), Limit: pairLimit,
+		Adopt: []int{slices.Index(serves, q)}}
+	var names []string
+	for _, q := range serves {
+		names = append(names, abc[q])
+	}
+	large := p.twin.lists[q][len(p.twin.lists[q])-1].Size > pairLimit
+	bad := p.twin.bad[Key{landingKey, id, q}]
+	rung, err := bell.Ring(p.Context(), r.First, names)
+	p.check(t, "refused", errors.Is(err, queue.ErrWrongType), bad)
+	p.check(t, "large", errors.Is(err, queue.ErrLarge), large && !bad)
+	rang := !bad && p.twin.Ring(id, q)
+	p.check(t, "landed", rung.Landed, rang && !large)
+	j, delivered := p.twin.Answer(r)
+	p.check(t, "delivered", rung.Job != nil, delivered)
+	if delivered && rung.Job != nil {
+		p.check(t, "job", idOfRaw(rung.Job.Raw), j.ID)
+	}
+}
+
+var actions = []queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead, queue.Requeue,
+	queue.Forward, queue.Hold}
+
+func (p *pair) settle(t *rapid.T) {
+	var can []Settlement
+	for at, hash := range p.twin.flight {
+		for _, h := range hash {
+			can = append(can, Settlement{ID: at / pairQueues, Queue: at % pairQueues,
+				Token: h.Token, Payload: h.Job})
+		}
+	}
+	if len(can) == 0 {
+		return
+	}
+	var batch []queue.Settlement
+	var twins []Settlement
+	for range rapid.IntRange(1, 4).Draw(t, "n") { // one may come twice
+		x := can[rapid.IntRange(0, len(can)-1).Draw(t, "job")]
+		x.Action, x.To = rapid.SampledFrom(actions).Draw(t, "action"), aQueue(t)
+		d := &queue.Delivery{Queue: abc[x.Queue], Owner: p.owners[x.ID], Token: x.Token}
+		y := queue.Settlement{Delivery: d, Action: x.Action, Payload: p.raws[x.Payload.ID],
+			At: time.Now().Add(time.Duration(p.tick()) * time.Second)}
+		switch x.Action {
+		case queue.Forward:
+			y.To = abc[x.To]
+		case queue.Hold:
+			y.To = "Job"
+		}
+		batch, twins = append(batch, y), append(twins, x)
+	}
+	results, err := p.store.Settle(p.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.check(t, "settle", results, p.twin.Settle(twins))
+}
+
+func (p *pair) leave(t *rapid.T) {
+	id := owner(t)
+	if err := p.owners[id].Leave(p.Context(), queue.Host{}, abc[:]); err != nil {
+		t.Fatal(err)
+	}
+	p.twin.Leave(id, p.tick())
+}
+
+func (p *pair) beat(t *rapid.T) {
+	id := owner(t)
+	_, err := p.owners[id].Beat(p.Context(), time.Hour+time.Duration(p.tick())*time.Second)
+	p.check(t, "beat", err == nil, p.twin.Beat(id, p.clock))
+}
+
+// fence declares an owner dead; sometimes it has beaten since.
+func (p *pair) fence(t *rapid.T) {
+	p.declareDead(t, owner(t))
+}
+
+func (p *pair) declareDead(t *rapid.T, id int) {
+	leases, err := p.store.Leases(p.Context())
+	at := slices.IndexFunc(leases,
+		func(l queue.Lease) bool { return l.Identity == p.owners[id].Identity })
+	if err != nil || at < 0 {
+		p.check(t, "lease", err, nil)
+		return
+	}
+	seen := p.twin.owners[id].Lease
+	if rapid.Bool().Draw(t, "beats") {
+		p.owners[id].Beat(p.Context(), time.Hour+time.Duration(p.tick())*time.Second)
+		p.twin.Beat(id, p.clock)
+	}
+	fenced, err := p.store.Fence(p.Context(), leases[at])
+	p.check(t, "fence", []any{fenced, err}, []any{p.twin.Fence(id, seen, p.tick()), nil})
+}
+
+// reclaim takes jobs out of a dead owner's hands: of one that holds some, if there is one.
+func (p *pair) reclaim(t *rapid.T) {
+	id, q, page := owner(t), aQueue(t), rapid.IntRange(1, 3).Draw(t, "page")
+	for at, hash := range p.twin.flight {
+		if len(hash) > 0 && rapid.Bool().Draw(t, "this") {
+			id, q = at/pairQueues, at%pairQueues
+		}
+	}
+	if rapid.Bool().Draw(t, "marked") {
+		p.mark(t, id)
+	}
+	if p.twin.owners[id].Lease >= 0 {
+		p.declareDead(t, id)
+	}
+	if p.twin.owners[id].Lease >= 0 {
+		return
+	}
+	times := rapid.IntRange(0, 2).Draw(t, "times")
+	got, _, err := p.store.Reclaim(p.Context(), p.owners[id].Identity, abc[q],
+		queue.Poison{Times: times, Within: time.Hour}, page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := p.twin.Reclaim(id, q, times, page)
+	p.check(t, "reclaim", []int{got.Landed, got.Requeued, got.Refused, len(got.Poisoned)},
+		[]int{want.Landed, want.Requeued, want.Refused, len(want.Poisoned)})
+}
+
+func (p *pair) forget(t *rapid.T) {
+	id := owner(t)
+	got, err := p.store.Forget(p.Context(), p.owners[id].Identity, queue.Host{}, abc[:], 0)
+	p.check(t, "forget", []any{got, err}, []any{p.twin.Forget(id), nil})
+}
+
+// promote moves all that is due in two hours, in the order of the scores.
+func (p *pair) promote(t *rapid.T) {
+	set := rapid.SampledFrom([]queue.Action{queue.Retry, queue.Schedule}).Draw(t, "set")
+	members := p.twin.retry
+	if set == queue.Schedule {
+		members = p.twin.schedule
+	}
+	moved, _, _ := p.store.Promote(p.Context(), string(set), time.Now().Add(2*time.Hour), 1000)
+	want := 0
+	for _, j := range members {
+		if p.twin.Promote(set, j.ID, p.home[j.ID]) == queue.Settled {
+			want++
+		}
+	}
+	p.check(t, "promote", moved, want)
+}
+
+func (p *pair) alone(t *rapid.T) { p.mark(t, owner(t)) }
+
+// beside lets a delivery run beside others.
+func (p *pair) beside(t *rapid.T) {
+	id := owner(t)
+	for q := range pairQueues {
+		for _, h := range p.twin.flight[p.twin.at(id, q)] {
+			if rapid.Bool().Draw(t, "this") {
+				err := p.owners[id].Beside(p.Context(), &queue.Delivery{Token: h.Token})
+				p.check(t, "beside", err == nil, p.twin.Beside(id, h.Token))
+			}
+		}
+	}
+}
+
+func (p *pair) mark(t *rapid.T, id int) {
+	var d *queue.Delivery
+	token := uint64(0)
+	for q := range pairQueues {
+		for _, h := range p.twin.flight[p.twin.at(id, q)] {
+			if rapid.Bool().Draw(t, "this") {
+				token = h.Token
+				d = &queue.Delivery{Queue: abc[q], Owner: p.owners[id], Token: token}
+			}
+		}
+	}
+	err := p.owners[id].Alone(p.Context(), d)
+	p.check(t, "alone", err == nil, p.twin.Alone(id, token, uint64(p.tick())) || d == nil)
+}
+
+func (p *pair) pause(t *rapid.T) {
+	q := aQueue(t)
+	if p.twin.bad[Key{Kind: pausedKey}] {
+		return
+	}
+	p.twin.paused[q] = !p.twin.paused[q]
+	if p.twin.paused[q] {
+		p.raw.SAdd(p.Context(), "paused", abc[q])
+	} else {
+		p.raw.SRem(p.Context(), "paused", abc[q])
+	}
+}

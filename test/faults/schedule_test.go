@@ -1,0 +1,230 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
+	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/redis/go-redis/v9"
+)
+
+// stock puts n jobs into a sorted set, due between two times.
+func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
+	payload func(i int, due time.Time) string) {
+	t.Helper()
+	step := to.Sub(from) / time.Duration(n)
+	for at := 0; at < n; at += 5000 {
+		var batch []redis.Z
+		for i := at; i < min(at+5000, n); i++ {
+			due := from.Add(time.Duration(i) * step)
+			batch = append(batch, redis.Z{Score: float64(due.UnixMicro()) / 1e6,
+				Member: payload(i, due)})
+		}
+		if err := s.Raw.ZAdd(t.Context(), set, batch...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fetches measures how long Redis takes for a fetch of an owner of the test's own,
+// until stop is called.
+func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []time.Duration) {
+	t.Helper()
+	o := s.Store.Owner(fmt.Sprint("probe:1:", time.Now().UnixNano()))
+	if err := o.Register(t.Context(), queue.Host{Name: "probe"}, []string{"probe"},
+		time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out := make(chan []time.Duration)
+	go func() {
+		var took []time.Duration
+		for ctx.Err() == nil {
+			began := time.Now()
+			if _, err := o.Fetch(context.WithoutCancel(ctx), queue.FetchRequest{
+				Queues: []string{"probe"}, Want: 1, First: s.Store.Tokens(1)}); err == nil {
+				took = append(took, time.Since(began))
+			}
+			<-time.After(every)
+		}
+		out <- took
+	}()
+	return func() []time.Duration {
+		cancel()
+		took := <-out
+		o.Leave(context.Background(), queue.Host{Name: "probe"}, []string{"probe"})
+		return took
+	}
+}
+
+// slow counts the calls of a script that took longer than the server was told to
+// note, and gives the longest.
+func slow(t *testing.T, s *harness.Site, script string) (n int, longest time.Duration) {
+	t.Helper()
+	log, err := s.Raw.SlowLogGet(t.Context(), 1000).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range log {
+		if len(e.Args) > 1 && strings.ToLower(e.Args[0]+" "+e.Args[1]) == script {
+			n, longest = n+1, max(longest, e.Duration)
+		}
+	}
+	return n, longest
+}
+
+func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
+	row := scores(t, 21)
+	s := harness.New(t, "--slowlog-log-slower-than", "5000", "--slowlog-max-len", "1000")
+	l := newLedger(s)
+	n := times(5_000, 100_000)
+	due := time.Now().Add(-time.Second)
+	stock(t, s, "retry", n, due, due, func(i int, _ time.Time) string {
+		id := fmt.Sprint(i)
+		l.intend(id)
+		l.acknowledge(id)
+		return fmt.Sprintf(`{"class":"Test::Ledger","queue":"%s","jid":"%s",`+
+			`"args":["%s","%s",0],"retry":3,"retry_count":0,"created_at":%d.5,`+
+			`"error_message":"once"}`,
+			fourQueues[i%4], id, l.path, id, due.Unix())
+	})
+	probe := fetches(t, s, time.Millisecond)
+	for range 3 {
+		s.Worker("-c", "15", "--log-level", "warn", "-C", polls(s, 0.2))
+	}
+	s.Until(30*time.Second, "it begins", func() bool { return s.Card("retry") < int64(n) })
+	began, left := time.Now(), s.Card("retry")
+	s.Until(2*time.Minute, "all are promoted", func() bool { return s.Card("retry") == 0 })
+	rate := float64(left) / max(time.Since(began).Seconds(), 0.001)
+	took := probe()
+	s.Settled(2 * time.Minute)
+	v := l.check(t, s)
+	if v.Duplicates > 0 {
+		t.Errorf("%d ended twice", v.Duplicates)
+	}
+	over, longest := slow(t, s, faultproxy.Script("promote"))
+	row("%d due at once, 3 workers running them: %.0f promoted/s, promote scripts over 5 ms: %d "+
+		"(longest %.1f ms); fetch meanwhile p50 %.2f ms, p99 %.1f ms; lost 0, ended twice %d",
+		n, rate, over, longest.Seconds()*1e3, percentile(took, 0.5).Seconds()*1e3,
+		percentile(took, 0.99).Seconds()*1e3, v.Duplicates)
+}
+
+func TestAMillionScheduledJobsAreLookedThroughByTheirTime(t *testing.T) {
+	row := scores(t, 22)
+	s := harness.New(t)
+	n, dueOnes := times(20_000, 1_000_000), times(200, 10_000)
+	later := time.Now().Add(24 * time.Hour)
+	stock(t, s, "schedule", n, later, later.Add(time.Hour), func(i int, _ time.Time) string {
+		return fmt.Sprintf(`{"class":"Test::NoOp","queue":"default","jid":"later%d","args":[]}`, i)
+	})
+	path := filepath.Join(s.Dir, "lags")
+	from := time.Now().Add(2 * time.Second)
+	stock(t, s, "schedule", dueOnes, from, from.Add(times2(2*time.Second, 20*time.Second)),
+		func(i int, due time.Time) string {
+			return fmt.Sprintf(`{"class":"Test::Stamp","queue":"default","jid":"due%d",`+
+				`"args":["%s",%d]}`, i, path, due.UnixMicro())
+		})
+	for range 3 {
+		s.Worker("-c", "15", "--log-level", "warn", "-C", polls(s, 0.5))
+	}
+	s.Until(2*time.Minute, "all that is due has run",
+		func() bool { return s.Card("schedule") == int64(n) && s.Waiting()+s.InFlight() == 0 })
+	lags := stamps(t, path)
+	if len(lags) != dueOnes {
+		t.Errorf("%d of %d ran", len(lags), dueOnes)
+	}
+	p99 := percentile(lags, 0.99)
+	if p99 > time.Second {
+		t.Errorf("jobs ran %v late", p99)
+	}
+	row("%d scheduled, %d due: late by p50 %.2f s, p99 %.2f s, with a look every 0.5 s by each "+
+		"of 3 workers", n, dueOnes, percentile(lags, 0.5).Seconds(), p99.Seconds())
+	s.Clear()
+	kills := 0
+	for _, point := range []string{"promote_before", "promote_sent"} {
+		killAt(t, point, times(2, 250))
+		kills += times(2, 250)
+	}
+	row("promotion killed %d times: lost 0", kills)
+}
+
+func times2(smoke, full time.Duration) time.Duration {
+	if *size == "smoke" {
+		return smoke
+	}
+	return full
+}
+
+// stamps reads what Test::Stamp jobs have written: how late they ran.
+func stamps(t *testing.T, path string) (lags []time.Duration) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		us, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lags = append(lags, time.Duration(us)*time.Microsecond)
+	}
+	return lags
+}
+
+func TestALongQueueIsFetchedAndShownAsFastAsAShortOne(t *testing.T) {
+	row := scores(t, 23)
+	s := harness.New(t)
+	w := serves(s, s.Worker("-c", "5", "-q", "other", "--log-level", "info"))
+	measure := func(backlog int) (p50, p99 time.Duration) {
+		for left := backlog; left > 0; left -= 500_000 {
+			args := make([][]any, min(left, 500_000))
+			for i := range args {
+				args[i] = []any{i}
+			}
+			if _, err := s.Client.PushBulk(t.Context(), "Test::NoOp", args,
+				queue.Options{Queue: "long"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := s.Store.Owner(fmt.Sprint("long:1:", backlog))
+		if err := o.Register(t.Context(), queue.Host{Name: "long"}, []string{"long"},
+			time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		var took []time.Duration
+		var done []*queue.Delivery
+		for range 5_000 {
+			began := time.Now()
+			got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"long"}, Want: 1,
+				First: s.Store.Tokens(1), Done: done})
+			if err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+			done = got.Own()
+		}
+		return percentile(took, 0.5), percentile(took, 0.99)
+	}
+	n := times(50_000, 10_000_000)
+	before := memory(t, w.PID(), "VmRSS")
+	_, short := measure(6_000)
+	p50, long := measure(n)
+	began := time.Now()
+	if out, code := s.Ctl("", "queue", "long"); code != 0 {
+		t.Errorf("workerctl: %s", out)
+	}
+	page := time.Since(began)
+	row("%d jobs waiting: fetch and acknowledge p50 %.2f ms, p99 %.2f ms (short queue: p99 %.2f "+
+		"ms); `workerctl queue` shows a page in %.0f ms; RSS of an idle worker beside it %+.0f %%",
+		n, p50.Seconds()*1e3, long.Seconds()*1e3, short.Seconds()*1e3, page.Seconds()*1e3,
+		100*(memory(t, w.PID(), "VmRSS")/before-1))
+}

@@ -1,0 +1,206 @@
+// Package harness runs the built programs as real processes for tests, on a Redis
+// of the test's own and beside a real Ruby Sidekiq.
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
+	"github.com/kyujobs/kyu/test/kit/testwait"
+	"github.com/redis/go-redis/v9"
+)
+
+// Bin is the folder of the programs that Main built.
+var Bin string
+
+// Main builds programs, runs the tests of a package, and exits. Packages are
+// paths relative to the root of the module.
+func Main(m *testing.M, packages ...string) {
+	clean := Build(packages...)
+	code := m.Run()
+	clean()
+	os.Exit(code)
+}
+
+// Build builds programs into Bin. It returns what removes them.
+func Build(packages ...string) (clean func()) {
+	dir, err := os.MkdirTemp("", "kyu-bin-")
+	if err != nil {
+		panic(err)
+	}
+	Bin = dir
+	build := exec.Command("go", append([]string{"build", "-o", dir}, packages...)...)
+	build.Dir = Root()
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	return func() { os.RemoveAll(dir) }
+}
+
+// BuildAs builds one more program into Bin, with build tags, under a name of its own.
+func BuildAs(name, tags, pkg string) {
+	build := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(Bin, name), pkg)
+	build.Dir = Root()
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build %s: %v\n%s", name, err, out)
+		os.Exit(1)
+	}
+}
+
+// Root is the folder of the module: tests run in their package's.
+func Root() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Site is a Redis and the processes on it.
+type Site struct {
+	testing.TB
+	Server *redistest.Server
+	Raw    *redis.Client
+	Store  *queue.Store
+	Client *queue.Client
+	Dir    string
+	Env    []string // of workerctl, beside REDIS_URL
+}
+
+// New starts a Redis; args are further settings of it.
+func New(t testing.TB, args ...string) *Site {
+	s := &Site{TB: t, Server: redistest.Start(t, args...), Dir: t.TempDir()}
+	s.Raw, s.Store = s.Server.Client(), s.Server.Store()
+	s.Client = queue.NewClient(s.Store)
+	return s
+}
+
+// With is the same site for a subtest.
+func (s *Site) With(t testing.TB) *Site {
+	c := *s
+	c.TB = t
+	return &c
+}
+
+// Until waits for something to become true.
+func (s *Site) Until(limit time.Duration, what string, cond func() bool) {
+	s.Helper()
+	testwait.Until(s, limit, what, cond)
+}
+
+// Ctl runs workerctl and gives what it prints.
+func (s *Site) Ctl(stdin string, args ...string) (out string, code int) {
+	s.Helper()
+	cmd := exec.Command(filepath.Join(Bin, "workerctl"), args...)
+	cmd.Env = append(append(os.Environ(), "REDIS_URL="+s.Server.URL), s.Env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	b, _ := cmd.CombinedOutput()
+	return string(b), cmd.ProcessState.ExitCode()
+}
+
+// OK runs workerctl, which must succeed and print want.
+func (s *Site) OK(want string, args ...string) string {
+	s.Helper()
+	out, code := s.Ctl("", args...)
+	if code != 0 || !strings.Contains(out, want) {
+		s.Errorf("workerctl %s: exit %d, want %q in\n%s", strings.Join(args, " "), code, want, out)
+	}
+	return out
+}
+
+// LedgerPath is the file that Test::Ledger jobs write to.
+func (s *Site) LedgerPath() string { return filepath.Join(s.Dir, "ledger") }
+
+// Ledger reads what has run: how often each id has started and ended, and the
+// order of the starts.
+func (s *Site) Ledger() (starts, ends map[string]int, order []string) {
+	starts, ends = map[string]int{}, map[string]int{}
+	b, err := os.ReadFile(s.LedgerPath())
+	if err != nil {
+		return starts, ends, nil
+	}
+	for line := range strings.Lines(string(b)) {
+		what, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if what == "start" {
+			starts[id]++
+			order = append(order, id)
+		} else {
+			ends[id]++
+		}
+	}
+	return starts, ends, order
+}
+
+// InFlight counts the jobs in workers' hands, dead ones' too.
+func (s *Site) InFlight() (n int64) {
+	ctx := context.Background()
+	for _, key := range s.Raw.Keys(ctx, "kyu:{queue:*").Val() {
+		if strings.Contains(key, ":inflight:") {
+			n += s.Raw.HLen(ctx, key).Val()
+		} else {
+			n += s.Raw.LLen(ctx, key).Val()
+		}
+	}
+	return n
+}
+
+// Waiting counts the jobs in all queues.
+func (s *Site) Waiting() (n int64) {
+	for _, key := range s.Raw.Keys(context.Background(), "queue:*").Val() {
+		n += s.Raw.LLen(context.Background(), key).Val()
+	}
+	return n
+}
+
+// Card is the size of a sorted set.
+func (s *Site) Card(set string) int64 { return s.Raw.ZCard(context.Background(), set).Val() }
+
+// Len is the length of a queue.
+func (s *Site) Len(queue string) int64 {
+	return s.Raw.LLen(context.Background(), "queue:"+queue).Val()
+}
+
+// Push pushes a job that must be taken.
+func (s *Site) Push(class string, args []any, o queue.Options) string {
+	s.Helper()
+	jid, err := s.Client.Push(context.Background(), class, args, o)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return jid
+}
+
+// countAll counts in one moment what waits and what is in flight: between two
+// readings a job can go from the one to the other.
+const countAll = `local n = 0
+for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
+for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
+  if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key)
+  else n = n + redis.call('LLEN', key) end
+end
+return n`
+
+// Settled waits until the queues are empty and nothing is in anybody's hands.
+func (s *Site) Settled(limit time.Duration) {
+	s.Helper()
+	s.Until(limit, "the queues are empty and nothing is in flight", func() bool {
+		n, err := s.Raw.Eval(context.Background(), countAll, nil).Int()
+		return err == nil && n == 0
+	})
+}

@@ -1,0 +1,154 @@
+// Package redistest starts real Redis servers for tests, on private ports. What the
+// tests run works as the user whom docs/redis.md recommends, with its few rights; what a
+// test does itself, by Client, as one who may do all.
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/testwait"
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is a redis-server of a test's own.
+type Server struct {
+	Addr  string // host:port
+	URL   string // with the user of docs/redis.md
+	Admin string // with the rights to do all
+	t     testing.TB
+	args  []string
+	cmd   *exec.Cmd
+}
+
+// Start starts a server with an empty database; args are further settings, such
+// as "--maxmemory", "3mb". It ends with the test.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	port := FreePort(t)
+	s := &Server{Addr: "127.0.0.1:" + strconv.Itoa(port), t: t}
+	s.URL, s.Admin = "redis://kyu:secret@"+s.Addr+"/0", "redis://"+s.Addr+"/0"
+	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1",
+		"--dir", t.TempDir(), "--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	if !slices.Contains(args, "--user") {
+		s.args = append(s.args, "--user", "default", "on", "nopass", "~*", "&*", "+@all",
+			"--user", "kyu")
+		s.args = append(s.args, Rule(t)...)
+	}
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Rule is the rule that docs/redis.md gives for a worker's user, with the password
+// "secret".
+func Rule(t testing.TB) []string {
+	t.Helper()
+	_, self, _, _ := runtime.Caller(0)
+	page, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../../docs/redis.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rule, found := strings.Cut(string(page), "    ACL SETUSER kyu ")
+	if !found {
+		t.Fatal("no rule in docs/redis.md")
+	}
+	rule, _, _ = strings.Cut(rule, "\n")
+	return strings.Fields(strings.Replace(rule, ">PASSWORD", ">secret", 1))
+}
+
+// With is the same server with further settings, for its next start.
+func (s *Server) With(args ...string) *Server {
+	s.args = append(s.args, args...)
+	return s
+}
+
+// Restart starts the server again after Kill, with what it had saved.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Launch()
+	c := s.Client()
+	testwait.Until(s.t, time.Minute, "redis-server answers",
+		func() bool { return c.Ping(context.Background()).Err() == nil })
+}
+
+// Launch starts the server again and waits only until it says something: it may
+// still be loading.
+func (s *Server) Launch() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.t.TempDir(), "redis.log"),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("redis-server does not start: %v: is it installed? (make deps)", err)
+	}
+	c := s.Client()
+	testwait.Until(s.t, 10*time.Second, "redis-server says something", func() bool {
+		err := c.Ping(context.Background()).Err()
+		return err == nil || redis.HasErrorPrefix(err, "LOADING")
+	})
+}
+
+// Kill ends the server as kill -9 does.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.args[slices.Index(s.args, "--dir")+1] }
+
+// PID is the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Client is a plain client, for a test to look and to meddle.
+func (s *Server) Client() *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2})
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Store opens a Store on the server.
+func (s *Server) Store(options ...func(*queue.Config)) *queue.Store {
+	s.t.Helper()
+	c := queue.Config{URL: s.URL}
+	for _, o := range options {
+		o(&c)
+	}
+	store, err := queue.Open(context.Background(), c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { store.Close() })
+	return store
+}
+
+// FreePort finds a port that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(fmt.Errorf("no free port: %w", err))
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
