@@ -16,7 +16,7 @@ import (
 const defaultFile = "config/sidekiq.yml"
 
 // file is a sidekiq.yml: its keys without their leading colon, the section of
-// the environment merged over the top level (sidekiq-wire 14.3).
+// the environment merged over the top level (docs/wire.md 13.1).
 type file struct {
 	path   string // "" without a file
 	values map[string]yaml.Node

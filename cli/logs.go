@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// handler writes records as Sidekiq does (sidekiq-wire 15.1): pretty is
+// handler writes records as Sidekiq does (docs/wire.md 13.2): pretty is
 //
 //	2026-11-22T11:08:30.668Z pid=1 tid=default3 class=A jid=b INFO: done
 //

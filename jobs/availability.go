@@ -18,7 +18,7 @@ const (
 
 // Availability knows the hosts that have not answered for a week, as Mastodon keeps
 // them: the days with failures in Redis, the verdict in the table
-// unavailable_domains (mastodon.md 3.2).
+// unavailable_domains (docs/wire.md 14.1).
 type Availability struct {
 	db    *database.Database
 	redis redis.UniversalClient

@@ -70,7 +70,7 @@ const (
 	failed            // to be tried again
 )
 
-// judge is the outcome table of mastodon.md 3.2. gone tells that the account that
+// judge is the outcome table of docs/wire.md 14.1. gone tells that the account that
 // sends is suspended.
 func judge(status int, gone bool) verdict {
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Feeds are lists of statuses in Redis, in Mastodon's layout (mastodon.md 3.4).
+// Feeds are lists of statuses in Redis, in Mastodon's layout (docs/wire.md 14.3).
 const (
 	feedSize    = 800
 	boostsApart = 40 + 40 // entries within which a status is not boosted again

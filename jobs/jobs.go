@@ -35,7 +35,7 @@ const (
 )
 
 // DeliveryDelay is the wait of deliveries before the next attempt: count⁴ + 15 s, and
-// up to half of count⁴ more (mastodon.md 3.2). count is 0 after the first failure.
+// up to half of count⁴ more (docs/wire.md 14.1). count is 0 after the first failure.
 // The worker adds Sidekiq's own jitter.
 func DeliveryDelay(count int, _ error) time.Duration {
 	n := float64(count * count * count * count)

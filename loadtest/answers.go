@@ -11,7 +11,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// answer is an experiment whose result is known before (mastodon.md 7.5).
+// answer is an experiment whose result is known before (docs/wire.md 14.5).
 type answer struct {
 	What  string
 	Found string

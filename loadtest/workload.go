@@ -12,7 +12,7 @@ import (
 var queues = []string{"default", "push", "mailers", "pull"}
 
 // service is how long the jobs of a queue take: lognormal, by its median and a
-// high percentile (mastodon.md 7.4; nobody has published measured ones).
+// high percentile (docs/wire.md 14.4; nobody has published measured ones).
 type service struct {
 	share  float64 // of the jobs
 	median time.Duration

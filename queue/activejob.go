@@ -11,7 +11,7 @@ import (
 )
 
 // isActiveJob reports whether a class is one under which Rails' ActiveJob arrives
-// (sidekiq-wire 3.5).
+// (docs/wire.md 3.5).
 func isActiveJob(class string) bool {
 	return class == "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" ||
 		class == "Sidekiq::ActiveJob::Wrapper"
@@ -41,7 +41,7 @@ func (j *Job) Unwrapped() (class string, args json.RawMessage) {
 // PushActiveJob pushes a Rails job, in the wrapper whose name every version of
 // Rails and Sidekiq knows. Arguments must be as ActiveJob encodes them: numbers,
 // strings, booleans, nil and lists are themselves; a record is
-// {"_aj_globalid": "gid://app/Model/1"} (sidekiq-wire 3.5).
+// {"_aj_globalid": "gid://app/Model/1"} (docs/wire.md 3.5).
 func (c *Client) PushActiveJob(ctx context.Context, class string, args []any,
 	o Options) (jid string, err error) {
 	if args == nil {
@@ -69,7 +69,7 @@ func newUUID() string {
 // CurrentAttributes are the attributes of the request that pushed the job, as
 // Sidekiq's CurrentAttributes middleware carries them: cattr, cattr_1 and so on,
 // an object each up to Sidekiq 7, pairs of ActiveJob's encoding from 8 on
-// (sidekiq-wire 3.6). Values are JSON. It is empty if the job carries none. To
+// (docs/wire.md 3.6). Values are JSON. It is empty if the job carries none. To
 // pass attributes to Ruby, push them as an object in Extra under "cattr": every
 // version reads that.
 func (j *Job) CurrentAttributes() map[string]json.RawMessage {

@@ -14,7 +14,7 @@ const maxBacktrace = 1 << 20
 
 // Backtrace are the lines of the job's last failure, nil if it carries none or
 // they cannot be read. Sidekiq stores them as base64, in one line or in lines of
-// 60, of zlib of a JSON array; 6.x also as the array itself (sidekiq-wire 3.1).
+// 60, of zlib of a JSON array; 6.x also as the array itself (docs/wire.md 3.1).
 func (j *Job) Backtrace() []string {
 	token := j.Field("error_backtrace")
 	text, packed := unquote(token)

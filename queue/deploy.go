@@ -23,7 +23,7 @@ type Mark struct {
 
 // MarkDeploy puts a deploy on the metrics page. made is false if the same label
 // was marked less than a minute ago: every machine of a fleet may mark the
-// deploy, and it counts once (sidekiq-wire 11.3).
+// deploy, and it counts once (docs/wire.md 11.3).
 func (s *Store) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool, err error) {
 	if strings.TrimSpace(label) == "" {
 		return false, &InvalidError{"label", "a deploy needs a label, such as a commit"}

@@ -14,13 +14,13 @@ import (
 )
 
 // Ruby refuses to generate or parse JSON that is nested deeper
-// (sidekiq-wire 2.2); the depth counts the whole job.
+// (docs/wire.md 2.2); the depth counts the whole job.
 const maxDepth = 100
 
 // encodeOptions make encoding/json/v2 write what Ruby's JSON.generate writes:
 // nothing escaped that need not be, invalid UTF-8 refused, map keys in one
 // order, floats with a fraction. Byte identity matters: Ruby finds members of
-// sorted sets by generating their JSON again (sidekiq-wire 2.1).
+// sorted sets by generating their JSON again (docs/wire.md 2.1).
 var encodeOptions = json.JoinOptions(
 	json.Deterministic(true),
 	json.FormatNilSliceAsNull(true),
@@ -99,7 +99,7 @@ func writeFloat(e *jsontext.Encoder, f float64, bits int) error {
 
 // appendFloat writes f in the shortest form that reads back the same, always
 // with a fraction: plain from 1e-4 to below 1e15, else as 1.0e+15
-// (sidekiq-wire 2.2).
+// (docs/wire.md 2.2).
 func appendFloat(b []byte, f float64, bits int) []byte {
 	abs := math.Abs(f)
 	if abs == 0 || (abs >= 1e-4 && abs < 1e15) {

@@ -15,7 +15,7 @@ import (
 const iterationLife = 30 * 24 * time.Hour
 
 // Iteration is the place of an iterable job, as Sidekiq 7.3 and later keep it
-// (sidekiq-wire 12.1). The zero Iteration is a job that has not begun.
+// (docs/wire.md 12.1). The zero Iteration is a job that has not begun.
 type Iteration struct {
 	Executions int `json:"executions"` // runs so far, the present one included
 	// of the next element, itself not done yet; nil at the start
@@ -84,7 +84,7 @@ func (s *Store) EndIteration(ctx context.Context, jid string) error {
 // notices within five seconds, one that waits when it starts; it then counts as
 // complete. It returns since when the job is cancelled. It writes the other
 // fields as well, if they are missing: every Ruby version up to 8.1.7 fails on a
-// place without a cursor (sidekiq-wire 12.4).
+// place without a cursor (docs/wire.md 12.4).
 func (s *Store) CancelIteration(ctx context.Context, jid string) (since time.Time, err error) {
 	var told *redis.StringCmd
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {

@@ -49,7 +49,7 @@ func nameBit(name string) nameSet {
 
 // ParseJob reads a payload. The error wraps ErrInvalid and says what is wrong:
 // broken JSON, no object, no class, or args that are not an array. Missing
-// args read as [] (sidekiq-wire 3.4).
+// args read as [] (docs/wire.md 3.4).
 func ParseJob(raw string) (*Job, error) {
 	if len(raw) > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: longer than 2 GiB", ErrInvalid)
@@ -154,7 +154,7 @@ func (j *Job) Time(key string) time.Time {
 }
 
 // RetryCount is how often the job has failed before, less one; ok is false if
-// it never failed. After a retry by hand it can be -1 (sidekiq-wire 7). A payload may say
+// it never failed. After a retry by hand it can be -1 (docs/wire.md 3.1). A payload may say
 // any number: one beyond a million, to either side, reads as a million, so that it can be
 // counted up and down.
 func (j *Job) RetryCount() (n int, ok bool) {

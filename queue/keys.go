@@ -2,7 +2,7 @@ package queue
 
 import "strings"
 
-// Sidekiq's keys (sidekiq-wire section 4) and our own, which start with "kyu:".
+// Sidekiq's keys (docs/wire.md 1) and our own, which start with "kyu:".
 // docs/redis.md lists them all.
 const (
 	keyQueues    = "queues"
@@ -20,7 +20,7 @@ const (
 
 // keyspace is what every key begins with: nothing, or the namespace of a fleet
 // that uses the redis-namespace gem of Sidekiq 6, with its colon. Members and
-// values carry no prefix (sidekiq-wire section 1).
+// values carry no prefix (docs/wire.md 1).
 type keyspace string
 
 func newKeyspace(namespace string) keyspace {

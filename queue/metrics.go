@@ -13,7 +13,7 @@ import (
 )
 
 // histogramBounds are Sidekiq's buckets: bucket i counts the times strictly below
-// bound i and not below the one before; the last has no bound (sidekiq-wire 11.2).
+// bound i and not below the one before; the last has no bound (docs/wire.md 11.2).
 var histogramBounds = [...]int64{
 	20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500,
 	13000, 20000, 30000, 45000, 65000, 100000, 150000, 225000, 335000}
@@ -60,7 +60,7 @@ const (
 
 // The keys of a minute, in UTC: Sidekiq 8 pads the minute of its hash and
 // nothing else, Sidekiq 7 the day and the hour of its histogram and nothing else
-// (sidekiq-wire 11.2).
+// (docs/wire.md 11.2).
 func minuteKey8(t time.Time) string {
 	return t.Format("j|060102|") + fmt.Sprintf("%d:%02d", t.Hour(), t.Minute())
 }

@@ -54,7 +54,7 @@ var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "
 	"dead", "backtrace", "tags", "created_at", "enqueued_at", "at", "expires_in", "expires_at",
 	"retry_count", "failed_at", "retried_at", "error_class", "error_message", "error_backtrace"}
 
-// check refuses what Ruby would refuse (sidekiq-wire 3.2), and names that would
+// check refuses what Ruby would refuse (docs/wire.md 3.2), and names that would
 // break keys.
 func (j *NewJob) check() error {
 	switch {

@@ -14,7 +14,7 @@ import (
 )
 
 // ProcessRecord is what a process publishes of itself: the union of what the
-// web pages of Sidekiq 6.4 to 8.1 read (sidekiq-wire 9.3). One wrong field
+// web pages of Sidekiq 6.4 to 8.1 read (docs/wire.md 9.3). One wrong field
 // takes the Busy page down for the whole fleet, so it is built from Go types
 // only.
 type ProcessRecord struct {
@@ -149,7 +149,7 @@ func (o *Owner) recordKeys() (record, work, workers string) {
 	return record, record + ":work", record + ":workers"
 }
 
-// workJSON has exactly the fields that every reader wants (sidekiq-wire 9.4).
+// workJSON has exactly the fields that every reader wants (docs/wire.md 9.4).
 type workJSON struct {
 	Queue   string `json:"queue"`
 	Payload string `json:"payload"`

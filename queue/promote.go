@@ -218,7 +218,7 @@ func (s *Store) Requeued(j *Job, now time.Time) string {
 }
 
 // retriedByHand is requeued with one attempt given back, as Sidekiq's API does:
-// 0 becomes -1 (sidekiq-wire 7).
+// 0 becomes -1 (docs/wire.md 3.1).
 func (s *Store) retriedByHand(j *Job, now time.Time) string {
 	raw := s.Requeued(j, now)
 	n, ok := j.RetryCount()

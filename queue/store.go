@@ -59,7 +59,7 @@ type Store struct {
 }
 
 // deadLimits bound the dead set as Sidekiq does: at most max-1 entries, none
-// older than age (sidekiq-wire 7.5).
+// older than age (docs/wire.md 7.5).
 type deadLimits struct {
 	max int
 	age time.Duration

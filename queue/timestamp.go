@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Timestamps says how times are written into payloads (sidekiq-wire 3.3).
+// Timestamps says how times are written into payloads (docs/wire.md 3.3).
 type Timestamps string
 
 const (

@@ -146,7 +146,7 @@ func TestModesFollowSidekiqsRules(t *testing.T) {
 }
 
 // Weighted is a shuffle of the weighted list without repetition: the first is
-// drawn in proportion to its weight (mastodon.md 0.2). Chi-square, p = 0.001.
+// drawn in proportion to its weight (docs/wire.md 5). Chi-square, p = 0.001.
 func TestWeightedDrawsFollowTheWeights(t *testing.T) {
 	c := Capsule{Queues: []QueueWeight{{"default", 8}, {"push", 6}, {"mailers", 2}, {"pull", 1}}}
 	const n = 34_000

@@ -17,7 +17,7 @@ const flushPlace = 5 * time.Second
 // Iterable is a job of many steps that can be interrupted between two of them
 // and goes on where it was, here or in another worker: when this one is quieted
 // or stopped, after MaxIteration, after an error, or after a crash. It keeps its
-// place as Sidekiq's iterable jobs do (sidekiq-wire 12), so Ruby's page shows it
+// place as Sidekiq's iterable jobs do (docs/wire.md 12), so Ruby's page shows it
 // and can cancel it.
 //
 // A is the type of the job's arguments, T of an element, C of its cursor, which

@@ -53,7 +53,7 @@ type policy struct {
 
 // decide computes the outcome of a run of j, fetched from queue from, that ended
 // with err at now. stopping tells that the run was interrupted.
-// The rules are Sidekiq's (sidekiq-wire 7); payloads are built from the original
+// The rules are Sidekiq's (docs/wire.md 7); payloads are built from the original
 // bytes.
 func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	now time.Time) outcome {
@@ -98,7 +98,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 }
 
 // retryField is the job's retry field; of a job that does not say, the class's
-// option, else true (sidekiq-wire 7.2).
+// option, else true (docs/wire.md 7.2).
 func (p *policy) retryField(j *queue.Job) string {
 	field := j.Field("retry")
 	if field == "" || field == "null" {

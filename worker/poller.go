@@ -90,7 +90,7 @@ func (p *poller) warn(keys []string) {
 	p.refused = keys
 }
 
-// pause is Sidekiq's rule (sidekiq-wire 8.2): the average interval grows with
+// pause is Sidekiq's rule (docs/wire.md 8.2): the average interval grows with
 // the number of processes; below ten of them it varies by half, from there on
 // from nothing to twice.
 func (p *poller) pause(ctx context.Context) time.Duration {

@@ -191,7 +191,7 @@ func (r *run) finish(jobLog bool, err error) {
 	case queue.Requeue:
 		failpoint.Hit("requeue_on_stop")
 	}
-	// what no handler ran is in no metrics (sidekiq-wire 3.4)
+	// what no handler ran is in no metrics (docs/wire.md 3.4)
 	r.slot.end(elapsed, out.failed, r.handler != nil && !isRefused(err))
 	r.ctx.end()
 	r.count(out)

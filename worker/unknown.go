@@ -89,7 +89,7 @@ func (e *RefusedError) Error() string {
 }
 func (e *RefusedError) ErrorClass() string { return "kyu.Refused" }
 
-// refusal is why j must not be run, nil if it may (sidekiq-wire 3.7).
+// refusal is why j must not be run, nil if it may (docs/wire.md 3.7).
 func refusal(j *queue.Job, allowBatches bool) error {
 	switch {
 	case truthy(j.Field("encrypt")):

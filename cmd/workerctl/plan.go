@@ -50,7 +50,7 @@ type load struct {
 }
 
 // standard is a busy small server: 40 jobs/s in the shares and with the service times
-// of the workload model (mastodon.md 7.4), means of its distributions.
+// near those of the workload model (docs/wire.md 14.4).
 var standard = []load{
 	{"default", 20, 15 * time.Millisecond}, {"push", 13, 500 * time.Millisecond},
 	{"mailers", 0.2, 600 * time.Millisecond}, {"pull", 7, 1200 * time.Millisecond},

@@ -19,7 +19,7 @@ import (
 )
 
 // How far a signature may lie in the future, and how old it may be: five minutes,
-// with an hour for clocks that differ (mastodon.md 3.2).
+// with an hour for clocks that differ (docs/wire.md 14.2).
 const (
 	maxAhead = time.Hour
 	maxAge   = time.Hour + 5*time.Minute

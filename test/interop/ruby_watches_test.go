@@ -362,7 +362,7 @@ func (k *kase) busy() (jid string) {
 
 // readers reads the process's record as the Busy pages of 6, 7 and 8 do, and
 // compares what they stumble over with want. The rules are those that real pages
-// were seen to follow (sidekiq-wire 9.3, 9.4 and 17.3).
+// were seen to follow (docs/wire.md 9.3, 9.4 and 9.5).
 func (k *kase) readers(want []string) {
 	k.Helper()
 	id := k.firstProcess()
@@ -502,7 +502,7 @@ func metricsWritten(k *kase) {
 	began := time.Now().UTC()
 	w.Stop()
 	// One flush, in this minute or, by bad luck, the next: by hand from the
-	// formats of sidekiq-wire 11.2.
+	// formats of docs/wire.md 11.2.
 	layouts := map[int][2]func(t time.Time) string{
 		7: {func(t time.Time) string {
 			return fmt.Sprintf("j|%s|%d:%d", t.Format("20060102"), t.Hour(), t.Minute())

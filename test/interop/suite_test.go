@@ -224,7 +224,7 @@ func (k *kase) raw(name string) []string {
 }
 
 // readTime reads a timestamp token as the given version of Sidekiq does: up to 7
-// any number is seconds; 8 decides by the JSON type alone (sidekiq-wire 3.3).
+// any number is seconds; 8 decides by the JSON type alone (docs/wire.md 3.3).
 func readTime(version int, token string) time.Time {
 	f, err := strconv.ParseFloat(token, 64)
 	switch {

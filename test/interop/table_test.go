@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
@@ -74,13 +75,35 @@ func table() string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "\n%d cases: %d passed with the real Sidekiq 6.4.1, %d with golden data of "+
-		"7.3 or 8.1, %d not applicable, %d failed.\n\n",
-		len(ids), count["passed"], count["golden"], count["not applicable"], count["failed"])
+	b.WriteString("\n" + wrapped("", fmt.Sprintf("%d cases: %d passed with the real Sidekiq "+
+		"6.4.1, %d with golden data of 7.3 or 8.1, %d not applicable, %d failed.",
+		len(ids), count["passed"], count["golden"], count["not applicable"], count["failed"])))
+	b.WriteString("\n")
 	for i, why := range whys {
-		fmt.Fprintf(&b, "- (%c) %s.\n", 'a'+i, why)
+		b.WriteString(wrapped("  ", fmt.Sprintf("- (%c) %s.", 'a'+i, why)))
 	}
 	return b.String()
+}
+
+// wrapped breaks a paragraph into lines of at most 100 characters; those after the first are
+// indented.
+func wrapped(indent, text string) string {
+	var b strings.Builder
+	width := 0
+	for _, word := range strings.Fields(text) {
+		switch n := utf8.RuneCountInString(word); {
+		case width == 0:
+			width = n
+		case width+1+n > 100:
+			b.WriteString("\n" + indent)
+			width = len(indent) + n
+		default:
+			b.WriteString(" ")
+			width += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String() + "\n"
 }
 
 // compare holds the documentation to the run.
