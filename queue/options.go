@@ -100,6 +100,26 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 	}
 	w.text("jid", j.JID)
 	w.field("created_at", stamp)
+	j.appendTreatment(&w, now)
+	if len(j.Tags) > 0 {
+		if err := w.value("tags", j.Tags); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range sortedKeys(j.Extra) {
+		if err := w.value(key, j.Extra[key]); err != nil {
+			return nil, err
+		}
+	}
+	if j.At.IsZero() {
+		w.field("enqueued_at", stamp)
+	}
+	return append(w.b, '}'), nil
+}
+
+// appendTreatment writes the fields that say how the job is to be treated, if it is to be treated
+// otherwise than by default.
+func (j *NewJob) appendTreatment(w *fieldWriter, now time.Time) {
 	if j.RetryFor > 0 {
 		w.int("retry_for", int64(j.RetryFor.Seconds()))
 	}
@@ -123,20 +143,6 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 		w.field("expires_in", appendFloat(nil, j.Expires.Seconds(), 64))
 		w.field("expires_at", appendFloat(nil, floatUnix(due.Add(j.Expires)), 64))
 	}
-	if len(j.Tags) > 0 {
-		if err := w.value("tags", j.Tags); err != nil {
-			return nil, err
-		}
-	}
-	for _, key := range sortedKeys(j.Extra) {
-		if err := w.value(key, j.Extra[key]); err != nil {
-			return nil, err
-		}
-	}
-	if j.At.IsZero() {
-		w.field("enqueued_at", stamp)
-	}
-	return append(w.b, '}'), nil
 }
 
 // fieldWriter builds a JSON object.

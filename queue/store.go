@@ -75,6 +75,40 @@ type Server struct {
 // Open connects, finds out what the server can do, and loads the scripts. The
 // error says what to do about a wrong address, password or version.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	o, err := c.storeOptions()
+	if err != nil {
+		return nil, err
+	}
+	own := *o
+	own.PoolSize = ownConnections
+	b := *o
+	b.ReadTimeout = bellTimeout + replyWithin
+	b.PoolSize = 1024 // a connection per bell, made when it is hung
+	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
+
+	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
+	s := &Store{rdb: c.client(o), own: c.client(&own), bells: c.client(&b), addr: c.where(o),
+		replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
+		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload),
+		maxTaken:   cmp.Or(c.MaxTaken, DefaultMaxTaken),
+		deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
+	if s.timestamps == "" {
+		s.timestamps = Mirror
+	}
+	if s.effects, err = newEffectScripts(c.Capabilities); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.meet(ctx); err != nil {
+		s.Close()
+		return nil, explain(err, s.addr)
+	}
+	return s, nil
+}
+
+// storeOptions are the options of all connections, with what the runtime's promises stand on: a
+// call is sent once, ends in time, and its connection is cut when it falls silent.
+func (c *Config) storeOptions() (*redis.Options, error) {
 	o, err := c.options()
 	if err != nil {
 		return nil, err
@@ -105,31 +139,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.PoolSize > 0 {
 		o.PoolSize = c.PoolSize
 	}
-	own := *o
-	own.PoolSize = ownConnections
-	b := *o
-	b.ReadTimeout = bellTimeout + replyWithin
-	b.PoolSize = 1024 // a connection per bell, made when it is hung
-	b.Dialer = limitReplies(o.Dialer, cmp.Or(c.MaxTaken, DefaultMaxTaken))
-
-	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
-	s := &Store{rdb: c.client(o), own: c.client(&own), bells: c.client(&b), addr: c.where(o),
-		replicas: c.WaitReplicas, ks: newKeyspace(c.Namespace), metrics7: c.Metrics7,
-		timestamps: c.Timestamps, maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload),
-		maxTaken:   cmp.Or(c.MaxTaken, DefaultMaxTaken),
-		deadLimits: deadLimits{10_000, 180 * 24 * time.Hour}}
-	if s.timestamps == "" {
-		s.timestamps = Mirror
-	}
-	if s.effects, err = newEffectScripts(c.Capabilities); err != nil {
-		s.Close()
-		return nil, err
-	}
-	if err := s.meet(ctx); err != nil {
-		s.Close()
-		return nil, explain(err, s.addr)
-	}
-	return s, nil
+	return o, nil
 }
 
 type silence struct{}

@@ -207,6 +207,19 @@ func (c *ctl) explainPlan(s scheme) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	c.explainPostgres(s)
+	if n := processes(s); n > 2*c.plan.cores {
+		fmt.Fprintf(c.out, "\n%d processes on %d cores: what computes (pictures, big fan-outs) "+
+			"will wait for a core before it waits for a thread.\n", n, c.plan.cores)
+	}
+	fmt.Fprintf(c.out, "\nDead hosts add to the mean of push: 5 %% of deliveries that time out "+
+		"after 10 s add 0.5 s to it, until their breakers have opened.\nNext: the same with "+
+		"--units, and with --pgbouncer-ini.\n")
+	return nil
+}
+
+// explainPostgres tells whose connections add up to what, and what to do if they do not fit.
+func (c *ctl) explainPostgres(s scheme) {
 	fmt.Fprintf(c.out, "\nPostgres: max_connections %d - %d reserved = %d; %d of them stay free "+
 		"for migrations and people\n", c.plan.maxConnections, c.plan.reserved, s.Available,
 		s.Reserve)
@@ -234,14 +247,6 @@ func (c *ctl) explainPlan(s scheme) error {
 	default:
 		fmt.Fprintf(c.out, "  %d connections are left\n", s.Left)
 	}
-	if n := processes(s); n > 2*c.plan.cores {
-		fmt.Fprintf(c.out, "\n%d processes on %d cores: what computes (pictures, big fan-outs) "+
-			"will wait for a core before it waits for a thread.\n", n, c.plan.cores)
-	}
-	fmt.Fprintf(c.out, "\nDead hosts add to the mean of push: 5 %% of deliveries that time out "+
-		"after 10 s add 0.5 s to it, until their breakers have opened.\nNext: the same with "+
-		"--units, and with --pgbouncer-ini.\n")
-	return nil
 }
 
 func processes(s scheme) (n int) {
