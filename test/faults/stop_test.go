@@ -21,10 +21,11 @@ func paused(t *testing.T, s *harness.Site, n int, d time.Duration, push func(i i
 	meanwhile func()) []*harness.Process {
 	t.Helper()
 	var all []*harness.Process
-	for i := range n {
+	for range n {
 		all = append(all, serves(s, s.Worker("-c", "2", "-q", "default")))
-		push(2 * i)
-		push(2*i + 1)
+	}
+	for i := range 2 * n { // after all have started: the first must not end before the last begins
+		push(i)
 	}
 	s.Until(20*time.Second, "each has its jobs", func() bool {
 		return s.InFlight() == int64(2*n) && s.Waiting() == 0
