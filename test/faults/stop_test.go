@@ -53,10 +53,10 @@ func TestAZombieSettlesNothing(t *testing.T) {
 		serves(s, s.Worker("-c", fmt.Sprint(2*together), "-q", "other"))
 		push := func(i int) {
 			if i%2 == 0 {
-				l.must(t, s, "default", 1, 1500)
+				l.must(t, s, "default", 1, 4000)
 				return
 			}
-			s.Push("Test::FailAfter", []any{1500, "fails"}, queue.Options{JID: fmt.Sprint("f", i)})
+			s.Push("Test::FailAfter", []any{4000, "fails"}, queue.Options{JID: fmt.Sprint("f", i)})
 		}
 		zombies := paused(t, s, together, 2*lease, push, func() {
 			if round%2 == 0 { // else it is they who run the jobs again, when they wake
@@ -104,7 +104,7 @@ func TestAWorkerThatIsStoppedForLessThanItsLeaseIsLeftAlone(t *testing.T) {
 		l := newLedger(s)
 		peer := serves(s, s.Worker("-c", "2", "-q", "other"))
 		stopped := paused(t, s, together, lease*8/10, func(int) {
-			l.must(t, s, "default", 1, 1500)
+			l.must(t, s, "default", 1, 4000)
 		}, func() {})
 		s.Settled(20 * time.Second)
 		if v := l.check(t, s); v.Duplicates > 0 || v.Ended != 2*together {
