@@ -49,13 +49,16 @@ bench-deadhosts: deps ## deliveries when one in twenty goes to a host that never
 	@go test ./test/acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m
 
 faults: deps ## a million jobs, a thousand kills, 500 network faults in all arrangements (twenty minutes); SEED=n SIZE=smoke ARRANGE=names
-	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 60m -args -size $(SIZE) -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
+	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 60m \
+		-args -size $(SIZE) -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 soak: deps ## the same for hours: ten million jobs, five thousand faults
-	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 12h -args -size soak -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
+	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 12h \
+		-args -size soak -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 scorecard: deps ## every row of docs/reliability.md as often as it asks; RUN=pattern for some (an hour)
-	@go test ./test/faults -run '$(RUN)' -skip TestNothingIsLost -count=1 -v -timeout 3h -args -size full -seed $(SEED) -out bin/faults
+	@go test ./test/faults -run '$(RUN)' -skip TestNothingIsLost -count=1 -v -timeout 3h \
+		-args -size full -seed $(SEED) -out bin/faults
 	@go test ./test/faults/model -run Order -count=1 -v -timeout 30m -args -states 25000000
 	@go test ./queue -run 'Linear|AnySequence' -count=1 -v -timeout 30m -args -history 1000000 -rapid.checks 1000
 

@@ -11,15 +11,15 @@ import (
 // TestEmbedding holds that the program of docs/embedding.md is all that a user needs: it is
 // compiled, vetted and tested in a module of its own.
 func TestEmbedding(t *testing.T) {
+	page, err := os.ReadFile("../docs/embedding.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := goBlocks(string(page))
+	if len(programs) != 2 {
+		t.Fatalf("the page has %d programs, want main.go and main_test.go", len(programs))
+	}
 	t.Run("the page's program and its test work in another module", func(t *testing.T) {
-		page, err := os.ReadFile("../docs/embedding.md")
-		if err != nil {
-			t.Fatal(err)
-		}
-		programs := goBlocks(string(page))
-		if len(programs) != 2 {
-			t.Fatalf("the page has %d programs, want main.go and main_test.go", len(programs))
-		}
 		dir := newModule(t)
 		write(t, filepath.Join(dir, "main.go"), programs[0])
 		write(t, filepath.Join(dir, "main_test.go"), programs[1])
@@ -32,11 +32,7 @@ func TestEmbedding(t *testing.T) {
 		}
 	})
 	t.Run("its programs are formatted", func(t *testing.T) {
-		page, err := os.ReadFile("../docs/embedding.md")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, program := range goBlocks(string(page)) {
+		for i, program := range programs {
 			cmd := exec.Command("gofmt", "-d")
 			cmd.Stdin = strings.NewReader(program)
 			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {

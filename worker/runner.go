@@ -196,16 +196,6 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// guardedHook runs a hook here and now; a panic is its error.
-func guardedHook(ctx context.Context, hook func(context.Context) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = newPanicError(v)
-		}
-	}()
-	return hook(ctx)
-}
-
 // feed starts what brings jobs into the queues. It ends with the intake.
 func (r *Runner) feed(t *tier) {
 	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval,
@@ -234,24 +224,6 @@ func (r *Runner) await(ctx context.Context, intake *tier) {
 	r.stopOnce.Do(func() { close(r.stopping) }) // the end of ctx is a first Stop
 	r.log().Info("Shutting down")
 	r.hooks(ctx, "shutdown hook", r.config.Hooks.Shutdown)
-}
-
-// hooks runs hooks in reverse order, each with its deadline. After a second Stop nobody
-// waits for them.
-func (r *Runner) hooks(ctx context.Context, kind string, list []func(context.Context) error) {
-	for _, hook := range slices.Backward(list) {
-		hurried, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		ended := make(chan struct{})
-		go func() { // ends with the hook, or with the hook's time
-			defer close(ended)
-			r.callbacks.report(kind, r.callbacks.run(hurried, kind, callbackWithin, hook))
-		}()
-		select {
-		case <-ended:
-		case <-r.hurry:
-		}
-		cancel()
-	}
 }
 
 // drain gives running jobs their time, up to the deadline, then cancels them, and

@@ -169,6 +169,16 @@ func TestWork(t *testing.T) {
 			t.Errorf("ran %q, want %q", order, want)
 		}
 	})
+	t.Run("a job that has expired when it comes again does not run", func(t *testing.T) {
+		fake, client, mux := begin()
+		worker.Handle(mux, "Job", func(context.Context, int) error { return busy })
+		client.Push(t.Context(), "Job", []any{1}, queue.Options{Expires: time.Second})
+		runs, err := fake.Work(t.Context(), mux)
+		want := []worker.Outcome{worker.OutcomeRetry, worker.OutcomeExpired}
+		if got := outcomes(runs); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v, want %v", got, err, want)
+		}
+	})
 	t.Run("what snoozes for ever ends with an error", func(t *testing.T) {
 		fake, client, mux := begin()
 		worker.Handle(mux, "Job", func(context.Context, int) error { return queue.Snooze(1) })
