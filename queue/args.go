@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-
-	"github.com/kyujobs/kyu/internal/arguments"
 )
 
 // Args are the arguments of the jobs of one class: a struct whose exported fields are the
@@ -66,7 +64,7 @@ func positional(args Args) ([]any, error) {
 		return nil, &InvalidError{"args", fmt.Sprintf("%T has a MarshalJSON of its own: push "+
 			"its arguments with Client.Push", args)}
 	}
-	plan, err := arguments.Of(v.Type())
+	plan, err := PlanOf(v.Type())
 	if err != nil {
 		return nil, &InvalidError{"args", err.Error()}
 	}

@@ -43,3 +43,17 @@ func inflate(text string) string {
 	}
 	return string(lines)
 }
+
+// PackBacktrace is the form in which a payload stores the lines of a backtrace: base64 of zlib
+// of a JSON array (docs/wire.md 3.1).
+func PackBacktrace(lines []string) string {
+	text, err := json.Marshal(lines)
+	if err != nil {
+		return "" // strings always marshal
+	}
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	z.Write(text) // a Buffer takes everything
+	z.Close()
+	return base64.StdEncoding.EncodeToString(b.Bytes())
+}

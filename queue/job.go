@@ -174,6 +174,19 @@ func (j *Job) Attempt() int {
 	return max(n+2, 1)
 }
 
+// Waited is how long the job lay in its queue before now: since enqueued_at, else since
+// created_at. It is 0 if the payload has neither.
+func (j *Job) Waited(now time.Time) time.Duration {
+	since := j.Time("enqueued_at")
+	if since.IsZero() {
+		since = j.Time("created_at")
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return max(now.Sub(since), 0)
+}
+
 // Tags are the job's tags, nil if there are none.
 func (j *Job) Tags() []string {
 	tok := j.Field("tags")

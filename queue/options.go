@@ -87,7 +87,7 @@ func (j *NewJob) check() error {
 // appendPayload appends the job's JSON to b, which is empty. The order of the
 // fields is Ruby's. stamp is now, as it is written into payloads.
 func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, error) {
-	w := fieldWriter{b}
+	w := newWriter(b)
 	retry := j.Retry.token
 	if retry == "" {
 		retry = "true"
@@ -96,25 +96,25 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 	w.text("queue", j.Queue)
 	w.text("class", j.Class)
 	if err := w.args(j.Args); err != nil {
-		return nil, err
+		return nil, &InvalidError{"args", err.Error()}
 	}
 	w.text("jid", j.JID)
 	w.field("created_at", stamp)
-	j.appendTreatment(&w, now)
+	j.appendTreatment(w, now)
 	if len(j.Tags) > 0 {
 		if err := w.value("tags", j.Tags); err != nil {
-			return nil, err
+			return nil, &InvalidError{"tags", err.Error()}
 		}
 	}
 	for _, key := range sortedKeys(j.Extra) {
 		if err := w.value(key, j.Extra[key]); err != nil {
-			return nil, err
+			return nil, &InvalidError{key, err.Error()}
 		}
 	}
 	if j.At.IsZero() {
 		w.field("enqueued_at", stamp)
 	}
-	return append(w.b, '}'), nil
+	return w.end(), nil
 }
 
 // appendTreatment writes the fields that say how the job is to be treated, if it is to be treated
@@ -143,50 +143,6 @@ func (j *NewJob) appendTreatment(w *fieldWriter, now time.Time) {
 		w.field("expires_in", appendFloat(nil, j.Expires.Seconds(), 64))
 		w.field("expires_at", appendFloat(nil, floatUnix(due.Add(j.Expires)), 64))
 	}
-}
-
-// fieldWriter builds a JSON object.
-type fieldWriter struct{ b []byte }
-
-func (w *fieldWriter) name(key string) {
-	sep := byte(',')
-	if len(w.b) == 0 {
-		sep = '{'
-	}
-	w.b = append(appendString(append(w.b, sep), key), ':')
-}
-
-func (w *fieldWriter) field(key string, token []byte) { w.name(key); w.b = append(w.b, token...) }
-func (w *fieldWriter) token(key, token string)        { w.name(key); w.b = append(w.b, token...) }
-func (w *fieldWriter) text(key, s string)             { w.name(key); w.b = appendString(w.b, s) }
-func (w *fieldWriter) int(key string, n int64) {
-	w.name(key)
-	w.b = strconv.AppendInt(w.b, n, 10)
-}
-
-func (w *fieldWriter) value(key string, v any) error {
-	token, err := encode(v, 1)
-	if err != nil {
-		return &InvalidError{key, err.Error()}
-	}
-	w.field(key, token)
-	return nil
-}
-
-// args writes the arguments; none as [], for null would splat to no arguments in
-// Ruby too, but [] says so.
-func (w *fieldWriter) args(list []any) error {
-	w.name("args")
-	if b, ok := appendPlain(w.b, list); ok {
-		w.b = b
-		return nil
-	}
-	token, err := encode(list, 1)
-	if err != nil {
-		return &InvalidError{"args", err.Error()}
-	}
-	w.b = append(w.b, token...)
-	return nil
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -64,9 +64,8 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 	return patch.Apply(j), true
 }
 
-// survived clears a job of the crashes that it was suspected of: it has run to an
-// end.
-func (p *Patch) survived() {
+// survived resets the count of crashes: the job has run to an end.
+func survived(p *Patch) {
 	p.Remove(fieldCrashes)
 	p.Remove(fieldCrashedAt)
 }

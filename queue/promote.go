@@ -206,7 +206,7 @@ func (o source) read(ctx context.Context, limit, order string, skip int, page *P
 func (s *Store) Requeued(j *Job, now time.Time) string {
 	var p Patch
 	p.Remove("at")
-	p.survived()
+	survived(&p)
 	if j.Field("queue") == "" {
 		p.SetString("queue", "default")
 	}
@@ -238,7 +238,7 @@ func (s *Store) retriedByHand(j *Job, now time.Time) string {
 // sets the fields of the error.
 func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
 	p := new(Patch)
-	p.survived()
+	survived(p)
 	if n, ok := j.RetryCount(); ok {
 		p.SetInt("retry_count", int64(n)+1)
 		p.SetTime("retried_at", at, s.timestamps, j)

@@ -187,7 +187,7 @@ func readOldest(reply []any, now time.Time) (size int64, age float64) {
 	if !ok {
 		return size, 0
 	}
-	return size, j.waited(now)
+	return size, j.Waited(now).Seconds()
 }
 
 // latency is how long a payload has been waiting, in seconds.
@@ -196,18 +196,7 @@ func latency(raw string, now time.Time) float64 {
 	if err != nil {
 		return 0
 	}
-	return j.waited(now)
-}
-
-func (j *Job) waited(now time.Time) float64 {
-	since := j.Time("enqueued_at")
-	if since.IsZero() {
-		since = j.Time("created_at")
-	}
-	if since.IsZero() {
-		return 0
-	}
-	return max(now.Sub(since).Seconds(), 0)
+	return j.Waited(now).Seconds()
 }
 
 // QueuePage reads up to count payloads of a queue, the next to run first, from

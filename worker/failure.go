@@ -1,10 +1,6 @@
 package worker
 
 import (
-	"bytes"
-	"compress/zlib"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -95,17 +91,4 @@ func backtrace(err error, n int) []string {
 		lines[i] = strings.ToValidUTF8(lines[i], "\ufffd")
 	}
 	return lines
-}
-
-// packBacktrace is the stored form: base64 of zlib of a JSON array.
-func packBacktrace(lines []string) string {
-	text, err := json.Marshal(lines)
-	if err != nil {
-		return "" // strings always marshal
-	}
-	var b bytes.Buffer
-	z := zlib.NewWriter(&b)
-	z.Write(text) // a Buffer takes everything
-	z.Close()
-	return base64.StdEncoding.EncodeToString(b.Bytes())
 }

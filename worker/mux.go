@@ -89,11 +89,11 @@ func HandleArgs[A queue.Args](m *Mux, fn func(context.Context, A) error, options
 
 // withArgs is a handler that gets the job's arguments decoded.
 func withArgs[A any](class string, fn func(context.Context, *queue.Job, A) error) Handler {
-	d := newDecoder[A]()
+	d := queue.NewDecoder[A]()
 	return func(ctx context.Context, j *queue.Job) error {
 		var args A
 		_, raw := j.Unwrapped()
-		if err := d.decode(raw, &args); err != nil {
+		if err := d.Decode(raw, &args); err != nil {
 			return &ArgumentError{Class: class, Err: err}
 		}
 		return fn(ctx, j, args)

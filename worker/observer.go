@@ -74,18 +74,6 @@ func outcomeOf(action queue.Action, failed bool) Outcome {
 	return OutcomeDone
 }
 
-// waited is how long a job lay in its queue before now.
-func waited(j *queue.Job, now time.Time) time.Duration {
-	since := j.Time("enqueued_at")
-	if since.IsZero() {
-		since = j.Time("created_at")
-	}
-	if since.IsZero() {
-		return 0
-	}
-	return max(now.Sub(since), 0)
-}
-
 // Observers tells several observers. Those that are nil are left out.
 func Observers(list ...Observer) Observer {
 	var some observers

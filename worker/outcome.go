@@ -214,7 +214,7 @@ func (p *policy) describe(patch *queue.Patch, j *queue.Job, from string, err err
 		lines, _ = strconv.Atoi(field) // false, null: none
 	}
 	if lines != 0 {
-		patch.SetString("error_backtrace", packBacktrace(backtrace(err, lines)))
+		patch.SetString("error_backtrace", queue.PackBacktrace(backtrace(err, lines)))
 	}
 }
 

@@ -227,7 +227,7 @@ func (r *run) observe(class string, o Outcome, ran time.Duration) {
 	}
 	waits := time.Duration(0)
 	if r.job != nil {
-		waits = waited(r.job, r.start)
+		waits = r.job.Waited(r.start)
 	}
 	r.observer.Ran(JobRun{Queue: r.entry.Queue, Class: class, Outcome: o, Waited: waits, Ran: ran})
 }

@@ -1,11 +1,9 @@
-package arguments_test
+package queue
 
 import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/kyujobs/kyu/internal/arguments"
 )
 
 type mixed struct {
@@ -17,7 +15,7 @@ type mixed struct {
 }
 
 func TestValues(t *testing.T) {
-	plan, err := arguments.Of(reflect.TypeFor[mixed]())
+	plan, err := PlanOf(reflect.TypeFor[mixed]())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +39,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestOf(t *testing.T) {
+func TestPlanOf(t *testing.T) {
 	for want, typ := range map[string]reflect.Type{
 		"B comes after a field that takes the rest": reflect.TypeFor[struct {
 			A []int `job:"rest"`
@@ -59,7 +57,7 @@ func TestOf(t *testing.T) {
 		}](),
 	} {
 		t.Run("refuses: "+want, func(t *testing.T) {
-			if _, err := arguments.Of(typ); err == nil || !strings.Contains(err.Error(), want) {
+			if _, err := PlanOf(typ); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v, want one that says %q", err, want)
 			}
 		})

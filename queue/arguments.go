@@ -1,23 +1,23 @@
-// Package arguments says which fields of a struct are the positional arguments of a job. A push
-// and a handler that share the struct share this plan, so order and number cannot disagree.
-package arguments
+package queue
 
 import (
 	"fmt"
 	"reflect"
 )
 
-// Plan is how the exported fields of a struct type are arguments, in their order.
+// Plan says which exported fields of a struct type are the positional arguments of a job, in
+// order. A push and a handler that share the struct share this plan, so order and number cannot
+// disagree.
 type Plan struct {
 	Fields   []int // indexes of the struct's fields
 	Required int   // so many must be there; those after it are optional
 	Rest     bool  // the last field, a slice, takes all arguments that are left
 }
 
-// Of reads the plan of a struct type. A tag `job:"optional"` lets trailing arguments be missing,
+// PlanOf reads the plan of a struct type. A tag `job:"optional"` lets trailing arguments be missing,
 // `job:"rest"` on a last slice field takes all that are left, and `job:"-"` leaves a field out.
 // The error names the field that breaks these rules.
-func Of(t reflect.Type) (p Plan, err error) {
+func PlanOf(t reflect.Type) (p Plan, err error) {
 	p.Fields = []int{}
 	optional := false
 	for i := range t.NumField() {

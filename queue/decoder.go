@@ -1,21 +1,18 @@
-package worker
+package queue
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
-
-	"github.com/kyujobs/kyu/internal/arguments"
-	"github.com/kyujobs/kyu/queue"
 )
 
-// decoder turns a job's positional arguments into an A.
+// Decoder turns a job's positional arguments into an A.
 //
 // For a struct each exported field takes one argument, in order. A tag
 // `job:"optional"` lets trailing arguments be missing, `job:"rest"` on a last
 // slice field takes all that are left, and `job:"-"` leaves a field out.
-type decoder struct {
+type Decoder struct {
 	fields   []int // indexes of the struct's fields; nil: not a struct
 	required int
 	rest     bool // the last field takes all that are left
@@ -25,15 +22,15 @@ type decoder struct {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-func newDecoder[A any]() *decoder {
+func NewDecoder[A any]() *Decoder {
 	t := reflect.TypeFor[A]()
-	d := &decoder{name: t.String()}
+	d := &Decoder{name: t.String()}
 	switch {
 	case reflect.PointerTo(t).Implements(unmarshaler), t.Kind() == reflect.Slice,
 		t.Kind() == reflect.Array:
 		d.whole = true
 	case t.Kind() == reflect.Struct:
-		plan, err := arguments.Of(t)
+		plan, err := PlanOf(t)
 		if err != nil {
 			panic("worker: " + err.Error())
 		}
@@ -44,13 +41,13 @@ func newDecoder[A any]() *decoder {
 	return d
 }
 
-// decode reads args, a JSON array, into the A that out points to.
-func (d *decoder) decode(args json.RawMessage, out any) error {
+// Decode reads args, a JSON array, into the A that out points to.
+func (d *Decoder) Decode(args json.RawMessage, out any) error {
 	raw, asIs := out.(*[]json.RawMessage)
 	if d.whole && !asIs {
 		return json.Unmarshal(args, out)
 	}
-	list, err := queue.SplitArgs(args)
+	list, err := SplitArgs(args)
 	if err != nil {
 		return err
 	}
@@ -85,7 +82,7 @@ func (d *decoder) decode(args json.RawMessage, out any) error {
 }
 
 // arity speaks as Ruby does.
-func (d *decoder) arity(given int) error {
+func (d *Decoder) arity(given int) error {
 	most := len(d.fields)
 	switch {
 	case given >= d.required && (d.rest || given <= most):
