@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/queue"
@@ -91,7 +93,7 @@ func TestNoJobSeesAMissingRowHoweverFarTheReplicaIsBehind(t *testing.T) {
 				insert(t, db, id)
 				j := pushed(t, db, t.Context(), classes[i%3], id)
 				if i%5 == 4 { // as Ruby pushes: without a position
-					j, _ = queue.ParseJob(fmt.Sprintf(`{"class":"Sticky","jid":"x","args":[%d]}`,
+					j, _ = envelope.ParseJob(fmt.Sprintf(`{"class":"Sticky","jid":"x","args":[%d]}`,
 						id))
 				}
 				for range 4 { // at once, and again a while after
@@ -121,7 +123,7 @@ func TestNoJobSeesAMissingRowHoweverFarTheReplicaIsBehind(t *testing.T) {
 func TestAfterAWriteAJobReadsFromThePrimary(t *testing.T) {
 	primary, replica := pair(t, "0")
 	db, _ := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL}}, 2)
-	j, _ := queue.ParseJob(`{"class":"A","jid":"x","args":[]}`)
+	j, _ := envelope.ParseJob(`{"class":"A","jid":"x","args":[]}`)
 	ctx := db.Begin(t.Context(), j)
 	testwait.Until(t, 10*time.Second, "the replica has caught up, and answers", func() bool {
 		_, fromReplica, err := sees(ctx, db, 1)
@@ -155,7 +157,7 @@ func TestAMissingRowOnAReplicaIsCheckedOnThePrimary(t *testing.T) {
 	db, _ := open(t, database.Config{URL: primary.URL, Replicas: []string{replica.URL}}, 2)
 	pgtest.Exec(t, replica.URL, "SELECT pg_wal_replay_pause()")
 	// A job that claims to need nothing new reads from the stopped replica.
-	j, _ := queue.ParseJob(`{"class":"A","jid":"x","args":[],"wal_lsn":"0/1"}`)
+	j, _ := envelope.ParseJob(`{"class":"A","jid":"x","args":[],"wal_lsn":"0/1"}`)
 	insert(t, db, 7)
 	ctx := db.Begin(t.Context(), j)
 	r, err := db.Replica(ctx)

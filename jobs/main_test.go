@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/database/migrate"
 	"github.com/kyujobs/kyu/internal/guard"
@@ -98,7 +100,7 @@ func (s *site) account(id int, username string) *rsa.PrivateKey {
 // run is the context of a job's run.
 func run(t testing.TB, payload string, args ...any) context.Context {
 	t.Helper()
-	j, err := queue.ParseJob(fmt.Sprintf(payload, args...))
+	j, err := envelope.ParseJob(fmt.Sprintf(payload, args...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -254,7 +256,7 @@ func (s *site) watch(ctx context.Context, start time.Time, o starvationOptions) 
 		}
 		for _, q := range queues {
 			l.size[q] = int(sizes[q].Val())
-			if j, err := queue.ParseJob(oldest[q].Val()); err == nil {
+			if j, err := envelope.ParseJob(oldest[q].Val()); err == nil {
 				l.age[q] = life(time.Since(j.Time("enqueued_at")))
 			}
 		}

@@ -1,51 +1,51 @@
 package queue
 
 import (
-	"encoding/json"
+	"context"
+	"regexp"
 	"testing"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-func TestUnwrapped(t *testing.T) {
-	for _, wrapper := range []string{"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper",
-		"Sidekiq::ActiveJob::Wrapper"} {
-		j, err := ParseJob(`{"class":"` + wrapper +
-			`","wrapped":"MailJob","args":[{"job_class":"MailJob","arguments":[7,"x"]}]}`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		class, args := j.Unwrapped()
-		if class != "MailJob" || string(args) != `[7,"x"]` || j.DisplayClass() != "MailJob" {
-			t.Errorf("%s: %s %s", wrapper, class, args)
-		}
+func TestPushActiveJob(t *testing.T) {
+	collect := &collector{}
+	c := NewClient(collect)
+	jid, err := c.PushActiveJob(t.Context(),
+		"WelcomeJob", []any{1, map[string]any{"_aj_globalid": "gid://app/Account/7"}},
+		Options{Queue: "mailers", Extra: map[string]any{"locale": "ja"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := envelope.ParseJob(collect.payloads[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, args := j.Unwrapped()
+	if j.JID != jid || j.Class != "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" ||
+		j.DisplayClass() != "WelcomeJob" ||
+		class != "WelcomeJob" || string(args) != `[1,{"_aj_globalid":"gid://app/Account/7"}]` ||
+		j.Queue != "mailers" || j.String("locale") != "ja" {
+		t.Errorf("%s", j.Raw())
+	}
+	inner := `\{"arguments":\[.*\],"enqueued_at":"[^"]+Z","exception_executions":\{\},` +
+		`"executions":0,"job_class":"WelcomeJob",` +
+		`"job_id":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",` +
+		`"locale":"en","priority":null,"provider_job_id":null,"queue_name":"mailers",` +
+		`"timezone":"UTC"\}`
+	if !regexp.MustCompile(inner).MatchString(j.Raw()) {
+		t.Errorf("%s", j.Raw())
 	}
 }
 
-func TestCurrentAttributes(t *testing.T) {
-	const symbol = `{"_aj_serialized":"ActiveJob::Serializers::SymbolSerializer","value":"tenant"}`
-	for raw, want := range map[string]string{
-		`{"class":"A"}`: `{}`,
-		`{"class":"A","cattr":{"user":1,"x":{"a":1.0}}}`:             `{"user":1,"x":{"a":1.0}}`,
-		`{"class":"A","cattr":{"user":1},"cattr_1":{"locale":"ja"}}`: `{"locale":"ja","user":1}`,
-		`{"class":"A","cattr":[["user",1],[` + symbol + `,"é"]]}`:    `{"tenant":"é","user":1}`,
-		`{"class":"A","cattr":[["user"],[1,2]]}`:                     `{"user":null}`,
-		`{"class":"A","cattr":"nonsense"}`:                           `{}`,
-		`{"class":"A","cattr":null}`:                                 `{}`,
-	} {
-		got, err := json.Marshal(mustParse(t, raw).CurrentAttributes())
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %s, want %s, %v", raw, got, want, err)
+// collector keeps what is pushed.
+type collector struct{ payloads []string }
+
+func (c *collector) PushBatches(_ context.Context, batches []Batch) error {
+	for _, b := range batches {
+		for _, j := range b.Jobs {
+			c.payloads = append(c.payloads, j.Payload)
 		}
 	}
-}
-
-func FuzzCurrentAttributes(f *testing.F) {
-	f.Add(`[[{"_aj_serialized":"S","value":"a"},1]]`)
-	f.Add(`{"a":1}`)
-	f.Fuzz(func(t *testing.T, token string) {
-		for name, value := range attributes(token) {
-			if !json.Valid(value) && len(value) > 0 {
-				t.Errorf("%q: %q is no JSON", name, value)
-			}
-		}
-	})
+	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Args are the arguments of the jobs of one class: a struct whose exported fields are the
@@ -64,7 +66,7 @@ func positional(args Args) ([]any, error) {
 		return nil, &InvalidError{"args", fmt.Sprintf("%T has a MarshalJSON of its own: push "+
 			"its arguments with Client.Push", args)}
 	}
-	plan, err := PlanOf(v.Type())
+	plan, err := envelope.PlanOf(v.Type())
 	if err != nil {
 		return nil, &InvalidError{"args", err.Error()}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/worker/workertest"
@@ -109,7 +111,7 @@ func TestAttempt(t *testing.T) {
 		"": 1, `,"retry_count":0`: 2, `,"retry_count":3`: 5, `,"retry_count":-1`: 1,
 		`,"retry_count":-9`: 1, `,"retry_count":99999999999`: 1_000_002,
 	} {
-		j, err := queue.ParseJob(`{"class":"A","args":[]` + fields + `}`)
+		j, err := envelope.ParseJob(`{"class":"A","args":[]` + fields + `}`)
 		if err != nil || j.Attempt() != want {
 			t.Errorf("%s: %d, %v, want %d", fields, j.Attempt(), err, want)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"golang.org/x/sync/errgroup"
@@ -18,20 +20,20 @@ const benchPayload = `{"retry":true,"queue":"default","class":"ActivityPub::Deli
 func BenchmarkParseJob(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := queue.ParseJob(benchPayload); err != nil {
+		if _, err := envelope.ParseJob(benchPayload); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkPatch(b *testing.B) {
-	j, err := queue.ParseJob(benchPayload)
+	j, err := envelope.ParseJob(benchPayload)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		var p queue.Patch
+		var p envelope.Patch
 		p.SetInt("retry_count", 3)
 		p.SetString("error_message", "boom")
 		p.Apply(j)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 const waitFor = time.Second // for replicas to confirm a push
@@ -146,7 +148,7 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 			keys = append(keys, s.ks.pushed(j.JID))
 		}
 		if b.Queue == "" {
-			args = append(args, score(j.At))
+			args = append(args, envelope.Score(j.At))
 		}
 		args = append(args, &j.Payload)
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/test/kit/redistest"
@@ -76,7 +78,7 @@ func TestABulkPushKeepsOrderInSlices(t *testing.T) {
 	}
 	page, _ := f.store.QueuePage(t.Context(), "a", 0, 2500)
 	for i, raw := range page {
-		if j, _ := queue.ParseJob(raw); j.JID != jids[i] ||
+		if j, _ := envelope.ParseJob(raw); j.JID != jids[i] ||
 			string(j.Args) != fmt.Sprintf("[%d]", i) {
 			t.Fatalf("place %d holds %s", i, raw)
 		}

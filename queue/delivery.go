@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -135,7 +137,8 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	}
 	args = make([]any, 9, 9+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
 	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.queuePrefixLen(), o.store.maxTaken
-	args[4], args[5], args[6], args[7], args[8] = score(time.Now()), room, len(r.Queues), adopt, pop
+	args[4], args[5] = envelope.Score(time.Now()), room
+	args[6], args[7], args[8] = len(r.Queues), adopt, pop
 	tokens := make([]uint64, r.Want)
 	for i := range tokens {
 		tokens[i] = r.First + uint64(i)
@@ -243,12 +246,12 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 		}
 	}
 	args = make([]any, 0, 3+7*len(batch))
-	args = append(args, score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max,
+	args = append(args, envelope.Score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max,
 		s.ks.queuePrefixLen())
 	for _, x := range batch {
 		due, to := "", 0
 		if !x.At.IsZero() {
-			due = score(x.At)
+			due = envelope.Score(x.At)
 		}
 		switch x.Action {
 		case Forward:

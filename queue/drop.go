@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -97,13 +99,13 @@ func (s *Store) dropKeys(key string) []string {
 func (d *dropping) args(members []string) (args []any, items [][]Effect, unclear []string) {
 	s, now, at := d.store, time.Now(), ""
 	if d.event == EventDead {
-		at = score(now)
+		at = envelope.Score(now)
 	}
-	args = []any{at, score(now.Add(-s.deadLimits.age)), s.deadLimits.max, ""}
+	args = []any{at, envelope.Score(now.Add(-s.deadLimits.age)), s.deadLimits.max, ""}
 	items, unclear = make([][]Effect, len(members)), make([]string, len(members))
 	for i, raw := range members {
 		args = append(args, raw)
-		j, _ := ParseJob(raw) // what is no job holds nothing
+		j, _ := envelope.ParseJob(raw) // what is no job holds nothing
 		items[i], unclear[i] = s.ask(j, d.event)
 	}
 	return args, items, unclear

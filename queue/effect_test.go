@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 const markedLua = `#!lua flags=allow-oom
@@ -50,7 +52,7 @@ func TestCapability(t *testing.T) {
 
 func mustJob(t *testing.T) *Job {
 	t.Helper()
-	j, err := ParseJob(`{"class":"A","jid":"x","args":[]}`)
+	j, err := envelope.ParseJob(`{"class":"A","jid":"x","args":[]}`)
 	if err != nil {
 		t.Fatal(err)
 	}

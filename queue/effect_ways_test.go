@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -67,7 +69,7 @@ func (f *fixture) written(want ...string) {
 func (f *fixture) settlement(d *queue.Delivery, a queue.Action,
 	e queue.EffectEvent) queue.Settlement {
 	f.Helper()
-	j, err := queue.ParseJob(d.Raw)
+	j, err := envelope.ParseJob(d.Raw)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -198,7 +200,7 @@ func TestEffectsOfReclaimedJobsRunOnceIfTheyAreTaken(t *testing.T) {
 	f.owner = f.newOwner("h:1:e")
 	var order []string
 	for _, d := range f.fetch(5) {
-		j, _ := queue.ParseJob(d.Raw)
+		j, _ := envelope.ParseJob(d.Raw)
 		order = append(order, j.JID)
 	}
 	if fmt.Sprint(order) != "[1 2 3 4 5]" {

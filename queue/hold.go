@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -40,7 +42,7 @@ func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
 			return nil, fmt.Errorf("held: %w", err)
 		}
 		if size.Val() > 0 && len(oldest.Val()) > 0 {
-			list = append(list, Held{class, size.Val(), unixFloat(oldest.Val()[0].Score)})
+			list = append(list, Held{class, size.Val(), envelope.FromUnix(oldest.Val()[0].Score)})
 		}
 	}
 	return list, nil

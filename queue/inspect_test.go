@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -22,7 +24,7 @@ func TestQueuesShowSizeAgeAndPages(t *testing.T) {
 		t.Errorf("%+v %v", q, err)
 	}
 	page, _ := f.store.QueuePage(t.Context(), "a", 0, 2)
-	if j, _ := queue.ParseJob(page[0]); j.JID != "old" {
+	if j, _ := envelope.ParseJob(page[0]); j.JID != "old" {
 		t.Errorf("the next to run is %s", page[0])
 	}
 	if j, err := f.store.FindInQueue(t.Context(), "a", "a115"); err != nil || j.JID != "a115" {
@@ -86,7 +88,7 @@ func TestEntriesAreFoundAndMovedOneByOne(t *testing.T) {
 		}
 	}
 	f.at("dead=1 queue:a=1")
-	j, _ := queue.ParseJob(f.raw.LIndex(t.Context(), "queue:a", 0).Val())
+	j, _ := envelope.ParseJob(f.raw.LIndex(t.Context(), "queue:a", 0).Val())
 	if n, _ := j.RetryCount(); n != -1 || j.Field("enqueued_at") == "" {
 		t.Errorf("retried by hand: %s", j.Raw()) // the attempt is given back, as Sidekiq's API does
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -61,7 +63,7 @@ func (s *Store) SaveIteration(ctx context.Context, jid string,
 	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		key := s.ks.iteration(jid)
 		p.HSet(ctx, key, "ex", it.Executions, "c", cursor, "rt",
-			string(appendFloat(nil, it.Runtime.Seconds(), 64)))
+			string(envelope.AppendFloat(nil, it.Runtime.Seconds(), 64)))
 		p.Expire(ctx, key, iterationLife)
 		told = p.HGet(ctx, key, "cancelled")
 		return nil

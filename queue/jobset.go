@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -43,8 +45,8 @@ type Entry struct {
 }
 
 func newEntry(raw string, at float64) Entry {
-	j, _ := ParseJob(raw) // the dead set holds what is no job, too
-	return Entry{Raw: raw, At: unixFloat(at), Job: j}
+	j, _ := envelope.ParseJob(raw) // the dead set holds what is no job, too
+	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
 }
 
 // Size is the number of members.
@@ -107,8 +109,8 @@ func (js *JobSet) Scan(ctx context.Context, match string, fn func(Entry) bool) e
 			return js.wrap(err)
 		}
 		for i := 0; i+1 < len(flat); i += 2 {
-			at, _ := parseTime(flat[i+1])
-			j, _ := ParseJob(flat[i])
+			at, _ := envelope.ParseTime(flat[i+1])
+			j, _ := envelope.ParseJob(flat[i])
 			if !fn(Entry{Raw: flat[i], At: at, Job: j}) {
 				return nil
 			}
@@ -221,7 +223,7 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 // has left the set.
 func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
 	n, err := js.rdb.ZAddArgs(ctx, js.key(), redis.ZAddArgs{XX: true, Ch: true,
-		Members: []redis.Z{{Score: floatUnix(at), Member: e.Raw}}}).Result()
+		Members: []redis.Z{{Score: envelope.Unix(at), Member: e.Raw}}}).Result()
 	if err == nil && n == 0 && !at.Equal(e.At) {
 		err = ErrNotFound
 	}

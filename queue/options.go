@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Options say how a job is to be treated. The zero value is Sidekiq's: queue
@@ -87,61 +89,61 @@ func (j *NewJob) check() error {
 // appendPayload appends the job's JSON to b, which is empty. The order of the
 // fields is Ruby's. stamp is now, as it is written into payloads.
 func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, error) {
-	w := newWriter(b)
+	w := envelope.NewWriter(b)
 	retry := j.Retry.token
 	if retry == "" {
 		retry = "true"
 	}
-	w.token("retry", retry)
-	w.text("queue", j.Queue)
-	w.text("class", j.Class)
-	if err := w.args(j.Args); err != nil {
+	w.Token("retry", retry)
+	w.Text("queue", j.Queue)
+	w.Text("class", j.Class)
+	if err := w.Args(j.Args); err != nil {
 		return nil, &InvalidError{"args", err.Error()}
 	}
-	w.text("jid", j.JID)
-	w.field("created_at", stamp)
+	w.Text("jid", j.JID)
+	w.Field("created_at", stamp)
 	j.appendTreatment(w, now)
 	if len(j.Tags) > 0 {
-		if err := w.value("tags", j.Tags); err != nil {
+		if err := w.Value("tags", j.Tags); err != nil {
 			return nil, &InvalidError{"tags", err.Error()}
 		}
 	}
 	for _, key := range sortedKeys(j.Extra) {
-		if err := w.value(key, j.Extra[key]); err != nil {
+		if err := w.Value(key, j.Extra[key]); err != nil {
 			return nil, &InvalidError{key, err.Error()}
 		}
 	}
 	if j.At.IsZero() {
-		w.field("enqueued_at", stamp)
+		w.Field("enqueued_at", stamp)
 	}
-	return w.end(), nil
+	return w.End(), nil
 }
 
 // appendTreatment writes the fields that say how the job is to be treated, if it is to be treated
 // otherwise than by default.
-func (j *NewJob) appendTreatment(w *fieldWriter, now time.Time) {
+func (j *NewJob) appendTreatment(w *envelope.Writer, now time.Time) {
 	if j.RetryFor > 0 {
-		w.int("retry_for", int64(j.RetryFor.Seconds()))
+		w.Int("retry_for", int64(j.RetryFor.Seconds()))
 	}
 	if j.RetryQueue != "" {
-		w.text("retry_queue", j.RetryQueue)
+		w.Text("retry_queue", j.RetryQueue)
 	}
 	if j.NoDead {
-		w.token("dead", "false")
+		w.Token("dead", "false")
 	}
 	switch {
 	case j.Backtrace < 0:
-		w.token("backtrace", "true")
+		w.Token("backtrace", "true")
 	case j.Backtrace > 0:
-		w.int("backtrace", int64(j.Backtrace))
+		w.Int("backtrace", int64(j.Backtrace))
 	}
 	if j.Expires > 0 {
 		due := now
 		if j.At.After(now) {
 			due = j.At
 		}
-		w.field("expires_in", appendFloat(nil, j.Expires.Seconds(), 64))
-		w.field("expires_at", appendFloat(nil, floatUnix(due.Add(j.Expires)), 64))
+		w.Field("expires_in", envelope.AppendFloat(nil, j.Expires.Seconds(), 64))
+		w.Field("expires_at", envelope.AppendFloat(nil, envelope.Unix(due.Add(j.Expires)), 64))
 	}
 }
 
@@ -169,7 +171,7 @@ func At(f float64, now time.Time) time.Time {
 	if f < 1e9 {
 		return now.Add(time.Duration(math.Round(f*1e6)) * time.Microsecond)
 	}
-	return unixFloat(f)
+	return envelope.FromUnix(f)
 }
 
 // String is the JSON token of the option, or "" if it was not set.

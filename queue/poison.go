@@ -3,6 +3,8 @@ package queue
 import (
 	"fmt"
 	"time"
+
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Poison says when a job that keeps coming back from dead owners is dead itself. The job
@@ -39,7 +41,7 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 	now time.Time) (payload string, dead bool) {
 	n, _ := j.Int(fieldCrashes)
 	first := j.Time(fieldCrashedAt)
-	var patch Patch
+	var patch envelope.Patch
 	if n < 1 || first.IsZero() || now.Sub(first) > p.Within {
 		n = 0
 		patch.SetTime(fieldCrashedAt, now, s.timestamps, j)
@@ -65,7 +67,7 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 }
 
 // survived resets the count of crashes: the job has run to an end.
-func survived(p *Patch) {
+func survived(p *envelope.Patch) {
 	p.Remove(fieldCrashes)
 	p.Remove(fieldCrashedAt)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -75,7 +77,7 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	keys := []string{ks.key(keyProcesses), record, work, workers, ks.owner(o.Identity),
 		ks.key(keyProcessed), ks.key(keyFailed), ks.key(keyProcessed + ":" + day),
 		ks.key(keyFailed + ":" + day)}
-	fields := []any{"info", info, "busy", len(r.Work), "beat", score(now),
+	fields := []any{"info", info, "busy", len(r.Work), "beat", envelope.Score(now),
 		"rtt_us", r.RTT.Microseconds(), "quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS,
 		"concurrency", r.Concurrency}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
@@ -102,11 +104,11 @@ func published(work []WorkRecord) []any {
 		if len(payload) > maxShown || sum+len(payload) > maxShownSum {
 			payload = brief(w)
 		}
-		text, err := encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
+		text, err := envelope.Encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
 		if err != nil { // it is no UTF-8, which would break the page
 			payload = brief(w)
 			name := strings.ToValidUTF8(w.Queue, "\ufffd")
-			text, err = encode(workJSON{name, payload, w.RunAt.Unix()}, 0)
+			text, err = envelope.Encode(workJSON{name, payload, w.RunAt.Unix()}, 0)
 		}
 		if err != nil {
 			continue
@@ -122,22 +124,22 @@ func published(work []WorkRecord) []any {
 // its arguments, and these are not there.
 func brief(w WorkRecord) string {
 	j := &Job{Class: "?"}
-	head, tail := w.Payload[:min(len(w.Payload), headBytes)], ""
+	head, tail := w.Payload[:min(len(w.Payload), envelope.HeadBytes)], ""
 	if rest := w.Payload[len(head):]; rest != "" {
-		tail = rest[max(len(rest)-tailBytes, 0):]
+		tail = rest[max(len(rest)-envelope.TailBytes, 0):]
 	}
-	if part, ok := excerpt(head, tail); ok {
+	if part, ok := envelope.Excerpt(head, tail); ok {
 		j = part
 	}
-	b := appendString([]byte(`{"class":`), j.DisplayClass())
-	b = appendString(append(b, `,"jid":`...), j.JID)
-	b = appendString(append(b, `,"queue":`...), cmp.Or(j.Queue, w.Queue))
+	b := envelope.AppendString([]byte(`{"class":`), j.DisplayClass())
+	b = envelope.AppendString(append(b, `,"jid":`...), j.JID)
+	b = envelope.AppendString(append(b, `,"queue":`...), cmp.Or(j.Queue, w.Queue))
 	for _, key := range []string{"created_at", "enqueued_at"} {
 		if tok := j.Field(key); !j.Time(key).IsZero() && tok[0] != '"' {
 			b = append(append(append(append(b, `,"`...), key...), `":`...), tok...)
 		}
 	}
-	b = appendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)",
+	b = envelope.AppendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)",
 		len(w.Payload)))
 	return string(append(b, "]}"...))
 }
@@ -172,8 +174,8 @@ type infoJSON struct {
 }
 
 func (r *ProcessRecord) info() (string, error) {
-	i := infoJSON{Hostname: r.Hostname, StartedAt: floatUnix(r.StartedAt), PID: r.PID, Tag: r.Tag,
-		Concurrency: r.Concurrency, Queues: []string{}, Weights: []map[string]int{},
+	i := infoJSON{Hostname: r.Hostname, StartedAt: envelope.Unix(r.StartedAt), PID: r.PID,
+		Tag: r.Tag, Concurrency: r.Concurrency, Queues: []string{}, Weights: []map[string]int{},
 		Capsules: map[string]CapsuleRecord{}, Labels: append([]string{}, r.Labels...),
 		Identity: r.Identity, Version: r.Version}
 	for _, c := range r.Capsules {
@@ -185,7 +187,7 @@ func (r *ProcessRecord) info() (string, error) {
 		i.Weights = append(i.Weights, c.Weights)
 		i.Capsules[c.Name] = c
 	}
-	b, err := encode(i, 0)
+	b, err := envelope.Encode(i, 0)
 	return string(b), err
 }
 
@@ -272,11 +274,11 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 	}
 	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag,
 		Version:   info.Version,
-		StartedAt: unixFloat(info.StartedAt), Queues: info.Queues, Labels: info.Labels,
+		StartedAt: envelope.FromUnix(info.StartedAt), Queues: info.Queues, Labels: info.Labels,
 		Concurrency: info.Concurrency,
 		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
 		Embedded: info.Embedded}
-	p.Beat, _ = parseTime(at(2))
+	p.Beat, _ = envelope.ParseTime(at(2))
 	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
 		p.Concurrency = n
 	}
@@ -335,11 +337,11 @@ func readWork(text string) (w Work, ok bool) {
 		return w, false
 	}
 	w.Queue, w.Payload = row.Queue, string(row.Payload)
-	if s, ok := unquote(w.Payload); ok {
+	if s, ok := envelope.Unquote(w.Payload); ok {
 		w.Payload = s
 	}
-	w.RunAt, _ = parseTime(string(row.RunAt))
-	w.Job, _ = ParseJob(w.Payload)
+	w.RunAt, _ = envelope.ParseTime(string(row.RunAt))
+	w.Job, _ = envelope.ParseJob(w.Payload)
 	return w, true
 }
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/redis/go-redis/v9"
 )
@@ -48,7 +50,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	err error) {
 	s := p.store
 	from := source{s, s.own, s.ks.key(p.set)}
-	entries, left, err := from.read(ctx, score(now), ascending, p.skip, &p.page)
+	entries, left, err := from.read(ctx, envelope.Score(now), ascending, p.skip, &p.page)
 	if err != nil {
 		more = p.failed(err, isReply(err)) // a reply here is about the set, not about a member
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)
@@ -161,7 +163,7 @@ func (o source) move(ctx context.Context, moves []move, now time.Time, page Page
 func (o source) movePage(ctx context.Context, moves []move, now time.Time) ([]any, error) {
 	s := o.store
 	keys := []string{o.key, s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
+	args := []any{envelope.Score(now), envelope.Score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
 		s.ks.queuePrefixLen()}
 	lists := map[string]int{"": -1}
 	for _, m := range moves {
@@ -204,7 +206,7 @@ func (o source) read(ctx context.Context, limit, order string, skip int, page *P
 // Requeued is a job's payload as it goes into a queue again: with a new
 // enqueued_at, without at, and with the defaults that a push would give it.
 func (s *Store) Requeued(j *Job, now time.Time) string {
-	var p Patch
+	var p envelope.Patch
 	p.Remove("at")
 	survived(&p)
 	if j.Field("queue") == "" {
@@ -225,19 +227,19 @@ func (s *Store) retriedByHand(j *Job, now time.Time) string {
 	if !ok {
 		return raw
 	}
-	again, err := ParseJob(raw)
+	again, err := envelope.ParseJob(raw)
 	if err != nil {
 		return raw // it was parsed before: it is one
 	}
-	var p Patch
+	var p envelope.Patch
 	p.Set("retry_count", strconv.Itoa(n-1))
 	return p.Apply(again)
 }
 
 // FailurePatch is what a failure at time at changes in j's payload; the caller
 // sets the fields of the error.
-func (s *Store) FailurePatch(j *Job, at time.Time) *Patch {
-	p := new(Patch)
+func (s *Store) FailurePatch(j *Job, at time.Time) *envelope.Patch {
+	p := new(envelope.Patch)
 	survived(p)
 	if n, ok := j.RetryCount(); ok {
 		p.SetInt("retry_count", int64(n)+1)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"pgregory.net/rapid"
 )
@@ -209,7 +211,7 @@ func (w *world) promote(t *rapid.T) {
 		t.Fatalf("promoted %d of %d, %v", moved, len(w.sets[set]), err)
 	}
 	for _, raw := range members {
-		j, err := queue.ParseJob(raw)
+		j, err := envelope.ParseJob(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +284,7 @@ func (w *world) forget(t *rapid.T) {
 }
 
 func jidOf(raw string) string {
-	j, err := queue.ParseJob(raw)
+	j, err := envelope.ParseJob(raw)
 	if err != nil {
 		return raw
 	}

@@ -72,7 +72,7 @@ func (p *pushing) add(ctx context.Context, args []any) error {
 // tell tells the time for a new slice.
 func (p *pushing) tell() {
 	p.now = time.Now()
-	p.stamp = p.client.timestamps.appendTime(p.stamp[:0], p.now, nil)
+	p.stamp = p.client.timestamps.AppendTime(p.stamp[:0], p.now, nil)
 	if !p.o.At.After(p.now) {
 		p.o.At = time.Time{}
 	}

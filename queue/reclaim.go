@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -160,14 +162,14 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v
 	now := time.Now()
 	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity),
 		s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
-	args := []any{queue, score(now), score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
-		reclaimLanded}
+	args := []any{queue, envelope.Score(now), envelope.Score(now.Add(-s.deadLimits.age)),
+		s.deadLimits.max, reclaimLanded}
 	payloads, unclear := make([]string, len(tokens)), make([]string, len(tokens))
 	items := make([][]Effect, len(tokens))
 	for i, token := range tokens {
 		where, event := "queue", EventReclaim
 		payloads[i], _ = raws[i].(string) // settled meanwhile: the script removes nothing
-		j, _ := ParseJob(payloads[i])
+		j, _ := envelope.ParseJob(payloads[i])
 		if j != nil && v.counts(j, token, p) { // no job stays as it is
 			var dead bool
 			if payloads[i], dead = s.crashed(j, queue, p, v.alone == token, now); dead {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
@@ -128,7 +130,7 @@ func jids(f *fixture, jobs []*queue.Delivery) string {
 	f.Helper()
 	var out []string
 	for _, d := range jobs {
-		j, err := queue.ParseJob(d.Raw)
+		j, err := envelope.ParseJob(d.Raw)
 		if err != nil {
 			f.Fatal(err)
 		}

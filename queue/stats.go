@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -147,7 +149,8 @@ func (s *Store) describe(ctx context.Context, names, paused []string) (list []Qu
 		pipe := s.rdb.Pipeline()
 		for i, name := range names {
 			keys := []string{s.ks.queue(name)}
-			replies[i] = pipe.EvalSha(ctx, body.sha, keys, wholeBytes, headBytes, tailBytes)
+			replies[i] = pipe.EvalSha(ctx, body.sha, keys, envelope.WholeBytes,
+				envelope.HeadBytes, envelope.TailBytes)
 		}
 		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			break
@@ -183,7 +186,7 @@ func readOldest(reply []any, now time.Time) (size int64, age float64) {
 	if len(reply) < 3 {
 		return size, latency(text[0], now)
 	}
-	j, ok := excerpt(text[0], text[1])
+	j, ok := envelope.Excerpt(text[0], text[1])
 	if !ok {
 		return size, 0
 	}
@@ -192,7 +195,7 @@ func readOldest(reply []any, now time.Time) (size int64, age float64) {
 
 // latency is how long a payload has been waiting, in seconds.
 func latency(raw string, now time.Time) float64 {
-	j, err := ParseJob(raw)
+	j, err := envelope.ParseJob(raw)
 	if err != nil {
 		return 0
 	}
@@ -224,7 +227,7 @@ func (s *Store) FindInQueue(ctx context.Context, name, jid string) (*Job, error)
 			return nil, err
 		}
 		for _, raw := range page {
-			if j, err := ParseJob(raw); err == nil && j.JID == jid {
+			if j, err := envelope.ParseJob(raw); err == nil && j.JID == jid {
 				return j, nil
 			}
 		}

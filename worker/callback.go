@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -216,7 +218,7 @@ func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err 
 func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job,
 	payload string, err error) {
 	if payload != "" && len(handlers) > 0 {
-		if dead, perr := queue.ParseJob(payload); perr == nil {
+		if dead, perr := envelope.ParseJob(payload); perr == nil {
 			j = dead
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -66,9 +68,10 @@ func NewMux() *Mux { return &Mux{entries: map[string]*entry{}} }
 func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware, middleware...) }
 
 // Handle sets fn as the handler of a class. The job's positional arguments are
-// decoded into A: a struct takes them in the order of its exported fields (see
-// decoder for optional ones), []json.RawMessage as they are, a type with
-// UnmarshalJSON the whole array, and any other type exactly one argument.
+// decoded into A. A struct takes them in the order of its exported fields: after a tag
+// `job:"optional"` the field and those after it may have no argument, a last field `job:"rest"`
+// takes all that are left, and `job:"-"` leaves a field out. []json.RawMessage takes the arguments
+// as they are, a type with UnmarshalJSON the whole array, any other type exactly one argument.
 // It panics if the class has a handler already, or if A cannot be decoded:
 // both are mistakes of the program, found when it starts.
 func Handle[A any](m *Mux, class string, fn func(context.Context, A) error, options ...Options) {
@@ -89,7 +92,10 @@ func HandleArgs[A queue.Args](m *Mux, fn func(context.Context, A) error, options
 
 // withArgs is a handler that gets the job's arguments decoded.
 func withArgs[A any](class string, fn func(context.Context, *queue.Job, A) error) Handler {
-	d := queue.NewDecoder[A]()
+	d, err := envelope.NewDecoder[A]()
+	if err != nil {
+		panic("worker: " + err.Error())
+	}
 	return func(ctx context.Context, j *queue.Job) error {
 		var args A
 		_, raw := j.Unwrapped()
@@ -126,7 +132,7 @@ func (m *Mux) Classes() []string {
 // error. Nothing is retried or settled: it is for tests and for programs that run
 // a job at once.
 func (m *Mux) Run(ctx context.Context, payload string) error {
-	j, err := queue.ParseJob(payload)
+	j, err := envelope.ParseJob(payload)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -45,7 +47,7 @@ type outcome struct {
 type policy struct {
 	Options
 	maxRetries int
-	failure    func(*queue.Job, time.Time) *queue.Patch
+	failure    func(*queue.Job, time.Time) *envelope.Patch
 	again      func(*queue.Job, time.Time) string // the payload as a new push would store it
 	jitter     func(n int) int                    // uniform in [0, n)
 	log        *slog.Logger
@@ -65,7 +67,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	case errors.Is(err, errInterrupted):
 		return outcome{action: queue.Forward, payload: p.again(j, now), to: cmp.Or(j.Queue, from)}
 	case steer != nil && steer.Action == queue.Schedule:
-		var patch queue.Patch
+		var patch envelope.Patch
 		patch.SetString("queue", from)
 		return outcome{action: queue.Schedule, at: now.Add(bounded(steer.In)),
 			payload: patch.Apply(j)}
@@ -198,7 +200,7 @@ func (p *policy) classDelay(count int, err error) (d time.Duration) {
 }
 
 // describe puts the error into the payload.
-func (p *policy) describe(patch *queue.Patch, j *queue.Job, from string, err error) {
+func (p *policy) describe(patch *envelope.Patch, j *queue.Job, from string, err error) {
 	if q := j.String("retry_queue"); q != "" {
 		from = q
 	}
@@ -214,7 +216,7 @@ func (p *policy) describe(patch *queue.Patch, j *queue.Job, from string, err err
 		lines, _ = strconv.Atoi(field) // false, null: none
 	}
 	if lines != 0 {
-		patch.SetString("error_backtrace", queue.PackBacktrace(backtrace(err, lines)))
+		patch.SetString("error_backtrace", envelope.PackBacktrace(backtrace(err, lines)))
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -29,7 +31,7 @@ func testPolicy() *policy {
 
 func parse(t *testing.T, raw string) *queue.Job {
 	t.Helper()
-	j, err := queue.ParseJob(raw)
+	j, err := envelope.ParseJob(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +323,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add(`{"class":"A","backtrace":1e5,"dead":false,"failed_at":9e18,"retry_for":-1e-300}`,
 		int64(1)<<62)
 	f.Fuzz(func(t *testing.T, raw string, in int64) {
-		j, err := queue.ParseJob(raw)
+		j, err := envelope.ParseJob(raw)
 		if err != nil {
 			return
 		}
@@ -335,7 +337,7 @@ func FuzzDecide(f *testing.F) {
 				if wait := out.at.Sub(now); wait < 0 || wait > maxDelay {
 					t.Errorf("%s: due in %v", raw, wait)
 				}
-				if _, err := queue.ParseJob(out.payload); err != nil {
+				if _, err := envelope.ParseJob(out.payload); err != nil {
 					t.Errorf("%s became %s", raw, out.payload)
 				}
 			}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
@@ -87,7 +89,7 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 // process runs the delivery, and settles it.
 func (r *run) process() {
 	d := &r.entry.Delivery
-	j, err := queue.ParseJob(d.Raw)
+	j, err := envelope.ParseJob(d.Raw)
 	if err != nil {
 		r.log.Error("not a job: it goes to the dead set as it is", "queue", d.Queue, "err", err)
 		x := &queue.Settlement{Delivery: d, Action: queue.Dead, Payload: d.Raw, At: r.start}

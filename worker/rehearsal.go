@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -22,7 +24,7 @@ type Rehearsal struct {
 // Waits have no jitter. A class without a handler is a failure, as in a worker. The error says
 // that the payload is not a job.
 func (m *Mux) Rehearse(ctx context.Context, payload string, now time.Time) (Rehearsal, error) {
-	j, err := queue.ParseJob(payload)
+	j, err := envelope.ParseJob(payload)
 	if err != nil {
 		return Rehearsal{}, err
 	}

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"golang.org/x/sync/errgroup"
 )
@@ -354,7 +356,7 @@ func (r *Runner) reportStale(n int) {
 }
 
 func (r *Runner) tellPoison(payload string) {
-	j, err := queue.ParseJob(payload)
+	j, err := envelope.ParseJob(payload)
 	if err != nil {
 		return
 	}

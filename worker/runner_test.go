@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/test/kit/redistest"
@@ -441,7 +443,7 @@ func TestStopLetsJobsFinishAndPutsBackTheRestAtTheHead(t *testing.T) {
 	if err := <-causes; !errors.Is(err, worker.ErrShutdown) {
 		t.Errorf("cause %v", err)
 	}
-	j, err := queue.ParseJob(payload())
+	j, err := envelope.ParseJob(payload())
 	if err != nil || j.JID != long || b.raw.LLen(t.Context(), "queue:a").Val() != 2 {
 		t.Errorf("next to run is %s", payload())
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
 )
@@ -189,7 +191,7 @@ func (s *settler) tell(batch []queue.Settlement, results []queue.Result) {
 			continue
 		}
 		d, jid := batch[i].Delivery, ""
-		if j, err := queue.ParseJob(d.Raw); err == nil {
+		if j, err := envelope.ParseJob(d.Raw); err == nil {
 			jid = j.JID
 		}
 		s.log.Error("a job is settled, but not all that it held was released", "jid", jid,

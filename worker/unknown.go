@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -62,7 +64,7 @@ func (u Unknown) outcome() Outcome {
 // failed.
 func (u Unknown) settle(j *queue.Job, d *queue.Delivery, class string,
 	now time.Time) (x queue.Settlement, ok bool) {
-	var patch queue.Patch
+	var patch envelope.Patch
 	switch {
 	case u.hold:
 		patch.SetString("queue", d.Queue) // where whoever takes it out puts it

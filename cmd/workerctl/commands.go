@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -22,7 +24,7 @@ func (c *ctl) push(ctx context.Context, words []string) error {
 	}
 	var args []any
 	if len(words) == 2 {
-		raw, err := queue.SplitArgs(json.RawMessage(words[1]))
+		raw, err := envelope.SplitArgs(json.RawMessage(words[1]))
 		if err != nil {
 			return fmt.Errorf("%w: push: %q is not a JSON array, such as '[1,\"a\"]'",
 				errUsage, words[1])
@@ -181,7 +183,7 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 	}
 	var list []row
 	for _, raw := range page {
-		j, _ := queue.ParseJob(raw)
+		j, _ := envelope.ParseJob(raw)
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
 	return c.jobs(list, "WAITING")

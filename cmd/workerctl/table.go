@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -64,7 +66,7 @@ func (c *ctl) jobs(list []row, when string) error {
 			count = strconv.Itoa(*r.Count)
 		}
 		if r.At == nil {
-			if j, err := queue.ParseJob(string(r.Job)); err == nil {
+			if j, err := envelope.ParseJob(string(r.Job)); err == nil {
 				at = age(time.Since(j.Time("enqueued_at")).Seconds())
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 )
@@ -22,7 +24,7 @@ func record(ctx context.Context, event string) error {
 	}
 	j := queue.JobFrom(ctx)
 	_, args := j.Unwrapped()
-	list, err := queue.SplitArgs(args)
+	list, err := envelope.SplitArgs(args)
 	if err != nil {
 		return err
 	}

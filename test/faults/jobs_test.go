@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/internal/testjobs"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/harness"
@@ -45,7 +47,7 @@ func (v *supervisor) until(limit time.Duration, what string, cond func() bool) {
 func classes(s *harness.Site, set string) map[string]int {
 	counts := map[string]int{}
 	for _, raw := range s.Raw.ZRange(context.Background(), set, 0, -1).Val() {
-		if j, err := queue.ParseJob(raw); err == nil {
+		if j, err := envelope.ParseJob(raw); err == nil {
 			counts[j.Class]++
 		} else {
 			counts["?"]++

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
@@ -76,7 +78,7 @@ func TestAZombieSettlesNothing(t *testing.T) {
 			return s.Waiting()+s.InFlight() == 0 && s.Card("retry") == int64(together)
 		})
 		for _, raw := range s.Raw.ZRange(t.Context(), "retry", 0, -1).Val() {
-			if j, err := queue.ParseJob(raw); err != nil || j.Field("retry_count") != "0" {
+			if j, err := envelope.ParseJob(raw); err != nil || j.Field("retry_count") != "0" {
 				t.Errorf("the zombie's failure was counted too: %s", raw)
 			}
 		}

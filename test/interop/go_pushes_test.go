@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -102,7 +104,7 @@ func TestGoPushesAndRubyRuns(t *testing.T) {
 		})
 	s.check("B09", "float times are read as now by every version", all, "", func(k *kase) {
 		k.Push("Test::Record", nil, queue.Options{})
-		j, err := queue.ParseJob(k.raw("default")[0])
+		j, err := envelope.ParseJob(k.raw("default")[0])
 		if err != nil {
 			k.Fatal(err)
 		}
@@ -124,7 +126,7 @@ func TestGoPushesAndRubyRuns(t *testing.T) {
 				queue.Options{}); err != nil {
 				k.Fatal(err)
 			}
-			j, err := queue.ParseJob(k.raw("default")[0])
+			j, err := envelope.ParseJob(k.raw("default")[0])
 			if err != nil {
 				k.Fatal(err)
 			}
@@ -153,7 +155,7 @@ func TestGoPushesAndRubyRuns(t *testing.T) {
 			k.Sidekiq("-q", "default", "-c", "1")
 			k.Push("Test::Record", nil, queue.Options{Tags: []string{"x"},
 				Extra: map[string]any{"locale": "ja", "trace": map[string]any{"id": 1.0}}})
-			job, err := queue.ParseJob(string(k.ran("run", 1)[0].Job))
+			job, err := envelope.ParseJob(string(k.ran("run", 1)[0].Job))
 			if err != nil {
 				k.Fatal(err)
 			}

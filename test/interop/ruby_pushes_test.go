@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
@@ -309,7 +311,7 @@ type rubyEntry struct {
 }
 
 func retryRunsAgain(k *kase) {
-	before, err := queue.ParseJob(k.push(`Test::Fail.perform_async("boom")`, "plainfail"))
+	before, err := envelope.ParseJob(k.push(`Test::Fail.perform_async("boom")`, "plainfail"))
 	if err != nil {
 		k.Fatal(err)
 	}
@@ -321,7 +323,7 @@ func retryRunsAgain(k *kase) {
 	promoter := k.worker("-q", "elsewhere")
 	k.Until(10*time.Second, "it is in its queue", func() bool { return k.Len("default") == 1 })
 	promoter.Stop()
-	again, err := queue.ParseJob(k.raw("default")[0])
+	again, err := envelope.ParseJob(k.raw("default")[0])
 	if err != nil {
 		k.Fatal(err)
 	}
@@ -431,7 +433,7 @@ func errorMessages(k *kase) {
 	k.run(mux, nil)
 	k.Until(10*time.Second, "both failed", func() bool { return k.Card("retry") == 2 })
 	for _, z := range k.members("retry") {
-		j, err := queue.ParseJob(z.Member.(string))
+		j, err := envelope.ParseJob(z.Member.(string))
 		if err != nil {
 			k.Fatal(err)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
@@ -478,7 +480,7 @@ func buttons(k *kase) {
 	}
 	k.equal("waiting, dead, retries",
 		fmt.Sprint(k.Len("default"), k.Card("dead"), k.Card("retry")), "1 1 0")
-	j, err := queue.ParseJob(k.raw("default")[0])
+	j, err := envelope.ParseJob(k.raw("default")[0])
 	if err != nil {
 		k.Fatal(err)
 	}

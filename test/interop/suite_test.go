@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/redis/go-redis/v9"
@@ -190,7 +192,7 @@ func (k *kase) one(set string) (*queue.Job, time.Time) {
 	k.Helper()
 	k.Until(10*time.Second, "one job in "+set, func() bool { return k.Card(set) == 1 })
 	z := k.members(set)[0]
-	j, err := queue.ParseJob(z.Member.(string))
+	j, err := envelope.ParseJob(z.Member.(string))
 	if err != nil {
 		k.Fatalf("%s: %v: %v", set, z.Member, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -24,15 +26,15 @@ func TestTheTenTraps(t *testing.T) {
 	}
 	trap("1 a whole second is written with a fraction, which 8 reads as seconds", func(k *kase) {
 		whole := time.Unix(1795345820, 0)
-		j, err := queue.ParseJob(`{"class":"A","args":[],"jid":"x","created_at":1795345726.5}`)
+		j, err := envelope.ParseJob(`{"class":"A","args":[],"jid":"x","created_at":1795345726.5}`)
 		if err != nil {
 			k.Fatal(err)
 		}
-		failed, err := queue.ParseJob(k.Store.FailurePatch(j, whole).Apply(j))
+		failed, err := envelope.ParseJob(k.Store.FailurePatch(j, whole).Apply(j))
 		if err != nil {
 			k.Fatal(err)
 		}
-		again, err := queue.ParseJob(k.Store.Requeued(j, whole))
+		again, err := envelope.ParseJob(k.Store.Requeued(j, whole))
 		if err != nil {
 			k.Fatal(err)
 		}
@@ -119,12 +121,12 @@ func TestTheTenTraps(t *testing.T) {
 	trap("7 retry_count is there or not: 0 and -1 are not the first failure", func(k *kase) {
 		for count, want := range map[string]string{`"retry_count":0,`: "1 true",
 			`"retry_count":-1,`: "0 true", `"retry_count":null,`: "0 false", "": "0 false"} {
-			j, err := queue.ParseJob(`{"class":"A","args":[],` + count +
+			j, err := envelope.ParseJob(`{"class":"A","args":[],` + count +
 				`"failed_at":1.5,"jid":"x"}`)
 			if err != nil {
 				k.Fatal(err)
 			}
-			after, err := queue.ParseJob(k.Store.FailurePatch(j, time.Now()).Apply(j))
+			after, err := envelope.ParseJob(k.Store.FailurePatch(j, time.Now()).Apply(j))
 			if err != nil {
 				k.Fatal(err)
 			}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
@@ -41,7 +43,7 @@ func (f *Fake) PushBatches(_ context.Context, batches []queue.Batch) error {
 	var jobs []Pushed
 	for _, b := range batches {
 		for _, p := range b.Jobs {
-			j, err := queue.ParseJob(p.Payload)
+			j, err := envelope.ParseJob(p.Payload)
 			if err != nil {
 				return err
 			}
@@ -125,7 +127,7 @@ func (f *Fake) Work(ctx context.Context, m *worker.Mux) (runs []Run, err error) 
 		if r.At.IsZero() {
 			continue
 		}
-		again, err := queue.ParseJob(r.Payload)
+		again, err := envelope.ParseJob(r.Payload)
 		if err != nil {
 			return runs, fmt.Errorf("%s %s comes again as no job: %w", j.Class, j.JID, err)
 		}

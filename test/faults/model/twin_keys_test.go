@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"pgregory.net/rapid"
 )
 
@@ -112,7 +113,7 @@ func (p *pair) same(t *rapid.T, k kind, at int, raws []string, want []Job) {
 	var got, twins []string
 	for _, raw := range raws {
 		id, n := idOfRaw(raw), int64(0)
-		if j, err := queue.ParseJob(raw); err == nil {
+		if j, err := envelope.ParseJob(raw); err == nil {
 			n, _ = j.Int("crashes")
 		}
 		p.raws[id] = raw

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/envelope"
+
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
@@ -146,7 +148,7 @@ func (p *pair) fetch(t *rapid.T) {
 
 // idOfRaw is the number of a job.
 func idOfRaw(raw string) (id int8) {
-	if j, err := queue.ParseJob(raw); err == nil {
+	if j, err := envelope.ParseJob(raw); err == nil {
 		fmt.Sscanf(j.JID, "j%d", &id)
 	}
 	return id

@@ -1,19 +1,20 @@
-package queue
+package envelope
 
 import "strings"
 
-// How much of a long payload is read to show it, in bytes. The fields that tell a job's
-// age lie before its arguments or behind them; an error's message may come after.
+// How many bytes of a payload are read to show it: all of a short one, the head and the tail of a
+// long one. The fields that tell a job's age lie before its arguments or behind them; the message
+// of an error may come after.
 const (
-	wholeBytes = 16 << 10
-	headBytes  = 4 << 10
-	tailBytes  = wholeBytes - headBytes
+	WholeBytes = 16 << 10
+	HeadBytes  = 4 << 10
+	TailBytes  = WholeBytes - HeadBytes
 )
 
-// excerpt is a job of the fields that lie as a whole in the head or the tail of a payload
+// Excerpt is a job of the fields that lie as a whole in the head or the tail of a payload
 // that is too long to be read. A class that is not among them reads as "?". ok is false if
 // the head is not the beginning of an object.
-func excerpt(head, tail string) (j *Job, ok bool) {
+func Excerpt(head, tail string) (j *Job, ok bool) {
 	c := scanner{s: head}
 	c.space()
 	if c.i >= len(head) || head[c.i] != '{' {
@@ -32,7 +33,7 @@ func excerpt(head, tail string) (j *Job, ok bool) {
 	return j, err == nil
 }
 
-// appendMember adds a field, but no arguments: they are what makes payloads long.
+// appendMember adds a field, but not the arguments: they make payloads long.
 func appendMember(b []byte, name, value string) []byte {
 	if name == `"args"` {
 		return b

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"reflect"
 )
 
-// Decoder turns a job's positional arguments into an A.
+// Decoder turns a job's positional arguments into a Go value of one type.
 //
 // For a struct each exported field takes one argument, in order. A tag
 // `job:"optional"` lets trailing arguments be missing, `job:"rest"` on a last
@@ -16,15 +16,14 @@ type Decoder struct {
 	fields   []int // indexes of the struct's fields; nil: not a struct
 	required int
 	rest     bool // the last field takes all that are left
-	whole    bool // A takes the array as it is
-	name     string
+	whole    bool // the type takes the array as it is
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-func NewDecoder[A any]() *Decoder {
-	t := reflect.TypeFor[A]()
-	d := &Decoder{name: t.String()}
+// NewDecoder makes a Decoder for an A. The error says why no arguments can be decoded into one.
+func NewDecoder[A any]() (*Decoder, error) {
+	t, d := reflect.TypeFor[A](), new(Decoder)
 	switch {
 	case reflect.PointerTo(t).Implements(unmarshaler), t.Kind() == reflect.Slice,
 		t.Kind() == reflect.Array:
@@ -32,13 +31,13 @@ func NewDecoder[A any]() *Decoder {
 	case t.Kind() == reflect.Struct:
 		plan, err := PlanOf(t)
 		if err != nil {
-			panic("worker: " + err.Error())
+			return nil, err
 		}
 		d.fields, d.required, d.rest = plan.Fields, plan.Required, plan.Rest
 	case t.Kind() == reflect.Chan, t.Kind() == reflect.Func:
-		panic(fmt.Sprintf("worker: arguments cannot be decoded into %s", t))
+		return nil, fmt.Errorf("arguments cannot be decoded into %s", t)
 	}
-	return d
+	return d, nil
 }
 
 // Decode reads args, a JSON array, into the A that out points to.
@@ -81,7 +80,7 @@ func (d *Decoder) Decode(args json.RawMessage, out any) error {
 	return nil
 }
 
-// arity speaks as Ruby does.
+// arity refuses a wrong number of arguments in the words of Ruby.
 func (d *Decoder) arity(given int) error {
 	most := len(d.fields)
 	switch {

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import "testing"
 
@@ -58,9 +58,9 @@ func FuzzPatch(f *testing.F) {
 			t.Fatalf("patched payload is broken: %v", err)
 		}
 		for _, m := range j.members {
-			name, _ := unquote(m.name.token(raw))
-			if want := string(appendString(nil, name)); name != key &&
-				string(appendString(nil, key)) != want {
+			name, _ := Unquote(m.name.token(raw))
+			if want := string(AppendString(nil, name)); name != key &&
+				string(AppendString(nil, key)) != want {
 				if got := patched.Field(name); got != j.Field(name) {
 					t.Errorf("field %q changed from %s to %s", name, j.Field(name), got)
 				}

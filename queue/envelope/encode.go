@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"bytes"
@@ -39,9 +39,10 @@ var encodeOptions = json.JoinOptions(
 	)),
 )
 
-// encode writes v as Ruby would. It refuses NaN, infinities, invalid UTF-8,
-// and nesting beyond maxDepth less depth levels.
-func encode(v any, depth int) ([]byte, error) {
+// Encode writes v as Ruby's JSON.generate would. depth is how many levels v will lie deep in the
+// job. It refuses NaN, infinities, invalid UTF-8, and what would be nested deeper than Ruby reads,
+// 100 levels.
+func Encode(v any, depth int) ([]byte, error) {
 	raw, err := json.Marshal(v, encodeOptions)
 	if err != nil {
 		return nil, err
@@ -94,13 +95,13 @@ func writeFloat(e *jsontext.Encoder, f float64, bits int) error {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return fmt.Errorf("%v is not a JSON number", f)
 	}
-	return e.WriteValue(appendFloat(nil, f, bits))
+	return e.WriteValue(AppendFloat(nil, f, bits))
 }
 
-// appendFloat writes f in the shortest form that reads back the same, always
+// AppendFloat writes f in the shortest form that reads back the same, always
 // with a fraction: plain from 1e-4 to below 1e15, else as 1.0e+15
 // (docs/wire.md 2.2).
-func appendFloat(b []byte, f float64, bits int) []byte {
+func AppendFloat(b []byte, f float64, bits int) []byte {
 	abs := math.Abs(f)
 	if abs == 0 || (abs >= 1e-4 && abs < 1e15) {
 		start := len(b)
@@ -151,7 +152,7 @@ func canonicalFloats(raw []byte, depth int) ([]byte, error) {
 					return nil, fmt.Errorf("number %s is out of range", raw[i:end])
 				}
 				out = append(out, raw[last:i]...)
-				out = appendFloat(out, f, 64)
+				out = AppendFloat(out, f, 64)
 				last = end
 			}
 			i = end
@@ -165,9 +166,9 @@ func canonicalFloats(raw []byte, depth int) ([]byte, error) {
 	return append(out, raw[last:]...), nil
 }
 
-// appendString writes s as a JSON string in the same profile; invalid UTF-8
+// AppendString writes s as a JSON string in the same profile; invalid UTF-8
 // becomes U+FFFD.
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	if isPlain(s) {
 		return append(append(append(b, '"'), s...), '"')
 	}
@@ -178,8 +179,8 @@ func appendString(b []byte, s string) []byte {
 	return b
 }
 
-// unquote gives the text of a JSON string token, or false if tok is not one.
-func unquote(tok string) (string, bool) {
+// Unquote gives the text of a JSON string token, or false if tok is not one.
+func Unquote(tok string) (string, bool) {
 	if len(tok) < 2 || tok[0] != '"' {
 		return "", false
 	}

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"math"
@@ -24,14 +24,14 @@ const (
 // would be the year 5138.
 const millisFrom = 100_000_000_000
 
-// parseTime reads a timestamp token: a number with a fraction or exponent is
+// ParseTime reads a timestamp token: a number with a fraction or exponent is
 // seconds; an integer is milliseconds from millisFrom on, else seconds; a
 // string is RFC 3339 or Ruby's Time#to_s. Anything else is absent.
-func parseTime(tok string) (time.Time, bool) {
+func ParseTime(tok string) (time.Time, bool) {
 	if tok == "" {
 		return time.Time{}, false
 	}
-	if text, ok := unquote(tok); ok {
+	if text, ok := Unquote(tok); ok {
 		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700",
 			"2006-01-02 15:04:05.999999999 MST"} {
 			if t, err := time.Parse(layout, text); err == nil {
@@ -52,27 +52,27 @@ func parseTime(tok string) (time.Time, bool) {
 	if err != nil || math.IsNaN(f) || math.Abs(f) > maxSeconds {
 		return time.Time{}, false
 	}
-	return unixFloat(f), true
+	return FromUnix(f), true
 }
 
 // maxSeconds are the most that fit into 64 bits as microseconds. More would read as a time
 // long past.
 const maxSeconds = 9e12
 
-// unixFloat is the time that is f seconds after the epoch, to the microsecond.
-func unixFloat(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }
+// FromUnix is the time that is f seconds after the epoch, to the microsecond.
+func FromUnix(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }
 
-// floatUnix is t in seconds since the epoch, to the microsecond: a float64
+// Unix is t in seconds since the epoch, to the microsecond: a float64
 // carries no more, and more digits would not round-trip.
-func floatUnix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+func Unix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
-// appendTime writes t for a payload that is new (raw "") or being rewritten.
-func (f Timestamps) appendTime(b []byte, t time.Time, j *Job) []byte {
+// AppendTime writes t for a payload that is new (raw "") or being rewritten.
+func (f Timestamps) AppendTime(b []byte, t time.Time, j *Job) []byte {
 	if f == Millis || (f == Mirror && j != nil && j.millis()) {
 		return strconv.AppendInt(b, t.UnixMilli(), 10)
 	}
-	return appendFloat(b, floatUnix(t), 64)
+	return AppendFloat(b, Unix(t), 64)
 }
 
-// score writes t as the score of a sorted set: float seconds as text.
-func score(t time.Time) string { return string(appendFloat(nil, floatUnix(t), 64)) }
+// Score is t as the score of a member of a sorted set: float seconds as text.
+func Score(t time.Time) string { return string(AppendFloat(nil, Unix(t), 64)) }

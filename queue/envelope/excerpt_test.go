@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import "testing"
 
@@ -11,7 +11,7 @@ func FuzzExcerpt(f *testing.F) {
 		if head < 0 || tail < 0 || head > len(raw) || tail > len(raw)-head {
 			return
 		}
-		part, ok := excerpt(raw[:head], raw[len(raw)-tail:])
+		part, ok := Excerpt(raw[:head], raw[len(raw)-tail:])
 		if !ok || err != nil {
 			return // of what is no job, anything may be shown; but nothing panics
 		}

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"encoding/json"
@@ -24,7 +24,7 @@ func TestEncode(t *testing.T) {
 		{map[string]any{"b": 1, "a": []string(nil)}, `{"a":null,"b":1}`},
 		{s{2}, `{"f":2.0}`},
 	} {
-		got, err := encode(c.in, 0)
+		got, err := Encode(c.in, 0)
 		if err != nil || string(got) != c.want {
 			t.Errorf("encode(%#v) = %s, %v; want %s", c.in, got, err, c.want)
 		}

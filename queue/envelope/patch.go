@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"sort"
@@ -34,14 +34,14 @@ func (p *Patch) Set(key, token string) {
 func (p *Patch) Remove(key string) { p.Set(key, "") }
 
 // SetString puts a string under key; invalid UTF-8 becomes U+FFFD.
-func (p *Patch) SetString(key, text string) { p.Set(key, string(appendString(nil, text))) }
+func (p *Patch) SetString(key, text string) { p.Set(key, string(AppendString(nil, text))) }
 
 // SetInt puts an integer under key.
 func (p *Patch) SetInt(key string, n int64) { p.Set(key, strconv.FormatInt(n, 10)) }
 
 // SetTime puts a timestamp under key, in the form f gives it for j.
 func (p *Patch) SetTime(key string, t time.Time, f Timestamps, j *Job) {
-	p.Set(key, string(f.appendTime(nil, t, j)))
+	p.Set(key, string(f.AppendTime(nil, t, j)))
 }
 
 // Apply returns j's payload with the changes spliced in.
@@ -57,7 +57,7 @@ func (p *Patch) Apply(j *Job) string {
 			continue
 		}
 		added = append(added, ',')
-		added = appendString(added, c.key)
+		added = AppendString(added, c.key)
 		added = append(added, ':')
 		added = append(added, c.token...)
 	}
@@ -97,7 +97,7 @@ func (p *Patch) removes(j *Job, m member) bool {
 		if c.token != "" {
 			continue
 		}
-		if name, _ := unquote(m.name.token(j.raw)); name == c.key {
+		if name, _ := Unquote(m.name.token(j.raw)); name == c.key {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 // scanner is a strict RFC 8259 reader over a string. It validates and finds
 // the end of values without allocating, so that a payload can be kept as the

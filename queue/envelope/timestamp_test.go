@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"testing"
@@ -16,12 +16,12 @@ func TestParseTime(t *testing.T) {
 		`"2026-11-22 11:10:20 UTC"`:   time.Unix(1795345820, 0),
 		`"2026-11-22 12:10:20 +0100"`: time.Unix(1795345820, 0),
 	} {
-		if got, ok := parseTime(tok); !ok || !got.Equal(want) {
+		if got, ok := ParseTime(tok); !ok || !got.Equal(want) {
 			t.Errorf("parseTime(%s) = %v %v, want %v", tok, got.UTC(), ok, want.UTC())
 		}
 	}
 	for _, tok := range []string{`"soon"`, `null`, `true`, ``, `[1]`, `1e400`} {
-		if got, ok := parseTime(tok); ok {
+		if got, ok := ParseTime(tok); ok {
 			t.Errorf("parseTime(%s) = %v, want absent", tok, got)
 		}
 	}
@@ -43,7 +43,7 @@ func TestTimestamps(t *testing.T) {
 		{Mirror, seconds, "1795345820.0"},
 		{Mirror, nil, "1795345820.0"},
 	} {
-		if got := string(c.form.appendTime(nil, whole, c.job)); got != c.want {
+		if got := string(c.form.AppendTime(nil, whole, c.job)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.form, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package queue
+package envelope
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ const maxBacktrace = 1 << 20
 // 60, of zlib of a JSON array; 6.x also as the array itself (docs/wire.md 3.1).
 func (j *Job) Backtrace() []string {
 	token := j.Field("error_backtrace")
-	text, packed := unquote(token)
+	text, packed := Unquote(token)
 	if packed {
 		token = inflate(text)
 	}
