@@ -161,7 +161,7 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	for _, w := range s.warnings {
 		log.Warn(w)
 	}
-	if p := store.Server().MaxmemoryPolicy; p != "" && p != "noeviction" {
+	if p := store.Server().Policy; p != "" && p != "noeviction" {
 		log.Warn("Redis may throw jobs away when it is full: set maxmemory-policy to noeviction",
 			"maxmemory-policy", p)
 	}

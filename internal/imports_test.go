@@ -10,14 +10,14 @@ import (
 // stand beside it here. internal/env, failpoint, sdnotify and version are for all, and so is
 // queue/envelope, which knows none of them.
 var allowed = map[string]string{
-	"queue/envelope": "", "queue": "", "internal/protocol": "queue",
-	"worker":            "internal/protocol queue",
+	"queue/envelope": "", "internal/redisdb": "", "queue": "internal/redisdb", "internal/protocol": "queue",
+	"worker":            "internal/protocol internal/redisdb queue",
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
 	"cli": "monitor queue worker", "loadtest": "internal/kerneltimer test/kit/pgserver queue",
 	"cmd/worker":         "cli database jobs queue worker internal/testjobs",
-	"cmd/workerctl":      "database database/migrate deploy/systemd queue",
+	"cmd/workerctl":      "internal/redisdb database database/migrate deploy/systemd queue",
 	"examples/hello":     "cli worker",
 	"examples/demo":      "database/migrate internal/httpsig test/kit/pgserver queue",
 	"internal/testjobs":  "queue worker internal/kerneltimer",
@@ -40,7 +40,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	const prefix = "github.com/kyujobs/kyu/"
-	everybody := " internal/env internal/failpoint internal/sdnotify internal/version queue/envelope "
+	everybody := " internal/env internal/failpoint internal/sdnotify internal/version " +
+		"queue/envelope "
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		name := strings.TrimPrefix(words[0], prefix)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -39,7 +40,7 @@ type Rung struct {
 // If none comes, or Unhang takes the bell down, both fields of the result are zero.
 //
 // The error is ErrFull if Redis does not let the bell hang because it is full, ErrWrongType if
-// the queue is no list, and the answer of Redis (Answered) if it refuses for another reason.
+// the queue is no list, and the answer of Redis (redisdb.Answered) if it refuses for another reason.
 // After any other error a job may have landed, and may have been delivered.
 func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Rung, err error) {
 	if b.conn == nil {
@@ -50,11 +51,11 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 	o, k := b.owner, b.owner.queue(b.queue)
 	pipe := b.conn.Pipeline()
 	move := pipe.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", o.store.bellSeconds())
-	keys := []string{o.store.ks.key(keyLeases), o.store.ks.key(keyPaused), k.landing, k.inflight}
+	keys := []string{o.store.ks.Leases(), o.store.ks.Paused(), k.landing, k.inflight}
 	for _, name := range queues {
 		keys = append(keys, o.queue(name).list)
 	}
-	answer := pipe.EvalSha(ctx, o.store.body(answerScript).sha, keys, o.Identity, token, b.queue,
+	answer := o.store.db.Queue(ctx, pipe, answerScript, keys, o.Identity, token, b.queue,
 		o.store.maxTaken)
 	b.hung.Store(b.id)
 	pipe.Exec(ctx)
@@ -64,7 +65,7 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 	case err == nil:
 		rung.Job = &Delivery{Raw: raw, Queue: b.queue, Owner: o, Token: token}
 	// a script that Redis has forgotten did nothing
-	case !errors.Is(err, redis.Nil) && !isReply(err):
+	case !errors.Is(err, redis.Nil) && !redisdb.Answered(err):
 		b.Close()
 		return rung, fmt.Errorf("bell: %w", err)
 	}
@@ -84,8 +85,8 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 }
 
 func (b *Bell) connect(ctx context.Context) error {
-	conn := b.owner.store.bells.Conn()
-	if b.owner.store.noUnblock {
+	conn := b.owner.store.db.Bells.Conn()
+	if b.owner.store.db.NoUnblock {
 		b.conn, b.id = conn, -1
 		return nil
 	}
@@ -102,7 +103,7 @@ func (b *Bell) connect(ctx context.Context) error {
 // same. Safe to call while Ring runs, and more than once.
 func (b *Bell) Unhang(ctx context.Context) error {
 	if id := b.hung.Load(); id > 0 {
-		return b.owner.store.own.ClientUnblock(ctx, id).Err()
+		return b.owner.store.db.Own.ClientUnblock(ctx, id).Err()
 	}
 	return nil
 }
@@ -118,8 +119,8 @@ func (b *Bell) Close() {
 // bellSeconds is how long a bell hangs. Where it cannot be taken down it must not hang long,
 // for a stop waits for it.
 func (s *Store) bellSeconds() float64 {
-	if s.noUnblock {
+	if s.db.NoUnblock {
 		return 0.2
 	}
-	return bellTimeout.Seconds()
+	return redisdb.BellTimeout.Seconds()
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
@@ -117,7 +118,7 @@ func TestBell(t *testing.T) {
 				happens(f)
 				r := h.rung()
 				if r.Job != nil || r.Landed == (h.err != nil) || h.err != nil &&
-					!errors.Is(h.err, queue.ErrLarge) {
+					!errors.Is(h.err, redisdb.ErrLarge) {
 					t.Errorf("rang with %+v, %v", r, h.err)
 				}
 				if n := f.raw.LLen(t.Context(), "kyu:{queue:b}:landing:h:1:a").Val(); n == 0 {

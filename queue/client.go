@@ -117,7 +117,7 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	for i := range batches {
 		n += 3 + 2*len(batches[i].Jobs)
 	}
-	keys, args := append(make([]string, 0, 2), s.ks.key(keyQueues)), make([]any, 0, n)
+	keys, args := append(make([]string, 0, 2), s.ks.Queues()), make([]any, 0, n)
 	for i := range batches {
 		if len(batches[i].Jobs) > 0 {
 			keys, args = s.destination(keys, args, &batches[i])
@@ -127,16 +127,16 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 		return nil
 	}
 	if s.replicas == 0 {
-		return pushError(s.run(ctx, pushScript, keys, args...).Err())
+		return pushError(s.db.Run(ctx, pushScript, keys, args...).Err())
 	}
 	return s.pushAndWait(ctx, keys, args)
 }
 
 // destination adds a batch to the keys and arguments of a push.
 func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []any) {
-	dest, life := s.ks.queue(b.Queue), 0
+	dest, life := s.ks.Queue(b.Queue), 0
 	if b.Queue == "" {
-		dest = s.ks.key(keySchedule)
+		dest = s.ks.Schedule()
 	}
 	if b.Idempotent {
 		life = int(markerLife.Seconds())
@@ -145,7 +145,7 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 	for i := range b.Jobs {
 		j := &b.Jobs[i]
 		if b.Idempotent {
-			keys = append(keys, s.ks.pushed(j.JID))
+			keys = append(keys, s.ks.Pushed(j.JID))
 		}
 		if b.Queue == "" {
 			args = append(args, envelope.Score(j.At))
@@ -158,9 +158,9 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 // pushAndWait confirms a push when enough replicas have it. WAIT counts what its own
 // connection has written, so both go over one.
 func (s *Store) pushAndWait(ctx context.Context, keys []string, args []any) error {
-	conn := s.rdb.Conn()
+	conn := s.db.Shared.Conn()
 	defer conn.Close()
-	if err := s.runOn(ctx, conn, pushScript, keys, args...).Err(); err != nil {
+	if err := s.db.RunOn(ctx, conn, pushScript, keys, args...).Err(); err != nil {
 		return pushError(err)
 	}
 	n, err := conn.Wait(ctx, s.replicas, waitFor).Result()

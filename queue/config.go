@@ -10,12 +10,17 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // DefaultMaxPayload is the largest payload that a push accepts, in bytes.
 const DefaultMaxPayload = 1 << 20
+
+// DefaultMaxTaken is the largest payload that a worker reads, in bytes. Ruby's clients push any
+// size.
+const DefaultMaxTaken = 32 << 20
 
 // Config says which Redis to use and how to write to it. The zero value is
 // redis://localhost:6379/0.
@@ -91,12 +96,9 @@ func FromEnvironment() (Config, error) {
 // Redis is a plain client of that server with so many connections, for what is not
 // queues. It connects when it is first used.
 func (c *Config) Redis(connections int) (*redis.Client, error) {
-	o, err := c.options()
+	o, err := c.redisOptions()
 	if err != nil {
 		return nil, err
-	}
-	if c.Options != nil {
-		c.Options(o)
 	}
 	o.PoolSize, o.Protocol = connections, 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -278,7 +280,7 @@ func (c *Config) setNamespace(r *env.Reader) {
 	if source == "" {
 		return
 	}
-	if !ValidName(name) {
+	if !envelope.ValidName(name) {
 		r.Problem("%s=%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", source, name)
 	}
 	r.Note("redis namespace", name, source)
@@ -293,7 +295,16 @@ func (c *Config) where(o *redis.Options) string {
 	return c.SentinelMaster + " (by Sentinel: " + strings.Join(c.Sentinels, ", ") + ")"
 }
 
-// options are go-redis's options for c.
+// redisOptions are go-redis's options for c, with what the user changes in them.
+func (c *Config) redisOptions() (*redis.Options, error) {
+	o, err := c.options()
+	if err == nil && c.Options != nil {
+		c.Options(o)
+	}
+	return o, err
+}
+
+// options are go-redis's options for the fields of c.
 func (c *Config) options() (*redis.Options, error) {
 	o := &redis.Options{Addr: "localhost:6379"}
 	if c.URL != "" {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
@@ -45,7 +46,7 @@ func (o *Owner) queue(name string) *ownerKeys {
 	k := o.keys[name]
 	if k == nil {
 		ks := o.store.ks
-		k = &ownerKeys{ks.queue(name), ks.inflight(name, o.Identity), ks.landing(name, o.Identity)}
+		k = &ownerKeys{ks.Queue(name), ks.Inflight(name, o.Identity), ks.Landing(name, o.Identity)}
 		o.keys[name] = k
 	}
 	return k
@@ -100,7 +101,7 @@ type Fetched struct {
 // may have been taken is found by Held.
 func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
 	keys, args := o.fetchArgs(&r)
-	reply, err := o.store.runOwn(ctx, fetchScript, keys, args...).Slice()
+	reply, err := o.store.db.RunOwn(ctx, fetchScript, keys, args...).Slice()
 	if err != nil {
 		return f, fmt.Errorf("fetch: %w", err)
 	}
@@ -128,15 +129,15 @@ func queueIndexes(v any) (list []int) {
 func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	ks := o.store.ks
 	keys = make([]string, 4, 4+2*len(r.Queues)+len(r.Adopt))
-	keys[0], keys[1], keys[2], keys[3] = ks.key(keyLeases), ks.key(keyPaused), ks.key(keyDead),
-		ks.key(keyQueues)
+	keys[0], keys[1], keys[2], keys[3] = ks.Leases(), ks.Paused(), ks.Dead(),
+		ks.Queues()
 	room, pop := cmp.Or(r.Bytes, FetchBytes), cmp.Or(r.Pop, FetchPop)
 	adopt := make([]byte, len(r.Adopt))
 	for i, q := range r.Adopt {
 		adopt[i] = byte(q + 1)
 	}
 	args = make([]any, 9, 9+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
-	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.queuePrefixLen(), o.store.maxTaken
+	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.QueuePrefixLen(), o.store.maxTaken
 	args[4], args[5] = envelope.Score(time.Now()), room
 	args[6], args[7], args[8] = len(r.Queues), adopt, pop
 	tokens := make([]uint64, r.Want)
@@ -223,7 +224,7 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error
 	if s.effects != nil && slices.ContainsFunc(batch, (Settlement).hasEffects) {
 		return s.settleEffects(ctx, batch, keys, args)
 	}
-	reply, err := s.runOwn(ctx, settleScript, keys, args...).Int64Slice()
+	reply, err := s.db.RunOwn(ctx, settleScript, keys, args...).Int64Slice()
 	if err != nil {
 		return nil, fmt.Errorf("settle: %w", err)
 	}
@@ -235,8 +236,8 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error
 }
 
 func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
-	keys = []string{s.ks.key(keyQueues), s.ks.key(keyRetry), s.ks.key(keySchedule),
-		s.ks.key(keyDead), s.ks.key(keyHeld)}
+	keys = []string{s.ks.Queues(), s.ks.Retry(), s.ks.Schedule(),
+		s.ks.Dead(), s.ks.Held()}
 	index := map[*ownerKeys]int{}
 	for _, x := range batch {
 		k := x.Delivery.Owner.queue(x.Delivery.Queue)
@@ -247,7 +248,7 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 	}
 	args = make([]any, 0, 3+7*len(batch))
 	args = append(args, envelope.Score(time.Now().Add(-s.deadLimits.age)), s.deadLimits.max,
-		s.ks.queuePrefixLen())
+		s.ks.QueuePrefixLen())
 	for _, x := range batch {
 		due, to := "", 0
 		if !x.At.IsZero() {
@@ -255,10 +256,10 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 		}
 		switch x.Action {
 		case Forward:
-			keys = append(keys, s.ks.queue(x.To))
+			keys = append(keys, s.ks.Queue(x.To))
 			to = len(keys)
 		case Hold:
-			keys = append(keys, s.ks.hold(x.To))
+			keys = append(keys, s.ks.Hold(x.To))
 			to = len(keys)
 		}
 		q := index[x.Delivery.Owner.queue(x.Delivery.Queue)]
@@ -282,14 +283,14 @@ func (f *Fetched) Own() []*Delivery {
 // reply that was lost.
 func (o *Owner) Held(ctx context.Context,
 	queues []string) (held []*Delivery, landed []int, err error) {
-	pipe := o.store.own.Pipeline()
+	pipe := o.store.db.Own.Pipeline()
 	tokens, lengths := make([]*redis.StringSliceCmd, len(queues)),
 		make([]*redis.IntCmd, len(queues))
 	for i, name := range queues {
 		k := o.queue(name)
 		tokens[i], lengths[i] = pipe.HKeys(ctx, k.inflight), pipe.LLen(ctx, k.landing)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) { // a wrong type holds nothing of ours
+	if _, err := pipe.Exec(ctx); err != nil && !redisdb.Answered(err) { // a wrong type holds nothing of ours
 		return nil, nil, fmt.Errorf("audit: %w", err)
 	}
 	for i, name := range queues {

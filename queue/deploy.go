@@ -30,11 +30,11 @@ func (s *Store) MarkDeploy(ctx context.Context, label string, at time.Time) (mad
 	}
 	at = at.UTC().Truncate(time.Minute)
 	stamp := at.Format(time.RFC3339)
-	made, err = s.rdb.SetNX(ctx, s.ks.key("deploylock-"+label), stamp, deployLock).Result()
+	made, err = s.db.Shared.SetNX(ctx, s.ks.Key("deploylock-"+label), stamp, deployLock).Result()
 	if err != nil || !made {
 		return false, wrapDeploy(err)
 	}
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		key := s.marksKey(at)
 		p.HSetNX(ctx, key, stamp, label)
 		p.Expire(ctx, key, marksLife)
@@ -51,7 +51,7 @@ func wrapDeploy(err error) error {
 }
 
 func (s *Store) marksKey(day time.Time) string {
-	return s.ks.key(day.UTC().Format("20060102") + "-marks")
+	return s.ks.Key(day.UTC().Format("20060102") + "-marks")
 }
 
 // Marks lists the deploys of the last days, the oldest first. 90 days are kept.
@@ -61,7 +61,7 @@ func (s *Store) Marks(ctx context.Context, days int, now time.Time) ([]Mark, err
 	}
 	var list []Mark
 	for i := range days {
-		h, err := s.rdb.HGetAll(ctx, s.marksKey(now.AddDate(0, 0, -i))).Result()
+		h, err := s.db.Shared.HGetAll(ctx, s.marksKey(now.AddDate(0, 0, -i))).Result()
 		if err != nil {
 			return nil, wrapDeploy(err)
 		}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
 )
 
-var dropScript = mustScript("drop") // only a Store with capabilities runs it
+var dropScript = redisdb.MustScript(luaFiles, "lua/drop.lua") // only a Store with capabilities runs it
 
 // dropping is the removal of jobs from a set or a queue by a person, with their effects: to
 // the dead set if the event is EventDead, else for good.
@@ -30,7 +31,7 @@ func (s *Store) drop(ctx context.Context, c redis.Scripter, key string, event Ef
 	err := d.some(ctx, members)
 	if err == nil && d.stay > 0 {
 		if event == EventDead {
-			key = s.ks.key(keyDead)
+			key = s.ks.Dead()
 		}
 		err = &WrongTypeError{[]string{key}, d.stay}
 	}
@@ -60,8 +61,8 @@ func (s *Store) dropAll(ctx context.Context, c redis.Scripter, key string, now i
 
 // some drops members, in calls of bounded size.
 func (d *dropping) some(ctx context.Context, members []string) error {
-	size := NewPageSize(MaxEffectItems, PageBytes)
-	return size.pages(len(members), func(i int) int { return len(members[i]) },
+	size := redisdb.NewPageSize(MaxEffectItems, redisdb.PageBytes)
+	return size.Pages(len(members), func(i int) int { return len(members[i]) },
 		func(from, to int) error { return d.page(ctx, members[from:to]) })
 }
 
@@ -70,7 +71,7 @@ func (d *dropping) page(ctx context.Context, members []string) error {
 	s := d.store
 	args, items, unclear := d.args(members)
 	codes, failed, err := s.runEffects(ctx, d.c, dropScript, s.dropKeys(d.key), args, items)
-	if half := len(members) / 2; half > 0 && forbidsKey(err) {
+	if half := len(members) / 2; half > 0 && redisdb.ForbidsKey(err) {
 		if err := d.page(ctx, members[:half]); err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (d *dropping) page(ctx context.Context, members []string) error {
 }
 
 func (s *Store) dropKeys(key string) []string {
-	return []string{key, s.ks.key(keyDead), s.ks.key(keyQueues)}
+	return []string{key, s.ks.Dead(), s.ks.Queues()}
 }
 
 // args are the arguments for a page, and of each member the effects and why some are not
@@ -113,15 +114,15 @@ func (d *dropping) args(members []string) (args []any, items [][]Effect, unclear
 
 // dropQueue is ClearQueue with effects: its name stays if jobs have come meanwhile.
 func (s *Store) dropQueue(ctx context.Context, name string) error {
-	key := s.ks.queue(name)
-	now, err := s.rdb.LLen(ctx, key).Result()
+	key := s.ks.Queue(name)
+	now, err := s.db.Shared.LLen(ctx, key).Result()
 	if err != nil {
 		return err
 	}
-	dropped := s.dropAll(ctx, s.rdb, key, now, func(count int64) ([]string, error) {
+	dropped := s.dropAll(ctx, s.db.Shared, key, now, func(count int64) ([]string, error) {
 		return s.QueuePage(ctx, name, 0, count)
 	})
-	err = s.run(ctx, dropScript, s.dropKeys(key), "", "", "", name).Err()
+	err = s.db.Run(ctx, dropScript, s.dropKeys(key), "", "", "", name).Err()
 	if dropped != nil {
 		return dropped
 	}

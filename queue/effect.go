@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kyujobs/kyu/internal/redisdb"
 )
 
 // Effect is a change that Redis makes together with the removal of a job, if and
@@ -186,10 +188,8 @@ func assemble(base string, caps []Capability) string {
 }
 
 // script is a script with the effects of these capabilities.
-func (c *capabilities) script(base string) *script {
-	text := assemble(base, c.list)
-	_, plain, _ := strings.Cut(text, "\n")
-	return &script{full: newLuaBody(text), plain: newLuaBody(plain)}
+func (c *capabilities) script(base string) *redisdb.Script {
+	return redisdb.NewScript(assemble(base, c.list))
 }
 
 // appendEffects completes a call of a script with effects: items has those of its

@@ -1,12 +1,14 @@
 package queue
 
+import "github.com/kyujobs/kyu/internal/redisdb"
+
 // ScriptWithEffects is the text of a script with capabilities.
 func ScriptWithEffects(base string, list []Capability) string {
 	c, err := newCapabilities(list)
 	if err != nil {
 		panic(err)
 	}
-	return c.script(base).full.text
+	return c.script(base).Text()
 }
 
 var (
@@ -15,12 +17,12 @@ var (
 )
 
 // SettleLua is the settle script as it is without capabilities.
-func SettleLua() string { return settleScript.full.text }
+func SettleLua() string { return settleScript.Text() }
 
 // ScriptSHAs are the names of settle and reclaim, each without and with the effects of s.
 func ScriptSHAs(s *Store) (settle, reclaim [2]string) {
-	pair := func(sc *script) [2]string {
-		return [2]string{sc.full.sha, s.effects.copies[sc].full.sha}
+	pair := func(sc *redisdb.Script) [2]string {
+		return [2]string{sc.SHA(), s.effects.copies[sc].SHA()}
 	}
 	return pair(settleScript), pair(reclaimScript)
 }

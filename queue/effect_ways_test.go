@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/kyujobs/kyu/queue"
@@ -124,7 +125,7 @@ func TestEffectsThatFailOrAreForbiddenHoldNoJobUp(t *testing.T) {
 	for _, d := range jobs {
 		batch = append(batch, f.settlement(d, queue.Done, queue.EventDone))
 	}
-	if _, err := f.store.Settle(t.Context(), batch); !queue.Rejected(err) {
+	if _, err := f.store.Settle(t.Context(), batch); !redisdb.Rejected(err) {
 		t.Fatal(err) // a settler halves it then
 	}
 	f.written()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -41,7 +43,7 @@ func (e *EffectsError) unless(err error) error {
 // effectScripts are capabilities, and the copies of scripts that carry their effects out.
 type effectScripts struct {
 	*capabilities
-	copies map[*script]*script // by the script that knows no effects
+	copies map[*redisdb.Script]*redisdb.Script // by the script that knows no effects
 }
 
 func newEffectScripts(list []Capability) (*effectScripts, error) {
@@ -49,26 +51,23 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	if c == nil || err != nil {
 		return nil, err
 	}
-	e := &effectScripts{c, map[*script]*script{}}
-	for _, base := range []*script{settleScript, reclaimScript, dropScript} {
-		e.copies[base] = c.script(base.full.text)
+	e := &effectScripts{c, map[*redisdb.Script]*redisdb.Script{}}
+	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript} {
+		e.copies[base] = c.script(base.Text())
 	}
 	return e, nil
 }
 
 // load finds out whether the capabilities' Lua compiles.
-func (e *effectScripts) load(ctx context.Context, s *Store) error {
+func (e *effectScripts) load(ctx context.Context, db *redisdb.DB) error {
 	if e == nil {
 		return nil
 	}
-	for _, sc := range e.copies {
-		if err := s.rdb.ScriptLoad(ctx, s.body(sc).text).Err(); isReply(err) {
-			return fmt.Errorf("%w: %w", errCapability, err)
-		} else if err != nil {
-			return err
-		}
+	err := db.Load(ctx, slices.Collect(maps.Values(e.copies))...)
+	if errors.Is(err, redisdb.ErrScript) {
+		return fmt.Errorf("the Redis at %s: %w: %w", db.Addr, errCapability, err)
 	}
-	return nil
+	return err
 }
 
 // Effects are what is to be done when a job leaves. The error names a capability that gave
@@ -94,20 +93,20 @@ func (x Settlement) hasEffects() bool { return len(x.Effects) > 0 }
 // runEffects runs a script, or its copy if an item has effects, and gives the numbers of its
 // reply and, beside each, which effects failed. If Redis forbids the keys of a single item, it
 // is taken away without its effects: they must not hold a job up for ever.
-func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *script, keys []string,
+func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.Script, keys []string,
 	args []any, items [][]Effect) (codes []int64, failed []string, err error) {
 	some := func(list []Effect) bool { return len(list) > 0 }
 	var reply []any
 	plain, forbidden := !slices.ContainsFunc(items, some), ""
 	if !plain {
 		allKeys, allArgs := appendEffects(keys, args, items)
-		reply, err = s.runOn(ctx, c, s.effects.copies[base], allKeys, allArgs...).Slice()
-		if forbidsKey(err) && len(items) == 1 {
+		reply, err = s.db.RunOn(ctx, c, s.effects.copies[base], allKeys, allArgs...).Slice()
+		if redisdb.ForbidsKey(err) && len(items) == 1 {
 			plain, forbidden = true, "nothing was carried out: "+err.Error()
 		}
 	}
 	if plain {
-		reply, err = s.runOn(ctx, c, base, keys, args...).Slice()
+		reply, err = s.db.RunOn(ctx, c, base, keys, args...).Slice()
 	}
 	if err != nil {
 		return nil, nil, err
@@ -131,7 +130,7 @@ func (s *Store) settleEffects(ctx context.Context, batch []Settlement, keys []st
 	for i := range batch {
 		items[i] = batch[i].Effects
 	}
-	codes, failed, err := s.runEffects(ctx, s.own, settleScript, keys, args, items)
+	codes, failed, err := s.runEffects(ctx, s.db.Own, settleScript, keys, args, items)
 	if err != nil {
 		return nil, fmt.Errorf("settle: %w", err)
 	}

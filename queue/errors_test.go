@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -38,7 +38,7 @@ func TestRejected(t *testing.T) {
 			"NOSCRIPT No matching script. Please use EVAL.":                    false,
 		} {
 			err := c.Eval(t.Context(), "return redis.error_reply(ARGV[1])", nil, text).Err()
-			if err == nil || queue.Rejected(err) != want {
+			if err == nil || redisdb.Rejected(err) != want {
 				t.Errorf("%v: Rejected is %t, want %t", err, !want, want)
 			}
 		}
@@ -57,14 +57,14 @@ func TestRejected(t *testing.T) {
 				Password: "secret", DisableIdentity: true, Protocol: 2, MaxRetries: -1})
 			defer limited.Close()
 			if err := limited.LPush(t.Context(), "queue:a",
-				"x").Err(); queue.Rejected(err) != want {
+				"x").Err(); redisdb.Rejected(err) != want {
 				t.Errorf("with %s: %v: Rejected is %t, want %t", rule, err, !want, want)
 			}
 		}
 	})
 	t.Run("no answer says nothing", func(t *testing.T) {
-		if queue.Rejected(redis.Nil) || queue.Rejected(errors.New("read: reset")) ||
-			queue.Rejected(nil) {
+		if redisdb.Rejected(redis.Nil) || redisdb.Rejected(errors.New("read: reset")) ||
+			redisdb.Rejected(nil) {
 			t.Error("no answer counts as a refusal")
 		}
 	})

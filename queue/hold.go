@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
@@ -17,7 +18,7 @@ import (
 
 // HoldSet holds jobs of a class that a worker without a handler for it has put
 // aside. It is a sorted set by the time at which they were put there.
-func (s *Store) HoldSet(class string) *JobSet { return &JobSet{s, "kyu:hold:" + class, s.rdb} }
+func (s *Store) HoldSet(class string) *JobSet { return &JobSet{s, "kyu:hold:" + class, s.db.Shared} }
 
 // Held is a class of which jobs are held.
 type Held struct {
@@ -28,16 +29,16 @@ type Held struct {
 
 // HeldClasses lists the classes of which jobs are held, by name.
 func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
-	classes, err := s.rdb.SMembers(ctx, s.ks.key(keyHeld)).Result()
+	classes, err := s.db.Shared.SMembers(ctx, s.ks.Held()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("held: %w", err)
 	}
 	slices.Sort(classes)
 	var list []Held
 	for _, class := range classes {
-		pipe := s.rdb.Pipeline()
-		size, oldest := pipe.ZCard(ctx, s.ks.hold(class)),
-			pipe.ZRangeWithScores(ctx, s.ks.hold(class), 0, 0)
+		pipe := s.db.Shared.Pipeline()
+		size, oldest := pipe.ZCard(ctx, s.ks.Hold(class)),
+			pipe.ZRangeWithScores(ctx, s.ks.Hold(class), 0, 0)
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, fmt.Errorf("held: %w", err)
 		}
@@ -57,24 +58,24 @@ func (s *Store) Release(ctx context.Context, classes, queues []string,
 	if len(classes) == 0 {
 		return 0, nil
 	}
-	pipe := s.own.Pipeline()
+	pipe := s.db.Own.Pipeline()
 	sizes := make([]*redis.IntCmd, len(classes))
 	for i, class := range classes {
-		sizes[i] = pipe.ZCard(ctx, s.ks.hold(class))
+		sizes[i] = pipe.ZCard(ctx, s.ks.Hold(class))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !redisdb.Answered(err) {
 		return 0, fmt.Errorf("release: %w", err)
 	}
 	var problems []error
 	for i, class := range classes {
 		if err := sizes[i].Err(); err != nil {
-			problems = append(problems, fmt.Errorf("release %s: %w", s.ks.hold(class), err))
+			problems = append(problems, fmt.Errorf("release %s: %w", s.ks.Hold(class), err))
 		}
 		if sizes[i].Val() == 0 {
 			continue
 		}
 		set := s.HoldSet(class)
-		set.rdb = s.own
+		set.rdb = s.db.Own
 		n, err := set.release(ctx, queues, page)
 		moved += n
 		problems = append(problems, err)
@@ -86,7 +87,7 @@ func (s *Store) Release(ctx context.Context, classes, queues []string,
 // cannot be moved.
 func (js *JobSet) release(ctx context.Context, queues []string, count int) (moved int, err error) {
 	var problems []error
-	size := NewPageSize(count, PageBytes)
+	size := redisdb.NewPageSize(count, redisdb.PageBytes)
 	for offset, left, failed := 0, 1, 0; left > 0; {
 		var seen, n int
 		seen, n, left, err = js.releasePage(ctx, queues, offset, &size)
@@ -96,7 +97,7 @@ func (js *JobSet) release(ctx context.Context, queues []string, count int) (move
 		if _, rest := Refusals(err); rest == nil {
 			continue
 		}
-		if failed++; !IsTimeout(err) || failed >= maxPageErrors {
+		if failed++; !redisdb.IsTimeout(err) || failed >= maxPageErrors {
 			break
 		}
 		if size.Smallest() {
@@ -110,7 +111,7 @@ func (js *JobSet) release(ctx context.Context, queues []string, count int) (move
 
 // releasePage moves those of a page that this process serves, and returns how many it has
 // seen, how many of them it moved, and how many are behind them.
-func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, size *PageSize) (
+func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, size *redisdb.PageSize) (
 	seen, moved, left int, err error) {
 	entries, left, err := js.source().read(ctx, "+inf", ascending, offset, size)
 	if err != nil {
@@ -144,7 +145,7 @@ func (s *Store) Served(ctx context.Context) (map[string]Served, error) {
 		if l.Ended || l.Fenced {
 			continue
 		}
-		fields, err := s.rdb.HMGet(ctx, s.ks.owner(l.Identity), "classes", "pool").Result()
+		fields, err := s.db.Shared.HMGet(ctx, s.ks.Owner(l.Identity), "classes", "pool").Result()
 		if err != nil {
 			return nil, fmt.Errorf("owner %s: %w", l.Identity, err)
 		}

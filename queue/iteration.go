@@ -30,7 +30,7 @@ type Iteration struct {
 // not begun, has ended, or is not iterable. A missing cursor reads as none: some
 // versions cancel without writing one.
 func (s *Store) Iteration(ctx context.Context, jid string) (it Iteration, found bool, err error) {
-	h, err := s.rdb.HGetAll(ctx, s.ks.iteration(jid)).Result()
+	h, err := s.db.Shared.HGetAll(ctx, s.ks.Iteration(jid)).Result()
 	if err != nil {
 		return it, false, fmt.Errorf("iteration: %w", err)
 	}
@@ -60,8 +60,8 @@ func (s *Store) SaveIteration(ctx context.Context, jid string,
 		cursor = "null"
 	}
 	var told *redis.StringCmd
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		key := s.ks.iteration(jid)
+	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		key := s.ks.Iteration(jid)
 		p.HSet(ctx, key, "ex", it.Executions, "c", cursor, "rt",
 			string(envelope.AppendFloat(nil, it.Runtime.Seconds(), 64)))
 		p.Expire(ctx, key, iterationLife)
@@ -76,7 +76,7 @@ func (s *Store) SaveIteration(ctx context.Context, jid string,
 
 // EndIteration forgets the place of a job that is complete.
 func (s *Store) EndIteration(ctx context.Context, jid string) error {
-	if err := s.rdb.Unlink(ctx, s.ks.iteration(jid)).Err(); err != nil {
+	if err := s.db.Shared.Unlink(ctx, s.ks.Iteration(jid)).Err(); err != nil {
 		return fmt.Errorf("iteration: %w", err)
 	}
 	return nil
@@ -89,8 +89,8 @@ func (s *Store) EndIteration(ctx context.Context, jid string) error {
 // place without a cursor (docs/wire.md 12.4).
 func (s *Store) CancelIteration(ctx context.Context, jid string) (since time.Time, err error) {
 	var told *redis.StringCmd
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		key := s.ks.iteration(jid)
+	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		key := s.ks.Iteration(jid)
 		p.HSetNX(ctx, key, "cancelled", time.Now().Unix())
 		p.HSetNX(ctx, key, "ex", 0)
 		p.HSetNX(ctx, key, "c", "null")

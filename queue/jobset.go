@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
@@ -24,18 +25,18 @@ type JobSet struct {
 	rdb   *redis.Client // by which it is read and moved
 }
 
-func (js *JobSet) key() string { return js.store.ks.key(js.name) }
+func (js *JobSet) key() string { return js.store.ks.Key(js.name) }
 
 func (js *JobSet) source() source { return source{js.store, js.rdb, js.key()} }
 
 // RetrySet holds jobs that failed and wait for their next attempt.
-func (s *Store) RetrySet() *JobSet { return &JobSet{s, keyRetry, s.rdb} }
+func (s *Store) RetrySet() *JobSet { return &JobSet{s, redisdb.KeyRetry, s.db.Shared} }
 
 // ScheduleSet holds jobs that are not due yet.
-func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, keySchedule, s.rdb} }
+func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, redisdb.KeySchedule, s.db.Shared} }
 
 // DeadSet holds jobs that will not run again by themselves.
-func (s *Store) DeadSet() *JobSet { return &JobSet{s, keyDead, s.rdb} }
+func (s *Store) DeadSet() *JobSet { return &JobSet{s, redisdb.KeyDead, s.db.Shared} }
 
 // Entry is a member of a set. Bytes that are no job have a nil Job.
 type Entry struct {
@@ -63,7 +64,7 @@ func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error
 		return nil, nil
 	}
 	read := js.rdb.ZRangeWithScores
-	if js.name == keyDead {
+	if js.name == redisdb.KeyDead {
 		read = js.rdb.ZRevRangeWithScores
 	}
 	members, err := read(ctx, js.key(), first, last).Result()
@@ -197,7 +198,7 @@ func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time,
 
 // carry carries moves out, in calls of bounded size.
 func (js *JobSet) carry(ctx context.Context, moves []move, now time.Time) (int, error) {
-	moved, stay, err := js.source().move(ctx, moves, now, NewPageSize(scanPage, PageBytes))
+	moved, stay, err := js.source().move(ctx, moves, now, redisdb.NewPageSize(scanPage, redisdb.PageBytes))
 	if err == nil {
 		err = stay.err()
 	}
@@ -206,7 +207,7 @@ func (js *JobSet) carry(ctx context.Context, moves []move, now time.Time) (int, 
 
 // Kill moves entries to the dead set, and returns how many were still there.
 func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
-	if len(list) == 0 || js.name == keyDead {
+	if len(list) == 0 || js.name == redisdb.KeyDead {
 		return 0, nil
 	}
 	if js.store.effects != nil {
@@ -241,7 +242,7 @@ func (js *JobSet) Clear(ctx context.Context) error {
 		return err
 	}
 	return js.wrap(js.store.dropAll(ctx, js.rdb, js.key(), now, func(n int64) ([]string, error) {
-		size := NewPageSize(int(n), PageBytes)
+		size := redisdb.NewPageSize(int(n), redisdb.PageBytes)
 		page, _, err := js.source().read(ctx, "+inf", ascending, 0, &size)
 		return raws(page), err
 	}))
@@ -257,11 +258,11 @@ func (js *JobSet) All(ctx context.Context,
 		return 0, err
 	}
 	order := ascending
-	if js.name == keyDead {
+	if js.name == redisdb.KeyDead {
 		order = descending
 	}
 	var stay []error
-	size := NewPageSize(scanPage, PageBytes)
+	size := redisdb.NewPageSize(scanPage, redisdb.PageBytes)
 	for skip := 0; left > 0; {
 		page, _, err := js.source().read(ctx, "+inf", order, skip, &size)
 		if err != nil || len(page) == 0 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -59,7 +60,7 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	bell := o.Bell("a")
 	defer bell.Close()
 	if rung, err := bell.Ring(t.Context(), f.store.Tokens(1), []string{"a"}); !errors.Is(err,
-		queue.ErrLarge) {
+		redisdb.ErrLarge) {
 		t.Fatalf("rang with %+v, %v", rung, err)
 	}
 	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1,

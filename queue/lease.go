@@ -57,11 +57,11 @@ func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string,
 		"pidns", h.PIDNamespace, "pid", h.PID, "started", h.Started,
 		"classes", strings.Join(h.Classes, "\n"), "pool", h.Pool,
 		"lease", h.Lease.Milliseconds()}, more...)
-	keys := []string{ks.key(keyLeases), ks.owner(o.Identity)}
+	keys := []string{ks.Leases(), ks.Owner(o.Identity)}
 	if place := h.place(); place != "" {
-		keys = append(keys, ks.host(place))
+		keys = append(keys, ks.Host(place))
 	}
-	return o.store.runOwn(ctx, registerScript, keys, args...).Err()
+	return o.store.db.RunOwn(ctx, registerScript, keys, args...).Err()
 }
 
 // Orders is what a process learns when it beats.
@@ -81,9 +81,9 @@ type beatReply struct {
 // safe for concurrent use.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 	ks := o.store.ks
-	keys := []string{ks.key(keyLeases), ks.signals(o.Identity), ks.key(keyPaused),
-		ks.owner(o.Identity)}
-	reply, err := o.store.runOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(),
+	keys := []string{ks.Leases(), ks.Signals(o.Identity), ks.Paused(),
+		ks.Owner(o.Identity)}
+	reply, err := o.store.db.RunOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(),
 		o.told.number, o.told.told).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
@@ -106,8 +106,8 @@ func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
 	if d != nil {
 		token = strconv.FormatUint(d.Token, 10)
 	}
-	keys := []string{o.store.ks.owner(o.Identity)}
-	n, err := o.store.runOwn(ctx, aloneScript, keys, token, o.store.Tokens(1)).Int()
+	keys := []string{o.store.ks.Owner(o.Identity)}
+	n, err := o.store.db.RunOwn(ctx, aloneScript, keys, token, o.store.Tokens(1)).Int()
 	switch {
 	case err != nil:
 		return fmt.Errorf("alone: %w", err)
@@ -120,8 +120,8 @@ func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
 // Beside writes down that a suspect of crashes (Poison.Suspect) starts beside other jobs: only
 // then does a crash count for it. One that waits for its turn to run alone causes none.
 func (o *Owner) Beside(ctx context.Context, d *Delivery) error {
-	keys := []string{o.store.ks.owner(o.Identity)}
-	n, err := o.store.runOwn(ctx, besideScript, keys, d.Token).Int()
+	keys := []string{o.store.ks.Owner(o.Identity)}
+	n, err := o.store.db.RunOwn(ctx, besideScript, keys, d.Token).Int()
 	switch {
 	case err != nil:
 		return fmt.Errorf("beside: %w", err)
@@ -163,9 +163,9 @@ func leasesOf(v any, now int64) []Lease {
 
 // Leases lists all owners. Its cost grows with their number: it is for people.
 func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.Shared.Pipeline()
 	clock := pipe.Time(ctx)
-	all := pipe.Do(ctx, "ZRANGE", s.ks.key(keyLeases), 0, -1, "WITHSCORES")
+	all := pipe.Do(ctx, "ZRANGE", s.ks.Leases(), 0, -1, "WITHSCORES")
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
@@ -189,11 +189,11 @@ type Suspects struct {
 func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 	longest time.Duration) (Suspects, error) {
 	ks := o.store.ks
-	keys := []string{ks.key(keyLeases)}
+	keys := []string{ks.Leases()}
 	if place := h.place(); place != "" {
-		keys = append(keys, ks.host(place))
+		keys = append(keys, ks.Host(place))
 	}
-	reply, err := o.store.runOwn(ctx, sweepScript, keys, o.Identity, page, skip,
+	reply, err := o.store.db.RunOwn(ctx, sweepScript, keys, o.Identity, page, skip,
 		longest.Milliseconds()).Slice()
 	if err != nil {
 		return Suspects{}, fmt.Errorf("sweep: %w", err)
@@ -206,7 +206,7 @@ func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 // OwnerHost tells where an owner lives and which queues it serves. A missing record reads as
 // the zero Host without queues.
 func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string, error) {
-	h, err := s.own.HGetAll(ctx, s.ks.owner(identity)).Result()
+	h, err := s.db.Own.HGetAll(ctx, s.ks.Owner(identity)).Result()
 	if err != nil {
 		return Host{}, nil, fmt.Errorf("owner: %w", err)
 	}

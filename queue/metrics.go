@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -97,9 +98,9 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 	if s.metrics7 {
 		life[minuteKey7(now)] = minuteMetricsLife
 	}
-	replies, err := s.own.Pipelined(ctx, func(p redis.Pipeliner) error {
+	replies, err := s.db.Own.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for key, ttl := range life {
-			key = s.ks.key(key)
+			key = s.ks.Key(key)
 			for class, m := range byClass {
 				m.addTo(ctx, p, key, class)
 			}
@@ -112,7 +113,7 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 			}
 		}
 		if s.metrics7 {
-			p.Set(ctx, s.ks.key(keyMetrics7), 1, minuteMetricsLife)
+			p.Set(ctx, s.ks.Metrics7(), 1, minuteMetricsLife)
 		}
 		return nil
 	})
@@ -121,7 +122,7 @@ func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetri
 	}
 	for _, reply := range replies {
 		err := reply.Err()
-		if err == nil || isWrongType(err) || redis.HasErrorPrefix(err, "ERR hash value") {
+		if err == nil || redisdb.IsWrongType(err) || redis.HasErrorPrefix(err, "ERR hash value") {
 			continue
 		}
 		return fmt.Errorf("metrics: %w", err)
@@ -147,11 +148,11 @@ func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key strin
 			args = append(args, "INCRBY", "u16", fmt.Sprintf("#%d", i), n)
 		}
 	}
-	if s.noBitfield || len(args) == 2 {
+	if s.db.NoBitfield || len(args) == 2 {
 		return
 	}
-	p.BitField(ctx, s.ks.key(key), args...)
-	p.Expire(ctx, s.ks.key(key), minuteMetricsLife)
+	p.BitField(ctx, s.ks.Key(key), args...)
+	p.Expire(ctx, s.ks.Key(key), minuteMetricsLife)
 }
 
 // How far back Metrics and Histogram go.
@@ -173,13 +174,13 @@ func (s *Store) Metrics(ctx context.Context, d time.Duration,
 	if d > minuteMetricsLife {
 		step, keys = 10*time.Minute, []func(time.Time) string{tenMinuteKey8}
 	}
-	pipe := s.rdb.Pipeline()
-	twice := pipe.Exists(ctx, s.ks.key(keyMetrics7))
+	pipe := s.db.Shared.Pipeline()
+	twice := pipe.Exists(ctx, s.ks.Metrics7())
 	var slots [][]*redis.MapStringStringCmd
 	for t := now.Truncate(step); t.After(now.Add(-d - step)); t = t.Add(-step) {
 		var slot []*redis.MapStringStringCmd
 		for _, key := range keys {
-			slot = append(slot, pipe.HGetAll(ctx, s.ks.key(key(t))))
+			slot = append(slot, pipe.HGetAll(ctx, s.ks.Key(key(t))))
 		}
 		slots = append(slots, slot)
 	}
@@ -261,7 +262,7 @@ func (s *Store) Histogram(ctx context.Context, class string, d time.Duration,
 		return nil, fmt.Errorf("histogram: %v: want more than 0 and at most %v", d, MaxHistogram)
 	}
 	sum := make([]int64, len(histogramBounds)+1)
-	if s.noBitfield {
+	if s.db.NoBitfield {
 		return sum, nil
 	}
 	var buckets []any // BITFIELD_RO's GETs, as go-redis wants them: type, offset
@@ -269,14 +270,14 @@ func (s *Store) Histogram(ctx context.Context, class string, d time.Duration,
 		buckets = append(buckets, "u16", fmt.Sprintf("#%d", i))
 	}
 	now = now.UTC()
-	pipe := s.rdb.Pipeline()
-	twice := pipe.Exists(ctx, s.ks.key(keyMetrics7))
+	pipe := s.db.Shared.Pipeline()
+	twice := pipe.Exists(ctx, s.ks.Metrics7())
 	var minutes [][2]*redis.IntSliceCmd
 	from := now.Add(-d - time.Minute)
 	for t := now.Truncate(time.Minute); t.After(from); t = t.Add(-time.Minute) {
 		minutes = append(minutes, [2]*redis.IntSliceCmd{
-			pipe.BitFieldRO(ctx, s.ks.key(histogramKey8(class, t)), buckets...),
-			pipe.BitFieldRO(ctx, s.ks.key(histogramKey7(class, t)), buckets...)})
+			pipe.BitFieldRO(ctx, s.ks.Key(histogramKey8(class, t)), buckets...),
+			pipe.BitFieldRO(ctx, s.ks.Key(histogramKey7(class, t)), buckets...)})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("histogram: %w", err)

@@ -60,13 +60,13 @@ var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "
 // break keys.
 func (j *NewJob) check() error {
 	switch {
-	case !ValidName(j.Class):
+	case !envelope.ValidName(j.Class):
 		return &InvalidError{"class",
 			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Class)}
-	case !ValidName(j.Queue):
+	case !envelope.ValidName(j.Queue):
 		return &InvalidError{"queue",
 			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.Queue)}
-	case j.RetryQueue != "" && !ValidName(j.RetryQueue):
+	case j.RetryQueue != "" && !envelope.ValidName(j.RetryQueue):
 		return &InvalidError{"retry_queue",
 			fmt.Sprintf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", j.RetryQueue)}
 	case j.RetryFor < 0 || j.RetryFor > 1e9*time.Second:

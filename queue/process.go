@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
@@ -74,15 +75,15 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	day := now.UTC().Format(time.DateOnly)
 	ks := o.store.ks
 	record, work, workers := o.recordKeys()
-	keys := []string{ks.key(keyProcesses), record, work, workers, ks.owner(o.Identity),
-		ks.key(keyProcessed), ks.key(keyFailed), ks.key(keyProcessed + ":" + day),
-		ks.key(keyFailed + ":" + day)}
+	keys := []string{ks.Processes(), record, work, workers, ks.Owner(o.Identity),
+		ks.Processed(), ks.Failed(), ks.Processed() + ":" + day,
+		ks.Failed() + ":" + day}
 	fields := []any{"info", info, "busy", len(r.Work), "beat", envelope.Score(now),
 		"rtt_us", r.RTT.Microseconds(), "quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS,
 		"concurrency", r.Concurrency}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
 		len(fields)}, fields...)
-	n, err := o.store.runOwn(ctx, publishScript, keys, append(args, published(r.Work)...)...).Int()
+	n, err := o.store.db.RunOwn(ctx, publishScript, keys, append(args, published(r.Work)...)...).Int()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
 	}
@@ -147,7 +148,7 @@ func brief(w WorkRecord) string {
 // recordKeys are where the process's record and its work lie: readers up to
 // 6.4.1 look under :workers, later ones under :work.
 func (o *Owner) recordKeys() (record, work, workers string) {
-	record = o.store.ks.key(o.Identity)
+	record = o.store.ks.Key(o.Identity)
 	return record, record + ":work", record + ":workers"
 }
 
@@ -193,13 +194,13 @@ func (r *ProcessRecord) info() (string, error) {
 
 // Retire takes the process off the web page.
 func (o *Owner) Retire(ctx context.Context) error {
-	pipe := o.store.own.Pipeline()
-	listed := pipe.SRem(ctx, o.store.ks.key(keyProcesses), o.Identity)
+	pipe := o.store.db.Own.Pipeline()
+	listed := pipe.SRem(ctx, o.store.ks.Processes(), o.Identity)
 	record, work, workers := o.recordKeys()
 	gone := pipe.Unlink(ctx, record, work, workers)
 	pipe.Exec(ctx) // the errors are those of its commands
 	for _, err := range []error{listed.Err(), gone.Err()} {
-		if err != nil && !isWrongType(err) { // of the wrong type, it lists no process
+		if err != nil && !redisdb.IsWrongType(err) { // of the wrong type, it lists no process
 			return fmt.Errorf("retire: %w", err)
 		}
 	}
@@ -208,7 +209,7 @@ func (o *Owner) Retire(ctx context.Context) error {
 
 // ProcessCount is how many processes serve this Redis, Ruby's too.
 func (s *Store) ProcessCount(ctx context.Context) (int, error) {
-	n, err := s.own.SCard(ctx, s.ks.key(keyProcesses)).Result()
+	n, err := s.db.Own.SCard(ctx, s.ks.Processes()).Result()
 	return int(n), err
 }
 
@@ -233,15 +234,15 @@ type Process struct {
 
 // Processes lists the live processes, Ruby's too, sorted by identity.
 func (s *Store) Processes(ctx context.Context) ([]Process, error) {
-	ids, err := s.rdb.SMembers(ctx, s.ks.key(keyProcesses)).Result()
+	ids, err := s.db.Shared.SMembers(ctx, s.ks.Processes()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
 	slices.Sort(ids)
-	pipe := s.rdb.Pipeline()
+	pipe := s.db.Shared.Pipeline()
 	rows := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		rows[i] = pipe.HMGet(ctx, s.ks.key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
+		rows[i] = pipe.HMGet(ctx, s.ks.Key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
 			"concurrency")
 	}
 	if len(ids) > 0 {
@@ -304,9 +305,9 @@ func (s *Store) WorkInProgress(ctx context.Context) ([]Work, error) {
 	}
 	var list []Work
 	for _, p := range processes {
-		rows, err := s.rdb.HGetAll(ctx, s.ks.key(p.Identity+":work")).Result()
+		rows, err := s.db.Shared.HGetAll(ctx, s.ks.Key(p.Identity+":work")).Result()
 		if err == nil && len(rows) == 0 {
-			rows, err = s.rdb.HGetAll(ctx, s.ks.key(p.Identity+":workers")).Result()
+			rows, err = s.db.Shared.HGetAll(ctx, s.ks.Key(p.Identity+":workers")).Result()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("work: %w", err)
@@ -348,16 +349,16 @@ func readWork(text string) (w Work, ok bool) {
 // Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
 // its log (TTIN). The error is ErrNotFound if no such process is alive.
 func (s *Store) Signal(ctx context.Context, identity, signal string) error {
-	alive, err := s.rdb.HExists(ctx, s.ks.key(identity), "info").Result()
+	alive, err := s.db.Shared.HExists(ctx, s.ks.Key(identity), "info").Result()
 	if err != nil {
 		return fmt.Errorf("signal: %w", err)
 	}
 	if !alive {
 		return fmt.Errorf("signal: process %q: %w", identity, ErrNotFound)
 	}
-	_, err = s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.LPush(ctx, s.ks.signals(identity), signal)
-		p.Expire(ctx, s.ks.signals(identity), time.Minute)
+	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.LPush(ctx, s.ks.Signals(identity), signal)
+		p.Expire(ctx, s.ks.Signals(identity), time.Minute)
 		return nil
 	})
 	if err != nil {
@@ -369,21 +370,21 @@ func (s *Store) Signal(ctx context.Context, identity, signal string) error {
 // CleanProcesses takes members without a record out of the set of processes,
 // at most once a minute in the whole fleet.
 func (s *Store) CleanProcesses(ctx context.Context) (removed int, err error) {
-	won, err := s.own.SetNX(ctx, s.ks.key("process_cleanup"), "1", time.Minute).Result()
+	won, err := s.db.Own.SetNX(ctx, s.ks.Key("process_cleanup"), "1", time.Minute).Result()
 	if err != nil || !won {
 		return 0, err
 	}
-	ids, err := s.own.SMembers(ctx, s.ks.key(keyProcesses)).Result()
+	ids, err := s.db.Own.SMembers(ctx, s.ks.Processes()).Result()
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
-		alive, err := s.own.HExists(ctx, s.ks.key(id), "info").Result()
+		alive, err := s.db.Own.HExists(ctx, s.ks.Key(id), "info").Result()
 		if err != nil {
 			return removed, err
 		}
 		if !alive {
-			s.own.SRem(ctx, s.ks.key(keyProcesses), id)
+			s.db.Own.SRem(ctx, s.ks.Processes(), id)
 			removed++
 		}
 	}

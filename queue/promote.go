@@ -12,14 +12,15 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
 
 // DueSets are the sets whose jobs become due, in the order in which Sidekiq
 // looks at them.
-var DueSets = []string{keyRetry, keySchedule}
+var DueSets = []string{redisdb.KeyRetry, redisdb.KeySchedule}
 
-var pageScript = mustScript("page")
+var pageScript = redisdb.MustScript(luaFiles, "lua/page.lua")
 
 // maxPageErrors is how many calls of a round may fail before a Promotion lets Redis be
 // until the next round. It is enough to halve a page down to the member that is at fault.
@@ -33,14 +34,14 @@ const maxPageErrors = 16
 type Promotion struct {
 	store  *Store
 	set    string
-	page   PageSize
+	page   redisdb.PageSize
 	skip   int // due members at the front of the set that the round has passed over
 	errors int // of the round
 }
 
 // Promotion makes a walk in pages of up to count jobs.
 func (s *Store) Promotion(set string, count int) *Promotion {
-	return &Promotion{store: s, set: set, page: NewPageSize(count, PageBytes)}
+	return &Promotion{store: s, set: set, page: redisdb.NewPageSize(count, redisdb.PageBytes)}
 }
 
 // Next moves a page. moved counts the jobs that this call moved, due those that it looked
@@ -49,10 +50,10 @@ func (s *Store) Promotion(set string, count int) *Promotion {
 func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, more bool,
 	err error) {
 	s := p.store
-	from := source{s, s.own, s.ks.key(p.set)}
+	from := source{s, s.db.Own, s.ks.Key(p.set)}
 	entries, left, err := from.read(ctx, envelope.Score(now), ascending, p.skip, &p.page)
 	if err != nil {
-		more = p.failed(err, isReply(err)) // a reply here is about the set, not about a member
+		more = p.failed(err, redisdb.Answered(err)) // a reply here is about the set, not about a member
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	moves := make([]move, len(entries))
@@ -65,7 +66,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	failpoint.Hit("promote_before")
 	moved, stay, err := from.move(ctx, moves, now, p.page)
 	if err != nil {
-		more = p.failed(err, ServesNobody(err))
+		more = p.failed(err, redisdb.ServesNobody(err))
 		return moved, moved, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	p.page.Grow()
@@ -81,7 +82,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 // is not about the page ends the round, and the next one takes it up where it was.
 func (p *Promotion) failed(err error, other bool) (more bool) {
 	p.errors++
-	if other = other || unsent(err); !other {
+	if other = other || redisdb.Unsent(err); !other {
 		if p.page.Smallest() {
 			p.skip++
 		}
@@ -141,10 +142,10 @@ type source struct {
 
 // move carries moves out, in calls of a page each, and returns how many members were still
 // there.
-func (o source) move(ctx context.Context, moves []move, now time.Time, page PageSize) (moved int,
+func (o source) move(ctx context.Context, moves []move, now time.Time, page redisdb.PageSize) (moved int,
 	stay staying, err error) {
 	size := func(i int) int { return moves[i].size() }
-	err = page.pages(len(moves), size, func(from, to int) error {
+	err = page.Pages(len(moves), size, func(from, to int) error {
 		reply, err := o.movePage(ctx, moves[from:to], now)
 		for _, r := range reply {
 			switch r := r.(type) {
@@ -162,20 +163,20 @@ func (o source) move(ctx context.Context, moves []move, now time.Time, page Page
 
 func (o source) movePage(ctx context.Context, moves []move, now time.Time) ([]any, error) {
 	s := o.store
-	keys := []string{o.key, s.ks.key(keyQueues), s.ks.key(keyDead)}
+	keys := []string{o.key, s.ks.Queues(), s.ks.Dead()}
 	args := []any{envelope.Score(now), envelope.Score(now.Add(-s.deadLimits.age)), s.deadLimits.max,
-		s.ks.queuePrefixLen()}
+		s.ks.QueuePrefixLen()}
 	lists := map[string]int{"": -1}
 	for _, m := range moves {
 		i, seen := lists[m.queue]
 		if !seen {
 			i = len(lists) - 1
 			lists[m.queue] = i
-			keys = append(keys, s.ks.queue(m.queue))
+			keys = append(keys, s.ks.Queue(m.queue))
 		}
 		args = append(args, m.member, m.payload, i)
 	}
-	return s.runOn(ctx, o.c, promoteScript, keys, args...).Slice()
+	return s.db.RunOn(ctx, o.c, promoteScript, keys, args...).Slice()
 }
 
 // The orders in which members are read, by their scores.
@@ -186,10 +187,10 @@ const (
 
 // read gives members with scores up to a limit, after the first skip of them. left is how
 // many there are behind them.
-func (o source) read(ctx context.Context, limit, order string, skip int, page *PageSize) (
+func (o source) read(ctx context.Context, limit, order string, skip int, page *redisdb.PageSize) (
 	list []Entry, left int, err error) {
 	args := []any{limit, skip, page.Count(), page.Bytes(), order}
-	reply, err := o.store.runOn(ctx, o.c, pageScript, []string{o.key}, args...).Slice()
+	reply, err := o.store.db.RunOn(ctx, o.c, pageScript, []string{o.key}, args...).Slice()
 	if err != nil || len(reply) == 0 {
 		return nil, 0, err
 	}

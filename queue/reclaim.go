@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
@@ -18,7 +19,7 @@ const fieldAlone = "alone" // of an owner's record: the token of the only delive
 // Fence declares the owner of a lease dead. It does nothing, and returns false, if the owner
 // has beaten since the lease was listed.
 func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
-	n, err := s.runOwn(ctx, fenceScript, []string{s.ks.key(keyLeases)}, l.Identity, l.Score).Int()
+	n, err := s.db.RunOwn(ctx, fenceScript, []string{s.ks.Leases()}, l.Identity, l.Score).Int()
 	if err != nil {
 		return false, fmt.Errorf("fence: %w", err)
 	}
@@ -29,15 +30,15 @@ func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
 // walks through all keys of the server, unless the owner is not registered any more: then a
 // peer has forgotten it, and there are none. It ends with ctx.
 func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string, err error) {
-	err = s.own.ZScore(ctx, s.ks.key(keyLeases), identity).Err()
+	err = s.db.Own.ZScore(ctx, s.ks.Leases(), identity).Err()
 	if err == redis.Nil {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("queues of %s: %w", identity, err)
 	}
-	prefix, suffix := s.ks.key("kyu:{"+s.ks.queue("")), "}:inflight:"+identity
+	prefix, suffix := s.ks.Key("kyu:{"+s.ks.Queue("")), "}:inflight:"+identity
 	for cursor := uint64(0); ; {
-		keys, next, err := s.own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix),
+		keys, next, err := s.db.Own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix),
 			1000).Result()
 		if err != nil {
 			return nil, fmt.Errorf("queues of %s: %w", identity, err)
@@ -73,9 +74,9 @@ const reclaimBytes = 4 << 20
 // that there may be others.
 func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 	page int) (r Reclaimed, more bool, err error) {
-	inflight := s.ks.inflight(queue, identity)
-	tokens, err := s.own.HKeys(ctx, inflight).Result()
-	if err != nil && !isReply(err) { // a wrong type holds no jobs; the landing list may
+	inflight := s.ks.Inflight(queue, identity)
+	tokens, err := s.db.Own.HKeys(ctx, inflight).Result()
+	if err != nil && !redisdb.Answered(err) { // a wrong type holds no jobs; the landing list may
 		return r, false, fmt.Errorf("reclaim: %w", err)
 	}
 	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
@@ -90,13 +91,13 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 	for _, token := range tokens {
 		fields = append(fields, "beside:"+token)
 	}
-	owner, err := s.own.HMGet(ctx, s.ks.owner(identity), fields...).Result()
+	owner, err := s.db.Own.HMGet(ctx, s.ks.Owner(identity), fields...).Result()
 	if err != nil {
 		return r, false, fmt.Errorf("reclaim: %w", err)
 	}
 	raws := make([]any, 0)
 	if len(tokens) > 0 {
-		if raws, err = s.own.HMGet(ctx, inflight, tokens...).Result(); err != nil {
+		if raws, err = s.db.Own.HMGet(ctx, inflight, tokens...).Result(); err != nil {
 			return r, false, fmt.Errorf("reclaim: %w", err)
 		}
 	}
@@ -106,7 +107,7 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 		v.beside[token] = owner[2+i] != nil
 	}
 	r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
-	for forbidsKey(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
+	for redisdb.ForbidsKey(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
 		tokens = tokens[:len(tokens)/2]
 		r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
 	}
@@ -120,7 +121,7 @@ func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string,
 	if len(tokens) < 2 {
 		return tokens, nil
 	}
-	pipe := s.own.Pipeline()
+	pipe := s.db.Own.Pipeline()
 	sizes := make([]*redis.Cmd, len(tokens))
 	for i, token := range tokens {
 		sizes[i] = pipe.Do(ctx, "HSTRLEN", inflight, token)
@@ -160,8 +161,8 @@ func (v *verdict) counts(j *Job, token string, p Poison) bool {
 func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict,
 	tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
-	keys := []string{s.ks.queue(queue), s.ks.inflight(queue, identity),
-		s.ks.landing(queue, identity), s.ks.key(keyQueues), s.ks.key(keyDead)}
+	keys := []string{s.ks.Queue(queue), s.ks.Inflight(queue, identity),
+		s.ks.Landing(queue, identity), s.ks.Queues(), s.ks.Dead()}
 	args := []any{queue, envelope.Score(now), envelope.Score(now.Add(-s.deadLimits.age)),
 		s.deadLimits.max, reclaimLanded}
 	payloads, unclear := make([]string, len(tokens)), make([]string, len(tokens))
@@ -179,7 +180,7 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v
 		items[i], unclear[i] = s.ask(j, event)
 		args = append(args, token, payloads[i], where)
 	}
-	reply, failed, err := s.runEffects(ctx, s.own, reclaimScript, keys, args, items)
+	reply, failed, err := s.runEffects(ctx, s.db.Own, reclaimScript, keys, args, items)
 	if err != nil {
 		return r, fmt.Errorf("reclaim: %w", err)
 	}
@@ -212,11 +213,11 @@ func newestFirst(tokens []string) {
 // commands can still be under way. It returns false if it is too early.
 func (s *Store) Forget(ctx context.Context, identity string, h Host, queues []string,
 	grace time.Duration) (bool, error) {
-	keys := []string{s.ks.key(keyLeases), s.ks.owner(identity), s.ks.host(h.place())}
+	keys := []string{s.ks.Leases(), s.ks.Owner(identity), s.ks.Host(h.place())}
 	for _, q := range queues {
-		keys = append(keys, s.ks.inflight(q, identity), s.ks.landing(q, identity))
+		keys = append(keys, s.ks.Inflight(q, identity), s.ks.Landing(q, identity))
 	}
-	n, err := s.runOwn(ctx, forgetScript, keys, identity, grace.Milliseconds()).Int()
+	n, err := s.db.RunOwn(ctx, forgetScript, keys, identity, grace.Milliseconds()).Int()
 	if err != nil && err != redis.Nil {
 		return false, fmt.Errorf("forget: %w", err)
 	}

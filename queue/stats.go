@@ -8,12 +8,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/redis/go-redis/v9"
 )
 
-var oldestScript = mustScript("oldest")
+var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
 
 // Stats are the figures of the whole fleet.
 type Stats struct {
@@ -30,11 +31,11 @@ type Stats struct {
 
 // Stats reads the figures.
 func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
-	pipe := s.rdb.Pipeline()
-	processed, failed := pipe.Get(ctx, s.ks.key(keyProcessed)), pipe.Get(ctx, s.ks.key(keyFailed))
-	scheduled, retries, dead := pipe.ZCard(ctx, s.ks.key(keySchedule)),
-		pipe.ZCard(ctx, s.ks.key(keyRetry)), pipe.ZCard(ctx, s.ks.key(keyDead))
-	processes := pipe.SCard(ctx, s.ks.key(keyProcesses))
+	pipe := s.db.Shared.Pipeline()
+	processed, failed := pipe.Get(ctx, s.ks.Processed()), pipe.Get(ctx, s.ks.Failed())
+	scheduled, retries, dead := pipe.ZCard(ctx, s.ks.Schedule()),
+		pipe.ZCard(ctx, s.ks.Retry()), pipe.ZCard(ctx, s.ks.Dead())
+	processes := pipe.SCard(ctx, s.ks.Processes())
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return st, fmt.Errorf("stats: %w", err)
 	}
@@ -75,10 +76,10 @@ func (s *Store) History(ctx context.Context, days int) ([]Day, error) {
 	keys := make([]string, 0, 2*days)
 	for i := range list {
 		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
-		keys = append(keys, s.ks.key(keyProcessed+":"+list[i].Date),
-			s.ks.key(keyFailed+":"+list[i].Date))
+		keys = append(keys, s.ks.Processed()+":"+list[i].Date,
+			s.ks.Failed()+":"+list[i].Date)
 	}
-	values, err := s.rdb.MGet(ctx, keys...).Result()
+	values, err := s.db.Shared.MGet(ctx, keys...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
@@ -104,8 +105,8 @@ type QueueInfo struct {
 // Queues lists the queues that were ever pushed to, by name. One whose key has the wrong
 // type is listed as empty: it must not hide the others.
 func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
-	pipe := s.rdb.Pipeline()
-	queues, shut := pipe.SMembers(ctx, s.ks.key(keyQueues)), pipe.SMembers(ctx, s.ks.key(keyPaused))
+	pipe := s.db.Shared.Pipeline()
+	queues, shut := pipe.SMembers(ctx, s.ks.Queues()), pipe.SMembers(ctx, s.ks.Paused())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
 	}
@@ -113,7 +114,7 @@ func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
 	slices.Sort(names)
 	list, problems, err := s.describe(ctx, names, shut.Val())
 	for _, problem := range problems {
-		if !isWrongType(problem) {
+		if !redisdb.IsWrongType(problem) {
 			err = errors.Join(err, problem)
 		}
 	}
@@ -125,7 +126,7 @@ func (s *Store) Queues(ctx context.Context) ([]QueueInfo, error) {
 
 // Queue describes one queue; one that nobody has pushed to is empty.
 func (s *Store) Queue(ctx context.Context, name string) (QueueInfo, error) {
-	paused, err := s.rdb.SIsMember(ctx, s.ks.key(keyPaused), name).Result()
+	paused, err := s.db.Shared.SIsMember(ctx, s.ks.Paused(), name).Result()
 	if err != nil {
 		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
 	}
@@ -143,23 +144,22 @@ func (s *Store) describe(ctx context.Context, names, paused []string) (list []Qu
 	if len(names) == 0 {
 		return []QueueInfo{}, nil, nil
 	}
-	body := s.body(oldestScript)
 	replies := make([]*redis.Cmd, len(names))
 	for range 2 {
-		pipe := s.rdb.Pipeline()
+		pipe := s.db.Shared.Pipeline()
 		for i, name := range names {
-			keys := []string{s.ks.queue(name)}
-			replies[i] = pipe.EvalSha(ctx, body.sha, keys, envelope.WholeBytes,
+			keys := []string{s.ks.Queue(name)}
+			replies[i] = s.db.Queue(ctx, pipe, oldestScript, keys, envelope.WholeBytes,
 				envelope.HeadBytes, envelope.TailBytes)
 		}
 		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			break
 		}
-		if err := s.rdb.ScriptLoad(ctx, body.text).Err(); err != nil {
+		if err := s.db.Load(ctx, oldestScript); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err != nil && !isReply(err) {
+	if err != nil && !redisdb.Answered(err) {
 		return nil, nil, err
 	}
 	now := time.Now()
@@ -210,7 +210,7 @@ func (s *Store) QueuePage(ctx context.Context, name string, offset, count int64)
 		return nil, nil
 	}
 	// the next to run is on the right
-	page, err := s.rdb.LRange(ctx, s.ks.queue(name), -last-1, -first-1).Result()
+	page, err := s.db.Shared.LRange(ctx, s.ks.Queue(name), -last-1, -first-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
 	}
@@ -240,7 +240,7 @@ func (s *Store) FindInQueue(ctx context.Context, name, jid string) (*Job, error)
 // DeleteFromQueue removes one job, given by its bytes. The error is ErrNotFound
 // if it has left the queue.
 func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
-	n, err := s.remove(ctx, s.ks.queue(name), raw)
+	n, err := s.remove(ctx, s.ks.Queue(name), raw)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -253,9 +253,9 @@ func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
 // remove takes one job out of a queue.
 func (s *Store) remove(ctx context.Context, list, raw string) (int, error) {
 	if s.effects != nil {
-		return s.drop(ctx, s.rdb, list, EventDelete, []string{raw})
+		return s.drop(ctx, s.db.Shared, list, EventDelete, []string{raw})
 	}
-	n, err := s.rdb.LRem(ctx, list, 1, raw).Result()
+	n, err := s.db.Shared.LRem(ctx, list, 1, raw).Result()
 	return int(n), err
 }
 
@@ -274,9 +274,9 @@ func (s *Store) ClearQueue(ctx context.Context, name string) (err error) {
 }
 
 func (s *Store) unlinkQueue(ctx context.Context, name string) error {
-	_, err := s.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Unlink(ctx, s.ks.queue(name))
-		p.SRem(ctx, s.ks.key(keyQueues), name)
+	_, err := s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Unlink(ctx, s.ks.Queue(name))
+		p.SRem(ctx, s.ks.Queues(), name)
 		return nil
 	})
 	return err
@@ -285,10 +285,10 @@ func (s *Store) unlinkQueue(ctx context.Context, name string) error {
 // Pause makes workers leave a queue alone: at once for what they fetch, within
 // a second where one sleeps on it. Jobs can still be pushed.
 func (s *Store) Pause(ctx context.Context, name string) error {
-	return s.rdb.SAdd(ctx, s.ks.key(keyPaused), name).Err()
+	return s.db.Shared.SAdd(ctx, s.ks.Paused(), name).Err()
 }
 
 // Unpause lets workers at a queue again.
 func (s *Store) Unpause(ctx context.Context, name string) error {
-	return s.rdb.SRem(ctx, s.ks.key(keyPaused), name).Err()
+	return s.db.Shared.SRem(ctx, s.ks.Paused(), name).Err()
 }

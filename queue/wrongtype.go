@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // WrongTypeError says that jobs stay where they are, because keys that they would go to
@@ -42,6 +40,3 @@ func Refusals(err error) (keys []string, rest []error) {
 	}
 	return keys, rest
 }
-
-// isWrongType reports whether Redis refused a command for the type of its key.
-func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // QueueWeight is a queue in a capsule's list. Weight 0 is no weight.
@@ -124,7 +125,7 @@ func (c *Capsule) validate() error {
 		bad("%d queues: want at most %d", len(c.names()), maxQueues)
 	}
 	for _, q := range c.Queues {
-		if !queue.ValidName(q.Name) {
+		if !envelope.ValidName(q.Name) {
 			bad("queue %q: want 1 to 128 of A-Z a-z 0-9 _ . : -", q.Name)
 		}
 		if q.Weight < 0 || q.Weight > maxWeight {

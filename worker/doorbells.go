@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"golang.org/x/sync/errgroup"
 )
@@ -181,10 +182,10 @@ func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
 		}
 	case errors.Is(err, queue.ErrWrongType):
 		d.shun([]string{name}, "queue:"+name)
-	case queue.Answered(err):
+	case redisdb.Answered(err):
 		d.outage.failed("doorbell", err)
 		d.poll()
-	case errors.Is(err, queue.ErrLarge):
+	case errors.Is(err, redisdb.ErrLarge):
 		return true
 	default:
 		d.outage.failed("doorbell", err)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // newIdentity is host:pid:nonce, as Sidekiq's, in characters that are safe in
@@ -45,7 +46,7 @@ func bootID() string {
 
 func safeHostname(name string) string {
 	name = strings.Map(func(r rune) rune {
-		if queue.ValidName(string(r)) && r != ':' {
+		if envelope.ValidName(string(r)) && r != ':' {
 			return r
 		}
 		return '-'

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -66,7 +67,7 @@ func (p *poller) poll(ctx context.Context) error {
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			_, _, more, err = walk.Next(calls, time.Now())
-			if queue.ServesNobody(err) {
+			if redisdb.ServesNobody(err) {
 				return err
 			}
 			problems = append(problems, err)

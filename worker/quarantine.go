@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/protocol"
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/internal/redisdb"
 )
 
 const (
@@ -146,7 +146,7 @@ func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
 	var wait backoff
 	for ctx.Err() == nil && q.ledger.owners.current() == e.Owner {
 		err := e.Owner.Beside(calls, &e.Delivery)
-		if err == nil || queue.Rejected(err) { // what Redis refuses to write it cannot count either
+		if err == nil || redisdb.Rejected(err) { // what Redis refuses to write it cannot count either
 			return true
 		}
 		sleep(ctx, wait.next())
@@ -162,7 +162,7 @@ func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
 	var wait backoff
 	for q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
 		err := e.Owner.Alone(calls, nil)
-		if err == nil || queue.Rejected(err) { // what Redis refuses to write it refused before
+		if err == nil || redisdb.Rejected(err) { // what Redis refuses to write it refused before
 			break
 		}
 		sleep(calls, wait.next())

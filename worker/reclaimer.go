@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -94,7 +95,7 @@ func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 	var lost error
 	try := func(l queue.Lease, dead func(*ownerFacts) bool) (done bool) {
 		done, err := r.judge(ctx, l, dead)
-		if err != nil && !queue.Rejected(err) {
+		if err != nil && !redisdb.Rejected(err) {
 			lost = err
 		}
 		return done
@@ -141,7 +142,7 @@ func (r *reclaimer) judge(ctx context.Context, l queue.Lease,
 	if err != nil || !dead(f) {
 		return false, err
 	}
-	if err = r.reclaim(ctx, l, f); err != nil && queue.Rejected(err) && !f.told {
+	if err = r.reclaim(ctx, l, f); err != nil && redisdb.Rejected(err) && !f.told {
 		f.told = true
 		r.log.Error("a dead worker's jobs cannot be taken: "+
 			"rename or delete the key that the error is about",

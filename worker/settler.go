@@ -8,6 +8,7 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -163,7 +164,7 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 			s.failing = began
 		}
 		s.outage.failed("settle", err)
-		rejected := queue.Rejected(err)
+		rejected := redisdb.Rejected(err)
 		if rejected {
 			s.refusal = err
 		}

@@ -156,7 +156,7 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 		return fmt.Errorf("%w: queue NAME, or queue NAME delete JID…", errUsage)
 	}
 	name := words[0]
-	if !queue.ValidName(name) {
+	if !envelope.ValidName(name) {
 		return fmt.Errorf("%w: queue %q: want 1 to 128 of A-Z a-z 0-9 _ . : -", errUsage, name)
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -117,7 +118,7 @@ func (e *examination) report() error {
 
 // redis looks at the server that holds the queues.
 func (e *examination) redis(ctx context.Context, cache queue.Config) {
-	info, err := e.store.Info(ctx)
+	info, err := e.store.DB().Info(ctx)
 	if err != nil {
 		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)",
 			"it does not say how it is: %v", err)
@@ -144,7 +145,7 @@ func (e *examination) redis(ctx context.Context, cache queue.Config) {
 		return
 	}
 	defer other.Close()
-	if id, err := queue.RunID(ctx, other); err != nil {
+	if id, err := redisdb.RunID(ctx, other); err != nil {
 		e.bad(warning, "redis", "check CACHE_REDIS_URL",
 			"the cache's Redis does not answer: %v", err)
 	} else if id == info.RunID {
@@ -156,7 +157,7 @@ func (e *examination) redis(ctx context.Context, cache queue.Config) {
 	}
 }
 
-func (e *examination) persistence(info queue.ServerInfo) {
+func (e *examination) persistence(info redisdb.ServerInfo) {
 	switch {
 	case info.AOF && info.AOFFailed:
 		e.bad(wrong, "redis", "look at its log and at the disk",
@@ -173,7 +174,7 @@ func (e *examination) persistence(info queue.ServerInfo) {
 	}
 }
 
-func (e *examination) memory(info queue.ServerInfo) {
+func (e *examination) memory(info redisdb.ServerInfo) {
 	limit, what := info.MaxMemory, "maxmemory"
 	if limit == 0 {
 		limit, what = info.SystemMemory, "the machine's memory"

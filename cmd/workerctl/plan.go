@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/spf13/pflag"
 )
 
@@ -89,7 +89,7 @@ func (p *planFlags) loads() ([]load, error) {
 			name, value, _ := strings.Cut(part, "=")
 			i := slices.IndexFunc(list, func(l load) bool { return l.queue == name })
 			if i < 0 {
-				if !queue.ValidName(name) {
+				if !envelope.ValidName(name) {
 					return fmt.Errorf("--%s %q: want QUEUE=VALUE", flag, part)
 				}
 				list = append(list, load{queue: name, rate: 1, mean: 100 * time.Millisecond})

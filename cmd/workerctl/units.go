@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	units "github.com/kyujobs/kyu/deploy/systemd"
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 const (
@@ -34,7 +34,7 @@ func parseSplit(text string) ([]share, error) {
 	for _, part := range strings.Split(text, ",") {
 		name, number, _ := strings.Cut(strings.TrimSpace(part), "=")
 		n, err := strconv.Atoi(number)
-		if !queue.ValidName(name) || strings.Contains(name, ":") ||
+		if !envelope.ValidName(name) || strings.Contains(name, ":") ||
 			err != nil || n < 1 || seen[name] {
 			return nil, fmt.Errorf("--split %q: want INSTANCE=THREADS, each once, such as "+
 				"default=15,push=25,push-2=25", part)

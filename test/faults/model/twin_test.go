@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 
 	"github.com/kyujobs/kyu/queue"
@@ -173,7 +174,7 @@ func (p *pair) ring(t *rapid.T) {
 	bad := p.twin.bad[Key{landingKey, id, q}]
 	rung, err := bell.Ring(p.Context(), r.First, names)
 	p.check(t, "refused", errors.Is(err, queue.ErrWrongType), bad)
-	p.check(t, "large", errors.Is(err, queue.ErrLarge), large && !bad)
+	p.check(t, "large", errors.Is(err, redisdb.ErrLarge), large && !bad)
 	rang := !bad && p.twin.Ring(id, q)
 	p.check(t, "landed", rung.Landed, rang && !large)
 	j, delivered := p.twin.Answer(r)

@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"context"

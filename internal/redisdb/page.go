@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"context"
@@ -61,9 +61,9 @@ func IsTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &wire) && wire.Timeout())
 }
 
-// pages cuts n items of given sizes into pages and calls fn with each half-open range,
+// Pages cuts n items of given sizes into pages and calls fn with each half-open range,
 // until fn returns an error.
-func (p *PageSize) pages(n int, size func(int) int, fn func(from, to int) error) error {
+func (p *PageSize) Pages(n int, size func(int) int, fn func(from, to int) error) error {
 	for from := 0; from < n; {
 		to, total := from+1, size(from)
 		for to < n && to-from < p.Count() && total+size(to) <= p.Bytes() {

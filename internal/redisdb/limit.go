@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"bytes"
@@ -8,12 +8,8 @@ import (
 	"strconv"
 )
 
-// DefaultMaxTaken is the largest payload that a worker reads, in bytes. Ruby's
-// clients push any size.
-const DefaultMaxTaken = 32 << 20
-
-// ErrLarge is the error of a doorbell that brings more than may be read (Config.MaxTaken). It
-// has landed, and the next Fetch puts it into the dead set.
+// ErrLarge is the error of a doorbell that brings more than may be read (Options.MaxReply). The job
+// has landed, and the next fetch puts it into the dead set.
 var ErrLarge = errors.New("a payload is too large to be read")
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)

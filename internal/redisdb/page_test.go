@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"context"
@@ -46,7 +46,7 @@ func TestPageSize(t *testing.T) {
 		p := NewPageSize(3, 10)
 		sizes := []int{50, 4, 4, 4, 1, 1, 1, 1}
 		var cuts []string
-		err := p.pages(len(sizes), func(i int) int { return sizes[i] }, func(from, to int) error {
+		err := p.Pages(len(sizes), func(i int) int { return sizes[i] }, func(from, to int) error {
 			cuts = append(cuts, fmt.Sprint(from, "-", to))
 			return nil
 		})

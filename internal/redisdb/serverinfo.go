@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"context"
@@ -9,8 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ServerInfo is how the Redis server is.
+// ServerInfo is what a Redis server says of itself.
 type ServerInfo struct {
+	Addr         string // as it was given, for messages
 	Version      string
 	RunID        string // of the server's process
 	Policy       string // maxmemory-policy; empty if it does not say
@@ -24,18 +25,18 @@ type ServerInfo struct {
 }
 
 // Info asks the server how it is.
-func (s *Store) Info(ctx context.Context) (ServerInfo, error) {
-	fields, err := info(ctx, s.rdb)
+func (db *DB) Info(ctx context.Context) (ServerInfo, error) {
+	fields, err := info(ctx, db.Shared)
 	if err != nil {
-		return ServerInfo{}, err
+		return ServerInfo{Addr: db.Addr}, err
 	}
 	number := func(key string) int64 { n, _ := strconv.ParseInt(fields[key], 10, 64); return n }
-	i := ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"],
+	i := ServerInfo{Addr: db.Addr, Version: fields["redis_version"], RunID: fields["run_id"],
 		Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
 		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"),
 		AOF:       fields["aof_enabled"] == "1",
 		AOFFailed: fields["aof_last_write_status"] == "err", Snapshots: "?"}
-	if save, err := s.rdb.ConfigGet(ctx, "save").Result(); err == nil {
+	if save, err := db.Shared.ConfigGet(ctx, "save").Result(); err == nil {
 		i.Snapshots = save["save"]
 	}
 	return i, nil
@@ -60,4 +61,13 @@ func info(ctx context.Context, c redis.Cmdable) (map[string]string, error) {
 		}
 	}
 	return fields, nil
+}
+
+func majorVersion(v string) int {
+	major, _, _ := strings.Cut(v, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 7 // a version that is no number is not an old Redis
+	}
+	return n
 }

@@ -1,4 +1,4 @@
-package queue
+package redisdb
 
 import (
 	"context"
@@ -160,13 +160,13 @@ func TestADoorbellWaitsForAJobAndThenForItsBytes(t *testing.T) {
 	reply := fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size))
 	read := func(p *pipes, c net.Conn, want string) {
 		start := time.Now()
-		c.SetReadDeadline(start.Add(bellTimeout + replyWithin))
+		c.SetReadDeadline(start.Add(BellTimeout + replyWithin))
 		n, err := io.ReadFull(c, make([]byte, len(reply)))
 		p.ends(start, n, err, want)
 	}
 	inPipes(t, "one whose bytes stop is not waited for", func(p *pipes) {
 		c := bell(p)
-		p.drip(reply[:8], 1, bellTimeout)
+		p.drip(reply[:8], 1, BellTimeout)
 		read(p, c, "8 bytes, timeout after 8s")
 	})
 	inPipes(t, "nor a bell that says nothing", func(p *pipes) {

@@ -1,0 +1,49 @@
+package redisdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrScript says that Redis refused a script.
+var ErrScript = errors.New("a script does not compile")
+
+// VersionError refuses a server that is too old.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then " +
+		"drain a full Redis"
+}
+
+// explain adds to an error of the first contact what to do about it.
+func explain(err error, addr string) error {
+	text := err.Error()
+	var old *VersionError
+	switch {
+	case errors.As(err, &old), errors.Is(err, ErrScript):
+		return fmt.Errorf("the Redis at %s: %w", addr, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
+		return fmt.Errorf("the Redis at %s refuses the user or password: check REDIS_URL, "+
+			"REDIS_USER and REDIS_PASSWORD: %w", addr, err)
+	case strings.Contains(text, "NOAUTH"):
+		return fmt.Errorf("the Redis at %s wants a password: set it in REDIS_URL or "+
+			"REDIS_PASSWORD: %w", addr, err)
+	case strings.Contains(text, "NOPERM"):
+		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in "+
+			"docs/redis.md: %w", addr, err)
+	case strings.Contains(text, "all sentinels"):
+		return fmt.Errorf("no Sentinel names the Redis %s: do they run, and are REDIS_SENTINELS "+
+			"and REDIS_SENTINEL_MASTER right? %w", addr, err)
+	case strings.Contains(text, "DB index"):
+		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the "+
+			"path in REDIS_URL: %w", addr, err)
+	default:
+		return fmt.Errorf("cannot reach Redis at %s: is it running, and is REDIS_URL right? %w",
+			addr, err)
+	}
+}

@@ -1,0 +1,54 @@
+package redisdb
+
+import (
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Answered reports whether err is an error that Redis sent: the command was not carried out.
+func Answered(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
+}
+
+// Rejected reports whether err is an answer of Redis to this very command: it, and likely no
+// other, would be answered so again, as a key of it has a wrong type or is forbidden, or a
+// script ends in an error. All other answers are about the server or our rights on it: it
+// loads its data, is a replica, is full, has too many clients, wants a password.
+func Rejected(err error) bool {
+	switch {
+	case !Answered(err):
+		return false
+	case redis.HasErrorPrefix(err, "WRONGTYPE"), ForbidsKey(err):
+		return true
+	}
+	var reply redis.Error
+	errors.As(err, &reply)
+	text, usual := strings.CutPrefix(reply.Error(), "ERR ")
+	return usual && !strings.HasPrefix(text, "max number of clients")
+}
+
+// ServesNobody reports whether err is an answer of Redis that any other command would get too:
+// there is no use in asking for more at once.
+func ServesNobody(err error) bool { return Answered(err) && !Rejected(err) }
+
+// ForbidsKey reports whether Redis refused a call, unread, as its user may not touch a key of
+// it. To forbid the command itself Redis has other words (src/acl.c of 7.0 and 7.2).
+func ForbidsKey(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") &&
+		(strings.Contains(err.Error(), "of the keys") ||
+			strings.Contains(err.Error(), "access a key"))
+}
+
+// Unsent reports whether err means that the command never left this process.
+func Unsent(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, redis.ErrClosed) || errors.Is(err, redis.ErrPoolTimeout) ||
+		errors.Is(err, redis.ErrPoolExhausted) || (errors.As(err, &op) && op.Op == "dial")
+}
+
+// IsWrongType reports whether Redis refused a command for the type of its key.
+func IsWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
