@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 	"github.com/kyujobs/kyu/worker/workertest"

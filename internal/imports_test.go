@@ -10,14 +10,16 @@ import (
 // stand beside it here. internal/env, failpoint, sdnotify and version are for all, and so is
 // queue/envelope, which knows none of them.
 var allowed = map[string]string{
-	"queue/envelope": "", "internal/redisdb": "", "queue": "internal/redisdb", "internal/protocol": "queue",
+	"queue/envelope": "", "internal/redisdb": "", "queue": "internal/redisdb",
+	"queue/inspect": "internal/redisdb queue", "internal/protocol": "queue",
 	"worker":            "internal/protocol internal/redisdb queue",
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
-	"monitor": "queue worker", "tracing": "queue worker", "deploy/systemd": "",
+	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"cli": "monitor queue worker", "loadtest": "internal/kerneltimer test/kit/pgserver queue",
-	"cmd/worker":         "cli database jobs queue worker internal/testjobs",
-	"cmd/workerctl":      "internal/redisdb database database/migrate deploy/systemd queue",
+	"cmd/worker": "cli database jobs queue worker internal/testjobs",
+	"cmd/workerctl": "database database/migrate deploy/systemd internal/redisdb queue " +
+		"queue/inspect",
 	"examples/hello":     "cli worker",
 	"examples/demo":      "database/migrate internal/httpsig test/kit/pgserver queue",
 	"internal/testjobs":  "queue worker internal/kerneltimer",
@@ -28,7 +30,7 @@ var allowed = map[string]string{
 	"internal/guard":     "", "internal/httpsig": "",
 	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
-	"test/kit/harness": "test/kit/redistest test/kit/testwait queue",
+	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",
 	"internal":         "", "test/acceptance": "", "test/interop": "", "test/faults": "",
 	"test/faults/model": "internal/protocol queue",
 }

@@ -10,13 +10,12 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/database/migrate"
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/test/kit/testwait"

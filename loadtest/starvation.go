@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/redis/go-redis/v9"
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -91,11 +92,11 @@ func (f *fleet) Describe(c chan<- *prometheus.Desc) {
 func (f *fleet) Collect(c chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	queues, err := f.store.Queues(ctx)
+	queues, err := inspect.New(f.store).Queues(ctx)
 	if err != nil {
 		return
 	}
-	st, err := f.store.Stats(ctx)
+	st, err := inspect.New(f.store).Stats(ctx)
 	if err != nil {
 		return
 	}

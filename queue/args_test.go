@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/worker/workertest"
 	"github.com/redis/go-redis/v9"

@@ -39,8 +39,8 @@ type Rung struct {
 // lands while all of queues are empty, which the caller serves, is delivered under the token.
 // If none comes, or Unhang takes the bell down, both fields of the result are zero.
 //
-// The error is ErrFull if Redis does not let the bell hang because it is full, ErrWrongType if
-// the queue is no list, and the answer of Redis (redisdb.Answered) if it refuses for another reason.
+// The error is ErrFull if Redis does not let the bell hang because it is full, ErrWrongType if the
+// queue is no list, and the answer of Redis (redisdb.Answered) if it refuses for another reason.
 // After any other error a job may have landed, and may have been delivered.
 func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Rung, err error) {
 	if b.conn == nil {

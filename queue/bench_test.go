@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"golang.org/x/sync/errgroup"
 )

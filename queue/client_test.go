@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 )
@@ -76,7 +76,7 @@ func TestABulkPushKeepsOrderInSlices(t *testing.T) {
 	if err != nil || len(jids) != 2500 {
 		t.Fatal(len(jids), err)
 	}
-	page, _ := f.store.QueuePage(t.Context(), "a", 0, 2500)
+	page, _ := inspect.New(f.store).QueuePage(t.Context(), "a", 0, 2500)
 	for i, raw := range page {
 		if j, _ := envelope.ParseJob(raw); j.JID != jids[i] ||
 			string(j.Args) != fmt.Sprintf("[%d]", i) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
 
@@ -290,7 +289,8 @@ func (o *Owner) Held(ctx context.Context,
 		k := o.queue(name)
 		tokens[i], lengths[i] = pipe.HKeys(ctx, k.inflight), pipe.LLen(ctx, k.landing)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !redisdb.Answered(err) { // a wrong type holds nothing of ours
+	// A key that answers with an error has a wrong type: it holds nothing of ours.
+	if _, err := pipe.Exec(ctx); err != nil && !redisdb.Answered(err) {
 		return nil, nil, fmt.Errorf("audit: %w", err)
 	}
 	for i, name := range queues {

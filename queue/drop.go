@@ -2,15 +2,15 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
 
-var dropScript = redisdb.MustScript(luaFiles, "lua/drop.lua") // only a Store with capabilities runs it
+var dropScript = mustScript("drop") // only a Store with capabilities runs it
 
 // dropping is the removal of jobs from a set or a queue by a person, with their effects: to
 // the dead set if the event is EventDead, else for good.
@@ -120,7 +120,9 @@ func (s *Store) dropQueue(ctx context.Context, name string) error {
 		return err
 	}
 	dropped := s.dropAll(ctx, s.db.Shared, key, now, func(count int64) ([]string, error) {
-		return s.QueuePage(ctx, name, 0, count)
+		page, err := s.db.Shared.LRange(ctx, key, -count, -1).Result()
+		slices.Reverse(page) // the next to run first
+		return page, err
 	})
 	err = s.db.Run(ctx, dropScript, s.dropKeys(key), "", "", "", name).Err()
 	if dropped != nil {

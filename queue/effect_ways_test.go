@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -212,9 +212,9 @@ func TestEffectsOfReclaimedJobsRunOnceIfTheyAreTaken(t *testing.T) {
 func TestEffectsOfWhatAPersonRemovesRunOnceIfItWasThere(t *testing.T) {
 	f := noted(t)
 	ctx := t.Context()
-	for name, set := range map[string]*queue.JobSet{"retry": f.store.RetrySet(),
-		"schedule": f.store.ScheduleSet(), "dead": f.store.DeadSet(),
-		"kyu:hold:J": f.store.HoldSet("J")} {
+	for name, set := range map[string]*inspect.JobSet{"retry": inspect.New(f.store).RetrySet(),
+		"schedule": inspect.New(f.store).ScheduleSet(), "dead": inspect.New(f.store).DeadSet(),
+		"kyu:hold:J": inspect.New(f.store).HoldSet("J")} {
 		f.put(name, note("1", "yes"), note("2", ""), note("3", "yes"), "no job")
 		list, err := set.Page(ctx, 0, 10)
 		if err != nil || len(list) != 4 {
@@ -243,7 +243,7 @@ func TestEffectsOfWhatAPersonRemovesRunOnceIfItWasThere(t *testing.T) {
 	f.raw.Del(ctx, "dead")
 	f.put("retry", note("1", "yes"))
 	f.raw.Set(ctx, "dead", "a wrong type", 0)
-	list, _ := f.store.RetrySet().Page(ctx, 0, 1)
+	list, _ := inspect.New(f.store).RetrySet().Page(ctx, 0, 1)
 	var refused *queue.WrongTypeError
 	if n, err := f.store.RetrySet().Kill(ctx, list...); n != 0 || !errors.As(err, &refused) {
 		t.Error(n, err)

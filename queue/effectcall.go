@@ -93,8 +93,8 @@ func (x Settlement) hasEffects() bool { return len(x.Effects) > 0 }
 // runEffects runs a script, or its copy if an item has effects, and gives the numbers of its
 // reply and, beside each, which effects failed. If Redis forbids the keys of a single item, it
 // is taken away without its effects: they must not hold a job up for ever.
-func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.Script, keys []string,
-	args []any, items [][]Effect) (codes []int64, failed []string, err error) {
+func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.Script,
+	keys []string, args []any, items [][]Effect) (codes []int64, failed []string, err error) {
 	some := func(list []Effect) bool { return len(list) > 0 }
 	var reply []any
 	plain, forbidden := !slices.ContainsFunc(items, some), ""

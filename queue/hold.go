@@ -6,48 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
-
-// HoldSet holds jobs of a class that a worker without a handler for it has put
-// aside. It is a sorted set by the time at which they were put there.
-func (s *Store) HoldSet(class string) *JobSet { return &JobSet{s, "kyu:hold:" + class, s.db.Shared} }
-
-// Held is a class of which jobs are held.
-type Held struct {
-	Class  string    `json:"class"`
-	Size   int64     `json:"size"`
-	Oldest time.Time `json:"oldest"` // when the first of them was put there
-}
-
-// HeldClasses lists the classes of which jobs are held, by name.
-func (s *Store) HeldClasses(ctx context.Context) ([]Held, error) {
-	classes, err := s.db.Shared.SMembers(ctx, s.ks.Held()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("held: %w", err)
-	}
-	slices.Sort(classes)
-	var list []Held
-	for _, class := range classes {
-		pipe := s.db.Shared.Pipeline()
-		size, oldest := pipe.ZCard(ctx, s.ks.Hold(class)),
-			pipe.ZRangeWithScores(ctx, s.ks.Hold(class), 0, 0)
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("held: %w", err)
-		}
-		if size.Val() > 0 && len(oldest.Val()) > 0 {
-			list = append(list, Held{class, size.Val(), envelope.FromUnix(oldest.Val()[0].Score)})
-		}
-	}
-	return list, nil
-}
 
 // Release moves held jobs of the given classes back to their queues, if those
 // are among queues, and returns how many: the worker that asks serves both, so
@@ -111,11 +73,11 @@ func (js *JobSet) release(ctx context.Context, queues []string, count int) (move
 
 // releasePage moves those of a page that this process serves, and returns how many it has
 // seen, how many of them it moved, and how many are behind them.
-func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, size *redisdb.PageSize) (
-	seen, moved, left int, err error) {
-	entries, left, err := js.source().read(ctx, "+inf", ascending, offset, size)
+func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int,
+	size *redisdb.PageSize) (seen, moved, left int, err error) {
+	entries, left, err := js.Read(ctx, offset, size)
 	if err != nil {
-		return 0, 0, 0, js.wrap(err)
+		return 0, 0, 0, err
 	}
 	mine := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
 		return e.Job == nil || !slices.Contains(queues, cmp.Or(e.Job.Queue, "default"))
@@ -125,33 +87,4 @@ func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int, 
 		return moved, moved, left, err // what is left of the page is read again
 	}
 	return len(entries), moved, left, err
-}
-
-// Served is what a live worker of ours says of itself beside its record. Ruby's
-// processes do not say it.
-type Served struct {
-	Classes []string // that it has handlers for
-	Pool    int      // connections that it may open to Postgres; 0: it does not say
-}
-
-// Served gives what every live worker of ours serves, by identity.
-func (s *Store) Served(ctx context.Context) (map[string]Served, error) {
-	leases, err := s.Leases(ctx)
-	if err != nil {
-		return nil, err
-	}
-	served := map[string]Served{}
-	for _, l := range leases {
-		if l.Ended || l.Fenced {
-			continue
-		}
-		fields, err := s.db.Shared.HMGet(ctx, s.ks.Owner(l.Identity), "classes", "pool").Result()
-		if err != nil {
-			return nil, fmt.Errorf("owner %s: %w", l.Identity, err)
-		}
-		text := func(i int) string { s, _ := fields[i].(string); return s }
-		pool, _ := strconv.Atoi(text(1)) // absent in what an older version wrote
-		served[l.Identity] = Served{strings.Fields(text(0)), pool}
-	}
-	return served, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
 

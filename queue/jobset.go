@@ -3,15 +3,11 @@ package queue
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,9 +21,13 @@ type JobSet struct {
 	rdb   *redis.Client // by which it is read and moved
 }
 
-func (js *JobSet) key() string { return js.store.ks.Key(js.name) }
+// Name is the set's key without the namespace.
+func (js *JobSet) Name() string { return js.name }
 
-func (js *JobSet) source() source { return source{js.store, js.rdb, js.key()} }
+// Key is the set's key.
+func (js *JobSet) Key() string { return js.store.ks.Key(js.name) }
+
+func (js *JobSet) source() source { return source{js.store, js.rdb, js.Key()} }
 
 // RetrySet holds jobs that failed and wait for their next attempt.
 func (s *Store) RetrySet() *JobSet { return &JobSet{s, redisdb.KeyRetry, s.db.Shared} }
@@ -38,6 +38,12 @@ func (s *Store) ScheduleSet() *JobSet { return &JobSet{s, redisdb.KeySchedule, s
 // DeadSet holds jobs that will not run again by themselves.
 func (s *Store) DeadSet() *JobSet { return &JobSet{s, redisdb.KeyDead, s.db.Shared} }
 
+// HoldSet holds jobs of a class that a worker without a handler for it has put aside. It is a
+// sorted set by the time at which they were put there.
+func (s *Store) HoldSet(class string) *JobSet {
+	return &JobSet{s, "kyu:hold:" + class, s.db.Shared}
+}
+
 // Entry is a member of a set. Bytes that are no job have a nil Job.
 type Entry struct {
 	Raw string
@@ -45,99 +51,22 @@ type Entry struct {
 	Job *Job
 }
 
-func newEntry(raw string, at float64) Entry {
+// NewEntry makes the Entry of a member and its score.
+func NewEntry(raw string, at float64) Entry {
 	j, _ := envelope.ParseJob(raw) // the dead set holds what is no job, too
 	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
 }
 
-// Size is the number of members.
-func (js *JobSet) Size(ctx context.Context) (int64, error) {
-	n, err := js.rdb.ZCard(ctx, js.key()).Result()
-	return n, js.wrap(err)
-}
-
-// Page reads up to count entries from the offset-th on: of the dead set the last
-// to die first, else the next to be due first.
-func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]Entry, error) {
-	first, last, some := window(offset, count)
-	if !some {
-		return nil, nil
-	}
-	read := js.rdb.ZRangeWithScores
+// Read gives a page of entries after the first skip: of the dead set the last to die first, else
+// the first to be due first. left is how many there are behind them.
+func (js *JobSet) Read(ctx context.Context, skip int, size *redisdb.PageSize) (list []Entry,
+	left int, err error) {
+	order := ascending
 	if js.name == redisdb.KeyDead {
-		read = js.rdb.ZRevRangeWithScores
+		order = descending
 	}
-	members, err := read(ctx, js.key(), first, last).Result()
-	if err != nil {
-		return nil, js.wrap(err)
-	}
-	return entries(members), nil
-}
-
-// window is a page as Redis counts: both ends, from 0. some is false if there is
-// nothing in it. To Redis a negative end counts from the last, so it must not come to
-// that.
-func window(offset, count int64) (first, last int64, some bool) {
-	offset = max(offset, 0)
-	if count <= 0 {
-		return 0, 0, false
-	}
-	if last = offset + count - 1; last < offset {
-		last = math.MaxInt64
-	}
-	return offset, last, true
-}
-
-func entries(members []redis.Z) []Entry {
-	list := make([]Entry, len(members))
-	for i, z := range members {
-		raw, _ := z.Member.(string)
-		list[i] = newEntry(raw, z.Score)
-	}
-	return list
-}
-
-// Scan calls fn with every entry whose bytes match a pattern, as Redis matches:
-// text without * is looked for anywhere. It stops when fn returns false. Entries
-// that come or go meanwhile may be missed, or seen twice.
-func (js *JobSet) Scan(ctx context.Context, match string, fn func(Entry) bool) error {
-	if !strings.Contains(match, "*") {
-		match = "*" + globEscape(match) + "*"
-	}
-	for cursor := uint64(0); ; {
-		flat, next, err := js.rdb.ZScan(ctx, js.key(), cursor, match, scanPage).Result()
-		if err != nil {
-			return js.wrap(err)
-		}
-		for i := 0; i+1 < len(flat); i += 2 {
-			at, _ := envelope.ParseTime(flat[i+1])
-			j, _ := envelope.ParseJob(flat[i])
-			if !fn(Entry{Raw: flat[i], At: at, Job: j}) {
-				return nil
-			}
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-func globEscape(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `?`, `\?`).Replace(text)
-}
-
-// Find looks for a job. The error is ErrNotFound if it is not in the set.
-func (js *JobSet) Find(ctx context.Context, jid string) (found Entry, err error) {
-	err = js.Scan(ctx, jid, func(e Entry) bool {
-		if e.Job != nil && e.Job.JID == jid {
-			found = e
-		}
-		return found.Job == nil
-	})
-	if err == nil && found.Job == nil {
-		err = fmt.Errorf("job %s in %s: %w", jid, js.name, ErrNotFound)
-	}
-	return found, err
+	list, left, err = js.source().read(ctx, "+inf", order, skip, size)
+	return list, left, js.wrap(err)
 }
 
 // Delete removes entries, and returns how many were still there.
@@ -152,13 +81,13 @@ func (js *JobSet) Delete(ctx context.Context, list ...Entry) (int, error) {
 	for i, e := range list {
 		members[i] = e.Raw
 	}
-	n, err := js.rdb.ZRem(ctx, js.key(), members...).Result()
+	n, err := js.rdb.ZRem(ctx, js.Key(), members...).Result()
 	return int(n), js.wrap(err)
 }
 
 // drop is Delete or Kill with the effects of the jobs.
 func (js *JobSet) drop(ctx context.Context, event EffectEvent, list []Entry) (int, error) {
-	n, err := js.store.drop(ctx, js.rdb, js.key(), event, raws(list))
+	n, err := js.store.drop(ctx, js.rdb, js.Key(), event, raws(list))
 	return n, js.wrap(err)
 }
 
@@ -198,7 +127,8 @@ func (js *JobSet) move(ctx context.Context, list []Entry, now time.Time,
 
 // carry carries moves out, in calls of bounded size.
 func (js *JobSet) carry(ctx context.Context, moves []move, now time.Time) (int, error) {
-	moved, stay, err := js.source().move(ctx, moves, now, redisdb.NewPageSize(scanPage, redisdb.PageBytes))
+	page := redisdb.NewPageSize(scanPage, redisdb.PageBytes)
+	moved, stay, err := js.source().move(ctx, moves, now, page)
 	if err == nil {
 		err = stay.err()
 	}
@@ -223,7 +153,7 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 // Reschedule makes an entry due at another time. The error is ErrNotFound if it
 // has left the set.
 func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
-	n, err := js.rdb.ZAddArgs(ctx, js.key(), redis.ZAddArgs{XX: true, Ch: true,
+	n, err := js.rdb.ZAddArgs(ctx, js.Key(), redis.ZAddArgs{XX: true, Ch: true,
 		Members: []redis.Z{{Score: envelope.Unix(at), Member: e.Raw}}}).Result()
 	if err == nil && n == 0 && !at.Equal(e.At) {
 		err = ErrNotFound
@@ -235,52 +165,17 @@ func (js *JobSet) Reschedule(ctx context.Context, e Entry, at time.Time) error {
 // comes meanwhile.
 func (js *JobSet) Clear(ctx context.Context) error {
 	if js.store.effects == nil {
-		return js.wrap(js.rdb.Unlink(ctx, js.key()).Err())
+		return js.wrap(js.rdb.Unlink(ctx, js.Key()).Err())
 	}
-	now, err := js.Size(ctx)
+	now, err := js.rdb.ZCard(ctx, js.Key()).Result()
 	if err != nil {
-		return err
+		return js.wrap(err)
 	}
-	return js.wrap(js.store.dropAll(ctx, js.rdb, js.key(), now, func(n int64) ([]string, error) {
+	return js.wrap(js.store.dropAll(ctx, js.rdb, js.Key(), now, func(n int64) ([]string, error) {
 		size := redisdb.NewPageSize(int(n), redisdb.PageBytes)
 		page, _, err := js.source().read(ctx, "+inf", ascending, 0, &size)
 		return raws(page), err
 	}))
-}
-
-// All applies an operation (such as js.Retry) to every entry that is in the set
-// now, a page at a time, and returns how many it moved. Entries that stay, or
-// come meanwhile, do not keep it from ending.
-func (js *JobSet) All(ctx context.Context,
-	op func(context.Context, ...Entry) (int, error)) (total int, err error) {
-	left, err := js.Size(ctx)
-	if err != nil {
-		return 0, err
-	}
-	order := ascending
-	if js.name == redisdb.KeyDead {
-		order = descending
-	}
-	var stay []error
-	size := redisdb.NewPageSize(scanPage, redisdb.PageBytes)
-	for skip := 0; left > 0; {
-		page, _, err := js.source().read(ctx, "+inf", order, skip, &size)
-		if err != nil || len(page) == 0 {
-			return total, errors.Join(append(stay, js.wrap(err))...)
-		}
-		page = page[:min(int64(len(page)), left)]
-		n, err := op(ctx, page...)
-		total += n
-		var refused *WrongTypeError
-		var held *EffectsError
-		if err != nil && !errors.As(err, &refused) && !errors.As(err, &held) {
-			return total, errors.Join(append(stay, err)...)
-		}
-		stay = append(stay, err)
-		left -= int64(len(page))
-		skip += len(page) - n // what the operation left behind
-	}
-	return total, errors.Join(stay...)
 }
 
 func (js *JobSet) wrap(err error) error {

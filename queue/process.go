@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // ProcessRecord is what a process publishes of itself: the union of what the
@@ -83,7 +80,8 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 		"concurrency", r.Concurrency}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
 		len(fields)}, fields...)
-	n, err := o.store.db.RunOwn(ctx, publishScript, keys, append(args, published(r.Work)...)...).Int()
+	args = append(args, published(r.Work)...)
+	n, err := o.store.db.RunOwn(ctx, publishScript, keys, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
 	}
@@ -211,160 +209,6 @@ func (o *Owner) Retire(ctx context.Context) error {
 func (s *Store) ProcessCount(ctx context.Context) (int, error) {
 	n, err := s.db.Own.SCard(ctx, s.ks.Processes()).Result()
 	return int(n), err
-}
-
-// Process is a process as its last beat described it.
-type Process struct {
-	Identity    string    `json:"identity"`
-	Hostname    string    `json:"hostname"`
-	PID         int       `json:"pid"`
-	Tag         string    `json:"tag"`
-	Version     string    `json:"version"`
-	StartedAt   time.Time `json:"started_at"`
-	Queues      []string  `json:"queues"`
-	Labels      []string  `json:"labels"`
-	Concurrency int       `json:"concurrency"`
-	Busy        int       `json:"busy"`
-	Beat        time.Time `json:"beat"`
-	Quiet       bool      `json:"quiet"`
-	RSS         int       `json:"rss_kib"`
-	RTT         int       `json:"rtt_us"`
-	Embedded    bool      `json:"embedded"`
-}
-
-// Processes lists the live processes, Ruby's too, sorted by identity.
-func (s *Store) Processes(ctx context.Context) ([]Process, error) {
-	ids, err := s.db.Shared.SMembers(ctx, s.ks.Processes()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("processes: %w", err)
-	}
-	slices.Sort(ids)
-	pipe := s.db.Shared.Pipeline()
-	rows := make([]*redis.SliceCmd, len(ids))
-	for i, id := range ids {
-		rows[i] = pipe.HMGet(ctx, s.ks.Key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
-			"concurrency")
-	}
-	if len(ids) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("processes: %w", err)
-		}
-	}
-	var list []Process
-	for i, row := range rows {
-		if p, ok := readProcess(ids[i], row.Val()); ok {
-			list = append(list, p)
-		}
-	}
-	return list, nil
-}
-
-// readProcess reads a record of any Sidekiq; a process without info is dead.
-func readProcess(id string, row []any) (p Process, ok bool) {
-	at := func(i int) string { s, _ := row[i].(string); return s }
-	number := func(i int) int { n, _ := strconv.Atoi(at(i)); return n }
-	var info struct {
-		Hostname, Tag, Version string
-		StartedAt              float64 `json:"started_at"`
-		PID, Concurrency       int
-		Queues, Labels         []string
-		Embedded               bool
-	}
-	if at(0) == "" || json.Unmarshal([]byte(at(0)), &info) != nil {
-		return p, false
-	}
-	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag,
-		Version:   info.Version,
-		StartedAt: envelope.FromUnix(info.StartedAt), Queues: info.Queues, Labels: info.Labels,
-		Concurrency: info.Concurrency,
-		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
-		Embedded: info.Embedded}
-	p.Beat, _ = envelope.ParseTime(at(2))
-	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
-		p.Concurrency = n
-	}
-	return p, true
-}
-
-// Work is a job that some process runs.
-type Work struct {
-	Process string    `json:"process"`
-	TID     string    `json:"tid"`
-	Queue   string    `json:"queue"`
-	RunAt   time.Time `json:"run_at"`
-	Payload string    `json:"-"`
-	Job     *Job      `json:"-"` // nil if the payload is not a job
-}
-
-// WorkInProgress lists the jobs that live processes run, the longest running
-// first.
-func (s *Store) WorkInProgress(ctx context.Context) ([]Work, error) {
-	processes, err := s.Processes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []Work
-	for _, p := range processes {
-		rows, err := s.db.Shared.HGetAll(ctx, s.ks.Key(p.Identity+":work")).Result()
-		if err == nil && len(rows) == 0 {
-			rows, err = s.db.Shared.HGetAll(ctx, s.ks.Key(p.Identity+":workers")).Result()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("work: %w", err)
-		}
-		for tid, text := range rows {
-			if w, ok := readWork(text); ok {
-				w.Process, w.TID = p.Identity, tid
-				list = append(list, w)
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b Work) int {
-		if c := a.RunAt.Compare(b.RunAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.TID, b.TID)
-	})
-	return list, nil
-}
-
-func readWork(text string) (w Work, ok bool) {
-	var row struct {
-		Queue   string
-		Payload json.RawMessage // a string, or in foreign processes the object itself
-		RunAt   json.RawMessage `json:"run_at"`
-	}
-	if json.Unmarshal([]byte(text), &row) != nil {
-		return w, false
-	}
-	w.Queue, w.Payload = row.Queue, string(row.Payload)
-	if s, ok := envelope.Unquote(w.Payload); ok {
-		w.Payload = s
-	}
-	w.RunAt, _ = envelope.ParseTime(string(row.RunAt))
-	w.Job, _ = envelope.ParseJob(w.Payload)
-	return w, true
-}
-
-// Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
-// its log (TTIN). The error is ErrNotFound if no such process is alive.
-func (s *Store) Signal(ctx context.Context, identity, signal string) error {
-	alive, err := s.db.Shared.HExists(ctx, s.ks.Key(identity), "info").Result()
-	if err != nil {
-		return fmt.Errorf("signal: %w", err)
-	}
-	if !alive {
-		return fmt.Errorf("signal: process %q: %w", identity, ErrNotFound)
-	}
-	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.LPush(ctx, s.ks.Signals(identity), signal)
-		p.Expire(ctx, s.ks.Signals(identity), time.Minute)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("signal: %w", err)
-	}
-	return nil
 }
 
 // CleanProcesses takes members without a record out of the set of processes,

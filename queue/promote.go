@@ -9,10 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -20,7 +19,7 @@ import (
 // looks at them.
 var DueSets = []string{redisdb.KeyRetry, redisdb.KeySchedule}
 
-var pageScript = redisdb.MustScript(luaFiles, "lua/page.lua")
+var pageScript = mustScript("page")
 
 // maxPageErrors is how many calls of a round may fail before a Promotion lets Redis be
 // until the next round. It is enough to halve a page down to the member that is at fault.
@@ -53,7 +52,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	from := source{s, s.db.Own, s.ks.Key(p.set)}
 	entries, left, err := from.read(ctx, envelope.Score(now), ascending, p.skip, &p.page)
 	if err != nil {
-		more = p.failed(err, redisdb.Answered(err)) // a reply here is about the set, not about a member
+		more = p.failed(err, redisdb.Answered(err)) // a reply is about the set, not about a member
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	moves := make([]move, len(entries))
@@ -142,8 +141,8 @@ type source struct {
 
 // move carries moves out, in calls of a page each, and returns how many members were still
 // there.
-func (o source) move(ctx context.Context, moves []move, now time.Time, page redisdb.PageSize) (moved int,
-	stay staying, err error) {
+func (o source) move(ctx context.Context, moves []move, now time.Time,
+	page redisdb.PageSize) (moved int, stay staying, err error) {
 	size := func(i int) int { return moves[i].size() }
 	err = page.Pages(len(moves), size, func(from, to int) error {
 		reply, err := o.movePage(ctx, moves[from:to], now)
@@ -198,7 +197,7 @@ func (o source) read(ctx context.Context, limit, order string, skip int, page *r
 		raw, _ := reply[i].(string)
 		text, _ := reply[i+1].(string)
 		at, _ := strconv.ParseFloat(text, 64)
-		list = append(list, newEntry(raw, at))
+		list = append(list, NewEntry(raw, at))
 	}
 	size, _ := reply[0].(int64)
 	return list, max(int(size)-skip-len(list), 0), nil

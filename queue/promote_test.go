@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
@@ -184,7 +185,7 @@ func TestRefusedMoves(t *testing.T) {
 		f.raw.Set(ctx, "dead", "of another program", 0)
 		f.due("retry", "x", "x0", 1)
 		f.due("retry", "a", "a0", 1)
-		set := f.store.RetrySet()
+		set := inspect.New(f.store).RetrySet()
 		for name, op := range map[string]func(queue.Entry) (int, error){
 			"queue:x": func(e queue.Entry) (int, error) { return set.Retry(ctx, e) },
 			"queue:":  func(e queue.Entry) (int, error) { return set.AddToQueue(ctx, e) },

@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"pgregory.net/rapid"
 )
 

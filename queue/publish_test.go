@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 func record(threads int, payload string) queue.ProcessRecord {
@@ -69,7 +70,7 @@ func TestPublish(t *testing.T) {
 			queue.Counts{Flush: 1}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		work, err := f.store.WorkInProgress(t.Context())
+		work, err := inspect.New(f.store).WorkInProgress(t.Context())
 		if err != nil || len(work) != 1 || work[0].Job == nil || work[0].Job.Class != "A" {
 			t.Errorf("%+v %v", work, err)
 		}

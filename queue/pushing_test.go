@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
@@ -38,7 +38,7 @@ func TestASliceOverSeveralQueues(t *testing.T) {
 			t.Fatal(len(jids), err)
 		}
 		f.at("queue:a=10 queue:b=10 queue:c=10")
-		page, _ := f.store.QueuePage(t.Context(), "b", 0, 10)
+		page, _ := inspect.New(f.store).QueuePage(t.Context(), "b", 0, 10)
 		for i, raw := range page {
 			if j, _ := envelope.ParseJob(raw); j.JID != jids[1+3*i] {
 				t.Errorf("place %d of b holds %s", i, raw)

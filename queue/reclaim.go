@@ -10,7 +10,6 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/redis/go-redis/v9"
 )
 
@@ -38,8 +37,8 @@ func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string,
 	}
 	prefix, suffix := s.ks.Key("kyu:{"+s.ks.Queue("")), "}:inflight:"+identity
 	for cursor := uint64(0); ; {
-		keys, next, err := s.db.Own.Scan(ctx, cursor, globEscape(prefix)+"*"+globEscape(suffix),
-			1000).Result()
+		pattern := redisdb.GlobEscape(prefix) + "*" + redisdb.GlobEscape(suffix)
+		keys, next, err := s.db.Own.Scan(ctx, cursor, pattern, 1000).Result()
 		if err != nil {
 			return nil, fmt.Errorf("queues of %s: %w", identity, err)
 		}

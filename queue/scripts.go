@@ -10,26 +10,31 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
+// The state changes. The header of each file in lua/ says what it does and why it is atomic.
 var (
-	answerScript   = redisdb.MustScript(luaFiles, "lua/answer.lua")
-	fetchScript    = redisdb.MustScript(luaFiles, "lua/fetch.lua")
-	settleScript   = redisdb.MustScript(luaFiles, "lua/settle.lua")
-	pushScript     = redisdb.MustScript(luaFiles, "lua/push.lua")
-	promoteScript  = redisdb.MustScript(luaFiles, "lua/promote.lua")
-	registerScript = redisdb.MustScript(luaFiles, "lua/register.lua")
-	beatScript     = redisdb.MustScript(luaFiles, "lua/beat.lua")
-	fenceScript    = redisdb.MustScript(luaFiles, "lua/fence.lua")
-	reclaimScript  = redisdb.MustScript(luaFiles, "lua/reclaim.lua")
-	forgetScript   = redisdb.MustScript(luaFiles, "lua/forget.lua")
-	sweepScript    = redisdb.MustScript(luaFiles, "lua/sweep.lua")
-	aloneScript    = redisdb.MustScript(luaFiles, "lua/alone.lua")
-	besideScript   = redisdb.MustScript(luaFiles, "lua/beside.lua")
-	publishScript  = redisdb.MustScript(luaFiles, "lua/publish.lua")
+	answerScript   = mustScript("answer")
+	fetchScript    = mustScript("fetch")
+	settleScript   = mustScript("settle")
+	pushScript     = mustScript("push")
+	promoteScript  = mustScript("promote")
+	registerScript = mustScript("register")
+	beatScript     = mustScript("beat")
+	fenceScript    = mustScript("fence")
+	reclaimScript  = mustScript("reclaim")
+	forgetScript   = mustScript("forget")
+	sweepScript    = mustScript("sweep")
+	aloneScript    = mustScript("alone")
+	besideScript   = mustScript("beside")
+	publishScript  = mustScript("publish")
 
-	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript, promoteScript,
-		registerScript, beatScript, fenceScript, reclaimScript, forgetScript, sweepScript,
-		aloneScript, besideScript, publishScript, pageScript, oldestScript}
+	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
+		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
+		sweepScript, aloneScript, besideScript, publishScript, pageScript}
 )
+
+func mustScript(name string) *redisdb.Script {
+	return redisdb.MustScript(luaFiles, "lua/"+name+".lua")
+}
 
 // sent names the failpoint of a command that has just been written, or "".
 func sent(command []byte) string {

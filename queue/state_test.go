@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -94,34 +94,9 @@ func (f *fixture) settle(d *queue.Delivery, a queue.Action, payload string) bool
 	return settled
 }
 
-// places says where jobs are: "queue:a=2 inflight=1 retry=1".
-func (f *fixture) places() string {
-	f.Helper()
-	var out []string
-	keys := f.raw.Keys(f.Context(), "*").Val()
-	slices.Sort(keys)
-	inflight := int64(0)
-	for _, key := range keys {
-		switch {
-		case strings.HasPrefix(key, "queue:"):
-			out = append(out, fmt.Sprintf("%s=%d", key, f.raw.LLen(f.Context(), key).Val()))
-		case strings.Contains(key, ":inflight:"):
-			inflight += f.raw.HLen(f.Context(), key).Val()
-		case strings.Contains(key, ":landing:"):
-			inflight += f.raw.LLen(f.Context(), key).Val()
-		case key == "retry", key == "schedule", key == "dead", strings.HasPrefix(key, "kyu:hold:"):
-			out = append(out, fmt.Sprintf("%s=%d", key, f.raw.ZCard(f.Context(), key).Val()))
-		}
-	}
-	if inflight > 0 {
-		out = append(out, fmt.Sprintf("inflight=%d", inflight))
-	}
-	return strings.Join(out, " ")
-}
-
 func (f *fixture) at(want string) {
 	f.Helper()
-	if got := f.places(); got != want {
+	if got := redistest.Places(f.Context(), f.raw); got != want {
 		f.Errorf("jobs are at %q, want %q", got, want)
 	}
 }
@@ -408,7 +383,7 @@ func TestAJobThatKeepsComingBackIsPoison(t *testing.T) {
 		}
 	}
 	f.at("dead=1")
-	page, _ := f.store.DeadSet().Page(t.Context(), 0, 1)
+	page, _ := inspect.New(f.store).DeadSet().Page(t.Context(), 0, 1)
 	if msg := page[0].Job.String("error_message"); !strings.Contains(msg, "3 workers died") {
 		t.Errorf("reason %q", msg)
 	}
@@ -547,7 +522,7 @@ func TestPublishCountsARepeatedFlushOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	st, _ := f.store.Stats(t.Context())
+	st, _ := inspect.New(f.store).Stats(t.Context())
 	if st.Processed != 5 || st.Failed != 2 {
 		t.Errorf("stats %+v", st)
 	}

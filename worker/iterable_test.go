@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/kyujobs/kyu/worker/workertest"
 )
@@ -146,7 +147,7 @@ func TestAFailedStepIsTheFirstOfTheRetry(t *testing.T) {
 	b.run()
 	jid := b.push("Iter", nil, queue.Options{})
 	b.until("it failed", func() bool { return b.size("retry") == 1 })
-	e, err := b.store.RetrySet().Find(t.Context(), jid)
+	e, err := inspect.New(b.store).RetrySet().Find(t.Context(), jid)
 	if err != nil || e.Job.String("error_message") != "step two" {
 		t.Fatal(e.Raw, err)
 	}
@@ -201,7 +202,7 @@ func TestACursorThatDoesNotFitIsAnErrorThatNamesIt(t *testing.T) {
 	b.run()
 	b.push("Iter", nil, queue.Options{JID: "x"})
 	b.until("it failed", func() bool { return b.size("retry") == 1 })
-	if e, err := b.store.RetrySet().Find(t.Context(), "x"); err != nil ||
+	if e, err := inspect.New(b.store).RetrySet().Find(t.Context(), "x"); err != nil ||
 		!strings.Contains(e.Job.String("error_message"), `"not a number"`) {
 		t.Error(e.Raw, err)
 	}

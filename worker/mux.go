@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Handler runs a job. Its error decides, with the job's options, what becomes of

@@ -11,11 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // ErrorHandler is told of every failure: of a job's (j is its envelope), or of

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
@@ -147,7 +148,7 @@ func TestPromiseOrders(t *testing.T) {
 			return s.raw.Exists(t.Context(), identity).Val() == 1
 		})
 		proxy.DropEvery(faultproxy.Script("beat"), 1)
-		if err := s.store.Signal(t.Context(), identity, "TERM"); err != nil {
+		if err := inspect.New(s.store).Signal(t.Context(), identity, "TERM"); err != nil {
 			t.Fatal(err)
 		}
 		lost := proxy.Dropped()

@@ -146,7 +146,8 @@ func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
 	var wait backoff
 	for ctx.Err() == nil && q.ledger.owners.current() == e.Owner {
 		err := e.Owner.Beside(calls, &e.Delivery)
-		if err == nil || redisdb.Rejected(err) { // what Redis refuses to write it cannot count either
+		// After a refusal Redis counts no crash for this job either.
+		if err == nil || redisdb.Rejected(err) {
 			return true
 		}
 		sleep(ctx, wait.next())

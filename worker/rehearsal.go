@@ -6,9 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Rehearsal is what a worker would have done with a job after one run.

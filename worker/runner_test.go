@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/test/kit/testwait"
@@ -182,7 +182,7 @@ func TestAFailedJobIsRetriedByThePollerAndEnds(t *testing.T) {
 	b.run()
 	jid := b.push("Flaky", nil, queue.Options{Retry: queue.RetryMax(3)})
 	b.until("in the retry set", func() bool { return b.size("retry") == 1 })
-	e, err := b.store.RetrySet().Find(t.Context(), jid)
+	e, err := inspect.New(b.store).RetrySet().Find(t.Context(), jid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestAPanicIsAFailureWithItsStack(t *testing.T) {
 	b.run()
 	b.push("Panic", nil, queue.Options{Backtrace: -1})
 	b.until("failed", func() bool { return b.size("retry") == 1 })
-	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
+	page, _ := inspect.New(b.store).RetrySet().Page(t.Context(), 0, 1)
 	j := page[0].Job
 	if j.String("error_class") != "panic" || j.String("error_message") != "panic: oh no" ||
 		j.String("error_backtrace") == "" {
@@ -235,7 +235,7 @@ func TestGoexitIsAFailureAndCostsNoThread(t *testing.T) {
 	b.until("they have failed", func() bool {
 		return b.size("retry") == 3 && b.empty() && r.Status().Busy == 0
 	})
-	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
+	page, _ := inspect.New(b.store).RetrySet().Page(t.Context(), 0, 1)
 	if msg := page[0].Job.String("error_message"); !strings.Contains(msg, "runtime.Goexit") {
 		t.Error(msg)
 	}
@@ -258,7 +258,7 @@ func TestAnUnknownClassIsRetriedAndNamesWhatIsKnown(t *testing.T) {
 	b.run()
 	b.push("Missing::Klass", nil, queue.Options{})
 	b.until("failed", func() bool { return b.size("retry") == 1 })
-	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
+	page, _ := inspect.New(b.store).RetrySet().Page(t.Context(), 0, 1)
 	j := page[0].Job
 	if msg := j.String("error_message"); j.String("error_class") != "NameError" ||
 		!strings.Contains(msg, "Missing::Klass") || !strings.Contains(msg, "Known::One") {
@@ -290,7 +290,7 @@ func TestWhatHandlersSteer(t *testing.T) {
 	if !slices.Equal(got, []string{"Discard", "Kill", "Never"}) || b.size("retry") != 0 {
 		t.Errorf("deaths %v", got)
 	}
-	e, err := b.store.ScheduleSet().Find(t.Context(), snoozed)
+	e, err := inspect.New(b.store).ScheduleSet().Find(t.Context(), snoozed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestWhatHandlersSteer(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if st, _ := b.store.Stats(t.Context()); st.Processed != 3 || st.Failed != 3 {
+	if st, _ := inspect.New(b.store).Stats(t.Context()); st.Processed != 3 || st.Failed != 3 {
 		t.Errorf("counted %+v", st)
 	}
 }
@@ -376,7 +376,7 @@ func TestTimeoutsCancelAndAreFailures(t *testing.T) {
 	b.push("Slow", nil, queue.Options{})
 	b.push("Late", nil, queue.Options{})
 	b.until("failed and dead", func() bool { return b.size("retry") == 1 && b.size("dead") == 1 })
-	page, _ := b.store.RetrySet().Page(t.Context(), 0, 1)
+	page, _ := inspect.New(b.store).RetrySet().Page(t.Context(), 0, 1)
 	if msg := page[0].Job.String("error_message"); !strings.Contains(msg, "timeout") {
 		t.Error(msg)
 	}
@@ -461,12 +461,12 @@ func TestRemoteSignalsQuietAndStop(t *testing.T) {
 	r := b.run()
 	id := r.Status().Identity
 	b.until("on the page", func() bool { return b.raw.Exists(t.Context(), id).Val() == 1 })
-	if err := b.store.Signal(t.Context(), id, "TSTP"); err != nil {
+	if err := inspect.New(b.store).Signal(t.Context(), id, "TSTP"); err != nil {
 		t.Fatal(err)
 	}
 	b.until("quiet", func() bool { return r.Status().Quiet })
 	b.push("Job", nil, queue.Options{})
-	if err := b.store.Signal(t.Context(), id, "TERM"); err != nil {
+	if err := inspect.New(b.store).Signal(t.Context(), id, "TERM"); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // Unknown says what becomes of a job whose class has no handler here. The zero

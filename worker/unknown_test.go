@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -15,12 +16,12 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 	b.run()
 	jid := b.push("New", []any{1.0}, queue.Options{Retry: queue.RetryMax(0)})
 	b.until("it is held", func() bool { return b.size("kyu:hold:New") == 1 && b.empty() })
-	e, err := b.store.HoldSet("New").Find(t.Context(), jid)
+	e, err := inspect.New(b.store).HoldSet("New").Find(t.Context(), jid)
 	if err != nil ||
 		e.Job.Field("retry_count")+e.Job.Field("failed_at")+e.Job.Field("error_class") != "" {
 		t.Errorf("a retry was spent: %s %v", e.Raw, err)
 	}
-	held, err := b.store.HeldClasses(t.Context())
+	held, err := inspect.New(b.store).HeldClasses(t.Context())
 	if err != nil || len(held) != 1 || held[0].Class != "New" || held[0].Size != 1 {
 		t.Errorf("%+v %v", held, err)
 	}
@@ -40,7 +41,7 @@ func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
 	b.stop()
 	b.beside(knows).run()
 	b.until("it has run", func() bool { return len(r.all()) == 2 && b.empty() })
-	classes, err := b.store.Served(t.Context())
+	classes, err := inspect.New(b.store).Served(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestAForwardedJobChangesNothingButItsQueue(t *testing.T) {
 	b.until("it is forwarded", func() bool {
 		return b.raw.LLen(t.Context(), "queue:ruby").Val() == 1
 	})
-	j, err := b.store.FindInQueue(t.Context(), "ruby", jid)
+	j, err := inspect.New(b.store).FindInQueue(t.Context(), "ruby", jid)
 	if err != nil {
 		t.Fatal(err)
 	}

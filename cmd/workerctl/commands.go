@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 const pageSize = 25
@@ -95,20 +95,20 @@ func (c *ctl) stats(ctx context.Context, words []string) error {
 	if len(words) > 0 {
 		return fmt.Errorf("%w: stats takes no arguments", errUsage)
 	}
-	st, err := c.store.Stats(ctx)
+	st, err := inspect.New(c.store).Stats(ctx)
 	if err != nil {
 		return err
 	}
-	var history []queue.Day
+	var history []inspect.Day
 	if c.days > 0 {
-		if history, err = c.store.History(ctx, c.days); err != nil {
+		if history, err = inspect.New(c.store).History(ctx, c.days); err != nil {
 			return err
 		}
 	}
 	if c.json {
 		return c.print(struct {
-			queue.Stats
-			History []queue.Day `json:"history,omitempty"`
+			inspect.Stats
+			History []inspect.Day `json:"history,omitempty"`
 		}{st, history})
 	}
 	t := c.table()
@@ -132,12 +132,12 @@ func (c *ctl) queues(ctx context.Context, words []string) error {
 		return fmt.Errorf("%w: queues takes no arguments: `workerctl queue %s` shows one",
 			errUsage, words[0])
 	}
-	list, err := c.store.Queues(ctx)
+	list, err := inspect.New(c.store).Queues(ctx)
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return c.print(append([]queue.QueueInfo{}, list...))
+		return c.print(append([]inspect.QueueInfo{}, list...))
 	}
 	t := c.table()
 	t.row("QUEUE", "SIZE", "OLDEST", "STATE")
@@ -167,7 +167,7 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 	case c.unpause:
 		return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
 	case c.clear:
-		info, err := c.store.Queue(ctx, name)
+		info, err := inspect.New(c.store).Queue(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 		}
 		return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
 	}
-	page, err := c.store.QueuePage(ctx, name, c.offset(), pageSize)
+	page, err := inspect.New(c.store).QueuePage(ctx, name, c.offset(), pageSize)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (c *ctl) oneQueue(ctx context.Context, words []string) error {
 
 func (c *ctl) deleteFromQueue(ctx context.Context, name string, jids []string) error {
 	for _, jid := range jids {
-		j, err := c.store.FindInQueue(ctx, name, jid)
+		j, err := inspect.New(c.store).FindInQueue(ctx, name, jid)
 		if err == nil {
 			err = c.store.DeleteFromQueue(ctx, name, j.Raw())
 		}
@@ -223,12 +223,12 @@ func (c *ctl) processes(ctx context.Context, words []string) error {
 		return c.done(err, fmt.Sprintf("%d dead processes are off the list (looked at once a "+
 			"minute in the whole fleet)", n))
 	}
-	list, err := c.store.Processes(ctx)
+	list, err := inspect.New(c.store).Processes(ctx)
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return c.print(append([]queue.Process{}, list...))
+		return c.print(append([]inspect.Process{}, list...))
 	}
 	t := c.table()
 	t.row("IDENTITY", "TAG", "BUSY", "THREADS", "QUEUES", "STATE", "RSS", "UP", "VERSION")
@@ -247,13 +247,13 @@ func (c *ctl) busy(ctx context.Context, words []string) error {
 	if len(words) > 0 {
 		return fmt.Errorf("%w: busy takes no arguments", errUsage)
 	}
-	list, err := c.store.WorkInProgress(ctx)
+	list, err := inspect.New(c.store).WorkInProgress(ctx)
 	if err != nil {
 		return err
 	}
 	if c.json {
 		type busy struct {
-			queue.Work
+			inspect.Work
 			Job json.RawMessage `json:"job"`
 		}
 		out := []busy{}
@@ -277,7 +277,7 @@ func (c *ctl) signal(ctx context.Context, signal string, words []string) error {
 			errUsage)
 	}
 	if c.all {
-		list, err := c.store.Processes(ctx)
+		list, err := inspect.New(c.store).Processes(ctx)
 		if err != nil {
 			return err
 		}
@@ -294,7 +294,8 @@ func (c *ctl) signal(ctx context.Context, signal string, words []string) error {
 		}
 	}
 	for _, id := range words {
-		if err := c.done(c.store.Signal(ctx, id, signal), signal+" → "+id); err != nil {
+		err := inspect.New(c.store).Signal(ctx, id, signal)
+		if err = c.done(err, signal+" → "+id); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 // Levels of a finding, from best to worst.
@@ -78,7 +79,7 @@ func (c *ctl) doctor(ctx context.Context, words []string) error {
 		defer store.Close()
 		c.store = store
 		e.redis(ctx, cache)
-		if list, err := store.Processes(ctx); err != nil {
+		if list, err := inspect.New(store).Processes(ctx); err != nil {
 			e.bad(wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)",
 				"they cannot be read: %v", err)
 		} else {
@@ -199,8 +200,8 @@ func (e *examination) memory(info redisdb.ServerInfo) {
 const longWait = time.Minute
 
 // queues looks for jobs that nobody takes.
-func (e *examination) queues(ctx context.Context, processes []queue.Process) {
-	queues, err := e.store.Queues(ctx)
+func (e *examination) queues(ctx context.Context, processes []inspect.Process) {
+	queues, err := inspect.New(e.store).Queues(ctx)
 	if err != nil {
 		e.bad(wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)",
 			"they cannot be read: %v", err)
@@ -233,7 +234,7 @@ func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 	if len(queues) == 0 {
 		e.good("queues", "they are empty")
 	}
-	if held, err := e.store.HeldClasses(ctx); err == nil {
+	if held, err := inspect.New(e.store).HeldClasses(ctx); err == nil {
 		for _, h := range held {
 			e.bad(warning, "queues", "deploy a worker that knows it, then workerctl held "+h.Class+
 				" release", "%d jobs of the class %s are held", h.Size, h.Class)
@@ -242,8 +243,8 @@ func (e *examination) queues(ctx context.Context, processes []queue.Process) {
 }
 
 // processes compares each one's threads with its pool.
-func (e *examination) processes(ctx context.Context, list []queue.Process) {
-	served, err := e.store.Served(ctx)
+func (e *examination) processes(ctx context.Context, list []inspect.Process) {
+	served, err := inspect.New(e.store).Served(ctx)
 	if err != nil {
 		e.bad(warning, "processes", "", "what workers say of themselves cannot be read: %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 // held lists what workers have put aside, by class, or the jobs of one class, or
@@ -14,7 +14,7 @@ func (c *ctl) held(ctx context.Context, words []string) error {
 	if len(words) == 0 {
 		return c.heldClasses(ctx)
 	}
-	class, set := words[0], c.store.HoldSet(words[0])
+	class, set := words[0], inspect.New(c.store).HoldSet(words[0])
 	if len(words) == 1 {
 		return c.list(ctx, set)
 	}
@@ -26,14 +26,14 @@ func (c *ctl) held(ctx context.Context, words []string) error {
 }
 
 func (c *ctl) heldClasses(ctx context.Context) error {
-	list, err := c.store.HeldClasses(ctx)
+	list, err := inspect.New(c.store).HeldClasses(ctx)
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return c.print(append([]queue.Held{}, list...))
+		return c.print(append([]inspect.Held{}, list...))
 	}
-	served, err := c.store.Served(ctx)
+	served, err := inspect.New(c.store).Served(ctx)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/version"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
 )
 
@@ -177,13 +178,13 @@ func (c *ctl) commands() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
 		"push": c.push, "stats": c.stats, "queues": c.queues, "queue": c.oneQueue,
 		"retries": func(ctx context.Context, w []string) error {
-			return c.set(ctx, "retries", c.store.RetrySet(), w)
+			return c.set(ctx, "retries", inspect.New(c.store).RetrySet(), w)
 		},
 		"scheduled": func(ctx context.Context, w []string) error {
-			return c.set(ctx, "scheduled", c.store.ScheduleSet(), w)
+			return c.set(ctx, "scheduled", inspect.New(c.store).ScheduleSet(), w)
 		},
 		"dead": func(ctx context.Context, w []string) error {
-			return c.set(ctx, "dead", c.store.DeadSet(), w)
+			return c.set(ctx, "dead", inspect.New(c.store).DeadSet(), w)
 		},
 		"processes": c.processes, "busy": c.busy, "held": c.held, "metrics": c.metrics,
 		"deploy": c.deploy, "deploys": c.deploys, "iteration": c.iteration, "cancel": c.cancel,

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 func (c *ctl) metrics(ctx context.Context, words []string) error {
-	limit := queue.MaxMetrics
+	limit := inspect.MaxMetrics
 	if len(words) == 1 {
-		limit = queue.MaxHistogram
+		limit = inspect.MaxHistogram
 	}
 	switch {
 	case len(words) > 1:
@@ -29,12 +30,12 @@ func (c *ctl) metrics(ctx context.Context, words []string) error {
 }
 
 func (c *ctl) topClasses(ctx context.Context) error {
-	list, err := c.store.Metrics(ctx, c.since, time.Now())
+	list, err := inspect.New(c.store).Metrics(ctx, c.since, time.Now())
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return c.print(append([]queue.ClassTotals{}, list...))
+		return c.print(append([]inspect.ClassTotals{}, list...))
 	}
 	t := c.table()
 	t.row("CLASS", "RUNS", "FAILED", "TIME", "MEAN")
@@ -49,7 +50,7 @@ func (c *ctl) topClasses(ctx context.Context) error {
 }
 
 func (c *ctl) histogram(ctx context.Context, class string) error {
-	counts, err := c.store.Histogram(ctx, class, c.since, time.Now())
+	counts, err := inspect.New(c.store).Histogram(ctx, class, c.since, time.Now())
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (c *ctl) deploy(ctx context.Context, words []string) error {
 		}
 		label = strings.TrimSpace(string(out))
 	}
-	made, err := c.store.MarkDeploy(ctx, label, time.Now())
+	made, err := inspect.New(c.store).MarkDeploy(ctx, label, time.Now())
 	if err == nil && !made {
 		return c.done(nil, "marked already within the last minute: "+label)
 	}
@@ -101,12 +102,12 @@ func (c *ctl) deploys(ctx context.Context, words []string) error {
 	if days == 0 {
 		days = 7
 	}
-	list, err := c.store.Marks(ctx, days, time.Now())
+	list, err := inspect.New(c.store).Marks(ctx, days, time.Now())
 	if err != nil {
 		return err
 	}
 	if c.json {
-		return c.print(append([]queue.Mark{}, list...))
+		return c.print(append([]inspect.Mark{}, list...))
 	}
 	t := c.table()
 	t.row("WHEN", "LABEL")

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 // set lists a sorted set, or changes it.
-func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []string) error {
+func (c *ctl) set(ctx context.Context, name string, set *inspect.JobSet, words []string) error {
 	verb := "list"
 	if len(words) > 0 {
 		verb, words = words[0], words[1:]
@@ -37,8 +38,8 @@ func (c *ctl) set(ctx context.Context, name string, set *queue.JobSet, words []s
 type operation func(context.Context, ...queue.Entry) (int, error)
 
 // change applies an operation to the jobs that are named, or to all.
-func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb string, op operation,
-	jids []string) error {
+func (c *ctl) change(ctx context.Context, name string, set *inspect.JobSet, verb string,
+	op operation, jids []string) error {
 	if c.all == (len(jids) > 0) {
 		return fmt.Errorf("%w: %s %s: want JIDs, or --all", errUsage, name, verb)
 	}
@@ -70,7 +71,7 @@ func (c *ctl) change(ctx context.Context, name string, set *queue.JobSet, verb s
 	return nil
 }
 
-func (c *ctl) list(ctx context.Context, set *queue.JobSet) error {
+func (c *ctl) list(ctx context.Context, set *inspect.JobSet) error {
 	page, err := set.Page(ctx, c.offset(), pageSize)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (c *ctl) list(ctx context.Context, set *queue.JobSet) error {
 }
 
 // show prints one job with all its fields.
-func (c *ctl) show(ctx context.Context, set *queue.JobSet, jid string) error {
+func (c *ctl) show(ctx context.Context, set *inspect.JobSet, jid string) error {
 	e, err := set.Find(ctx, jid)
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func (c *ctl) show(ctx context.Context, set *queue.JobSet, jid string) error {
 	return nil
 }
 
-func (c *ctl) reschedule(ctx context.Context, set *queue.JobSet, jids []string) error {
+func (c *ctl) reschedule(ctx context.Context, set *inspect.JobSet, jids []string) error {
 	due, err := c.due()
 	if err == nil && due.IsZero() {
 		err = errors.New("want --in or --at")

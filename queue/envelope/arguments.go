@@ -14,9 +14,9 @@ type Plan struct {
 	Rest     bool  // the last field, a slice, takes all arguments that are left
 }
 
-// PlanOf reads the plan of a struct type. A tag `job:"optional"` lets trailing arguments be missing,
-// `job:"rest"` on a last slice field takes all that are left, and `job:"-"` leaves a field out.
-// The error names the field that breaks these rules.
+// PlanOf reads the plan of a struct type. A tag `job:"optional"` lets trailing arguments be
+// missing, `job:"rest"` on a last slice field takes all that are left, and `job:"-"` leaves a field
+// out. The error names the field that breaks these rules.
 func PlanOf(t reflect.Type) (p Plan, err error) {
 	p.Fields = []int{}
 	optional := false

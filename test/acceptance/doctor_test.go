@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/redistest"
@@ -36,7 +37,7 @@ func serve(s *harness.Site, args ...string) *harness.Process {
 	w := s.Start("env", append(append(append([]string{}, s.Env...),
 		filepath.Join(harness.Bin, "worker"), "--test-jobs"), args...)...)
 	s.Until(15*time.Second, "the worker is known", func() bool {
-		list, err := s.Store.Processes(s.Context())
+		list, err := inspect.New(s.Store).Processes(s.Context())
 		return err == nil && len(list) > 0
 	})
 	return w
@@ -106,7 +107,7 @@ func TestDoctorAddsConnectionsUp(t *testing.T) {
 	// A Ruby process does not say its pool: the environment file of its unit does.
 	s.Sidekiq("-c", "7", "-q", "mailers")
 	s.Until(20*time.Second, "Sidekiq is known", func() bool {
-		list, _ := s.Store.Processes(t.Context())
+		list, _ := inspect.New(s.Store).Processes(t.Context())
 		return len(list) == 2
 	})
 	file := filepath.Join(s.Dir, "env")

@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/internal/httpsig"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/redistest"
@@ -102,7 +103,7 @@ func TestTheFourQueuesDoTheirRealWork(t *testing.T) {
 	push("pull", "FetchResourceWorker", url+"/note")
 	push("pull", "LinkPreviewWorker", 100, url+"/page")
 	s.Until(30*time.Second, "all jobs, and those that they push, are done", func() bool {
-		done, _ := s.Store.Stats(t.Context())
+		done, _ := inspect.New(s.Store).Stats(t.Context())
 		return s.Waiting()+s.InFlight() == 0 && done.Processed >= 10
 	})
 	conn, err := pgx.Connect(t.Context(), cluster.URL)

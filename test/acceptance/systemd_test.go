@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 )
@@ -288,7 +289,7 @@ func (b *booted) eats(t *testing.T) {
 	before := b.Restarts("worker@pull")
 	b.Push("Test::Eat", nil, queue.Options{Queue: "pull"})
 	b.Until(90*time.Second, "it is dead", func() bool { return b.Card("dead") == 1 })
-	e, err := b.Store.DeadSet().Page(t.Context(), 0, 1)
+	e, err := inspect.New(b.Store).DeadSet().Page(t.Context(), 0, 1)
 	if err != nil || e[0].Job.Class != "Test::Eat" ||
 		e[0].Job.String("error_class") != "kyu.Poison" {
 		t.Errorf("%+v %v", e, err)

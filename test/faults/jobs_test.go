@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/internal/testjobs"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
@@ -308,7 +308,8 @@ func unknownClassRuns(t *testing.T, s *harness.Site) int {
 // retryNow retries what met the worker that does not know the class again.
 func retryNow(t *testing.T, s *harness.Site) bool {
 	t.Helper()
-	if _, err := s.Store.RetrySet().All(t.Context(), s.Store.RetrySet().Retry); err != nil {
+	set := inspect.New(s.Store).RetrySet()
+	if _, err := set.All(t.Context(), set.Retry); err != nil {
 		t.Fatal(err)
 	}
 	return false

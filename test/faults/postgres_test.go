@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 )
@@ -32,7 +33,8 @@ func retriedUntilDone(t *testing.T, s *harness.Site, l *ledger, idle time.Durati
 	t.Helper()
 	done := func() bool {
 		if s.Card("retry") > 0 && s.Waiting()+s.InFlight() == 0 {
-			if _, err := s.Store.RetrySet().All(t.Context(), s.Store.RetrySet().Retry); err != nil {
+			set := inspect.New(s.Store).RetrySet()
+			if _, err := set.All(t.Context(), set.Retry); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
@@ -254,8 +255,8 @@ func (r *run) settle() {
 // is called again and again: what fails is done the next time.
 func (r *run) operate() {
 	r.Helper()
-	ctx, dead := context.Background(), r.Store.DeadSet()
-	if _, err := r.Store.RetrySet().All(ctx, r.Store.RetrySet().Retry); err != nil {
+	ctx, dead := context.Background(), inspect.New(r.Store).DeadSet()
+	if _, err := inspect.New(r.Store).RetrySet().All(ctx, r.Store.RetrySet().Retry); err != nil {
 		r.Log(err)
 	}
 	_, err := dead.All(ctx, func(ctx context.Context, list ...queue.Entry) (int, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -24,9 +25,9 @@ func TestGoWatchesAndSteersRuby(t *testing.T) {
 			} else {
 				k.load("process.dump")
 			}
-			var p queue.Process
+			var p inspect.Process
 			k.Until(15*time.Second, "it is shown with its job", func() bool {
-				list, err := k.Store.Processes(k.Context())
+				list, err := inspect.New(k.Store).Processes(k.Context())
 				if err == nil && len(list) == 1 {
 					p = list[0]
 				}
@@ -37,7 +38,7 @@ func TestGoWatchesAndSteersRuby(t *testing.T) {
 			if v := map[int]string{6: "", 7: "7.3.10", 8: "8.1.7"}[k.v]; p.Version != v {
 				k.Errorf("version %q, want %q", p.Version, v)
 			}
-			work, err := k.Store.WorkInProgress(k.Context())
+			work, err := inspect.New(k.Store).WorkInProgress(k.Context())
 			if err != nil || len(work) != 1 || work[0].Job == nil {
 				k.Fatalf("%+v %v", work, err)
 			}
@@ -109,11 +110,11 @@ func TestGoWatchesAndSteersRuby(t *testing.T) {
 		}
 		k.enqueue(`{"retry":true,"queue":"default","class":"A","args":[],"jid":"x","created_at":` +
 			stamp + `,"enqueued_at":` + stamp + `}`)
-		info, err := k.Store.Queue(k.Context(), "default")
+		info, err := inspect.New(k.Store).Queue(k.Context(), "default")
 		if err != nil || math.Abs(info.Latency-10) > 2 {
 			k.Errorf("latency %v %v", info.Latency, err)
 		}
-		j, err := k.Store.FindInQueue(k.Context(), "default", "x")
+		j, err := inspect.New(k.Store).FindInQueue(k.Context(), "default", "x")
 		if err != nil || j.Time("created_at").Sub(ago).Abs() > time.Millisecond {
 			k.Errorf("created_at %v, want %v, %v", j.Time("created_at"), ago, err)
 		}
@@ -132,8 +133,8 @@ func TestGoWatchesAndSteersRuby(t *testing.T) {
 		k.ruby.Do(&ruby, `s = Sidekiq::Stats.new; h = Sidekiq::Stats::History.new(1)
 			[s.processed, s.failed, s.enqueued, s.scheduled_size, s.retry_size, s.dead_size,
 			h.processed.values[0], h.failed.values[0]]`)
-		st, err := k.Store.Stats(k.Context())
-		days, herr := k.Store.History(k.Context(), 1)
+		st, err := inspect.New(k.Store).Stats(k.Context())
+		days, herr := inspect.New(k.Store).History(k.Context(), 1)
 		if err != nil || herr != nil {
 			k.Fatal(err, herr)
 		}
@@ -145,15 +146,15 @@ func TestGoWatchesAndSteersRuby(t *testing.T) {
 	s.check("D07", "metrics of either layout are summed", later, notIn6, func(k *kase) {
 		k.load("metrics.dump")
 		now := time.Date(2026, 11, 22, 11, 30, 0, 0, time.UTC)
-		list, err := k.Store.Metrics(k.Context(), time.Hour, now)
+		list, err := inspect.New(k.Store).Metrics(k.Context(), time.Hour, now)
 		k.equal("an hour", fmt.Sprint(list, err), "[{OkJob 6 0 163} {FailJob 2 2 0}] <nil>")
-		counts, err := k.Store.Histogram(k.Context(), "OkJob", time.Hour, now)
+		counts, err := inspect.New(k.Store).Histogram(k.Context(), "OkJob", time.Hour, now)
 		k.equal("histogram", fmt.Sprint(counts[:4], err), "[3 2 1 0] <nil>")
 		if k.v == 8 { // by ten minutes
-			list, err = k.Store.Metrics(k.Context(), 24*time.Hour, now)
+			list, err = inspect.New(k.Store).Metrics(k.Context(), 24*time.Hour, now)
 			k.equal("a day", fmt.Sprint(list, err), "[{OkJob 6 0 163} {FailJob 2 2 0}] <nil>")
 		}
-		list, err = k.Store.Metrics(k.Context(), time.Hour, now.Add(3*time.Hour))
+		list, err = inspect.New(k.Store).Metrics(k.Context(), time.Hour, now.Add(3*time.Hour))
 		k.equal("three hours later", fmt.Sprint(len(list), err), "0 <nil>")
 	})
 	s.check("D08", "of two entries with one score the other stays when one is deleted", six,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/redis/go-redis/v9"
 )
@@ -118,7 +119,7 @@ func TestRubyAndGoShareOneRedisAndItsFailures(t *testing.T) {
 			// the clock of a Go program.
 			moved, _, err := k.Store.Promote(k.Context(), "schedule", now.Add(10*time.Second), 100)
 			k.equal("moved, left", fmt.Sprint(moved, k.Card("schedule"), err), "1 1 <nil>")
-			info, err := k.Store.Queue(k.Context(), "default")
+			info, err := inspect.New(k.Store).Queue(k.Context(), "default")
 			k.equal("latency", fmt.Sprint(info.Latency, err), "0 <nil>")
 			k.equal("page", k.ruby.Get("/queues/default").Status, 200)
 		})

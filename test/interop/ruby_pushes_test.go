@@ -9,9 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/redis/go-redis/v9"
 )
@@ -173,7 +173,7 @@ func TestRubyPushesAndGoRuns(t *testing.T) {
 			if !w.Says("class=Test::Record") {
 				k.Error("the log does not name the wrapped class")
 			}
-			list, err := k.Store.Metrics(k.Context(), time.Hour, time.Now())
+			list, err := inspect.New(k.Store).Metrics(k.Context(), time.Hour, time.Now())
 			if err != nil || len(list) != 1 || list[0].Class != "Test::Record" {
 				k.Errorf("metrics %+v %v", list, err)
 			}

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
@@ -299,7 +299,7 @@ func TestRubyWatchesAndSteersGo(t *testing.T) {
 			k.Raw.SAdd(k.Context(), "paused", "default")
 			k.Until(10*time.Second, "it has heard", func() bool { return w.Says("paused queues") })
 			k.push(recordPush, "record")
-			info, err := k.Store.Queue(k.Context(), "default")
+			info, err := inspect.New(k.Store).Queue(k.Context(), "default")
 			k.equal("paused", fmt.Sprint(info.Paused, err), "true <nil>")
 			k.equal("exit", w.Stop(), 0)
 			k.equal("left", k.Len("default"), 1)
@@ -456,7 +456,7 @@ func pages(k *kase) {
 		}
 		return figures.Sidekiq.Processed == 2
 	})
-	ours, err := k.Store.Stats(k.Context())
+	ours, err := inspect.New(k.Store).Stats(k.Context())
 	if err != nil {
 		k.Fatal(err)
 	}

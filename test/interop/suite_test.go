@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/redis/go-redis/v9"
 )
@@ -218,7 +218,7 @@ func (k *kase) ran(event string, n int) []harness.Record {
 // raw are the bytes of the jobs in a queue, the next to run first.
 func (k *kase) raw(name string) []string {
 	k.Helper()
-	list, err := k.Store.QueuePage(k.Context(), name, 0, 10_000)
+	list, err := inspect.New(k.Store).QueuePage(k.Context(), name, 0, 10_000)
 	if err != nil {
 		k.Fatal(err)
 	}

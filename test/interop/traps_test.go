@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -91,7 +91,7 @@ func TestTheTenTraps(t *testing.T) {
 				k.Errorf("no key %s among %v", key, k.Raw.Keys(k.Context(), "*").Val())
 			}
 		}
-		list, err := k.Store.Metrics(k.Context(), time.Hour, at)
+		list, err := inspect.New(k.Store).Metrics(k.Context(), time.Hour, at)
 		k.equal("read by one who does not know", fmt.Sprint(list, err), "[{OkJob 1 0 30}] <nil>")
 		// A run of 30 ms is not below the bound of 30: it is in the next bucket.
 		n, err := k.Raw.Do(k.Context(), "BITFIELD_RO", "h|OkJob-2-3:4", "GET", "u16",
@@ -104,7 +104,7 @@ func TestTheTenTraps(t *testing.T) {
 			k.Raw.ZAdd(k.Context(), "retry", redis.Z{Score: float64(i),
 				Member: fmt.Sprintf(`{"class":"A","jid":"%d"}`, i)})
 		}
-		list, err := k.Store.RetrySet().Page(k.Context(), 0, 10)
+		list, err := inspect.New(k.Store).RetrySet().Page(k.Context(), 0, 10)
 		if err != nil {
 			k.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/queue/envelope"
-
 	"pgregory.net/rapid"
 )
 

@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
-	"github.com/kyujobs/kyu/queue/envelope"
-
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 // Process is a running program.
@@ -124,7 +126,7 @@ func (p *Process) Stop() int {
 func (p *Process) Identity() (id string) {
 	p.site.Helper()
 	p.site.Until(10*time.Second, "it is registered", func() bool {
-		list, err := p.site.Store.Processes(p.site.Context())
+		list, err := inspect.New(p.site.Store).Processes(p.site.Context())
 		if err == nil && len(list) > 0 {
 			id = list[0].Identity
 		}

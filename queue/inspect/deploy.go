@@ -1,4 +1,4 @@
-package queue
+package inspect
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -24,18 +25,18 @@ type Mark struct {
 // MarkDeploy puts a deploy on the metrics page. made is false if the same label
 // was marked less than a minute ago: every machine of a fleet may mark the
 // deploy, and it counts once (docs/wire.md 11.3).
-func (s *Store) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool, err error) {
+func (in *Inspector) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool, err error) {
 	if strings.TrimSpace(label) == "" {
-		return false, &InvalidError{"label", "a deploy needs a label, such as a commit"}
+		return false, &queue.InvalidError{Field: "label", Reason: "a deploy needs a label, such as a commit"}
 	}
 	at = at.UTC().Truncate(time.Minute)
 	stamp := at.Format(time.RFC3339)
-	made, err = s.db.Shared.SetNX(ctx, s.ks.Key("deploylock-"+label), stamp, deployLock).Result()
+	made, err = in.rdb.SetNX(ctx, in.ks.Key("deploylock-"+label), stamp, deployLock).Result()
 	if err != nil || !made {
 		return false, wrapDeploy(err)
 	}
-	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		key := s.marksKey(at)
+	_, err = in.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		key := in.marksKey(at)
 		p.HSetNX(ctx, key, stamp, label)
 		p.Expire(ctx, key, marksLife)
 		return nil
@@ -50,18 +51,18 @@ func wrapDeploy(err error) error {
 	return nil
 }
 
-func (s *Store) marksKey(day time.Time) string {
-	return s.ks.Key(day.UTC().Format("20060102") + "-marks")
+func (in *Inspector) marksKey(day time.Time) string {
+	return in.ks.Key(day.UTC().Format("20060102") + "-marks")
 }
 
 // Marks lists the deploys of the last days, the oldest first. 90 days are kept.
-func (s *Store) Marks(ctx context.Context, days int, now time.Time) ([]Mark, error) {
+func (in *Inspector) Marks(ctx context.Context, days int, now time.Time) ([]Mark, error) {
 	if days < 1 || days > 90 {
 		return nil, fmt.Errorf("deploy: %d days: want 1 to 90", days)
 	}
 	var list []Mark
 	for i := range days {
-		h, err := s.db.Shared.HGetAll(ctx, s.marksKey(now.AddDate(0, 0, -i))).Result()
+		h, err := in.rdb.HGetAll(ctx, in.marksKey(now.AddDate(0, 0, -i))).Result()
 		if err != nil {
 			return nil, wrapDeploy(err)
 		}

@@ -1,0 +1,108 @@
+package inspect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
+)
+
+// Process is a process as its last beat described it.
+type Process struct {
+	Identity    string    `json:"identity"`
+	Hostname    string    `json:"hostname"`
+	PID         int       `json:"pid"`
+	Tag         string    `json:"tag"`
+	Version     string    `json:"version"`
+	StartedAt   time.Time `json:"started_at"`
+	Queues      []string  `json:"queues"`
+	Labels      []string  `json:"labels"`
+	Concurrency int       `json:"concurrency"`
+	Busy        int       `json:"busy"`
+	Beat        time.Time `json:"beat"`
+	Quiet       bool      `json:"quiet"`
+	RSS         int       `json:"rss_kib"`
+	RTT         int       `json:"rtt_us"`
+	Embedded    bool      `json:"embedded"`
+}
+
+// Processes lists the live processes, Ruby's too, sorted by identity.
+func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
+	ids, err := in.rdb.SMembers(ctx, in.ks.Processes()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("processes: %w", err)
+	}
+	slices.Sort(ids)
+	pipe := in.rdb.Pipeline()
+	rows := make([]*redis.SliceCmd, len(ids))
+	for i, id := range ids {
+		rows[i] = pipe.HMGet(ctx, in.ks.Key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
+			"concurrency")
+	}
+	if len(ids) > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("processes: %w", err)
+		}
+	}
+	var list []Process
+	for i, row := range rows {
+		if p, ok := readProcess(ids[i], row.Val()); ok {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// readProcess reads a record of any Sidekiq; a process without info is dead.
+func readProcess(id string, row []any) (p Process, ok bool) {
+	at := func(i int) string { s, _ := row[i].(string); return s }
+	number := func(i int) int { n, _ := strconv.Atoi(at(i)); return n }
+	var info struct {
+		Hostname, Tag, Version string
+		StartedAt              float64 `json:"started_at"`
+		PID, Concurrency       int
+		Queues, Labels         []string
+		Embedded               bool
+	}
+	if at(0) == "" || json.Unmarshal([]byte(at(0)), &info) != nil {
+		return p, false
+	}
+	p = Process{Identity: id, Hostname: info.Hostname, PID: info.PID, Tag: info.Tag,
+		Version:   info.Version,
+		StartedAt: envelope.FromUnix(info.StartedAt), Queues: info.Queues, Labels: info.Labels,
+		Concurrency: info.Concurrency,
+		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
+		Embedded: info.Embedded}
+	p.Beat, _ = envelope.ParseTime(at(2))
+	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
+		p.Concurrency = n
+	}
+	return p, true
+}
+
+// Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
+// its log (TTIN). The error is queue.ErrNotFound if no such process is alive.
+func (in *Inspector) Signal(ctx context.Context, identity, signal string) error {
+	alive, err := in.rdb.HExists(ctx, in.ks.Key(identity), "info").Result()
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	if !alive {
+		return fmt.Errorf("signal: process %q: %w", identity, queue.ErrNotFound)
+	}
+	_, err = in.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.LPush(ctx, in.ks.Signals(identity), signal)
+		p.Expire(ctx, in.ks.Signals(identity), time.Minute)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package inspect
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/oldest.lua
+var luaFiles embed.FS
+
+var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
+
+// QueueInfo describes a queue.
+type QueueInfo struct {
+	Name    string  `json:"name"`
+	Size    int64   `json:"size"`
+	Latency float64 `json:"latency"` // age of the oldest job, in seconds; 0 without jobs
+	Paused  bool    `json:"paused"`
+}
+
+// Queues lists the queues that were ever pushed to, by name. One whose key has the wrong
+// type is listed as empty: it must not hide the others.
+func (in *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
+	pipe := in.rdb.Pipeline()
+	queues, shut := pipe.SMembers(ctx, in.ks.Queues()), pipe.SMembers(ctx, in.ks.Paused())
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
+	}
+	names := queues.Val()
+	slices.Sort(names)
+	list, problems, err := in.describe(ctx, names, shut.Val())
+	for _, problem := range problems {
+		if !redisdb.IsWrongType(problem) {
+			err = errors.Join(err, problem)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
+	}
+	return list, nil
+}
+
+// Queue describes one queue; one that nobody has pushed to is empty.
+func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) {
+	paused, err := in.rdb.SIsMember(ctx, in.ks.Paused(), name).Result()
+	if err != nil {
+		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
+	}
+	list, problems, err := in.describe(ctx, []string{name}, nil)
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
+	}
+	list[0].Paused = paused
+	return list[0], nil
+}
+
+// describe reads queues in one round trip. problems are those of single queues.
+func (in *Inspector) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
+	problems []error, err error) {
+	if len(names) == 0 {
+		return []QueueInfo{}, nil, nil
+	}
+	replies := make([]*redis.Cmd, len(names))
+	for range 2 {
+		pipe := in.rdb.Pipeline()
+		for i, name := range names {
+			keys := []string{in.ks.Queue(name)}
+			replies[i] = in.db.Queue(ctx, pipe, oldestScript, keys, envelope.WholeBytes,
+				envelope.HeadBytes, envelope.TailBytes)
+		}
+		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
+			break
+		}
+		if err := in.db.Load(ctx, oldestScript); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err != nil && !redisdb.Answered(err) {
+		return nil, nil, err
+	}
+	now := time.Now()
+	for i, name := range names {
+		reply, err := replies[i].Slice()
+		if err != nil {
+			problems = append(problems, err)
+		}
+		size, age := readOldest(reply, now)
+		list = append(list, QueueInfo{name, size, age, slices.Contains(paused, name)})
+	}
+	return list, problems, nil
+}
+
+// readOldest reads the reply about one queue.
+func readOldest(reply []any, now time.Time) (size int64, age float64) {
+	if len(reply) > 0 {
+		size, _ = reply[0].(int64)
+	}
+	var text [2]string
+	for i := range min(len(reply)-1, 2) {
+		text[i], _ = reply[i+1].(string)
+	}
+	if len(reply) < 3 {
+		return size, latency(text[0], now)
+	}
+	j, ok := envelope.Excerpt(text[0], text[1])
+	if !ok {
+		return size, 0
+	}
+	return size, j.Waited(now).Seconds()
+}
+
+// latency is how long a payload has been waiting, in seconds.
+func latency(raw string, now time.Time) float64 {
+	j, err := envelope.ParseJob(raw)
+	if err != nil {
+		return 0
+	}
+	return j.Waited(now).Seconds()
+}
+
+// QueuePage reads up to count payloads of a queue, the next to run first, from
+// the offset-th on.
+func (in *Inspector) QueuePage(ctx context.Context, name string, offset, count int64) ([]string, error) {
+	first, last, some := window(offset, count)
+	if !some {
+		return nil, nil
+	}
+	// the next to run is on the right
+	page, err := in.rdb.LRange(ctx, in.ks.Queue(name), -last-1, -first-1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: %w", name, err)
+	}
+	slices.Reverse(page)
+	return page, nil
+}
+
+// FindInQueue looks through a queue, a page at a time, for a job. The error is
+// queue.ErrNotFound if it is not there.
+func (in *Inspector) FindInQueue(ctx context.Context, name, jid string) (*queue.Job, error) {
+	for offset := int64(0); ; offset += scanPage {
+		page, err := in.QueuePage(ctx, name, offset, scanPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, raw := range page {
+			if j, err := envelope.ParseJob(raw); err == nil && j.JID == jid {
+				return j, nil
+			}
+		}
+		if len(page) < scanPage {
+			return nil, fmt.Errorf("job %s in queue %s: %w", jid, name, queue.ErrNotFound)
+		}
+	}
+}

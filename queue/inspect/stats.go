@@ -1,0 +1,89 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Stats are the figures of the whole fleet.
+type Stats struct {
+	Processed      int64   `json:"processed"` // ever, failures included
+	Failed         int64   `json:"failed"`
+	Enqueued       int64   `json:"enqueued"` // waiting in all queues
+	Scheduled      int64   `json:"scheduled"`
+	Retries        int64   `json:"retries"`
+	Dead           int64   `json:"dead"`
+	Processes      int64   `json:"processes"`
+	Busy           int     `json:"busy"`
+	DefaultLatency float64 `json:"default_latency"` // of the queue "default", in seconds
+}
+
+// Stats reads the figures.
+func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
+	pipe := in.rdb.Pipeline()
+	processed, failed := pipe.Get(ctx, in.ks.Processed()), pipe.Get(ctx, in.ks.Failed())
+	scheduled, retries, dead := pipe.ZCard(ctx, in.ks.Schedule()),
+		pipe.ZCard(ctx, in.ks.Retry()), pipe.ZCard(ctx, in.ks.Dead())
+	processes := pipe.SCard(ctx, in.ks.Processes())
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return st, fmt.Errorf("stats: %w", err)
+	}
+	st = Stats{Scheduled: scheduled.Val(), Retries: retries.Val(), Dead: dead.Val(),
+		Processes: processes.Val()}
+	st.Processed, _ = processed.Int64()
+	st.Failed, _ = failed.Int64()
+	queues, err := in.Queues(ctx)
+	if err != nil {
+		return st, err
+	}
+	for _, q := range queues {
+		st.Enqueued += q.Size
+		if q.Name == "default" {
+			st.DefaultLatency = q.Latency
+		}
+	}
+	live, err := in.Processes(ctx)
+	for _, p := range live {
+		st.Busy += p.Busy
+	}
+	return st, err
+}
+
+// Day is what was done on a day, in UTC.
+type Day struct {
+	Date      string `json:"date"` // 2026-11-22
+	Processed int64  `json:"processed"`
+	Failed    int64  `json:"failed"`
+}
+
+// History gives the last days, today first. Redis keeps five years.
+func (in *Inspector) History(ctx context.Context, days int) ([]Day, error) {
+	if days < 1 || days > 5*365 {
+		return nil, fmt.Errorf("history: %d days: want 1 to %d", days, 5*365)
+	}
+	list := make([]Day, days)
+	keys := make([]string, 0, 2*days)
+	for i := range list {
+		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
+		keys = append(keys, in.ks.Processed()+":"+list[i].Date,
+			in.ks.Failed()+":"+list[i].Date)
+	}
+	values, err := in.rdb.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	number := func(v any) int64 {
+		text, _ := v.(string)
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n
+	}
+	for i := range list {
+		list[i].Processed, list[i].Failed = number(values[2*i]), number(values[2*i+1])
+	}
+	return list, nil
+}

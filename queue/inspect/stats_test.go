@@ -1,0 +1,24 @@
+package inspect_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+func TestHistory(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.owner.Publish(t.Context(), queue.ProcessRecord{StartedAt: time.Now()},
+		queue.Counts{Flush: 1, Processed: 10, Failed: 3}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	days, err := f.in.History(t.Context(), 2)
+	if err != nil || days[0].Processed != 10 || days[0].Failed != 3 || days[1].Processed != 0 {
+		t.Errorf("%+v %v", days, err)
+	}
+	ttl := f.raw.TTL(t.Context(), "stat:processed:"+days[0].Date).Val()
+	if ttl < 1824*24*time.Hour || ttl > 1826*24*time.Hour {
+		t.Errorf("kept for %v", ttl)
+	}
+}
