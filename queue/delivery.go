@@ -82,13 +82,13 @@ type FetchRequest struct {
 
 // Fetched is the reply of a fetch.
 type Fetched struct {
-	Jobs    []Delivery // to be copied: one that is kept would keep all
-	Acked   int        // of Done, how many were in the owner's hands
-	Buried  int        // jobs too large to be read (Config.MaxTaken): in the dead set as they are
-	More    bool       // jobs were left behind for their bytes, though Jobs is short
-	BadKey  string     // a key of a wrong type that held jobs up, or ""
-	Refused []int      // indexes of the queues that it holds up: their jobs stay where they are
-	Paused  []int      // indexes of the queues that were left alone because they are paused
+	Jobs      []Delivery // to be copied: one that is kept would keep all
+	Acked     int        // of Done, how many were in the owner's hands
+	Oversized int        // jobs too large to be read (Config.MaxTaken): in the dead set as they are
+	More      bool       // jobs were left behind for their bytes, though Jobs is short
+	BadKey    string     // a key of a wrong type that held jobs up, or ""
+	Refused   []int      // indexes of the queues that it holds up: their jobs stay where they are
+	Paused    []int      // indexes of the queues that were left alone because they are paused
 }
 
 // Fetch carries a request out in one script. Without draws, no job is taken from a queue
@@ -109,7 +109,7 @@ func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error
 	if number(1) == 0 {
 		return f, ErrLeaseLost
 	}
-	f.Buried, f.More = number(2), number(3) == 1
+	f.Oversized, f.More = number(2), number(3) == 1
 	f.BadKey, _ = reply[4].(string)
 	f.Refused, f.Paused = queueIndexes(reply[5]), queueIndexes(reply[6])
 	f.Jobs = o.deliveries(reply[7:], &r)

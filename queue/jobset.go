@@ -104,7 +104,7 @@ func raws(list []Entry) []string {
 // hold something else.
 func (js *JobSet) AddToQueue(ctx context.Context, list ...Entry) (int, error) {
 	now := time.Now()
-	return js.move(ctx, list, now, func(j *Job) string { return js.store.Requeued(j, now) })
+	return js.move(ctx, list, now, func(j *Job) string { return js.store.Enqueued(j, now) })
 }
 
 // Retry moves entries to their queues with one attempt given back, as Sidekiq's

@@ -40,8 +40,8 @@ func TestAJobThatIsTooLargeToBeReadGoesToTheDeadSetUnreadAndUnchanged(t *testing
 	f.push("b", 1)
 	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10,
 		First: f.store.Tokens(10)})
-	if got := jids(f, fetched.Own()); err != nil || got != "a0 a1 last b0" || fetched.Buried != 1 {
-		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Buried, err)
+	if got := jids(f, fetched.Own()); err != nil || got != "a0 a1 last b0" || fetched.Oversized != 1 {
+		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Oversized, err)
 	}
 	for i, d := range fetched.Own() { // each under the token that it is known by
 		if settled, err := settleOne(t.Context(), f.store,
@@ -65,7 +65,7 @@ func TestADoorbellDoesNotReadWhatIsTooLarge(t *testing.T) {
 	}
 	got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a"}, Want: 1,
 		First: f.store.Tokens(1), Adopt: []int{0}})
-	if err != nil || len(got.Jobs) != 0 || got.Buried != 1 {
+	if err != nil || len(got.Jobs) != 0 || got.Oversized != 1 {
 		t.Errorf("fetched %+v, %v", got, err)
 	}
 	f.at("dead=1")

@@ -59,7 +59,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	for i, e := range entries {
 		moves[i] = move{member: e.Raw} // to the dead set, byte for byte, unless it is a job
 		if e.Job != nil {
-			moves[i] = move{e.Raw, s.Requeued(e.Job, now), cmp.Or(e.Job.Queue, "default")}
+			moves[i] = move{e.Raw, s.Enqueued(e.Job, now), cmp.Or(e.Job.Queue, "default")}
 		}
 	}
 	failpoint.Hit("promote_before")
@@ -201,52 +201,4 @@ func (o source) read(ctx context.Context, limit, order string, skip int, page *r
 	}
 	size, _ := reply[0].(int64)
 	return list, max(int(size)-skip-len(list), 0), nil
-}
-
-// Requeued is a job's payload as it goes into a queue again: with a new
-// enqueued_at, without at, and with the defaults that a push would give it.
-func (s *Store) Requeued(j *Job, now time.Time) string {
-	var p envelope.Patch
-	p.Remove("at")
-	survived(&p)
-	if j.Field("queue") == "" {
-		p.SetString("queue", "default")
-	}
-	if j.Field("retry") == "" {
-		p.Set("retry", "true")
-	}
-	p.SetTime("enqueued_at", now, s.timestamps, j)
-	return p.Apply(j)
-}
-
-// retriedByHand is requeued with one attempt given back, as Sidekiq's API does:
-// 0 becomes -1 (docs/wire.md 3.1).
-func (s *Store) retriedByHand(j *Job, now time.Time) string {
-	raw := s.Requeued(j, now)
-	n, ok := j.RetryCount()
-	if !ok {
-		return raw
-	}
-	again, err := envelope.ParseJob(raw)
-	if err != nil {
-		return raw // it was parsed before: it is one
-	}
-	var p envelope.Patch
-	p.Set("retry_count", strconv.Itoa(n-1))
-	return p.Apply(again)
-}
-
-// FailurePatch is what a failure at time at changes in j's payload; the caller
-// sets the fields of the error.
-func (s *Store) FailurePatch(j *Job, at time.Time) *envelope.Patch {
-	p := new(envelope.Patch)
-	survived(p)
-	if n, ok := j.RetryCount(); ok {
-		p.SetInt("retry_count", int64(n)+1)
-		p.SetTime("retried_at", at, s.timestamps, j)
-		return p
-	}
-	p.SetInt("retry_count", 0)
-	p.SetTime("failed_at", at, s.timestamps, j)
-	return p
 }

@@ -222,7 +222,7 @@ func (w worst) Format(fmt.State, rune) { panic(w) }
 func TestCallbackDecisionsSurviveAnErrorsOwnMethods(t *testing.T) {
 	p := testPolicy()
 	j := parse(t, `{"class":"A","jid":"x","args":[],"retry":true,"backtrace":true}`)
-	var out outcome
+	var out decision
 	panicked := guardedDecision(func() { out = p.decide(j, "q", worst{}, false, now) })
 	if panicked == nil {
 		t.Fatal("decide did not panic: the guard is of no use")
@@ -231,7 +231,7 @@ func TestCallbackDecisionsSurviveAnErrorsOwnMethods(t *testing.T) {
 	if again != nil {
 		t.Fatal("the panic itself cannot be decided on: ", again)
 	}
-	if out.action != queue.Retry || !strings.Contains(out.payload, "worker.worst") {
+	if out.settle.Action != queue.Retry || !strings.Contains(out.settle.Payload, "worker.worst") {
 		t.Error(out)
 	}
 	if p := guardedDecision(func() {}); p != nil {

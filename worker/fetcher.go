@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// twoLanes is how many threads a capsule has at least to have two trips under way: while
-	// one is at Redis, the jobs that another brought run.
-	twoLanes = 32
+	// twoTrips is how many threads a capsule has at least to have two round trips under way: while
+	// one is at Redis, the jobs of the other run.
+	twoTrips = 32
 	// gatherFor is how long the fetcher waits for one more thread to come free before it goes.
 	// A round trip takes several times as long.
 	gatherFor = 10 * time.Microsecond
@@ -38,13 +38,12 @@ const (
 // fetchPage bounds a trip.
 var fetchPage = protocol.Page{Count: queue.MaxFetch, Bytes: queue.FetchBytes}
 
-// fetcher makes the trips of a capsule that the ledger decides. One goroutine, Run, owns its
-// fields, but for the atomic ones; lanes talk to it through channels.
+// fetcher makes the round trips of a capsule that the ledger decides. One goroutine, Run, reads and
+// writes its fields, except the last two, which others read; senders talk to it through channels.
 type fetcher struct {
 	capsule  *Capsule
-	names    []string
-	queues   []int // their indexes in the ledger
-	weighted bool  // or random: the order of queues is drawn for each job
+	names    []string // of its queues
+	queues   []int    // their indexes in the ledger
 	pool     *pool
 	ledger   *ledger
 	bells    *doorbells
@@ -52,32 +51,36 @@ type fetcher struct {
 	log      *slog.Logger
 	observer Observer
 
-	trips   chan flight // to the lanes
-	results chan flight // from the lanes
-	page    protocol.Page
-	pop     int       // jobs that a trip looks at at first: few after it met large ones
+	trips   chan *trip // to the senders
+	results chan *trip // from the senders
+	pace    pace
 	fullAt  time.Time // since when no seat is free
-	wait    backoff
-	notTill time.Time // of the backoff
 
 	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
 	fetched atomic.Bool  // a fetch has worked
 }
 
-// flight is a trip on its way, and what it brought.
-type flight struct {
-	*protocol.Trip
-	bytes int
-	pop   int
-	draws []string
-	got   queue.Fetched
-	err   error
-	took  time.Duration
+// pace bounds the round trips: how much one carries, and how long to wait after one that failed.
+type pace struct {
+	page    protocol.Page
+	pop     int // jobs that a round trip looks at at first: few after it met large ones
+	wait    backoff
+	notTill time.Time // the end of that wait
 }
 
-// lanes is how many trips of the capsule may be under way at once.
-func (c *Capsule) lanes() int {
-	if c.Concurrency < twoLanes {
+// trip is a round trip to Redis that the ledger decided: what it asks for, and the reply.
+type trip struct {
+	*protocol.Trip
+	bytes, pop int
+	draws      []string
+	got        queue.Fetched
+	err        error
+	took       time.Duration
+}
+
+// trips is how many round trips of the capsule may be under way at once.
+func (c *Capsule) trips() int {
+	if c.Concurrency < twoTrips {
 		return 1
 	}
 	return 2
@@ -86,20 +89,20 @@ func (c *Capsule) lanes() int {
 func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger,
 	observer Observer) *fetcher {
 	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()),
-		weighted: c.Mode() != Strict, pool: p, ledger: p.ledger, bells: b, outage: o, log: log,
-		observer: observer, page: fetchPage, pop: queue.FetchPop,
-		trips: make(chan flight, c.lanes()), results: make(chan flight, c.lanes())}
+		pool: p, ledger: p.ledger, bells: b, outage: o, log: log, observer: observer,
+		pace:  pace{page: fetchPage, pop: queue.FetchPop},
+		trips: make(chan *trip, c.trips()), results: make(chan *trip, c.trips())}
 }
 
-// Run fetches until ctx ends. It returns when every trip has come back, and closes the pool.
+// Run fetches until ctx ends. It returns when every round trip has ended, and closes the pool.
 // Only if Redis hangs are calls left behind, which end by their time-outs.
 func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	// a call under way is not torn: what it brings would be lost to us
 	calls := context.WithoutCancel(ctx)
-	if n := f.capsule.lanes(); n > 1 {
+	if n := f.capsule.trips(); n > 1 {
 		for range n {
-			g.Go(func() error { f.lane(calls); return nil })
+			g.Go(func() error { f.send(calls); return nil })
 		}
 	}
 	timer := time.NewTimer(0)
@@ -112,7 +115,7 @@ func (f *fetcher) Run(ctx context.Context) error {
 		select {
 		case <-f.pool.freed:
 		case t := <-f.results:
-			f.arrived(t)
+			f.receive(t)
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -127,16 +130,17 @@ func (f *fetcher) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// lane carries trips out until there are no more.
-func (f *fetcher) lane(ctx context.Context) {
+// send makes round trips until there are no more.
+func (f *fetcher) send(ctx context.Context) {
 	for t := range f.trips {
-		f.results <- f.travel(ctx, t)
+		f.call(ctx, t)
+		f.results <- t
 	}
 }
 
 // patience is how long to wait for an event before looking again anyway.
 func (f *fetcher) patience() time.Duration {
-	switch left := time.Until(f.notTill); {
+	switch left := time.Until(f.pace.notTill); {
 	case left > 0:
 		return left
 	case !f.fullAt.IsZero() && time.Since(f.fullAt) < fullFor:
@@ -148,22 +152,23 @@ func (f *fetcher) patience() time.Duration {
 	}
 }
 
-// act makes a trip, if one is due, and reports whether another may be.
+// act makes a round trip, if one is due, and reports whether another may be.
 func (f *fetcher) act(ctx context.Context) (again bool) {
-	if due := f.look(); !due || time.Now().Before(f.notTill) {
+	if due := f.look(); !due || time.Now().Before(f.pace.notTill) {
 		return false
 	}
 	f.gather()
-	t, ok := f.depart()
-	if !ok {
+	t := f.begin()
+	if t == nil {
 		return false
 	}
 	failpoint.Hit("before_fetch")
-	if f.capsule.lanes() > 1 {
+	if f.capsule.trips() > 1 {
 		f.trips <- t
 		return true
 	}
-	return f.arrived(f.travel(ctx, t)) // it goes itself, which saves handing the trip over and back
+	f.call(ctx, t) // in this goroutine: that saves handing it over and back
+	return f.receive(t)
 }
 
 // look asks the ledger whether a trip is due. It tells it when all seats have been taken for
@@ -192,8 +197,8 @@ func (f *fetcher) look() (due bool) {
 
 // limit bounds the jobs of the next trip.
 func (f *fetcher) limit() int {
-	limit := min(f.page.Count, queue.MaxFetch)
-	if f.weighted {
+	limit := min(f.pace.page.Count, queue.MaxFetch)
+	if f.capsule.Mode() != Strict {
 		limit = min(limit, max(1, drawsTimesQueues/len(f.names)))
 	}
 	return limit
@@ -212,23 +217,24 @@ func (f *fetcher) gather() {
 	}
 }
 
-// depart asks the ledger for a trip.
-func (f *fetcher) depart() (flight, bool) {
+// begin asks the ledger for a round trip; nil: none is due.
+func (f *fetcher) begin() *trip {
 	l := f.ledger
 	l.mu.Lock()
-	t, ok := l.process.Depart(f.pool.index, l.owners.holds(time.Now()), f.limit())
+	t, ok := l.process.Begin(f.pool.index, l.owners.holds(time.Now()), f.limit())
 	if ok && len(t.Acks) > 0 {
 		f.pool.rides++
 	}
 	l.mu.Unlock()
 	if !ok {
-		return flight{}, false
+		return nil
 	}
-	return flight{Trip: t, bytes: f.page.Bytes, pop: f.pop, draws: f.capsule.draws(t.Want)}, true
+	return &trip{Trip: t, bytes: f.pace.page.Bytes, pop: f.pace.pop,
+		draws: f.capsule.draws(t.Want)}
 }
 
-// travel carries a trip out.
-func (f *fetcher) travel(ctx context.Context, t flight) flight {
+// call makes the round trip, and notes its reply in t.
+func (f *fetcher) call(ctx context.Context, t *trip) {
 	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws,
 		Bytes: t.bytes, Pop: t.pop}
 	r.Done = make([]*queue.Delivery, len(t.Acks))
@@ -242,16 +248,14 @@ func (f *fetcher) travel(ctx context.Context, t flight) flight {
 	t.got, t.err = t.Owner.Fetch(ctx, r)
 	failpoint.Hit("fetch_reply")
 	t.took = time.Since(began)
-	return t
 }
 
-// arrived hands out what a trip brought, and reports whether another is due at once. A thread
-// is woken last: until this loop waits, it would only be moved to another core.
-func (f *fetcher) arrived(t flight) (again bool) {
+// receive hands out the jobs of a reply, and reports whether another round trip is due at once. A
+// thread is woken last: until this loop waits, it would only be moved to another core.
+func (f *fetcher) receive(t *trip) (again bool) {
 	l, p := f.ledger, f.pool
-	got := protocol.Brought{Jobs: t.got.Jobs, Acked: t.got.Acked, More: t.got.More, Err: t.err}
 	l.mu.Lock()
-	stale := l.process.Returned(t.Trip, got)
+	stale := l.process.Returned(t.Trip, t.got, t.err)
 	urgent, asleep, audit := l.process.Urgent(p.index), l.process.Asleep(p.index), l.process.Audit()
 	for _, i := range t.got.Refused {
 		l.process.Shun(f.queues[i], true)
@@ -277,35 +281,35 @@ func (f *fetcher) arrived(t flight) (again bool) {
 	return again
 }
 
-// judge notes how a trip went.
-func (f *fetcher) judge(t flight) {
+// judge notes how a round trip went, and sets the pace of the next.
+func (f *fetcher) judge(t *trip) {
 	switch {
 	case errors.Is(t.err, queue.ErrLeaseLost):
 		f.ledger.owners.lost(t.Owner)
 		f.rest()
 	case t.err != nil:
-		f.page = f.page.Halved()
+		f.pace.page = f.pace.page.Halved()
 		f.outage.failed("fetch", t.err)
 		f.rest()
 	default:
-		f.page = f.page.Doubled(fetchPage)
-		if f.pop = min(2*f.pop, queue.FetchPop); t.got.More {
-			f.pop = 1
+		f.pace.page = f.pace.page.Doubled(fetchPage)
+		if f.pace.pop = min(2*f.pace.pop, queue.FetchPop); t.got.More {
+			f.pace.pop = 1
 		}
 		f.fetched.Store(true)
 		f.outage.worked("fetch")
-		f.wait.reset()
+		f.pace.wait.reset()
 	}
 }
 
-// tell reports what a trip found beside jobs.
-func (f *fetcher) tell(t flight) {
+// tell reports what a round trip found beside jobs.
+func (f *fetcher) tell(t *trip) {
 	if f.observer != nil {
 		f.observer.Fetched(t.took, len(t.got.Jobs), t.err)
 	}
-	if t.got.Buried > 0 {
+	if t.got.Oversized > 0 {
 		f.log.Error("payloads too large to be read went to the dead set unchanged",
-			"jobs", t.got.Buried)
+			"jobs", t.got.Oversized)
 	}
 	if t.got.BadKey != "" {
 		var held []string
@@ -316,9 +320,9 @@ func (f *fetcher) tell(t flight) {
 	}
 }
 
-func (f *fetcher) rest() { f.notTill = time.Now().Add(f.wait.next()) }
+func (f *fetcher) rest() { f.pace.notTill = time.Now().Add(f.pace.wait.next()) }
 
-// finish waits for the trips under way, and reports whether they came back. A Redis that
+// finish waits for the round trips under way, and reports whether they came back. A Redis that
 // hangs must not keep the process from stopping in time.
 func (f *fetcher) finish() bool {
 	limit := time.NewTimer(finishWithin)
@@ -326,7 +330,7 @@ func (f *fetcher) finish() bool {
 	for f.underway() {
 		select {
 		case t := <-f.results:
-			f.arrived(t)
+			f.receive(t)
 		case <-limit.C:
 			return false
 		}

@@ -32,7 +32,7 @@ func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o
 	for i := range capsules {
 		c := &capsules[i]
 		list = append(list, protocol.Capsule{Queues: indexes(queues, c.names()),
-			Seats: c.Concurrency, Lanes: c.lanes()})
+			Seats: c.Concurrency, Trips: c.trips()})
 		l.pools = append(l.pools, newPool(l, i, c.Name, c.Concurrency))
 	}
 	l.process = protocol.New(list, len(queues), tokens)

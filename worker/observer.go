@@ -2,8 +2,6 @@ package worker
 
 import (
 	"time"
-
-	"github.com/kyujobs/kyu/queue"
 )
 
 // Observer is told what happens in a worker, for metrics and traces. It is called
@@ -50,29 +48,6 @@ const (
 	OutcomeForwarded   Outcome = "forwarded"   // not known here: to another queue
 	OutcomeHeld        Outcome = "held"        // not known here: put aside
 )
-
-// outcomeOf names what an action does with a job; failed tells a job that failed from one
-// that is done.
-func outcomeOf(action queue.Action, failed bool) Outcome {
-	switch action {
-	case queue.Retry:
-		return OutcomeRetry
-	case queue.Dead:
-		return OutcomeDead
-	case queue.Schedule:
-		return OutcomeSnoozed
-	case queue.Requeue:
-		return OutcomeRequeued
-	case queue.Forward:
-		return OutcomeInterrupted
-	case queue.Hold:
-		return OutcomeHeld
-	}
-	if failed {
-		return OutcomeDropped
-	}
-	return OutcomeDone
-}
 
 // Observers tells several observers. Those that are nil are left out.
 func Observers(list ...Observer) Observer {

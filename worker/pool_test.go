@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -27,7 +26,7 @@ func (l *ledger) bring(t *testing.T, raws ...string) int {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	trip, ok := l.process.Depart(0, true, queue.MaxFetch)
+	trip, ok := l.process.Begin(0, true, queue.MaxFetch)
 	if !ok {
 		t.Fatal("no trip is due")
 	}
@@ -36,7 +35,7 @@ func (l *ledger) bring(t *testing.T, raws ...string) int {
 		jobs = append(jobs, queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner,
 			Token: trip.First + uint64(i)})
 	}
-	l.process.Returned(trip, protocol.Brought{Jobs: jobs, Acked: len(trip.Acks)})
+	l.process.Returned(trip, queue.Fetched{Jobs: jobs, Acked: len(trip.Acks)}, nil)
 	l.pools[0].rouse()
 	return trip.Want
 }

@@ -43,14 +43,14 @@ func (m *Mux) Rehearse(ctx context.Context, payload string, now time.Time) (Rehe
 		err = m.Run(ctx, payload)
 	}
 	store := new(queue.Store) // only builds payloads
-	p := policy{Options: options, maxRetries: defaultMaxRetries, failure: store.FailurePatch,
-		again: store.Requeued, jitter: func(int) int { return 0 },
+	p := policy{Options: options, maxRetries: defaultMaxRetries, failure: store.Failed,
+		again: store.Enqueued, jitter: func(int) int { return 0 },
 		log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	out := p.decide(j, j.Queue, err, false, now)
-	r := Rehearsal{Outcome: outcomeOf(out.action, out.failed), Err: err, Payload: out.payload}
-	switch out.action {
+	d := p.decide(j, j.Queue, err, false, now)
+	r := Rehearsal{Outcome: d.told, Err: err, Payload: d.settle.Payload}
+	switch d.settle.Action {
 	case queue.Retry, queue.Schedule:
-		r.At = out.at
+		r.At = d.settle.At
 	case queue.Forward: // to the end of its queue
 		r.At = now
 	case queue.Done:

@@ -107,8 +107,8 @@ func newProcessor(r *Runner, observer Observer) *processor {
 		env: &environment{store: r.store, quiet: r.quieted, timeout: c.Timeout,
 			maxIteration: c.MaxIteration, logged: c.LogAttributes},
 		unknown: c.Unknown, batches: c.AllowBatches, observer: observer,
-		policy: policy{maxRetries: c.MaxRetries, failure: r.store.FailurePatch,
-			again: r.store.Requeued, jitter: jitter, log: c.Logger},
+		policy: policy{maxRetries: c.MaxRetries, failure: r.store.Failed,
+			again: r.store.Enqueued, jitter: jitter, log: c.Logger},
 		poison:     queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within},
 		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}}
 }

@@ -52,29 +52,20 @@ func (u Unknown) String() string {
 	}
 }
 
-func (u Unknown) outcome() Outcome {
-	if u.hold {
-		return OutcomeHeld
-	}
-	return OutcomeForwarded
-}
-
-// settle says where a job of an unknown class goes; ok is false if it is to be
-// failed.
-func (u Unknown) settle(j *queue.Job, d *queue.Delivery, class string,
-	now time.Time) (x queue.Settlement, ok bool) {
+// decide says where a job of an unknown class goes; ok is false if it is to be failed.
+func (u Unknown) decide(j *queue.Job, from, class string, now time.Time) (d decision, ok bool) {
 	var patch envelope.Patch
 	switch {
 	case u.hold:
-		patch.SetString("queue", d.Queue) // where whoever takes it out puts it
-		return queue.Settlement{Delivery: d, Action: queue.Hold, Payload: patch.Apply(j), At: now,
-			To: class}, true
+		patch.SetString("queue", from) // the queue to which Release gives it back
+		return decision{settle: queue.Settlement{Action: queue.Hold, Payload: patch.Apply(j),
+			At: now, To: class}, event: queue.EventHold, told: OutcomeHeld}, true
 	case u.forward != "":
 		patch.SetString("queue", u.forward)
-		return queue.Settlement{Delivery: d, Action: queue.Forward, Payload: patch.Apply(j),
-			To: u.forward}, true
+		return decision{settle: queue.Settlement{Action: queue.Forward, Payload: patch.Apply(j),
+			To: u.forward}, event: queue.EventForward, told: OutcomeForwarded}, true
 	default:
-		return x, false
+		return d, false
 	}
 }
 
@@ -88,6 +79,7 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refused for its field %q: %s", e.Field, e.Reason)
 }
+
 func (e *RefusedError) ErrorClass() string { return "kyu.Refused" }
 
 // refusal is why j must not be run, nil if it may (docs/wire.md 3.7).

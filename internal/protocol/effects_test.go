@@ -15,7 +15,7 @@ func finished(t *testing.T, n int, with func(i int) bool) *protocol.Process {
 	p := protocol.New([]protocol.Capsule{{Queues: []int{0}, Seats: n}}, 1, tokens)
 	o := &queue.Owner{Identity: "h:1:a"}
 	p.Renewed(o)
-	trip, ok := p.Depart(0, true, n)
+	trip, ok := p.Begin(0, true, n)
 	if !ok {
 		t.Fatal("no trip")
 	}
@@ -23,7 +23,7 @@ func finished(t *testing.T, n int, with func(i int) bool) *protocol.Process {
 	for i := range n {
 		jobs = append(jobs, queue.Delivery{Queue: "a", Owner: o, Token: trip.First + uint64(i)})
 	}
-	p.Returned(trip, protocol.Brought{Jobs: jobs})
+	p.Returned(trip, queue.Fetched{Jobs: jobs}, nil)
 	for i := range n {
 		e := p.Start(0, true)
 		var x *queue.Settlement
@@ -42,7 +42,7 @@ func TestEffects(t *testing.T) {
 		if !p.Urgent(0) {
 			t.Error("nobody settles them")
 		}
-		trip, ok := p.Depart(0, true, 10)
+		trip, ok := p.Begin(0, true, 10)
 		if !ok || len(trip.Acks) != 5 {
 			t.Fatal(trip, ok)
 		}

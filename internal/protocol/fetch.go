@@ -24,9 +24,9 @@ func (t *Trip) asked(o *queue.Owner, token uint64) bool {
 	return t.Owner == o && token >= t.First && token < t.First+uint64(t.Want)
 }
 
-// Depart decides whether a capsule makes a trip now, and which. held tells that the lease
+// Begin decides whether a capsule makes a trip now, and which. held tells that the lease
 // surely holds: without it nothing is taken. limit bounds the jobs and the acks of a trip.
-func (p *Process) Depart(ci int, held bool, limit int) (t *Trip, ok bool) {
+func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 	c := &p.capsules[ci]
 	if p.Owner == nil || !held {
 		return nil, false
@@ -71,7 +71,7 @@ func (p *Process) wants(c *capsule, limit int) (want, acks int) {
 	switch out := len(c.trips); {
 	case want <= 0:
 		return 0, 0
-	case out > 0 && (out >= c.Lanes || c.short || want < secondTrip):
+	case out > 0 && (out >= c.Trips || c.short || want < secondTrip):
 		return 0, 0
 	}
 	return want, acks
@@ -102,17 +102,10 @@ func (p *Process) adoptable(c *capsule, want int) (queues []int) {
 	return queues
 }
 
-// Brought is the reply of a trip. Err is nil, queue.ErrLeaseLost (the acks were settled, and
-// nothing was taken), or any other error: then nothing is known of it.
-type Brought struct {
-	Jobs  []queue.Delivery
-	Acked int  // of the trip's acks, how many were in the owner's hands
-	More  bool // jobs were left behind for their bytes: a short trip says nothing of the queues
-	Err   error
-}
-
-// Returned takes the reply of a trip. stale counts acks whose deliveries had been taken away.
-func (p *Process) Returned(t *Trip, b Brought) (stale int) {
+// Returned takes the reply of a trip. err is nil, queue.ErrLeaseLost (the acks were settled, and
+// nothing was taken), or any other error: then nothing is known of the trip. stale counts acks
+// whose deliveries had been taken away.
+func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 	c := &p.capsules[t.Capsule]
 	for i := range c.trips {
 		if c.trips[i] == t {
@@ -120,19 +113,19 @@ func (p *Process) Returned(t *Trip, b Brought) (stale int) {
 			break
 		}
 	}
-	lost := errors.Is(b.Err, queue.ErrLeaseLost)
-	if b.Err != nil && !lost {
+	lost := errors.Is(err, queue.ErrLeaseLost)
+	if err != nil && !lost {
 		p.doubt(c, t)
 		p.returnReady()
 		return 0
 	}
-	stale = p.confirmAcks(t, b.Acked)
-	c.ready = slices.Grow(c.ready, len(b.Jobs))
-	for _, d := range b.Jobs {
+	stale = p.confirmAcks(t, got.Acked)
+	c.ready = slices.Grow(c.ready, len(got.Jobs))
+	for _, d := range got.Jobs {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
 	}
 	p.returnSurplus(c)
-	c.short = !b.More && len(b.Jobs) < t.Want
+	c.short = !got.More && len(got.Jobs) < t.Want
 	c.asleep = !lost && c.short && len(c.trips) == 0 && !p.rang(c)
 	p.returnReady()
 	return stale

@@ -61,21 +61,21 @@ func (f *fixture) happens(what string, args []string) string {
 		ci = number(args[0])
 	}
 	switch what {
-	case "depart":
-		return f.departs(ci)
+	case "begin":
+		return f.begins(ci)
 	case "back": // a trip of a capsule: back CAPSULE JOB..., a job is its queue and token
 		var jobs []queue.Delivery
 		for _, d := range f.jobs(args[1:]) {
 			jobs = append(jobs, *d)
 		}
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Jobs: jobs,
-			Acked: len(f.trips(ci)[0].Acks)}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{Jobs: jobs,
+			Acked: len(f.trips(ci)[0].Acks)}, nil))
 	case "lost": // its reply
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0],
-			Brought{Err: errors.New("no reply")}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{},
+			errors.New("no reply")))
 	case "refused": // for want of a lease
-		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], Brought{Err: queue.ErrLeaseLost,
-			Acked: len(f.trips(ci)[0].Acks)}))
+		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{
+			Acked: len(f.trips(ci)[0].Acks)}, queue.ErrLeaseLost))
 	case "start":
 		if e := f.Start(ci, f.held); e != nil {
 			return name(e)
@@ -128,8 +128,8 @@ func (f *fixture) rung(t *Trip, how string, jobs []string) (r Rung) {
 
 func (f *fixture) trips(ci int) []*Trip { return f.Process.Trips(ci) }
 
-func (f *fixture) departs(ci int) string {
-	t, ok := f.Depart(ci, f.held, f.limit)
+func (f *fixture) begins(ci int) string {
+	t, ok := f.Begin(ci, f.held, f.limit)
 	if !ok {
 		return "-"
 	}

@@ -5,7 +5,7 @@
 // Package worker carries the decisions out; test/faults/model explores the same methods.
 //
 // A delivery is in exactly one list of the ledger from the moment a fetch brought it until
-// Redis has confirmed its settlement: ready, running, acks, rest, flying, refused, or the
+// Redis has confirmed its settlement: ready, running, acks, rest, sending, refused, or the
 // acks of a trip. There is no moment at which it is in none.
 package protocol
 
@@ -48,7 +48,7 @@ func (e *Entry) settlement() queue.Settlement {
 type Capsule struct {
 	Queues []int // indexes into the queues of the process, in order
 	Seats  int   // deliveries that it may hold
-	Lanes  int   // trips that may be under way at once; 0: one
+	Trips  int   // trips that may be under way at once; 0: one
 }
 
 // secondTrip is how many seats must be free for another trip to go while one is under way.
@@ -62,7 +62,7 @@ type capsule struct {
 	running []*Entry
 	acks    []*Entry // done, of the present owner: a fetch may take them along
 	rest    []*Entry // everything else that is to be settled
-	flying  []*Entry // in a settle script now
+	sending []*Entry // in a settle script now
 	refused []*Entry // Redis refuses them for now: a key has the wrong type
 	trips   []*Trip  // under way
 	page    Page     // bounds of the next settle
@@ -83,7 +83,7 @@ func (c *capsule) has() int {
 
 // unsent counts the deliveries that no trip settles.
 func (c *capsule) unsent() int {
-	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.flying) +
+	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.sending) +
 		len(c.refused)
 }
 
@@ -116,7 +116,7 @@ func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
 		bells: make([]*Trip, queues), shunned: make([]bool, queues), token: token}
 	for _, c := range capsules {
-		c.Lanes = max(c.Lanes, 1)
+		c.Trips = max(c.Trips, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage})
 	}
 	return p
@@ -203,7 +203,7 @@ func (p *Process) Running() []*Entry {
 func (p *Process) each(fn func(e *Entry)) {
 	for i := range p.capsules {
 		c := &p.capsules[i]
-		for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.flying, c.refused} {
+		for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.sending, c.refused} {
 			for _, e := range list {
 				fn(e)
 			}

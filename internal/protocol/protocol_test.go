@@ -9,39 +9,39 @@ import (
 func TestTrips(t *testing.T) {
 	t.Run("take as many as there are seats, and acks ride along", func(t *testing.T) {
 		f := newFixture(t, two(2)...)
-		f.at("depart 0", "want 2 from 1 acks [] adopt []")
-		f.at("depart 0", "-") // one lane
-		f.at("depart 1", "want 1 from 3 acks [] adopt []")
+		f.at("begin 0", "want 2 from 1 acks [] adopt []")
+		f.at("begin 0", "-") // one round trip at a time
+		f.at("begin 1", "want 1 from 3 acks [] adopt []")
 		f.at("back 0 x1 y2", "stale 0")
-		f.at("depart 0", "-") // no seat
+		f.at("begin 0", "-") // no seat
 		f.at("start 0", "x1")
 		f.at("done x1", "true")
-		f.at("depart 0", "want 1 from 4 acks [x1] adopt []")
+		f.at("begin 0", "want 1 from 4 acks [x1] adopt []")
 		f.at("back 0", "stale 0")
-		f.at("depart 0", "-") // it sleeps: the queues are empty
+		f.at("begin 0", "-") // it sleeps: the queues are empty
 	})
 	t.Run("a second goes only with many seats, and none while queues are empty",
 		func(t *testing.T) {
-			f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Lanes: 2})
+			f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Trips: 2})
 			f.limit = 20
-			f.at("depart 0", "want 20 from 1 acks [] adopt []")
-			f.at("depart 0", "want 20 from 21 acks [] adopt []")
-			f.at("depart 0", "-")
+			f.at("begin 0", "want 20 from 1 acks [] adopt []")
+			f.at("begin 0", "want 20 from 21 acks [] adopt []")
+			f.at("begin 0", "-")
 			f.at("back 0", "stale 0")
-			f.at("depart 0", "-")
+			f.at("begin 0", "-")
 		})
 	t.Run("go not without a lease", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
 		f.held = false
-		f.at("depart 0", "-")
+		f.at("begin 0", "-")
 	})
 	t.Run("a lost reply leaves acks to settle again, and an audit", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
-		f.at("depart 0", "want 1 from 1 acks [] adopt []")
+		f.at("begin 0", "want 1 from 1 acks [] adopt []")
 		f.at("back 0 x1", "stale 0")
 		f.at("start 0", "x1")
 		f.at("done x1", "true")
-		f.at("depart 0", "want 1 from 2 acks [x1] adopt []")
+		f.at("begin 0", "want 1 from 2 acks [x1] adopt []")
 		f.at("audit a x1 x2", "lost 0") // the trip may bring 2, and settles 1
 		f.at("lost 0", "stale 0")
 		if !f.Audit() || f.Settled() {
@@ -59,7 +59,7 @@ func TestTrips(t *testing.T) {
 func TestStart(t *testing.T) {
 	t.Run("gives back what has no lease", func(t *testing.T) {
 		f := newFixture(t, two(2)...)
-		f.at("depart 0", "want 2 from 1 acks [] adopt []")
+		f.at("begin 0", "want 2 from 1 acks [] adopt []")
 		f.at("back 0 x1 x2", "stale 0")
 		f.held = false
 		f.at("start 0", "-")
@@ -68,16 +68,16 @@ func TestStart(t *testing.T) {
 	})
 	t.Run("gives back what another identity was given", func(t *testing.T) {
 		f := newFixture(t, two(2)...)
-		f.at("depart 0", "want 2 from 1 acks [] adopt []")
+		f.at("begin 0", "want 2 from 1 acks [] adopt []")
 		f.at("back 0 x1 x2", "stale 0")
 		f.at("start 0", "x1")
 		f.at("done x1", "true")
 		f.Renewed(f.owner("b"))
-		f.at("depart 0", "-") // the ack of a is no ack of b: its seat is not free
+		f.at("begin 0", "-") // the ack of a is no ack of b: its seat is not free
 		f.at("start 0", "-")
 		f.at("settle 0", "requeue 2, done 1")
 		f.at("confirm 0 0 0", "stale 2")
-		f.at("depart 0", "want 2 from 3 acks [] adopt []")
+		f.at("begin 0", "want 2 from 3 acks [] adopt []")
 	})
 	t.Run("an audit of the identity before finds nothing", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
@@ -89,20 +89,20 @@ func TestStart(t *testing.T) {
 
 func TestQuiet(t *testing.T) {
 	t.Run("gives back what has not started, when all trips are back", func(t *testing.T) {
-		f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Lanes: 2})
+		f := newFixture(t, Capsule{Queues: []int{0}, Seats: 40, Trips: 2})
 		f.limit = 20
-		f.at("depart 0", "want 20 from 1 acks [] adopt []")
-		f.at("depart 0", "want 20 from 21 acks [] adopt []")
+		f.at("begin 0", "want 20 from 1 acks [] adopt []")
+		f.at("begin 0", "want 20 from 21 acks [] adopt []")
 		f.at("back 0 x1 x2", "stale 0")
 		f.Quiet()
 		f.at("settle 0", "")
 		f.at("back 0 x21", "stale 0")
 		f.at("settle 0", "requeue 21, requeue 2, requeue 1")
-		f.at("depart 0", "-")
+		f.at("begin 0", "-")
 	})
 	t.Run("acks ride no more", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
-		f.at("depart 0", "want 1 from 1 acks [] adopt []")
+		f.at("begin 0", "want 1 from 1 acks [] adopt []")
 		f.at("back 0 x1", "stale 0")
 		f.at("start 0", "x1")
 		f.Quiet()
@@ -121,7 +121,7 @@ func TestQuiet(t *testing.T) {
 	})
 	t.Run("what is abandoned goes back, and its handler is not heard", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
-		f.at("depart 0", "want 1 from 1 acks [] adopt []")
+		f.at("begin 0", "want 1 from 1 acks [] adopt []")
 		f.at("back 0 x1", "stale 0")
 		f.at("start 0", "x1")
 		e := f.running("x1")
@@ -138,7 +138,7 @@ func TestBells(t *testing.T) {
 		f := newFixture(t, two(1)...)
 		f.at("bells", "hang [] unhang []") // nobody sleeps yet
 		for _, ci := range []string{"0", "1"} {
-			f.happens("depart", []string{ci})
+			f.happens("begin", []string{ci})
 			f.happens("back", []string{ci})
 		}
 		return f
@@ -149,7 +149,7 @@ func TestBells(t *testing.T) {
 		f.at("bells", "hang [] unhang []")
 		f.at("down 1 rang y4", "wake -1")
 		f.at("start 0", "y4")
-		f.at("depart 0", "-")
+		f.at("begin 0", "-")
 		f.at("bells", "hang [] unhang []") // capsule 0 has no seat, and y is not capsule 1's
 		f.at("done y4", "true")
 		f.at("bells", "hang [] unhang []") // its result holds the seat
@@ -162,7 +162,7 @@ func TestBells(t *testing.T) {
 		f.at("bells", "hang [0 1] unhang []")
 		f.at("down 1 rang", "wake 0")
 		f.at("bells", "hang [] unhang []") // what landed is looked at first
-		f.at("depart 0", "want 1 from 5 acks [] adopt [1]")
+		f.at("begin 0", "want 1 from 5 acks [] adopt [1]")
 	})
 	t.Run("what it brings while all seats are taken goes back", func(t *testing.T) {
 		f := asleep(t)
@@ -178,7 +178,7 @@ func TestBells(t *testing.T) {
 			f := asleep(t)
 			f.at("bells", "hang [0 1] unhang []")
 			f.Wake(0)
-			f.at("depart 0", "want 1 from 5 acks [] adopt []")
+			f.at("begin 0", "want 1 from 5 acks [] adopt []")
 			f.at("down 0 rang x3", "wake -1")
 			f.at("start 0", "x3")
 			f.at("back 0 x5", "stale 0")
@@ -191,7 +191,7 @@ func TestBells(t *testing.T) {
 		f.at("start 0", "y4")
 		f.at("done y4", "true")
 		f.Wake(0)
-		f.at("depart 0", "want 1 from 5 acks [y4] adopt []")
+		f.at("begin 0", "want 1 from 5 acks [y4] adopt []")
 		f.at("down 0 rang x3", "wake -1")
 		f.at("start 0", "-")
 		f.at("settle 0", "requeue 3")
@@ -215,9 +215,9 @@ func TestBells(t *testing.T) {
 		f := asleep(t)
 		f.at("bells", "hang [0 1] unhang []")
 		f.at("down 0 lost", "wake 0")
-		f.at("depart 0", "want 1 from 5 acks [] adopt [0]")
+		f.at("begin 0", "want 1 from 5 acks [] adopt [0]")
 		f.at("lost 0", "stale 0")
-		f.at("depart 0", "want 1 from 6 acks [] adopt [0]")
+		f.at("begin 0", "want 1 from 6 acks [] adopt [0]")
 	})
 	t.Run("they come down when all are full, at a new identity, without a lease, and at the end",
 		func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestBells(t *testing.T) {
 func TestSettle(t *testing.T) {
 	running := func(t *testing.T) *fixture {
 		f := newFixture(t, Capsule{Queues: []int{0}, Seats: 3})
-		f.at("depart 0", "want 3 from 1 acks [] adopt []")
+		f.at("begin 0", "want 3 from 1 acks [] adopt []")
 		f.at("back 0 x1 x2 x3", "stale 0")
 		for range 3 {
 			f.happens("start", []string{"0"})
@@ -304,7 +304,7 @@ func TestSettle(t *testing.T) {
 
 func TestGate(t *testing.T) {
 	f := newFixture(t, two(3)...)
-	f.at("depart 0", "want 3 from 1 acks [] adopt []")
+	f.at("begin 0", "want 3 from 1 acks [] adopt []")
 	f.at("back 0 x1 x2 x3", "stale 0")
 	f.at("start 0", "x1")
 	f.at("start 0", "x2")
@@ -318,7 +318,7 @@ func TestGate(t *testing.T) {
 		t.Error("who waits counts as running")
 	}
 	f.at("start 0", "-")
-	f.at("depart 1", "-")
+	f.at("begin 1", "-")
 	f.Open(other)
 	f.at("start 0", "-")
 	f.Open(suspect)
@@ -333,7 +333,7 @@ func TestGate(t *testing.T) {
 
 func TestClone(t *testing.T) {
 	f := newFixture(t, two(2)...)
-	f.at("depart 0", "want 2 from 1 acks [] adopt []")
+	f.at("begin 0", "want 2 from 1 acks [] adopt []")
 	f.at("back 0 x1 x2", "stale 0")
 	f.at("start 0", "x1")
 	f.Wait()
@@ -346,7 +346,7 @@ func TestClone(t *testing.T) {
 	c.Finish(c.Running()[0], &queue.Settlement{Action: queue.Dead})
 	c.Open(c.Inside())
 	c.Start(0, true)
-	c.Depart(1, true, 1)
+	c.Begin(1, true, 1)
 	if string(f.AppendKey(nil)) != key || string(c.AppendKey(nil)) == key {
 		t.Error("what the clone does is seen in the other, or not in itself")
 	}

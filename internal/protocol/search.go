@@ -37,7 +37,7 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	for i := range q.capsules {
 		c := &q.capsules[i]
 		c.ready, c.running, c.acks = entries(c.ready), entries(c.running), entries(c.acks)
-		c.rest, c.flying, c.refused = entries(c.rest), entries(c.flying), entries(c.refused)
+		c.rest, c.sending, c.refused = entries(c.rest), entries(c.sending), entries(c.refused)
 		trips := c.trips
 		c.trips = nil
 		for _, t := range trips {
@@ -80,7 +80,7 @@ func (c *capsule) appendKey(b []byte) []byte {
 	b = binary.AppendVarint(b, int64(c.Seats))
 	b = binary.AppendVarint(b, int64(c.page.Count))
 	b = appendBools(b, c.short, c.asleep, c.full)
-	for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.flying, c.refused} {
+	for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.sending, c.refused} {
 		b = appendEntries(b, list)
 	}
 	b = append(b, byte(len(c.trips)))
@@ -125,14 +125,14 @@ func appendBools(b []byte, list ...bool) []byte {
 	return append(b, n)
 }
 
-// Trips are those of a capsule that are under way, in the order of their departure.
+// Trips are those of a capsule that are under way, in the order in which they began.
 func (p *Process) Trips(ci int) []*Trip { return p.capsules[ci].trips }
 
 // Carried is the trip that the doorbell of a queue carries, or nil.
 func (p *Process) Carried(q int) *Trip { return p.bells[q] }
 
-// Flying counts the results of a capsule that are in a settle script now.
-func (p *Process) Flying(ci int) int { return len(p.capsules[ci].flying) }
+// Sending counts the results of a capsule that are in a settle script now.
+func (p *Process) Sending(ci int) int { return len(p.capsules[ci].sending) }
 
 // Taken counts the seats of a capsule that are taken, but for what goes back to its queue.
 func (p *Process) Taken(ci int) (n int) {

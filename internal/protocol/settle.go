@@ -51,13 +51,13 @@ func (p *Process) Abandon(e *Entry) {
 // Urgent reports whether a capsule has results that no fetch takes along.
 func (p *Process) Urgent(ci int) bool {
 	c := &p.capsules[ci]
-	return len(c.rest) > 0 || len(c.flying) > 0
+	return len(c.rest) > 0 || len(c.sending) > 0
 }
 
 // Unsettled counts the results of a capsule that wait to be sent or are refused.
 func (p *Process) Unsettled(ci int) int {
 	c := &p.capsules[ci]
-	return len(c.acks) + len(c.rest) + len(c.flying) + len(c.refused)
+	return len(c.acks) + len(c.rest) + len(c.sending) + len(c.refused)
 }
 
 // Batch takes the next results of a capsule to settle: at most a page of them. It is empty
@@ -66,7 +66,7 @@ func (p *Process) Unsettled(ci int) int {
 // but not more than a script may carry.
 func (p *Process) Batch(ci int) []queue.Settlement {
 	c := &p.capsules[ci]
-	if len(c.flying) > 0 {
+	if len(c.sending) > 0 {
 		return nil
 	}
 	c.rest = append(c.rest, c.acks...)
@@ -84,10 +84,10 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 		}
 		n++
 	}
-	c.flying = append(c.flying, c.rest[:n]...)
+	c.sending = append(c.sending, c.rest[:n]...)
 	c.rest = slices.Delete(c.rest, 0, n)
 	batch := make([]queue.Settlement, n)
-	for i, e := range c.flying {
+	for i, e := range c.sending {
 		batch[i] = e.settlement()
 	}
 	return batch
@@ -117,7 +117,7 @@ func newestBackFirst(a, b *Entry) int {
 // been taken away.
 func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 	c := &p.capsules[ci]
-	for i, e := range c.flying {
+	for i, e := range c.sending {
 		switch {
 		case results[i] == queue.Refused:
 			c.refused = append(c.refused, e)
@@ -125,8 +125,8 @@ func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 			stale++
 		}
 	}
-	clear(c.flying)
-	c.flying = c.flying[:0]
+	clear(c.sending)
+	c.sending = c.sending[:0]
 	c.page = c.page.Doubled(SettlePage)
 	return stale
 }
@@ -135,16 +135,16 @@ func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 // settlement that Redis answers with an error (rejected) is set aside like a refused one.
 func (p *Process) Failed(ci int, rejected bool) {
 	c := &p.capsules[ci]
-	for _, e := range c.flying {
+	for _, e := range c.sending {
 		e.doubt = true
 	}
-	if rejected && len(c.flying) == 1 {
-		c.refused = append(c.refused, c.flying...)
+	if rejected && len(c.sending) == 1 {
+		c.refused = append(c.refused, c.sending...)
 	} else {
-		c.rest = slices.Insert(c.rest, 0, c.flying...)
+		c.rest = slices.Insert(c.rest, 0, c.sending...)
 	}
-	clear(c.flying)
-	c.flying = c.flying[:0]
+	clear(c.sending)
+	c.sending = c.sending[:0]
 	c.page = c.page.Halved()
 }
 

@@ -30,11 +30,11 @@ func TestTheTenTraps(t *testing.T) {
 		if err != nil {
 			k.Fatal(err)
 		}
-		failed, err := envelope.ParseJob(k.Store.FailurePatch(j, whole).Apply(j))
+		failed, err := envelope.ParseJob(k.Store.Failed(j, whole).Apply(j))
 		if err != nil {
 			k.Fatal(err)
 		}
-		again, err := envelope.ParseJob(k.Store.Requeued(j, whole))
+		again, err := envelope.ParseJob(k.Store.Enqueued(j, whole))
 		if err != nil {
 			k.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestTheTenTraps(t *testing.T) {
 			if err != nil {
 				k.Fatal(err)
 			}
-			after, err := envelope.ParseJob(k.Store.FailurePatch(j, time.Now()).Apply(j))
+			after, err := envelope.ParseJob(k.Store.Failed(j, time.Now()).Apply(j))
 			if err != nil {
 				k.Fatal(err)
 			}

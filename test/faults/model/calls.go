@@ -307,7 +307,7 @@ func (x *search) receive(n *next, i, at int) {
 			n.r().pushRight(c.queue, j)
 		}
 		r := protocol.Rung{Landed: c.rang}
-		for _, d := range x.bring(&c, nil).Jobs {
+		for _, d := range x.bring(&c).Jobs {
 			r.Job = &d
 		}
 		l.Down(l.Carried(c.queue), r)
@@ -344,19 +344,19 @@ func (x *search) arrive(p *proc, c *call, err error) {
 	l, ci := p.ledger(c.capsule)
 	for _, t := range l.Trips(ci) {
 		if t.First == c.fetch.First && t.Want == c.fetch.Want && idOf(t.Owner) == c.id {
-			l.Returned(t, x.bring(c, err))
+			if err == nil && c.fetched.Lost {
+				err = queue.ErrLeaseLost
+			}
+			l.Returned(t, x.bring(c), err)
 			return
 		}
 	}
-	panic("a trip returns that has not departed")
+	panic("a trip returns that was not begun")
 }
 
-// bring is the reply of a fetch, or its loss, as a ledger reads it.
-func (x *search) bring(c *call, err error) protocol.Brought {
-	if err == nil && c.fetched.Lost {
-		err = queue.ErrLeaseLost
-	}
-	b := protocol.Brought{Acked: c.fetched.Acked, More: c.fetched.More, Err: err}
+// bring is the reply of a fetch as a ledger reads it.
+func (x *search) bring(c *call) queue.Fetched {
+	b := queue.Fetched{Acked: c.fetched.Acked, More: c.fetched.More}
 	for _, t := range c.fetched.Jobs {
 		b.Jobs = append(b.Jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
 			Owner: owners[c.id], Token: t.Token})

@@ -211,7 +211,7 @@ func (x *search) listens(p *proc, q int) bool {
 	}
 	for i, capsule := range x.Capsules {
 		l, ci := c.ledger(i)
-		if _, ok := l.Depart(ci, true, x.Limit); ok {
+		if _, ok := l.Begin(ci, true, x.Limit); ok {
 			for _, s := range capsule.Queues {
 				if s == q {
 					return true

@@ -13,8 +13,8 @@ var limit = flag.Int("states", 300_000,
 var only = flag.String("arrangement", "", "the only one that is searched")
 
 // two capsules share queue x; the first serves y too.
-func shared(seats, lanes int) []protocol.Capsule {
-	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Lanes: lanes}, {Queues: []int{0},
+func shared(seats, trips int) []protocol.Capsule {
+	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: trips}, {Queues: []int{0},
 		Seats: 1}}
 }
 

@@ -7,7 +7,7 @@ const (
 	begin step = iota
 	pushes
 	promotes
-	departs
+	begins
 	settles
 	starts
 	retries
@@ -43,7 +43,7 @@ const (
 	restartsRedis
 )
 
-var stepNames = [...]string{"begin", "push job", "promote job", "trip departs: capsule",
+var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: capsule",
 	"settle sent: capsule",
 	"job starts: capsule", "refused results again: capsule", "bells turned: ledger",
 	"audit sent: ledger",

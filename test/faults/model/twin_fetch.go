@@ -25,11 +25,11 @@ type Taken struct {
 
 // Fetched is what fetch.lua answers.
 type Fetched struct {
-	Acked, Buried int
-	Lost          bool // the lease
-	More          bool
-	Jobs          []Taken
-	Refused       []int // places in Queues
+	Acked, Oversized int
+	Lost             bool // the lease
+	More             bool
+	Jobs             []Taken
+	Refused          []int // places in Queues
 }
 
 // fetching is one run of fetch.lua.
@@ -171,7 +171,7 @@ func (f *fetching) keep(i, q int, jobs []Job) int {
 			f.room = -1
 		case !f.bad[Key{Kind: deadKey}]:
 			f.dead = with(f.dead, j)
-			f.out.Buried++
+			f.out.Oversized++
 		default:
 			f.pushLeft(q, j)
 			f.refuse(i)

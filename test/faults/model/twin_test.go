@@ -133,8 +133,8 @@ func (p *pair) fetch(t *rapid.T) {
 		t.Fatal(err)
 	}
 	p.check(t, "lost", err != nil, want.Lost)
-	p.check(t, "acked, buried, more", []any{got.Acked, got.Buried, got.More}, []any{want.Acked,
-		want.Buried, want.More})
+	p.check(t, "acked, buried, more", []any{got.Acked, got.Oversized, got.More}, []any{want.Acked,
+		want.Oversized, want.More})
 	p.check(t, "refused", got.Refused, want.Refused)
 	var jobs, twins []string
 	for _, d := range got.Jobs {

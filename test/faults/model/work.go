@@ -15,12 +15,12 @@ func (x *search) work(w *world, i int) {
 		l, ci := p.ledger(c)
 		if p.next < x.Tokens && p.stop < ended && l.Due(ci, x.Limit) {
 			n := &next{world: *w}
-			if x.depart(n, i, c) {
-				e.what = departs
+			if x.fetches(n, i, c) {
+				e.what = begins
 				x.add(n, e)
 			}
 		}
-		if l.Flying(ci) == 0 && l.Unsettled(ci) > l.Refused(ci) {
+		if l.Sending(ci) == 0 && l.Unsettled(ci) > l.Refused(ci) {
 			n := &next{world: *w}
 			x.settle(n, i, c)
 			e.what = settles
@@ -42,14 +42,14 @@ func (x *search) work(w *world, i int) {
 	}
 }
 
-// depart sends a trip, if the ledger wants one.
-func (x *search) depart(n *next, i, c int) bool {
+// fetches sends a trip, if the ledger wants one.
+func (x *search) fetches(n *next, i, c int) bool {
 	p := n.p(i)
 	l, ci := p.ledger(c)
 	if x.TokenAgain {
 		p.next = p.lastKnown(len(x.Capsules))
 	}
-	t, ok := l.Depart(ci, p.held, x.Limit)
+	t, ok := l.Begin(ci, p.held, x.Limit)
 	if !ok {
 		return false
 	}

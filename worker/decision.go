@@ -32,14 +32,34 @@ const defaultMaxRetries = 25
 // any size, and a longer wait than this would overflow into one that is over.
 const maxDelay = 100 * 365 * 24 * time.Hour
 
-// outcome is what becomes of a job: a value, computed by decide.
-type outcome struct {
-	action  queue.Action
-	payload string    // for Retry, Schedule, Dead and Forward
-	at      time.Time // when it is due, or died
-	to      string    // for Forward: the queue
-	failed  bool      // counts as a failure
-	died    bool      // death handlers run
+// decision is what becomes of a delivery: what is settled, and what is told of it. It is computed
+// once, by pure functions of the job, its error and the time.
+type decision struct {
+	settle queue.Settlement  // without the delivery, which the run adds
+	event  queue.EffectEvent // what it means for the capabilities
+	told   Outcome           // what it is for the observer
+	failed bool              // counts as a failure
+	died   bool              // death handlers are told
+	// of a job that failed and is not kept: the payload as the death handlers are told it
+	payload string
+}
+
+// The decisions that need nothing but themselves.
+var (
+	decidedDone = decision{settle: queue.Settlement{Action: queue.Done}, event: queue.EventDone,
+		told: OutcomeDone}
+	decidedDropped = decision{settle: queue.Settlement{Action: queue.Done},
+		event: queue.EventDiscard, told: OutcomeDropped, failed: true, died: true}
+	decidedExpired = decision{settle: queue.Settlement{Action: queue.Done},
+		event: queue.EventExpire, told: OutcomeExpired}
+	decidedRequeue = decision{settle: queue.Settlement{Action: queue.Requeue},
+		event: queue.EventRequeue, told: OutcomeRequeued}
+)
+
+// decideBytes is what becomes of bytes that are no job: they go to the dead set as they are.
+func decideBytes(raw string, now time.Time) decision {
+	return decision{settle: queue.Settlement{Action: queue.Dead, Payload: raw, At: now},
+		event: queue.EventDead, told: OutcomeDead}
 }
 
 // policy is what decides beside the job and its error.
@@ -52,33 +72,38 @@ type policy struct {
 	log        *slog.Logger
 }
 
-// decide computes the outcome of a run of j, fetched from queue from, that ended
-// with err at now. stopping tells that the run was interrupted.
-// The rules are Sidekiq's (docs/wire.md 7); payloads are built from the original
-// bytes.
+// decide computes what becomes of j, fetched from queue from, after a run that ended with err at
+// now. stopping tells that the run was interrupted. The rules are Sidekiq's (docs/wire.md 7);
+// payloads are built from the original bytes.
 func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
-	now time.Time) outcome {
+	now time.Time) decision {
 	var steer *queue.Steer
 	errors.As(err, &steer)
 	switch {
 	case err == nil:
-		return outcome{action: queue.Done}
+		return decidedDone
 	case errors.Is(err, errInterrupted):
-		return outcome{action: queue.Forward, payload: p.again(j, now), to: cmp.Or(j.Queue, from)}
+		return decision{settle: queue.Settlement{Action: queue.Forward, Payload: p.again(j, now),
+			To: cmp.Or(j.Queue, from)}, event: queue.EventForward, told: OutcomeInterrupted}
 	case steer != nil && steer.Action == queue.Schedule:
 		var patch envelope.Patch
 		patch.SetString("queue", from)
-		return outcome{action: queue.Schedule, at: now.Add(bounded(steer.In)),
-			payload: patch.Apply(j)}
+		return decision{settle: queue.Settlement{Action: queue.Schedule, Payload: patch.Apply(j),
+			At: now.Add(bounded(steer.In))}, event: queue.EventSnooze, told: OutcomeSnoozed}
 	case steer != nil && steer.Action == queue.Done:
-		return outcome{action: queue.Done, failed: true, died: true}
+		return decidedDropped
 	case stopping && steer == nil:
-		return outcome{action: queue.Requeue}
+		return decidedRequeue
+	case p.retryField(j) == "false" && !isRefused(err):
+		return decidedDropped // it asked not to be kept
 	}
+	return p.decideFailure(j, from, err, steer, now)
+}
+
+// decideFailure computes what becomes of a job that has failed: it is retried, or it dies.
+func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queue.Steer,
+	now time.Time) decision {
 	retry := p.retryField(j)
-	if retry == "false" && !isRefused(err) {
-		return outcome{action: queue.Done, failed: true, died: true} // it asked not to be kept
-	}
 	patch := p.failure(j, now)
 	patch.Set("retry", retry)
 	count := 0
@@ -86,16 +111,22 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 		count = n + 1
 	}
 	p.describe(patch, j, from, err)
-	dead := outcome{action: queue.Dead, payload: patch.Apply(j), at: now, failed: true, died: true}
-	if p.dropped(j) && !isRefused(err) {
-		dead.action = queue.Done
+	dies := retry == "false" || errors.Is(err, ErrDeadline) ||
+		(steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now)
+	payload := patch.Apply(j)
+	switch {
+	case !dies:
+		due := now.Add(p.delay(count, err, steer))
+		return decision{settle: queue.Settlement{Action: queue.Retry, Payload: payload, At: due},
+			event: queue.EventRetry, told: OutcomeRetry, failed: true}
+	case p.dropped(j) && !isRefused(err):
+		dropped := decidedDropped
+		dropped.payload = payload
+		return dropped
+	default:
+		return decision{settle: queue.Settlement{Action: queue.Dead, Payload: payload, At: now},
+			event: queue.EventDead, told: OutcomeDead, failed: true, died: true}
 	}
-	if retry == "false" || errors.Is(err, ErrDeadline) ||
-		(steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now) {
-		return dead
-	}
-	due := now.Add(p.delay(count, err, steer))
-	return outcome{action: queue.Retry, payload: patch.Apply(j), at: due, failed: true}
 }
 
 // retryField is the job's retry field; of a job that does not say, the class's

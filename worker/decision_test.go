@@ -24,7 +24,7 @@ var now = time.Unix(1795345820, 500_000_000)
 // testPolicy has no jitter, and writes times as floats.
 func testPolicy() *policy {
 	store := new(queue.Store)
-	return &policy{maxRetries: 25, failure: store.FailurePatch, again: store.Requeued,
+	return &policy{maxRetries: 25, failure: store.Failed, again: store.Enqueued,
 		jitter: func(int) int { return 0 }, log: slog.New(slog.DiscardHandler)}
 }
 
@@ -37,7 +37,7 @@ func parse(t *testing.T, raw string) *queue.Job {
 	return j
 }
 
-func TestOutcomesFollowSidekiqsRules(t *testing.T) {
+func TestDecide(t *testing.T) {
 	boom := errors.New("boom")
 	for _, c := range []struct {
 		name, fields string
@@ -84,11 +84,11 @@ func TestOutcomesFollowSidekiqsRules(t *testing.T) {
 	} {
 		j := parse(t, `{"class":"A","args":[],"queue":"q",`+c.fields+`}`)
 		out := testPolicy().decide(j, "q", c.err, c.stopping, now)
-		if out.action != c.want || out.died != c.died {
-			t.Errorf("%s: %s (died %v), want %s", c.name, out.action, out.died, c.want)
+		if out.settle.Action != c.want || out.died != c.died {
+			t.Errorf("%s: %s (died %v), want %s", c.name, out.settle.Action, out.died, c.want)
 		}
-		if c.in > 0 && out.at.Sub(now) != c.in {
-			t.Errorf("%s: due in %v, want %v", c.name, out.at.Sub(now), c.in)
+		if c.in > 0 && out.settle.At.Sub(now) != c.in {
+			t.Errorf("%s: due in %v, want %v", c.name, out.settle.At.Sub(now), c.in)
 		}
 	}
 }
@@ -101,15 +101,15 @@ func TestAFailureIsWrittenIntoThePayloadAndNothingElseChanges(t *testing.T) {
 		`"retry_queue":"low","created_at":1795345820974,` +
 		`"retry_count":0,"failed_at":1795345820.5,"retry":true,"error_message":"é<b> ` + "\ufffd" +
 		`","error_class":"error"}`
-	if out.payload != want {
-		t.Errorf("payload\n%s\nwant\n%s", out.payload, want)
+	if out.settle.Payload != want {
+		t.Errorf("payload\n%s\nwant\n%s", out.settle.Payload, want)
 	}
-	again := testPolicy().decide(parse(t, out.payload), "low", errors.New("b"), false,
+	again := testPolicy().decide(parse(t, out.settle.Payload), "low", errors.New("b"), false,
 		now.Add(time.Second))
-	j := parse(t, again.payload)
+	j := parse(t, again.settle.Payload)
 	if n, _ := j.RetryCount(); n != 1 || j.Field("failed_at") != "1795345820.5" ||
 		j.Field("retried_at") != "1795345821.5" {
-		t.Errorf("second failure: %s", again.payload)
+		t.Errorf("second failure: %s", again.settle.Payload)
 	}
 }
 
@@ -117,14 +117,14 @@ func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
 	p := testPolicy()
 	p.Retry = queue.RetryMax(2)
 	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":true,"retry_count":1}`), "q",
-		errors.New("x"), false, now); out.action != queue.Dead {
+		errors.New("x"), false, now); out.settle.Action != queue.Dead {
 		t.Errorf("true is not the class's number: %+v", out)
 	}
 	p.NoDead = true
 	for field, want := range map[string]queue.Action{`"x":1`: queue.Done, `"dead":null`: queue.Done,
 		`"dead":false`: queue.Done, `"dead":true`: queue.Dead} {
 		if out := p.decide(parse(t, `{"class":"A","args":[],"retry":0,`+field+`}`), "q",
-			errors.New("x"), false, now); out.action != want || !out.died {
+			errors.New("x"), false, now); out.settle.Action != want || !out.died {
 			t.Errorf("%s: %+v", field, out)
 		}
 	}
@@ -132,16 +132,16 @@ func TestTheClassDecidesWhatTheJobDoesNotSay(t *testing.T) {
 		return time.Duration(count+1) * time.Hour
 	}
 	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", errors.New("x"), false, now)
-	if out.at.Sub(now) != time.Hour || !strings.Contains(out.payload, `"retry":2`) {
-		t.Errorf("%v %s", out.at.Sub(now), out.payload)
+	if out.settle.At.Sub(now) != time.Hour || !strings.Contains(out.settle.Payload, `"retry":2`) {
+		t.Errorf("%v %s", out.settle.At.Sub(now), out.settle.Payload)
 	}
 	p.Retry = queue.NeverRetry
 	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":null}`), "q", errors.New("x"),
-		false, now); out.action != queue.Done {
+		false, now); out.settle.Action != queue.Done {
 		t.Errorf("%+v", out)
 	}
 	if out := p.decide(parse(t, `{"class":"A","args":[],"retry":1}`), "q", errors.New("x"), false,
-		now); out.action != queue.Retry {
+		now); out.settle.Action != queue.Retry {
 		t.Errorf("the job's own word counts first: %+v", out)
 	}
 }
@@ -154,8 +154,8 @@ func TestAUsersFunctionThatPanicsDoesNotCostTheJob(t *testing.T) {
 	p := testPolicy()
 	p.RetryDelay = func(int, error) time.Duration { panic("no") }
 	out := p.decide(parse(t, `{"class":"A","args":[]}`), "q", panickyClass{io.EOF}, false, now)
-	if out.action != queue.Retry || out.at.Sub(now) != 15*time.Second ||
-		!strings.Contains(out.payload, `"error_class":"error"`) {
+	if out.settle.Action != queue.Retry || out.settle.At.Sub(now) != 15*time.Second ||
+		!strings.Contains(out.settle.Payload, `"error_class":"error"`) {
 		t.Errorf("%+v", out)
 	}
 }
@@ -205,7 +205,7 @@ func TestBacktracesAreWrittenAsEverySidekiqReadsThem(t *testing.T) {
 	p := testPolicy()
 	out := p.decide(parse(t, `{"class":"A","args":[],"backtrace":2}`), "q",
 		newPanicError("x"), false, now)
-	packed := parse(t, out.payload).String("error_backtrace")
+	packed := parse(t, out.settle.Payload).String("error_backtrace")
 	deflated, err := base64.StdEncoding.Strict().DecodeString(packed)
 	if err != nil {
 		t.Fatal(err)
@@ -220,13 +220,13 @@ func TestBacktracesAreWrittenAsEverySidekiqReadsThem(t *testing.T) {
 	}
 	for _, field := range []string{"", `,"backtrace":false`} {
 		if out := p.decide(parse(t, `{"class":"A","args":[]`+field+`}`), "q", io.EOF, false,
-			now); strings.Contains(out.payload, "error_backtrace") {
-			t.Errorf("kept without being asked: %s", out.payload)
+			now); strings.Contains(out.settle.Payload, "error_backtrace") {
+			t.Errorf("kept without being asked: %s", out.settle.Payload)
 		}
 	}
 }
 
-func TestExpiredJobsAreToldByBothForms(t *testing.T) {
+func TestExpired(t *testing.T) {
 	for fields, want := range map[string]bool{
 		`"expires_at":1795345819.5`:                               true,
 		`"expires_at":1795345821.5`:                               false,
@@ -249,7 +249,7 @@ func realPolicy() *policy {
 	return p
 }
 
-func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
+func TestDecideNumbersOfAnySize(t *testing.T) {
 	boom := errors.New("boom")
 	failed := `"failed_at":1795345820.0`
 	for _, c := range []struct {
@@ -287,14 +287,14 @@ func TestNumbersOfAnySizeGiveASaneWait(t *testing.T) {
 	} {
 		out := realPolicy().decide(parse(t, `{"class":"A","args":[],`+c.fields+`}`), "q",
 			c.err, false, now)
-		if out.action != c.want {
-			t.Errorf("%s: %s, want %s", c.name, out.action, c.want)
+		if out.settle.Action != c.want {
+			t.Errorf("%s: %s, want %s", c.name, out.settle.Action, c.want)
 			continue
 		}
-		if in := out.at.Sub(now); in < c.least || in > maxDelay {
+		if in := out.settle.At.Sub(now); in < c.least || in > maxDelay {
 			t.Errorf("%s: due in %v, want at least %v", c.name, in, c.least)
 		}
-		if n, ok := parse(t, cmp.Or(out.payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 &&
+		if n, ok := parse(t, cmp.Or(out.settle.Payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 &&
 			!strings.Contains(c.name, "least") {
 			t.Errorf("%s: counted up to %d", c.name, n)
 		}
@@ -331,32 +331,53 @@ func FuzzDecide(f *testing.F) {
 		for _, err := range []error{boom, queue.RetryIn(time.Duration(in), boom),
 			queue.Snooze(time.Duration(in)), newPanicError("x"), ErrDeadline, nil} {
 			out := realPolicy().decide(j, "q", err, false, now)
-			switch out.action {
+			switch out.settle.Action {
 			case queue.Retry, queue.Schedule:
-				if wait := out.at.Sub(now); wait < 0 || wait > maxDelay {
+				if wait := out.settle.At.Sub(now); wait < 0 || wait > maxDelay {
 					t.Errorf("%s: due in %v", raw, wait)
 				}
-				if _, err := envelope.ParseJob(out.payload); err != nil {
-					t.Errorf("%s became %s", raw, out.payload)
+				if _, err := envelope.ParseJob(out.settle.Payload); err != nil {
+					t.Errorf("%s became %s", raw, out.settle.Payload)
 				}
 			}
 		}
 	})
 }
 
-func TestEveryOutcomeIsAnEventOfItsOwnForEffects(t *testing.T) {
-	for _, x := range []struct {
+// TestDecisions holds that each decision is one event for the capabilities and one word for the
+// observer.
+func TestDecisions(t *testing.T) {
+	j := parse(t, `{"class":"A","args":[],"retry":1}`)
+	last := parse(t, `{"class":"A","args":[],"retry":1,"retry_count":0}`)
+	dropped := parse(t, `{"class":"A","args":[],"retry":0,"dead":false}`)
+	boom, p := errors.New("boom"), testPolicy()
+	held, _ := HoldUnknown().decide(j, "q", "A", now)
+	forwarded, _ := ForwardUnknown("other").decide(j, "q", "A", now)
+	for _, c := range []struct {
+		d      decision
 		action queue.Action
-		failed bool
-		want   queue.EffectEvent
+		event  queue.EffectEvent
+		told   Outcome
 	}{
-		{queue.Done, false, queue.EventDone}, {queue.Done, true, queue.EventDiscard},
-		{queue.Retry, true, queue.EventRetry}, {queue.Schedule, false, queue.EventSnooze},
-		{queue.Dead, true, queue.EventDead}, {queue.Requeue, false, queue.EventRequeue},
-		{queue.Forward, false, queue.EventForward}, {queue.Hold, false, queue.EventHold},
+		{p.decide(j, "q", nil, false, now), queue.Done, queue.EventDone, OutcomeDone},
+		{p.decide(j, "q", boom, false, now), queue.Retry, queue.EventRetry, OutcomeRetry},
+		{p.decide(last, "q", boom, false, now), queue.Dead, queue.EventDead, OutcomeDead},
+		{p.decide(dropped, "q", boom, false, now), queue.Done, queue.EventDiscard, OutcomeDropped},
+		{p.decide(j, "q", queue.Discard(boom), false, now), queue.Done, queue.EventDiscard,
+			OutcomeDropped},
+		{p.decide(j, "q", queue.Snooze(time.Hour), false, now), queue.Schedule, queue.EventSnooze,
+			OutcomeSnoozed},
+		{p.decide(j, "q", boom, true, now), queue.Requeue, queue.EventRequeue, OutcomeRequeued},
+		{p.decide(j, "q", errInterrupted, false, now), queue.Forward, queue.EventForward,
+			OutcomeInterrupted},
+		{decidedExpired, queue.Done, queue.EventExpire, OutcomeExpired},
+		{decideBytes("no job", now), queue.Dead, queue.EventDead, OutcomeDead},
+		{held, queue.Hold, queue.EventHold, OutcomeHeld},
+		{forwarded, queue.Forward, queue.EventForward, OutcomeForwarded},
 	} {
-		if got := eventOf(x.action, x.failed); got != x.want {
-			t.Errorf("%s, failed %v: %s, want %s", x.action, x.failed, got, x.want)
+		if c.d.settle.Action != c.action || c.d.event != c.event || c.d.told != c.told {
+			t.Errorf("%s, %s, %s; want %s, %s, %s", c.d.settle.Action, c.d.event, c.d.told,
+				c.action, c.event, c.told)
 		}
 	}
 }

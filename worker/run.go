@@ -1,0 +1,240 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/failpoint"
+	"github.com/kyujobs/kyu/internal/protocol"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+)
+
+// run is one delivery in the hands of a thread, from its payload to its settlement. Only that
+// thread writes its fields.
+type run struct {
+	*processor
+	entry   *protocol.Entry
+	slot    *slot
+	epoch   context.Context // done when the worker stops, or its lease is lost
+	job     *queue.Job      // nil: the payload is no job
+	class   string
+	handler *entry // nil: the class is not known here
+	ctx     *jobContext
+	start   time.Time
+}
+
+// process runs the delivery, if it may run, and settles it.
+func (r *run) process() {
+	j, err := envelope.ParseJob(r.entry.Raw)
+	if err != nil {
+		r.log.Error("not a job: it goes to the dead set as it is", "queue", r.entry.Queue,
+			"err", err)
+		r.class = UnknownClass
+		r.conclude(decideBytes(r.entry.Raw, r.start), 0)
+		r.callbacks.tellError(r.epoch, r.onError, err, nil)
+		return
+	}
+	r.job = j
+	if !r.poison.Suspect(j) {
+		r.dispatch()
+		return
+	}
+	r.log.Warn("workers died with this job in their hands: it is to run alone",
+		"class", j.DisplayClass(), "jid", j.JID)
+	alone := func() {
+		r.start = time.Now() // it may have waited for its turn
+		r.dispatch()
+	}
+	if !r.quarantine.run(r.epoch, r.entry, alone) {
+		r.settle(decidedRequeue)
+	}
+}
+
+// dispatch finds the handler and runs it, unless the job is held, forwarded or expired.
+func (r *run) dispatch() {
+	class, _ := r.job.Unwrapped()
+	// metrics keep the class's name: the job's own text would keep the whole payload
+	r.class = UnknownClass
+	if r.handler = r.handlers[class]; r.handler != nil {
+		r.class = r.handler.class
+	}
+	r.ctx = &jobContext{Context: r.epoch, job: r.job, env: r.env, log: withLevel(r.log, r.job),
+		delivery: &r.entry.Delivery, slot: r.slot}
+	if r.handler == nil {
+		if d, ok := r.unknown.decide(r.job, r.entry.Queue, class, r.start); ok {
+			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
+			r.conclude(d, 0)
+			return
+		}
+	}
+	if expired(r.job, r.start) {
+		r.ctx.logger().Warn("expired: discarded")
+		r.conclude(decidedExpired, 0)
+		return
+	}
+	jobLog := r.jobLog && r.ctx.log.Enabled(r.epoch, slog.LevelInfo)
+	if jobLog {
+		r.ctx.logger().Info("start")
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			r.finish(jobLog, newPanicError("the handler called runtime.Goexit"))
+		}
+	}()
+	err := r.execute(class)
+	returned = true
+	r.finish(jobLog, err)
+}
+
+// execute calls the handler, if the job may run, and returns the error of the job.
+func (r *run) execute(class string) error {
+	d, now := &r.entry.Delivery, r.start
+	if r.handler == nil {
+		r.slot.begin(d, class, now, time.Time{})
+		return &UnknownClassError{class, r.classes}
+	}
+	if err := refusal(r.job, r.batches); err != nil {
+		return err
+	}
+	failpoint.Hit("before_run")
+	limit, cause := runLimit(r.job, r.handler.Options, now)
+	r.slot.begin(d, r.class, now, limit)
+	if err := pastDeadline(r.job, r.handler.Options, now); err != nil {
+		return err
+	}
+	if limit.IsZero() {
+		return call(r.ctx, r.handler.handler, r.job)
+	}
+	timed, cancel := context.WithDeadlineCause(r.ctx, limit, cause)
+	defer cancel()
+	err := call(timed, r.handler.handler, r.job)
+	if err != nil && context.Cause(timed) == cause {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// finish ends a run of the handler that ended with err: it decides, settles, and only then tells
+// users' code, which may hang: that costs the thread, and not the job.
+func (r *run) finish(jobLog bool, err error) {
+	elapsed := time.Since(r.start)
+	d := r.decide(err)
+	switch d.settle.Action {
+	case queue.Done:
+		failpoint.Hit("run_ok_before_ack")
+	case queue.Retry:
+		failpoint.Hit("retry_before")
+	case queue.Requeue:
+		failpoint.Hit("requeue_on_stop")
+	}
+	// a job that no handler ran is in no metrics (docs/wire.md 3.4)
+	r.slot.end(elapsed, d.failed, r.handler != nil && !isRefused(err))
+	r.ctx.end()
+	r.count(&d)
+	r.conclude(d, elapsed)
+	if jobLog {
+		logDecision(r.ctx.logger(), &d, err, elapsed)
+	}
+	if d.failed {
+		r.callbacks.tellError(r.epoch, r.onError, err, r.job)
+	}
+	if d.died {
+		r.callbacks.tellDeath(r.epoch, r.onDeath, r.job, cmp.Or(d.settle.Payload, d.payload), err)
+	}
+}
+
+// decide computes what becomes of the job after a run that ended with err. A job whose owner lost
+// its lease has another run elsewhere: Redis carries out the decision only if the job has not been
+// taken away. An error whose own methods panic is a failure like any other.
+func (r *run) decide(err error) (d decision) {
+	if err == nil {
+		return decidedDone
+	}
+	pol := r.policy
+	if r.handler != nil {
+		pol.Options = r.handler.Options
+	}
+	decide := func() {
+		d = pol.decide(r.job, r.entry.Queue, err, interrupted(r.epoch), time.Now())
+	}
+	if panicked := guardedDecision(decide); panicked != nil {
+		err = panicked
+		decide()
+	}
+	return d
+}
+
+// conclude settles the delivery and tells the observer, after a run that took so long.
+func (r *run) conclude(d decision, ran time.Duration) {
+	r.settle(d)
+	if r.observer == nil {
+		return
+	}
+	waited := time.Duration(0)
+	if r.job != nil {
+		waited = r.job.Waited(r.start)
+	}
+	r.observer.Ran(JobRun{Queue: r.entry.Queue, Class: r.class, Outcome: d.told, Waited: waited,
+		Ran: ran})
+}
+
+// settle hands over what becomes of the delivery. From here on the ledger keeps it until Redis has
+// confirmed that.
+func (r *run) settle(d decision) {
+	effects, err := r.env.store.Effects(r.job, d.event)
+	if err != nil {
+		r.log.Error("not all that a job holds can be released", "queue", r.entry.Queue, "err", err)
+	}
+	if d.settle.Action == queue.Done && len(effects) == 0 {
+		r.ledger.finish(r.entry, nil) // most jobs: nothing is allocated, and a fetch may take it along
+		return
+	}
+	x := new(queue.Settlement) // a copy: the address of d would move every decision to the heap
+	*x = d.settle
+	x.Delivery, x.Effects = &r.entry.Delivery, effects
+	r.ledger.finish(r.entry, x)
+}
+
+// count notes a run as Sidekiq does: a failure is processed too. A job that is put back or put off
+// has not been run to an end.
+func (r *run) count(d *decision) {
+	switch d.settle.Action {
+	case queue.Requeue, queue.Schedule, queue.Forward:
+		return
+	}
+	r.processed.Add(1)
+	if d.failed {
+		r.failed.Add(1)
+	}
+}
+
+// runLimit is when a run that begins now must end, zero if never, and why.
+func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause error) {
+	if o.Timeout > 0 {
+		limit, cause = now.Add(o.Timeout), ErrTimeout
+	}
+	if o.Deadline <= 0 {
+		return limit, cause
+	}
+	if created := j.Time("created_at"); !created.IsZero() {
+		if end := created.Add(o.Deadline); limit.IsZero() || end.Before(limit) {
+			limit, cause = end, ErrDeadline
+		}
+	}
+	return limit, cause
+}
+
+// call runs a handler; a panic becomes its error.
+func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanicError(v)
+		}
+	}()
+	return h(ctx, j)
+}
