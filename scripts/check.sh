@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, vet, staticcheck, the width of lines; the directions of imports have a test of their own.
+# Checks format, vet, staticcheck and the length of lines. A test checks the imports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unformatted=$(gofmt -l $(git ls-files '*.go' 2>/dev/null || find . -name '*.go'))
@@ -8,10 +8,10 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go vet ./...
-# A module of its own, so that Kyu does not depend on what it is measured beside.
+# The rivals are in a module of their own, so that Kyu does not depend on them.
 (cd loadtest/peers && go vet ./...)
-# A tool, not a dependency: it is run at a fixed version, outside go.mod.
+# staticcheck is a tool, not a dependency: it runs at a fixed version, outside go.mod.
 go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 go test ./internal -run TestColumns -count=1
 bash -n scripts/*.sh .ci/run
-echo "check: format, vet, staticcheck, lines of at most 100 columns: clean"
+echo "check: no findings in format, vet, staticcheck and the length of lines"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need from Debian's packages: real servers and a real
-# Ruby Sidekiq. Does nothing if all is there already.
+# Installs the Debian packages that the tests need: real servers and a real Ruby Sidekiq.
+# Does nothing if all of them are installed.
 set -euo pipefail
 packages=(redis-server redis-tools postgresql pgbouncer python3-aiosmtpd openssl ruby
 	ruby-sidekiq ruby-rack gcc libc6-dev procps util-linux systemd strace)
@@ -15,7 +15,7 @@ sudo=""
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
-# The packages start no servers: the tests start their own, on private ports.
+# Keeps the packages from starting servers: the tests start their own, on private ports.
 if [ ! -e /usr/sbin/policy-rc.d ]; then
 	printf '#!/bin/sh\nexit 101\n' | $sudo tee /usr/sbin/policy-rc.d >/dev/null
 	$sudo chmod +x /usr/sbin/policy-rc.d

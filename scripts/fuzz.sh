@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-# fuzz runs a target. On a busy machine Go's fuzzer now and then fails with "context
-# deadline exceeded" as its time ends, without an input that fails: then once more.
+# fuzz runs a target. On a busy machine Go's fuzzer sometimes fails with "context deadline
+# exceeded" at the end of its time, although no input failed. Then the target runs once more.
 fuzz() {
 	local target=$1 time=$2 package=$3 out
 	out=$dir/$target
@@ -18,7 +18,7 @@ fuzz() {
 		fi
 		grep -q 'context deadline exceeded' "$out" && ! grep -q 'Failing input written' "$out" ||
 			break
-		echo "fuzz: $target: its time ended badly, and no input failed: once more"
+		echo "fuzz: $target: Go's fuzzer hit its deadline; no input failed; running it again"
 	done
 	cat "$out"
 	touch "$dir/failed"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs everything with the race detector, fuzzes shortly, and ends with a summary. While it
-# runs it prints a line for each package that ends and each test that fails, with the seconds
-# since it began. The whole log stays in bin/test.log, also after Ctrl-C.
+# Runs all tests with the race detector, runs each fuzz target for a short time, and prints a
+# summary. While it runs, it prints a line for each package that ends and each test that fails,
+# with the seconds since the start. The whole log is in bin/test.log, also after Ctrl-C.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p bin
@@ -12,17 +12,17 @@ trap 'echo; echo "stopped after $((SECONDS - start)) s: the log so far is $log";
 say() { while IFS= read -r line; do printf '%5d s  %s\n' $((SECONDS - start)) "$line"; done; }
 telling='^(ok|FAIL|panic:)|^\s*--- (FAIL|SKIP)|DATA RACE'
 echo "testing: each package takes up to 5 minutes; the log is $log"
-# One package after the other: several measure how fast a worker takes over.
+# The packages run one after the other, because several measure how fast a worker takes over.
 go test -race -p 1 -count=1 -timeout 25m -v ./... 2>&1 | tee "$log" |
 	grep --line-buffered -E "$telling" | say
 [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 if [ $status -ne 0 ]; then
-	echo "--- what failed:"
+	echo "--- failures:"
 	grep -E '_test\.go:[0-9]+:|DATA RACE|^panic|--- FAIL' "$log" | cut -c1-400 | head -n 100
 	echo "--- the end of the log:"
 	grep -vE '^\s*(=== |--- PASS)' "$log" | tail -n 200
 fi
-# The benchmarks once, so that they do not rot.
+# The benchmarks run once, to show that they still work.
 go test ./queue -run '^$' -bench . -benchtime 1x >/dev/null || {
 	echo "FAIL: benchmarks of queue"
 	status=1

@@ -1,6 +1,6 @@
-# Runs Ruby code that a Go test sends, one JSON object a line: {"code", "q"}, and
-# answers with {"ok"} or {"error", "backtrace"}. At hand are a real Sidekiq client,
-# its API and its web page. REDIS_URL says where.
+# Runs Ruby code that a Go test sends as one JSON object per line: {"code", "q"}. Answers with
+# {"ok"} or {"error", "backtrace"}. The code can use a real Sidekiq client, its API and its
+# web page. REDIS_URL is the address of Redis.
 $VERBOSE = nil
 require "json"
 require "rack"
@@ -36,7 +36,7 @@ def post(path, params)
   { status: r.status }
 end
 
-# An entry of a sorted set, as Ruby's API reads it.
+# Returns an entry of a sorted set as Ruby's API reads it.
 def entry(e)
   { jid: e.jid, class: e.klass, queue: e.queue, args: e.args, at: e.at.to_f, error_class: e["error_class"],
     error_message: e["error_message"], retry_count: e["retry_count"], backtrace: e.error_backtrace, tags: e.tags,

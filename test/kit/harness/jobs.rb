@@ -1,12 +1,12 @@
-# The Test:: jobs for Ruby's Sidekiq: the same names as in internal/testjobs. Each
-# run is a line in the file TEST_RECORD.
+# The Test:: jobs for Ruby's Sidekiq have the same names as in internal/testjobs. Each run
+# writes a line to the file TEST_RECORD.
 require "json"
 require "sidekiq"
 require "sidekiq/api"
 
 Redis.silence_deprecations = true
 
-# Server middleware: keeps what the job's hash holds.
+# Server middleware that keeps the hash of the job for the record.
 class Record
   def self.line(event, jid, args, job)
     types = args.map { |a| a.class.name }
@@ -70,8 +70,7 @@ module Test
     sidekiq_options retry: 0
   end
 
-  # Fails the first `times` times that the id comes, whoever runs it: a file of its
-  # own counts.
+  # Fails the first `times` times that the id runs, in any worker. A file per id counts the runs.
   class Flaky < Base
     def perform(path, id, times)
       File.open(path, "a") { |f| f.syswrite("start #{id}\n") }

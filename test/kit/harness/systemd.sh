@@ -1,9 +1,9 @@
 #!/bin/sh
-# Boots systemd as PID 1 of new namespaces, over an overlay of the root whose upper
-# layer is in memory: what runs in it cannot change this machine's files. The
-# network is shared, so a test's servers are reachable. Run as root, by
+# Boots systemd as PID 1 of new namespaces, over an overlay of the root. The upper layer of the
+# overlay is in memory, so programs in it cannot change this machine's files. The network is
+# shared, so the servers of a test can be reached. Run as root, by
 #   unshare --mount --pid --ipc --uts --cgroup --fork sh systemd.sh DIRECTORY
-# It is never booted over the live root: its tmpfiles rules would empty /tmp.
+# Never boot it over the live root: its tmpfiles rules would empty /tmp.
 set -e
 dir=$1
 mount --make-rprivate /
@@ -17,7 +17,7 @@ mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
-# What this machine would start by itself is not ours to start again.
+# These units run on this machine already, so they are not started a second time.
 for unit in systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
 	systemd-udev-trigger.service timers.target redis-server.service postgresql.service \
 	getty.target; do

@@ -1,10 +1,10 @@
-# A mail server whose answers a test decides: by the recipient, or by arguments.
-# It writes each mail that it takes to standard output, as a line of JSON.
+# A mail server whose answers a test decides, by the recipient or by arguments.
+# It writes each accepted mail to standard output, as a line of JSON.
 #
 #   server.py PORT [--starttls CERT] [--tls CERT] [--require-tls] [--auth] [--busy]
 #
-# Recipients: 451@… and 452@… are put off, 550@… is refused, slow@… is taken and told
-# late (after 2 s), data550@… is refused after the data.
+# Recipients: 451@… and 452@… get a temporary error, 550@… is refused, slow@… is accepted and
+# the answer comes 2 s late, data550@… is refused after the data.
 import argparse, asyncio, hmac, json, ssl, sys
 from base64 import b64decode, b64encode
 from aiosmtpd.smtp import SMTP, AuthResult, MISSING
