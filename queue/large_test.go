@@ -40,7 +40,8 @@ func TestAJobThatIsTooLargeToBeReadGoesToTheDeadSetUnreadAndUnchanged(t *testing
 	f.push("b", 1)
 	fetched, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"a", "b"}, Want: 10,
 		First: f.store.Tokens(10)})
-	if got := jids(f, fetched.Own()); err != nil || got != "a0 a1 last b0" || fetched.Oversized != 1 {
+	got := jids(f, fetched.Own())
+	if err != nil || got != "a0 a1 last b0" || fetched.Oversized != 1 {
 		t.Fatalf("fetched %s, buried %d, %v", got, fetched.Oversized, err)
 	}
 	for i, d := range fetched.Own() { // each under the token that it is known by

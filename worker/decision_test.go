@@ -294,7 +294,8 @@ func TestDecideNumbersOfAnySize(t *testing.T) {
 		if in := out.settle.At.Sub(now); in < c.least || in > maxDelay {
 			t.Errorf("%s: due in %v, want at least %v", c.name, in, c.least)
 		}
-		if n, ok := parse(t, cmp.Or(out.settle.Payload, `{"class":"A"}`)).RetryCount(); ok && n < 0 &&
+		payload := cmp.Or(out.settle.Payload, `{"class":"A"}`)
+		if n, ok := parse(t, payload).RetryCount(); ok && n < 0 &&
 			!strings.Contains(c.name, "least") {
 			t.Errorf("%s: counted up to %d", c.name, n)
 		}

@@ -51,8 +51,8 @@ type fetcher struct {
 	log      *slog.Logger
 	observer Observer
 
-	trips   chan *trip // to the senders
-	results chan *trip // from the senders
+	trips   chan *protocol.Trip // to the senders
+	results chan *protocol.Trip // from the senders
 	pace    pace
 	fullAt  time.Time // since when no seat is free
 
@@ -68,16 +68,6 @@ type pace struct {
 	notTill time.Time // the end of that wait
 }
 
-// trip is a round trip to Redis that the ledger decided: what it asks for, and the reply.
-type trip struct {
-	*protocol.Trip
-	bytes, pop int
-	draws      []string
-	got        queue.Fetched
-	err        error
-	took       time.Duration
-}
-
 // trips is how many round trips of the capsule may be under way at once.
 func (c *Capsule) trips() int {
 	if c.Concurrency < twoTrips {
@@ -91,7 +81,7 @@ func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger,
 	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()),
 		pool: p, ledger: p.ledger, bells: b, outage: o, log: log, observer: observer,
 		pace:  pace{page: fetchPage, pop: queue.FetchPop},
-		trips: make(chan *trip, c.trips()), results: make(chan *trip, c.trips())}
+		trips: make(chan *protocol.Trip, c.trips()), results: make(chan *protocol.Trip, c.trips())}
 }
 
 // Run fetches until ctx ends. It returns when every round trip has ended, and closes the pool.
@@ -133,7 +123,7 @@ func (f *fetcher) Run(ctx context.Context) error {
 // send makes round trips until there are no more.
 func (f *fetcher) send(ctx context.Context) {
 	for t := range f.trips {
-		f.call(ctx, t)
+		makeTrip(ctx, t)
 		f.results <- t
 	}
 }
@@ -167,7 +157,7 @@ func (f *fetcher) act(ctx context.Context) (again bool) {
 		f.trips <- t
 		return true
 	}
-	f.call(ctx, t) // in this goroutine: that saves handing it over and back
+	makeTrip(ctx, t) // in this goroutine: that saves handing it over and back
 	return f.receive(t)
 }
 
@@ -218,7 +208,7 @@ func (f *fetcher) gather() {
 }
 
 // begin asks the ledger for a round trip; nil: none is due.
-func (f *fetcher) begin() *trip {
+func (f *fetcher) begin() *protocol.Trip {
 	l := f.ledger
 	l.mu.Lock()
 	t, ok := l.process.Begin(f.pool.index, l.owners.holds(time.Now()), f.limit())
@@ -229,38 +219,38 @@ func (f *fetcher) begin() *trip {
 	if !ok {
 		return nil
 	}
-	return &trip{Trip: t, bytes: f.pace.page.Bytes, pop: f.pace.pop,
-		draws: f.capsule.draws(t.Want)}
-}
-
-// call makes the round trip, and notes its reply in t.
-func (f *fetcher) call(ctx context.Context, t *trip) {
-	r := queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First, Draws: t.draws,
-		Bytes: t.bytes, Pop: t.pop}
+	r := &t.Request
+	*r = queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First,
+		Draws: f.capsule.draws(t.Want), Bytes: f.pace.page.Bytes, Pop: f.pace.pop}
 	r.Done = make([]*queue.Delivery, len(t.Acks))
 	for i, e := range t.Acks {
 		r.Done[i] = &e.Delivery
 	}
 	for _, q := range t.Adopt {
-		r.Adopt = append(r.Adopt, slices.Index(f.names, f.ledger.queues[q]))
+		r.Adopt = append(r.Adopt, slices.Index(f.names, l.queues[q]))
 	}
+	return t
+}
+
+// makeTrip makes the round trip, and notes its reply in t.
+func makeTrip(ctx context.Context, t *protocol.Trip) {
 	began := time.Now()
-	t.got, t.err = t.Owner.Fetch(ctx, r)
+	t.Got, t.Err = t.Owner.Fetch(ctx, t.Request)
 	failpoint.Hit("fetch_reply")
-	t.took = time.Since(began)
+	t.Took = time.Since(began)
 }
 
 // receive hands out the jobs of a reply, and reports whether another round trip is due at once. A
 // thread is woken last: until this loop waits, it would only be moved to another core.
-func (f *fetcher) receive(t *trip) (again bool) {
+func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	l, p := f.ledger, f.pool
 	l.mu.Lock()
-	stale := l.process.Returned(t.Trip, t.got, t.err)
+	stale := l.process.Returned(t, t.Got, t.Err)
 	urgent, asleep, audit := l.process.Urgent(p.index), l.process.Asleep(p.index), l.process.Audit()
-	for _, i := range t.got.Refused {
+	for _, i := range t.Got.Refused {
 		l.process.Shun(f.queues[i], true)
 	}
-	for _, i := range t.got.Paused { // the next beat says when it is open again
+	for _, i := range t.Got.Paused { // the next beat says when it is open again
 		l.process.Pause(f.queues[i])
 	}
 	again = l.process.Due(p.index, f.limit())
@@ -282,18 +272,18 @@ func (f *fetcher) receive(t *trip) (again bool) {
 }
 
 // judge notes how a round trip went, and sets the pace of the next.
-func (f *fetcher) judge(t *trip) {
+func (f *fetcher) judge(t *protocol.Trip) {
 	switch {
-	case errors.Is(t.err, queue.ErrLeaseLost):
+	case errors.Is(t.Err, queue.ErrLeaseLost):
 		f.ledger.owners.lost(t.Owner)
 		f.rest()
-	case t.err != nil:
+	case t.Err != nil:
 		f.pace.page = f.pace.page.Halved()
-		f.outage.failed("fetch", t.err)
+		f.outage.failed("fetch", t.Err)
 		f.rest()
 	default:
 		f.pace.page = f.pace.page.Doubled(fetchPage)
-		if f.pace.pop = min(2*f.pace.pop, queue.FetchPop); t.got.More {
+		if f.pace.pop = min(2*f.pace.pop, queue.FetchPop); t.Got.More {
 			f.pace.pop = 1
 		}
 		f.fetched.Store(true)
@@ -303,20 +293,20 @@ func (f *fetcher) judge(t *trip) {
 }
 
 // tell reports what a round trip found beside jobs.
-func (f *fetcher) tell(t *trip) {
+func (f *fetcher) tell(t *protocol.Trip) {
 	if f.observer != nil {
-		f.observer.Fetched(t.took, len(t.got.Jobs), t.err)
+		f.observer.Fetched(t.Took, len(t.Got.Jobs), t.Err)
 	}
-	if t.got.Oversized > 0 {
+	if t.Got.Oversized > 0 {
 		f.log.Error("payloads too large to be read went to the dead set unchanged",
-			"jobs", t.got.Oversized)
+			"jobs", t.Got.Oversized)
 	}
-	if t.got.BadKey != "" {
+	if t.Got.BadKey != "" {
 		var held []string
-		for _, i := range t.got.Refused {
+		for _, i := range t.Got.Refused {
 			held = append(held, f.names[i])
 		}
-		f.bells.shun(held, t.got.BadKey)
+		f.bells.shun(held, t.Got.BadKey)
 	}
 }
 

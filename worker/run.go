@@ -191,7 +191,7 @@ func (r *run) settle(d decision) {
 		r.log.Error("not all that a job holds can be released", "queue", r.entry.Queue, "err", err)
 	}
 	if d.settle.Action == queue.Done && len(effects) == 0 {
-		r.ledger.finish(r.entry, nil) // most jobs: nothing is allocated, and a fetch may take it along
+		r.ledger.finish(r.entry, nil) // nothing is allocated, and a fetch may take it along
 		return
 	}
 	x := new(queue.Settlement) // a copy: the address of d would move every decision to the heap

@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/kyujobs/kyu/queue"
 )
@@ -17,6 +18,12 @@ type Trip struct {
 	First   uint64
 	Acks    []*Entry // of Owner; in no other list
 	Adopt   []int    // queues whose landing lists are looked at
+
+	// The caller's: what it asks Redis for, the reply, and how long that took.
+	Request queue.FetchRequest
+	Got     queue.Fetched
+	Err     error
+	Took    time.Duration
 }
 
 // asked reports whether the trip may bring a token.

@@ -25,9 +25,11 @@ type Mark struct {
 // MarkDeploy puts a deploy on the metrics page. made is false if the same label
 // was marked less than a minute ago: every machine of a fleet may mark the
 // deploy, and it counts once (docs/wire.md 11.3).
-func (in *Inspector) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool, err error) {
+func (in *Inspector) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool,
+	err error) {
 	if strings.TrimSpace(label) == "" {
-		return false, &queue.InvalidError{Field: "label", Reason: "a deploy needs a label, such as a commit"}
+		return false, &queue.InvalidError{Field: "label",
+			Reason: "a deploy needs a label, such as a commit"}
 	}
 	at = at.UTC().Truncate(time.Minute)
 	stamp := at.Format(time.RFC3339)

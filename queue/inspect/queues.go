@@ -129,7 +129,8 @@ func latency(raw string, now time.Time) float64 {
 
 // QueuePage reads up to count payloads of a queue, the next to run first, from
 // the offset-th on.
-func (in *Inspector) QueuePage(ctx context.Context, name string, offset, count int64) ([]string, error) {
+func (in *Inspector) QueuePage(ctx context.Context, name string, offset, count int64) ([]string,
+	error) {
 	first, last, some := window(offset, count)
 	if !some {
 		return nil, nil
