@@ -105,7 +105,11 @@ func (d *dropping) args(members []string) (args []any, items [][]Effect, unclear
 	args = []any{at, envelope.Score(now.Add(-s.deadLimits.age)), s.deadLimits.max, ""}
 	items, unclear = make([][]Effect, len(members)), make([]string, len(members))
 	for i, raw := range members {
-		args = append(args, raw)
+		dead := ""
+		if form := envelope.ForDeadSet(raw); d.event == EventDead && form != raw {
+			dead = form
+		}
+		args = append(args, raw, dead)
 		j, _ := envelope.ParseJob(raw) // what is no job holds nothing
 		items[i], unclear[i] = s.ask(j, d.event)
 	}

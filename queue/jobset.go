@@ -53,7 +53,7 @@ type Entry struct {
 
 // NewEntry makes the Entry of a member and its score.
 func NewEntry(raw string, at float64) Entry {
-	j, _ := envelope.ParseJob(raw) // the dead set holds what is no job, too
+	j, _ := envelope.ParseJob(envelope.Original(raw)) // the dead set also holds bytes that are no job
 	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
 }
 
@@ -145,7 +145,7 @@ func (js *JobSet) Kill(ctx context.Context, list ...Entry) (int, error) {
 	}
 	moves := make([]move, len(list))
 	for i, e := range list {
-		moves[i] = move{member: e.Raw}
+		moves[i] = move{member: e.Raw, payload: envelope.ForDeadSet(e.Raw)}
 	}
 	return js.carry(ctx, moves, time.Now())
 }

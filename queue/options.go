@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -109,8 +110,8 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 		}
 	}
 	for _, key := range sortedKeys(j.Extra) {
-		if err := w.Value(key, j.Extra[key]); err != nil {
-			return nil, &InvalidError{key, err.Error()}
+		if err := j.appendExtra(w, key); err != nil {
+			return nil, err
 		}
 	}
 	if j.At.IsZero() {
@@ -119,11 +120,25 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 	return w.End(), nil
 }
 
+// appendExtra writes a field of Extra.
+func (j *NewJob) appendExtra(w *envelope.Writer, key string) error {
+	token, err := envelope.Encode(j.Extra[key], 1)
+	if err != nil {
+		return &InvalidError{key, err.Error()}
+	}
+	if strings.HasPrefix(key, "cattr") && token[0] != '{' && token[0] != '[' {
+		return &InvalidError{key, "Sidekiq's pages fail on attributes that are no object: want " +
+			"an object"}
+	}
+	w.Field(key, token)
+	return nil
+}
+
 // appendTreatment writes the fields that say how the job is to be treated, if it is to be treated
 // otherwise than by default.
 func (j *NewJob) appendTreatment(w *envelope.Writer, now time.Time) {
 	if j.RetryFor > 0 {
-		w.Int("retry_for", int64(j.RetryFor.Seconds()))
+		w.Int("retry_for", int64(math.Ceil(j.RetryFor.Seconds())))
 	}
 	if j.RetryQueue != "" {
 		w.Text("retry_queue", j.RetryQueue)
@@ -142,8 +157,8 @@ func (j *NewJob) appendTreatment(w *envelope.Writer, now time.Time) {
 		if j.At.After(now) {
 			due = j.At
 		}
-		w.Field("expires_in", envelope.AppendFloat(nil, j.Expires.Seconds(), 64))
-		w.Field("expires_at", envelope.AppendFloat(nil, envelope.Unix(due.Add(j.Expires)), 64))
+		w.Field("expires_in", envelope.AppendSeconds(nil, j.Expires))
+		w.Field("expires_at", envelope.Float.AppendTime(nil, due.Add(j.Expires), nil))
 	}
 }
 

@@ -57,7 +57,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	}
 	moves := make([]move, len(entries))
 	for i, e := range entries {
-		moves[i] = move{member: e.Raw} // to the dead set, byte for byte, unless it is a job
+		moves[i] = move{member: e.Raw, payload: envelope.ForDeadSet(e.Raw)} // unless it is a job
 		if e.Job != nil {
 			moves[i] = move{e.Raw, s.Enqueued(e.Job, now), cmp.Or(e.Job.Queue, "default")}
 		}

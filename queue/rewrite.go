@@ -84,7 +84,7 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 		key = "retried_at"
 	}
 	patch.SetTime(key, now, s.timestamps, j)
-	return patch.Apply(j), true
+	return envelope.ForDeadSet(patch.Apply(j)), true
 }
 
 // survived resets the count of crashes: the job has run to an end.

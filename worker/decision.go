@@ -28,6 +28,9 @@ var (
 // defaultMaxRetries is Sidekiq's.
 const defaultMaxRetries = 25
 
+// maxBacktraceLines is as many as all: no stack has more.
+const maxBacktraceLines = 1 << 20
+
 // maxDelay bounds every wait that a job or a handler asks for: numbers in payloads have
 // any size, and a longer wait than this would overflow into one that is over.
 const maxDelay = 100 * 365 * 24 * time.Hour
@@ -35,13 +38,12 @@ const maxDelay = 100 * 365 * 24 * time.Hour
 // decision is what becomes of a delivery: what is settled, and what is told of it. It is computed
 // once, by pure functions of the job, its error and the time.
 type decision struct {
-	settle queue.Settlement  // without the delivery, which the run adds
-	event  queue.EffectEvent // what it means for the capabilities
-	told   Outcome           // what it is for the observer
-	failed bool              // counts as a failure
-	died   bool              // death handlers are told
-	// of a job that failed and is not kept: the payload as the death handlers are told it
-	payload string
+	settle  queue.Settlement  // without the delivery, which the run adds
+	event   queue.EffectEvent // what it means for the capabilities
+	told    Outcome           // what it is for the observer
+	failed  bool              // counts as a failure
+	died    bool              // death handlers are told
+	payload string            // of a job that died: as the death handlers are told it
 }
 
 // The decisions that need nothing but themselves.
@@ -58,8 +60,8 @@ var (
 
 // decideBytes is what becomes of bytes that are no job: they go to the dead set as they are.
 func decideBytes(raw string, now time.Time) decision {
-	return decision{settle: queue.Settlement{Action: queue.Dead, Payload: raw, At: now},
-		event: queue.EventDead, told: OutcomeDead}
+	return decision{settle: queue.Settlement{Action: queue.Dead, Payload: envelope.ForDeadSet(raw),
+		At: now}, event: queue.EventDead, told: OutcomeDead}
 }
 
 // policy is what decides beside the job and its error.
@@ -85,7 +87,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	case errors.Is(err, errInterrupted):
 		return decision{settle: queue.Settlement{Action: queue.Forward, Payload: p.again(j, now),
 			To: cmp.Or(j.Queue, from)}, event: queue.EventForward, told: OutcomeInterrupted}
-	case steer != nil && steer.Action == queue.Schedule:
+	case isSnooze(steer) && j.RubyRefuses() == nil:
 		var patch envelope.Patch
 		patch.SetString("queue", from)
 		return decision{settle: queue.Settlement{Action: queue.Schedule, Payload: patch.Apply(j),
@@ -94,7 +96,7 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 		return decidedDropped
 	case stopping && steer == nil:
 		return decidedRequeue
-	case p.retryField(j) == "false" && !isRefused(err):
+	case p.retryField(j) == "false" && !isRefused(err) && !isSnooze(steer):
 		return decidedDropped // it asked not to be kept
 	}
 	return p.decideFailure(j, from, err, steer, now)
@@ -110,8 +112,13 @@ func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queu
 	if n, ok := j.RetryCount(); ok {
 		count = n + 1
 	}
+	refused := j.RubyRefuses() // then neither retry nor schedule set may hold it
 	p.describe(patch, j, from, err)
-	dies := retry == "false" || errors.Is(err, ErrDeadline) ||
+	if refused != nil {
+		patch.SetString("error_message", errorMessage(cause(err))+"; not tried again: "+
+			refused.Error())
+	}
+	dies := retry == "false" || errors.Is(err, ErrDeadline) || refused != nil ||
 		(steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now)
 	payload := patch.Apply(j)
 	switch {
@@ -119,15 +126,18 @@ func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queu
 		due := now.Add(p.delay(count, err, steer))
 		return decision{settle: queue.Settlement{Action: queue.Retry, Payload: payload, At: due},
 			event: queue.EventRetry, told: OutcomeRetry, failed: true}
-	case p.dropped(j) && !isRefused(err):
+	case p.dropped(j) && !isRefused(err) && refused == nil:
 		dropped := decidedDropped
 		dropped.payload = payload
 		return dropped
 	default:
-		return decision{settle: queue.Settlement{Action: queue.Dead, Payload: payload, At: now},
-			event: queue.EventDead, told: OutcomeDead, failed: true, died: true}
+		return decision{settle: queue.Settlement{Action: queue.Dead,
+			Payload: envelope.ForDeadSet(payload), At: now}, event: queue.EventDead,
+			told: OutcomeDead, failed: true, died: true, payload: payload}
 	}
 }
+
+func isSnooze(s *queue.Steer) bool { return s != nil && s.Action == queue.Schedule }
 
 // retryField is the job's retry field; of a job that does not say, the class's
 // option, else true (docs/wire.md 7.2).
@@ -162,12 +172,12 @@ func (p *policy) limit(field string) int {
 	return p.maxRetries
 }
 
-// exhausted reports whether a job that has now failed count+1 times is dead.
-// With retry_for only the time since the first failure counts.
+// exhausted reports whether a job that has now failed count+1 times is dead. With retry_for only the
+// time since the first failure counts; zero or less allows no retry.
 func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
 	if d, ok := seconds(j, "retry_for"); ok {
 		first := j.Time("failed_at")
-		return !first.IsZero() && first.Add(d).Before(now)
+		return d <= 0 || (!first.IsZero() && first.Add(d).Before(now))
 	}
 	return count >= limit
 }
@@ -243,7 +253,8 @@ func (p *policy) describe(patch *envelope.Patch, j *queue.Job, from string, err 
 	case "true":
 		lines = -1
 	default:
-		lines, _ = strconv.Atoi(field) // false, null: none
+		n, _ := strconv.ParseFloat(field, 64) // false, null: none; beyond all bounds an infinity
+		lines = int(min(max(n, 0), maxBacktraceLines))
 	}
 	if lines != 0 {
 		patch.SetString("error_backtrace", envelope.PackBacktrace(backtrace(err, lines)))
@@ -259,18 +270,22 @@ func cause(err error) error {
 	return err
 }
 
-// expired reports whether a job was to be discarded before now if it had not
-// started: by our expires_at, or by Sidekiq Pro's expires_in.
+// expired reports whether a job was to be discarded before now if it had not started: after the
+// time expires_at, which Kyu's client writes, or expiry, which Sidekiq Pro's writes, or so long
+// after it was put into its queue as expires_in says. A job that was scheduled is in its queue from
+// when it was due, and one that failed from when it is tried again: neither expires unrun.
 func expired(j *queue.Job, now time.Time) bool {
-	if t := j.Time("expires_at"); !t.IsZero() {
-		return now.After(t)
+	for _, key := range []string{"expires_at", "expiry"} {
+		if t := j.Time(key); !t.IsZero() {
+			return now.After(t)
+		}
 	}
 	in, ok := seconds(j, "expires_in")
 	if !ok {
 		return false
 	}
-	created := j.Time("created_at")
-	return !created.IsZero() && now.After(created.Add(in))
+	since := j.Enqueued()
+	return !since.IsZero() && now.After(since.Add(in))
 }
 
 // pastDeadline is the error of a job that is older than its class allows.

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -144,7 +143,7 @@ func (r *run) finish(jobLog bool, err error) {
 		r.callbacks.tellError(r.epoch, r.onError, err, r.job)
 	}
 	if d.died {
-		r.callbacks.tellDeath(r.epoch, r.onDeath, r.job, cmp.Or(d.settle.Payload, d.payload), err)
+		r.callbacks.tellDeath(r.epoch, r.onDeath, r.job, d.payload, err)
 	}
 }
 

@@ -25,7 +25,7 @@ var encodeOptions = json.JoinOptions(
 	json.Deterministic(true),
 	json.FormatNilSliceAsNull(true),
 	json.FormatNilMapAsNull(true),
-	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowDuplicateNames(false), // json 3 refuses an object that has a key twice
 	json.WithMarshalers(json.JoinMarshalers(
 		json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error {
 			return writeFloat(e, f, 64)

@@ -54,6 +54,29 @@ func nameBit(name string) nameSet {
 // broken JSON, no object, no class, or args that are not an array. Missing
 // args read as [] (docs/wire.md 3.4).
 func ParseJob(raw string) (*Job, error) {
+	j, err := parseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if j.Class, ok = Unquote(j.Field("class")); !ok || j.Class == "" {
+		return nil, fmt.Errorf("%w: class is missing or not a string", ErrInvalid)
+	}
+	j.JID = j.String("jid")
+	j.Queue = j.String("queue")
+	switch args := j.Field("args"); {
+	case args == "" || args == "null":
+		j.Args = json.RawMessage("[]")
+	case args[0] == '[':
+		j.Args = json.RawMessage(args)
+	default:
+		return nil, fmt.Errorf("%w: args is not an array", ErrInvalid)
+	}
+	return j, nil
+}
+
+// parseObject reads the fields of a JSON object, which may be no job.
+func parseObject(raw string) (*Job, error) {
 	if len(raw) > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: longer than 2 GiB", ErrInvalid)
 	}
@@ -73,19 +96,6 @@ func ParseJob(raw string) (*Job, error) {
 	})
 	if !ok || !c.end() {
 		return nil, fmt.Errorf("%w: broken JSON near byte %d", ErrInvalid, c.i)
-	}
-	if j.Class, ok = Unquote(j.Field("class")); !ok || j.Class == "" {
-		return nil, fmt.Errorf("%w: class is missing or not a string", ErrInvalid)
-	}
-	j.JID = j.String("jid")
-	j.Queue = j.String("queue")
-	switch args := j.Field("args"); {
-	case args == "" || args == "null":
-		j.Args = json.RawMessage("[]")
-	case args[0] == '[':
-		j.Args = json.RawMessage(args)
-	default:
-		return nil, fmt.Errorf("%w: args is not an array", ErrInvalid)
 	}
 	return j, nil
 }
@@ -179,14 +189,20 @@ func (j *Job) Attempt() int {
 // Waited is how long the job lay in its queue before now: since enqueued_at, else since
 // created_at. It is 0 if the payload has neither.
 func (j *Job) Waited(now time.Time) time.Duration {
-	since := j.Time("enqueued_at")
-	if since.IsZero() {
-		since = j.Time("created_at")
-	}
+	since := j.Enqueued()
 	if since.IsZero() {
 		return 0
 	}
 	return max(now.Sub(since), 0)
+}
+
+// Enqueued is since when the job lies in its queue: enqueued_at, else created_at, else the zero
+// time.
+func (j *Job) Enqueued() time.Time {
+	if t := j.Time("enqueued_at"); !t.IsZero() {
+		return t
+	}
+	return j.Time("created_at")
 }
 
 // Tags are the job's tags, nil if there are none.

@@ -66,12 +66,21 @@ func FromUnix(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 
 // carries no more, and more digits would not round-trip.
 func Unix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
-// AppendTime writes t for a payload that is new (raw "") or being rewritten.
+// AppendTime writes t for a payload that is new (j is nil) or being rewritten, to the millisecond.
+// Ruby's json 3 does not always print the shortest digits of a float, and Sidekiq removes a member
+// of a set by its bytes as it prints them: if they differ, the job is doubled. Of floats with at
+// most three decimals it prints the same digits as every other version (docs/wire.md 2.2).
 func (f Timestamps) AppendTime(b []byte, t time.Time, j *Job) []byte {
 	if f == Millis || (f == Mirror && j != nil && j.millis()) {
 		return strconv.AppendInt(b, t.UnixMilli(), 10)
 	}
-	return AppendFloat(b, Unix(t), 64)
+	return AppendFloat(b, float64(t.UnixMilli())/1e3, 64)
+}
+
+// AppendSeconds writes a duration as seconds, with at most three decimals like every float that
+// Kyu writes into a payload: see AppendTime.
+func AppendSeconds(b []byte, d time.Duration) []byte {
+	return AppendFloat(b, float64(d.Milliseconds())/1e3, 64)
 }
 
 // Score is t as the score of a member of a sorted set: float seconds as text.

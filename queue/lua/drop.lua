@@ -3,14 +3,14 @@
 -- KEYS   1 the sorted set or the list, 2 dead, 3 queues
 -- ARGV   1 score for the dead set, '' if for good, 2 scores up to this are too old for it,
 --        3 its size limit, 4 '' or the name of the queue, which leaves queues if its list is
---        empty then, then the jobs
+--        empty then, then per job its bytes and those for the dead set ('': the same)
 -- Result per job 1; 0 if it was gone already; -1 if it stays: a key has a wrong type
 -- Atomic so that a job's effects are carried out if and only if it was removed here, and not
 -- taken by a worker or a poller at the same moment.
 local call, result, bury = redis.call, {}, ARGV[1] ~= ''
 local from, dead = call('TYPE', KEYS[1]).ok, call('TYPE', KEYS[2]).ok
 local fits = not bury or dead == 'zset' or dead == 'none'
-for at = 5, #ARGV do
+for at = 5, #ARGV, 2 do
   local mine = -1
   if from == 'none' then
     mine = 0
@@ -19,7 +19,9 @@ for at = 5, #ARGV do
   elseif fits and from == 'list' then
     mine = call('LREM', KEYS[1], -1, ARGV[at]) -- from the end that is taken next
   end
-  if bury and mine == 1 then call('ZADD', KEYS[2], ARGV[1], ARGV[at]) end
+  if bury and mine == 1 then
+    call('ZADD', KEYS[2], ARGV[1], ARGV[at + 1] == '' and ARGV[at] or ARGV[at + 1])
+  end
   result[#result + 1] = mine
   -- (effects)
 end

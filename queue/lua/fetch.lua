@@ -59,6 +59,13 @@ local function refuse(key, q)
   out[5], out[6], empty[q] = key, out[6] .. string.char(q), true
 end
 
+-- shown is the form in which bytes go to the dead set: a list, a text or a number would take the
+-- Dead page of Ruby down (ForDeadSet in queue/envelope). A null is not as large.
+local function shown(job)
+  if string.find(job, '^%s*[%["%d%-]') then return 'not a job: ' .. job end
+  return job
+end
+
 -- keep moves popped jobs in flight, and returns them, less what is too large or does not fit.
 local function keep(q, jobs)
   local list, fields, used, fit, first = KEYS[2 * q + 3], {}, 0, jobs, token
@@ -76,7 +83,7 @@ local function keep(q, jobs)
         putback(list, jobs, i)
         room = -1
         break
-      elseif type(try('ZADD', KEYS[3], ARGV[5], job)) == 'number' then
+      elseif type(try('ZADD', KEYS[3], ARGV[5], shown(job))) == 'number' then
         out[3] = out[3] + 1
       else -- there is no dead set for it: behind the others
         call('LPUSH', list, job)
