@@ -9,28 +9,39 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
-// health asks a worker's /livez: for a container without a shell.
-func (c *ctl) health(ctx context.Context, words []string) error {
-	if len(words) > 0 || c.http == "" {
-		return fmt.Errorf("%w: health --http ADDRESS: want the address of a worker's --http",
-			errUsage)
+type health struct{ http string }
+
+func healthCommand() command {
+	h := &health{}
+	return command{name: "health", local: true,
+		summary: "ask a worker's /livez, as a container's health check",
+		forms: []form{{"--http ADDRESS",
+			"ask a worker's /livez, for containers without a shell; exit code 0 if the worker\n" +
+				"answers that it lives, else 1"}},
+		flags: h.flags, check: h.check, run: h.run}
+}
+
+func (h *health) flags(f *pflag.FlagSet) {
+	f.StringVar(&h.http, "http", "", "the `ADDRESS` that the worker was given as its --http")
+}
+
+func (h *health) check(words []string) error {
+	if len(words) > 0 || h.http == "" {
+		return errors.New("want health --http ADDRESS, the address of a worker's --http")
 	}
-	network, address := "tcp", c.http
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-	}
-	client := &http.Client{Timeout: 4 * time.Second,
-		Transport: &http.Transport{DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, address)
-			}}}
+	return nil
+}
+
+func (h *health) run(ctx context.Context, c *call, _ []string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://worker/livez", nil)
 	if err != nil {
 		return err
 	}
-	answer, err := client.Do(request)
+	answer, err := clientOf(h.http).Do(request)
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
@@ -43,4 +54,17 @@ func (c *ctl) health(ctx context.Context, words []string) error {
 		return errors.New("health: " + strings.TrimSpace(string(text)))
 	}
 	return c.done(nil, strings.TrimSpace(string(text)))
+}
+
+// clientOf connects to one address, host:port or unix:PATH, whatever a URL says.
+func clientOf(address string) *http.Client {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	return &http.Client{Timeout: 4 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}}}
 }

@@ -6,47 +6,73 @@ import (
 	"slices"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/pflag"
 )
 
-// held lists what workers have put aside, by class, or the jobs of one class, or
-// changes them.
-func (c *ctl) held(ctx context.Context, words []string) error {
-	if len(words) == 0 {
-		return c.heldClasses(ctx)
-	}
-	class, set := words[0], inspect.New(c.store).HoldSet(words[0])
-	if len(words) == 1 {
-		return c.list(ctx, set)
-	}
-	ops := map[string]operation{"release": set.AddToQueue, "delete": set.Delete}
-	if ops[words[1]] == nil {
-		return fmt.Errorf("%w: held %s %s: want release or delete", errUsage, class, words[1])
-	}
-	return c.change(ctx, "held "+class, set, words[1], ops[words[1]], words[2:])
+type held struct {
+	listing
+	selection
 }
 
-func (c *ctl) heldClasses(ctx context.Context) error {
-	list, err := inspect.New(c.store).HeldClasses(ctx)
+func heldCommand() command {
+	h := &held{}
+	return command{name: "held", summary: "the jobs that workers put aside (--unknown hold)",
+		forms: []form{{"", "the classes of the jobs that workers put aside (--unknown hold)"},
+			{"CLASS", "the jobs of a class"},
+			{"CLASS release JID…", "return these jobs, or --all, to their queues"},
+			{"CLASS delete JID…", "delete these jobs, or --all"}},
+		flags: h.flags, check: h.check, run: h.run}
+}
+
+func (h *held) flags(f *pflag.FlagSet) {
+	h.selection.flags(f)
+	h.listing.flags(f)
+}
+
+func (h *held) check(words []string) error {
+	switch {
+	case len(words) < 2:
+		return nil
+	case words[1] != "release" && words[1] != "delete":
+		return fmt.Errorf("%s %s: want release or delete", words[0], words[1])
+	}
+	return h.selection.check(words[0]+" "+words[1], words[2:])
+}
+
+func (h *held) run(ctx context.Context, c *call, words []string) error {
+	if len(words) == 0 {
+		return h.classes(ctx, c)
+	}
+	class, set := words[0], c.inspector.HoldSet(words[0])
+	if len(words) == 1 {
+		return h.list(ctx, c, set)
+	}
+	ops := map[string]operation{"release": set.AddToQueue, "delete": set.Delete}
+	return h.change(ctx, c, change{"held " + class, words[1], set, ops[words[1]]}, words[2:])
+}
+
+func (h *held) classes(ctx context.Context, c *call) error {
+	list, err := c.inspector.HeldClasses(ctx)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if h.json {
 		return c.print(append([]inspect.Held{}, list...))
 	}
-	served, err := inspect.New(c.store).Served(ctx)
+	served, err := c.inspector.Served(ctx)
 	if err != nil {
 		return err
 	}
 	t := c.table()
 	t.row("CLASS", "JOBS", "SINCE", "WORKERS THAT KNOW IT")
-	for _, h := range list {
+	for _, class := range list {
 		n := 0
 		for _, s := range served {
-			if slices.Contains(s.Classes, h.Class) {
+			if slices.Contains(s.Classes, class.Class) {
 				n++
 			}
 		}
-		t.row(h.Class, h.Size, h.Oldest.UTC().Format("2006-01-02 15:04:05"), n)
+		t.row(class.Class, class.Size, class.Oldest.UTC().Format(timeLayout), n)
 	}
 	return t.Flush()
 }

@@ -2,17 +2,30 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 )
 
-// iteration shows how far an iterable job is.
-func (c *ctl) iteration(ctx context.Context, words []string) error {
+type iteration struct{ output }
+
+func iterationCommand() command {
+	i := &iteration{}
+	return command{name: "iteration", summary: "how far an iterable job is",
+		forms: []form{{"JID", "how far an iterable job is: its runs, its time and its cursor"}},
+		flags: i.flags, check: i.check, run: i.run}
+}
+
+func (i *iteration) check(words []string) error {
 	if len(words) != 1 {
-		return fmt.Errorf("%w: iteration JID: want one job", errUsage)
+		return errors.New("want one job")
 	}
+	return nil
+}
+
+func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 	it, found, err := c.store.Iteration(ctx, words[0])
 	if err != nil {
 		return err
@@ -21,12 +34,12 @@ func (c *ctl) iteration(ctx context.Context, words []string) error {
 		return fmt.Errorf("job %s: %w: it has not begun, has ended, or is not iterable", words[0],
 			queue.ErrNotFound)
 	}
-	if c.json {
+	if i.json {
 		return c.print(it)
 	}
 	cancelled := ""
 	if !it.Cancelled.IsZero() {
-		cancelled = it.Cancelled.UTC().Format("2006-01-02 15:04:05")
+		cancelled = it.Cancelled.UTC().Format(timeLayout)
 	}
 	t := c.table()
 	t.row("RUNS", "TIME", "CURSOR", "CANCELLED")
@@ -34,11 +47,20 @@ func (c *ctl) iteration(ctx context.Context, words []string) error {
 	return t.Flush()
 }
 
-// cancel stops iterable jobs.
-func (c *ctl) cancel(ctx context.Context, words []string) error {
+func cancelCommand() command {
+	return command{name: "cancel", summary: "stop iterable jobs between two steps",
+		forms: []form{{"JID…", "stop iterable jobs, Ruby's too, between two steps"}},
+		check: checkCancel, run: cancel}
+}
+
+func checkCancel(words []string) error {
 	if len(words) == 0 {
-		return fmt.Errorf("%w: cancel JID…: want jobs", errUsage)
+		return errors.New("want jobs")
 	}
+	return nil
+}
+
+func cancel(ctx context.Context, c *call, words []string) error {
 	for _, jid := range words {
 		since, err := c.store.CancelIteration(ctx, jid)
 		if err := c.done(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+

@@ -8,18 +8,34 @@ import (
 	"github.com/kyujobs/kyu/database/migrate"
 )
 
-// migrate needs no Redis.
-func (c *ctl) migrate(ctx context.Context, words []string) error {
-	what := strings.Join(words, " ")
-	if what != "" && what != "up" && what != "status" {
-		return fmt.Errorf("%w: migrate %s: want up or status", errUsage, what)
+type migration struct{ output }
+
+func migrateCommand() command {
+	m := &migration{}
+	return command{name: "migrate", local: true,
+		summary: "create the tables of the jobs in Postgres",
+		forms: []form{{"[up]", "create the tables that are not there yet; behind a pooler,\n" +
+			"DIRECT_DATABASE_URL names the server itself"},
+			{"status", "list the steps, and when each was done"}},
+		flags: m.flags, check: m.check, run: m.run}
+}
+
+func (m *migration) check(words []string) error {
+	switch verb := strings.Join(words, " "); verb {
+	case "", "up", "status":
+		return nil
+	default:
+		return fmt.Errorf("%s: want up or status", verb)
 	}
+}
+
+func (m *migration) run(ctx context.Context, c *call, words []string) error {
 	url := migrate.URL(c.env)
 	if err := c.env.Err(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usageError{"migrate", err}
 	}
-	if what == "status" {
-		return c.migrations(ctx, url)
+	if len(words) > 0 && words[0] == "status" {
+		return m.status(ctx, c, url)
 	}
 	names, err := migrate.Up(ctx, url)
 	switch {
@@ -31,22 +47,22 @@ func (c *ctl) migrate(ctx context.Context, words []string) error {
 	return c.done(nil, "done: "+strings.Join(names, ", "))
 }
 
-func (c *ctl) migrations(ctx context.Context, url string) error {
+func (m *migration) status(ctx context.Context, c *call, url string) error {
 	list, err := migrate.Status(ctx, url)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if m.json {
 		return c.print(append([]migrate.Migration{}, list...))
 	}
 	t := c.table()
 	t.row("STEP", "DONE")
-	for _, m := range list {
+	for _, step := range list {
 		at := "not yet"
-		if m.Applied != nil {
-			at = m.Applied.UTC().Format("2006-01-02 15:04:05")
+		if step.Applied != nil {
+			at = step.Applied.UTC().Format(timeLayout)
 		}
-		t.row(m.Name, at)
+		t.row(step.Name, at)
 	}
 	return t.Flush()
 }

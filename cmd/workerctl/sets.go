@@ -7,72 +7,116 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/pflag"
 )
 
-// set lists a sorted set, or changes it.
-func (c *ctl) set(ctx context.Context, name string, set *inspect.JobSet, words []string) error {
-	verb := "list"
-	if len(words) > 0 {
-		verb, words = words[0], words[1:]
+// jobSet is one of the commands retries, scheduled and dead.
+type jobSet struct {
+	listing
+	selection
+	due  due
+	when time.Time // of due; check reads it
+	name string
+	open func(*inspect.Inspector) *inspect.JobSet
+}
+
+func retriesCommand() command {
+	return setCommand("retries", "the jobs that wait for a retry; retry, kill, delete, reschedule",
+		(*inspect.Inspector).RetrySet)
+}
+
+func scheduledCommand() command {
+	return setCommand("scheduled", "the jobs that are due later; the same verbs as for retries",
+		(*inspect.Inspector).ScheduleSet)
+}
+
+func deadCommand() command {
+	return setCommand("dead", "the jobs that are not retried any more; retry, delete",
+		(*inspect.Inspector).DeadSet)
+}
+
+func setCommand(name, summary string, open func(*inspect.Inspector) *inspect.JobSet) command {
+	s := &jobSet{name: name, open: open}
+	forms := []form{{"[list]", "the jobs of the set"},
+		{"show JID", "a job with all its fields and its backtrace"}}
+	if s.dead() {
+		forms = append(forms, form{"retry|delete JID…", "retry or delete these jobs, or --all"})
+	} else {
+		forms = append(forms,
+			form{"retry|kill|delete JID…",
+				"retry, kill or delete these jobs, or --all; a killed job goes to the dead set"},
+			form{"reschedule JID…", "make these jobs due at another time, --in or --at"})
+	}
+	return command{name: name, summary: summary, forms: forms, flags: s.flags, check: s.check,
+		run: s.run}
+}
+
+// dead reports whether this is the dead set: its jobs are not due at any time.
+func (s *jobSet) dead() bool { return s.name == "dead" }
+
+func (s *jobSet) flags(f *pflag.FlagSet) {
+	s.selection.flags(f)
+	if !s.dead() {
+		s.due.flags(f, "reschedule: ")
+	}
+	s.listing.flags(f)
+}
+
+// verbOf splits the words into the verb, list if there is none, and the JIDs.
+func verbOf(words []string) (verb string, jids []string) {
+	if len(words) == 0 {
+		return "list", nil
+	}
+	return words[0], words[1:]
+}
+
+func (s *jobSet) check(words []string) error {
+	verb, jids := verbOf(words)
+	switch {
+	case verb == "list" && len(jids) == 0:
+		return nil
+	case verb == "show" && len(jids) == 1:
+		return nil
+	case verb == "kill" && s.dead():
+		return errors.New("kill: the jobs are dead already; delete removes them")
+	case verb == "retry", verb == "kill", verb == "delete":
+		return s.selection.check(verb, jids)
+	case verb == "reschedule" && len(jids) > 0 && !s.dead():
+		return s.checkDue()
+	case s.dead():
+		return fmt.Errorf("%s: want list, show JID, retry or delete", strings.Join(words, " "))
+	}
+	return fmt.Errorf("%s: want list, show JID, retry, kill, delete or reschedule JID…",
+		strings.Join(words, " "))
+}
+
+func (s *jobSet) checkDue() (err error) {
+	s.when, err = s.due.time(time.Now())
+	if err == nil && s.when.IsZero() {
+		err = errors.New("reschedule: want --in or --at")
+	}
+	return err
+}
+
+func (s *jobSet) run(ctx context.Context, c *call, words []string) error {
+	set := s.open(c.inspector)
+	verb, jids := verbOf(words)
+	switch verb {
+	case "list":
+		return s.list(ctx, c, set)
+	case "show":
+		return s.show(ctx, c, set, jids[0])
+	case "reschedule":
+		return s.reschedule(ctx, c, set, jids)
 	}
 	ops := map[string]operation{"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
-	switch {
-	case verb == "list" && len(words) == 0:
-		return c.list(ctx, set)
-	case verb == "show" && len(words) == 1:
-		return c.show(ctx, set, words[0])
-	case verb == "reschedule" && len(words) > 0 && name != "dead":
-		return c.reschedule(ctx, set, words)
-	case verb == "kill" && name == "dead":
-		return fmt.Errorf("%w: dead kill: they are dead already; delete removes them", errUsage)
-	case ops[verb] == nil:
-		return fmt.Errorf("%w: %s %s: want list, show JID, retry, kill, delete or reschedule",
-			errUsage, name, verb)
-	}
-	return c.change(ctx, name, set, verb, ops[verb], words)
+	return s.change(ctx, c, change{s.name, verb, set, ops[verb]}, jids)
 }
 
-// operation changes entries of a set, and returns how many were still there.
-type operation func(context.Context, ...queue.Entry) (int, error)
-
-// change applies an operation to the jobs that are named, or to all.
-func (c *ctl) change(ctx context.Context, name string, set *inspect.JobSet, verb string,
-	op operation, jids []string) error {
-	if c.all == (len(jids) > 0) {
-		return fmt.Errorf("%w: %s %s: want JIDs, or --all", errUsage, name, verb)
-	}
-	if c.all {
-		size, err := set.Size(ctx)
-		if err != nil {
-			return err
-		}
-		if err := c.confirm(fmt.Sprintf("%s all %d jobs of %s", strings.ToUpper(verb[:1])+verb[1:],
-			size, name)); err != nil {
-			return err
-		}
-		n, err := set.All(ctx, op)
-		return c.done(err, fmt.Sprintf("%s: %d jobs", verb, n))
-	}
-	for _, jid := range jids {
-		e, err := set.Find(ctx, jid)
-		if err != nil {
-			return err
-		}
-		n, err := op(ctx, e)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("job %s: %w: it has just left %s", jid, queue.ErrNotFound, name)
-		}
-		if err := c.done(err, verb+" "+jid); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *ctl) list(ctx context.Context, set *inspect.JobSet) error {
-	page, err := set.Page(ctx, c.offset(), pageSize)
+// list prints a page of a set.
+func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error {
+	page, err := set.Page(ctx, l.offset(), pageSize)
 	if err != nil {
 		return err
 	}
@@ -80,16 +124,16 @@ func (c *ctl) list(ctx context.Context, set *inspect.JobSet) error {
 	for _, e := range page {
 		list = append(list, newRow(e.Raw, e.Job, e.At))
 	}
-	return c.jobs(list, "WHEN")
+	return l.jobs(c, list, "WHEN")
 }
 
 // show prints one job with all its fields.
-func (c *ctl) show(ctx context.Context, set *inspect.JobSet, jid string) error {
+func (s *jobSet) show(ctx context.Context, c *call, set *inspect.JobSet, jid string) error {
 	e, err := set.Find(ctx, jid)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if s.json {
 		return c.print(newRow(e.Raw, e.Job, e.At))
 	}
 	t := c.table()
@@ -106,18 +150,12 @@ func (c *ctl) show(ctx context.Context, set *inspect.JobSet, jid string) error {
 	return nil
 }
 
-func (c *ctl) reschedule(ctx context.Context, set *inspect.JobSet, jids []string) error {
-	due, err := c.due()
-	if err == nil && due.IsZero() {
-		err = errors.New("want --in or --at")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: reschedule: %w", errUsage, err)
-	}
+func (s *jobSet) reschedule(ctx context.Context, c *call, set *inspect.JobSet,
+	jids []string) error {
 	for _, jid := range jids {
 		e, err := set.Find(ctx, jid)
 		if err == nil {
-			err = set.Reschedule(ctx, e, due)
+			err = set.Reschedule(ctx, e, s.when)
 		}
 		if err := c.done(err, "reschedule "+jid); err != nil {
 			return err

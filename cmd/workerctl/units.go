@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	units "github.com/kyujobs/kyu/deploy/systemd"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -20,6 +23,41 @@ const (
 	packageDir = "/lib/systemd/system"
 	configDir  = "/etc/kyu"
 )
+
+// installUnits writes the units of systemd, and an environment file per instance.
+type installUnits struct {
+	root, split string
+	shares      []share // of split; check reads them
+}
+
+func installUnitsCommand() command {
+	u := &installUnits{}
+	return command{name: "install-units", local: true,
+		summary: "write systemd's units for one process per queue",
+		forms: []form{{"--split default=15,push=25,…",
+			"write systemd's units, and the settings of one process per queue; settings that\n" +
+				"exist are kept"}},
+		flags: u.flags, check: u.check, run: u.run}
+}
+
+func (u *installUnits) flags(f *pflag.FlagSet) {
+	f.StringVar(&u.split, "split", "", "`INSTANCE=THREADS,...`; push-2 is a second process of the "+
+		"queue push")
+	rootFlag(f, &u.root)
+}
+
+func rootFlag(f *pflag.FlagSet, root *string) {
+	f.StringVar(root, "root", "", "below this `DIRECTORY` instead of /")
+}
+
+func (u *installUnits) check(words []string) error {
+	if len(words) > 0 || u.split == "" {
+		return errors.New("want --split default=15,push=25,…, the threads of every process")
+	}
+	shares, err := parseSplit(u.split)
+	u.shares = shares
+	return err
+}
 
 // share is one process of a split: an instance and its threads.
 type share struct {
@@ -45,70 +83,89 @@ func parseSplit(text string) ([]share, error) {
 	return list, nil
 }
 
-// installUnits writes the units and an environment file per instance. What an
-// admin has changed in /etc/kyu is kept.
-func (c *ctl) installUnits(_ context.Context, words []string) error {
-	if len(words) > 0 || c.split == "" {
-		return fmt.Errorf("%w: install-units --split default=15,push=25,…: want the threads of "+
-			"every process", errUsage)
+func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
+	packaged := u.packaged()
+	var written []string
+	if !packaged {
+		var err error
+		if written, err = u.writeUnits(c); err != nil {
+			return err
+		}
 	}
-	shares, err := parseSplit(c.split)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	names, err := fs.Glob(units.Units, "*")
-	if err != nil {
+	if err := u.writeSettings(c); err != nil {
 		return err
 	}
-	var written []string
-	packaged := c.packaged()
+	if packaged {
+		fmt.Fprintln(c.out, "the units are the package's, in "+packageDir)
+	} else if err := c.verifyUnits(written); err != nil {
+		return err
+	}
+	return c.printSplit(u.shares)
+}
+
+// packaged reports whether a package has installed the units. Copies in unitDir would hide
+// the units of the package's next version.
+func (u *installUnits) packaged() bool {
+	_, err := os.Stat(filepath.Join(u.root, packageDir, "worker@.service"))
+	return err == nil
+}
+
+// unitPaths are the names of the embedded files with the paths that they are installed to.
+func unitPaths(root string) (map[string]string, error) {
+	names, err := fs.Glob(units.Units, "*")
+	paths := map[string]string{}
 	for _, name := range names {
-		if packaged {
-			break
-		}
-		b, err := units.Units.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(c.root, unitDir, name)
-		if strings.HasSuffix(name, ".example") {
-			path = filepath.Join(c.root, configDir, name)
-		} else {
-			written = append(written, path)
-		}
-		if err := c.write(path, string(b), 0o644); err != nil {
-			return err
+		paths[name] = filepath.Join(root, unitDir, name)
+		if isExample(name) {
+			paths[name] = filepath.Join(root, configDir, name)
 		}
 	}
-	for _, s := range shares {
+	return paths, err
+}
+
+func isExample(name string) bool { return strings.HasSuffix(name, ".example") }
+
+// writeUnits writes the units and the example, and returns the paths of the units.
+func (u *installUnits) writeUnits(c *call) (written []string, err error) {
+	paths, err := unitPaths(u.root)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		b, err := units.Units.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.write(paths[name], string(b), 0o644); err != nil {
+			return nil, err
+		}
+		if !isExample(name) {
+			written = append(written, paths[name])
+		}
+	}
+	return written, nil
+}
+
+// writeSettings writes the settings that do not exist yet. Those that exist are the
+// admin's.
+func (u *installUnits) writeSettings(c *call) error {
+	config := filepath.Join(u.root, configDir)
+	for _, s := range u.shares {
 		text := fmt.Sprintf("# Of worker@%s. Written by workerctl install-units; yours to "+
 			"change.\nWORKER_ARGS=-c %d\nDB_POOL=%d\n", s.instance, s.threads, s.threads)
-		if err := c.keep(filepath.Join(c.root, configDir, s.instance+".env"), text,
-			0o644); err != nil {
+		if err := c.keep(filepath.Join(config, s.instance+".env"), text, 0o644); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"redis_url", "database_url"} {
-		if err := c.keep(filepath.Join(c.root, configDir, name), "", 0o600); err != nil {
+		if err := c.keep(filepath.Join(config, name), "", 0o600); err != nil {
 			return err
 		}
 	}
-	if packaged {
-		fmt.Fprintln(c.out, "the units are the package's, in "+packageDir)
-	} else if err := c.verify(written); err != nil {
-		return err
-	}
-	return c.budget(shares)
+	return nil
 }
 
-// packaged reports whether a package has brought the units: copies in unitDir
-// would hide those of its next version.
-func (c *ctl) packaged() bool {
-	_, err := os.Stat(filepath.Join(c.root, packageDir, "worker@.service"))
-	return err == nil
-}
-
-func (c *ctl) write(path, text string, mode os.FileMode) error {
+func (c *call) write(path, text string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -118,8 +175,8 @@ func (c *ctl) write(path, text string, mode os.FileMode) error {
 	return c.done(nil, "wrote "+path)
 }
 
-// keep writes a file that is not there yet.
-func (c *ctl) keep(path, text string, mode os.FileMode) error {
+// keep writes a file that does not exist yet. If it exists, keep prints how it differs.
+func (c *call) keep(path, text string, mode os.FileMode) error {
 	old, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -133,8 +190,8 @@ func (c *ctl) keep(path, text string, mode os.FileMode) error {
 	return c.done(nil, "kept  "+path)
 }
 
-// verify lets systemd check the units, where it is installed.
-func (c *ctl) verify(paths []string) error {
+// verifyUnits lets systemd check the units, if it is installed.
+func (c *call) verifyUnits(paths []string) error {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		return c.done(nil, "not checked: systemd-analyze is not installed")
 	}
@@ -153,8 +210,8 @@ func (c *ctl) verify(paths []string) error {
 	return c.done(nil, "checked by systemd-analyze verify")
 }
 
-// budget prints what the split costs, and what to do next.
-func (c *ctl) budget(shares []share) error {
+// printSplit prints the connections that the split needs, and the next steps.
+func (c *call) printSplit(shares []share) error {
 	fmt.Fprintln(c.out)
 	t := c.table()
 	t.row("UNIT", "THREADS", "POSTGRES CONNECTIONS")
@@ -180,43 +237,4 @@ Next:
   3. systemctl enable --now %s
 `, total, configDir, configDir, strings.Join(names, " "))
 	return nil
-}
-
-// uninstallUnits removes the units. The files in /etc/kyu are the admin's: they go
-// only with --purge.
-func (c *ctl) uninstallUnits(_ context.Context, words []string) error {
-	if len(words) > 0 {
-		return fmt.Errorf("%w: uninstall-units takes no arguments", errUsage)
-	}
-	if out, err := exec.Command("systemctl", "list-units", "--plain", "--no-legend",
-		"--state=active", "worker@*", "worker.service").Output(); c.root == "" && err == nil &&
-		len(out) > 0 {
-		return fmt.Errorf("some are running: first `systemctl disable --now worker.target "+
-			"'worker@*'`:\n%s", out)
-	}
-	names, err := fs.Glob(units.Units, "*")
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		dir := unitDir
-		if strings.HasSuffix(name, ".example") {
-			dir = configDir
-		}
-		path := filepath.Join(c.root, dir, name)
-		if err := os.Remove(path); err == nil {
-			fmt.Fprintln(c.out, "removed", path)
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	config := filepath.Join(c.root, configDir)
-	if !c.purge {
-		return c.done(nil, "kept    "+config+": --purge removes it too. Then: systemctl "+
-			"daemon-reload")
-	}
-	if err := c.confirm("Delete " + config + " with the addresses in it"); err != nil {
-		return err
-	}
-	return c.done(os.RemoveAll(config), "removed "+config+". Then: systemctl daemon-reload")
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/queue/inspect"
+)
+
+func TestDoctorQueue(t *testing.T) {
+	for _, x := range []struct {
+		name                string
+		queue               inspect.QueueInfo
+		served              bool
+		level, text, remedy string
+	}{
+		{"is served", inspect.QueueInfo{Name: "q", Size: 1, Latency: 2}, true, good,
+			"q: 1 jobs, the oldest waits for 2s", ""},
+		{"is served by no process", inspect.QueueInfo{Name: "q", Size: 1}, false, wrong,
+			"no process serves it", "worker -q q"},
+		{"is late", inspect.QueueInfo{Name: "q", Size: 1, Latency: 61}, true, warning,
+			"waits for 1m1s", "workerctl plan"},
+		{"is paused", inspect.QueueInfo{Name: "q", Size: 1, Paused: true}, true, warning,
+			"it is paused", "workerctl queue q --unpause"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			e, _ := examine(nil)
+			e.queue(x.queue, x.served)
+			e.only(t, x.level, x.text, x.remedy)
+		})
+	}
+}
+
+func TestDoctorProcess(t *testing.T) {
+	p := inspect.Process{Identity: "h:1:a", Concurrency: 7, Queues: []string{"q"}}
+	quiet := p
+	quiet.Quiet = true
+	for _, x := range []struct {
+		name        string
+		process     inspect.Process
+		pool        int
+		level, text string
+		connections int
+	}{
+		{"has no Postgres", p, 0, good, "7 threads and no Postgres", 0},
+		{"has too few connections", p, 5, wrong, "a pool of 5: threads wait", 5},
+		{"is quiet", quiet, 7, warning, "h:1:a (q) is quiet", 7},
+		{"is well", p, 7, good, "7 threads and a pool of 7", 7},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			e, _ := examine(nil)
+			e.process(x.process, x.pool)
+			e.only(t, x.level, x.text, "")
+			if d := demandOf(e.pools); d.sum != x.connections {
+				t.Errorf("%+v, want %d connections", d, x.connections)
+			}
+		})
+	}
+}
+
+func TestRubyPool(t *testing.T) {
+	for text, want := range map[string]int{"": 7, "5": 5} {
+		e, _ := examine(nil)
+		e.env = &env.Reader{Lookup: func(string) (string, bool) { return text, text != "" }}
+		if got := e.rubyPool(7); got != want {
+			t.Errorf("DB_POOL=%s: %d, want %d", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/kyujobs/kyu/queue"
+)
+
+// redis looks at the server that holds the queues.
+func (e *examination) redis(ctx context.Context, cache queue.Config) {
+	info, err := e.store.DB().Info(ctx)
+	if err != nil {
+		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)",
+			"its state cannot be read: %v", err)
+		return
+	}
+	e.good("redis", "version %s at %s", info.Version, e.store.Server().Addr)
+	e.eviction(info)
+	e.persistence(info)
+	e.memory(info)
+	e.cache(ctx, cache, info.RunID)
+}
+
+func (e *examination) eviction(info redisdb.ServerInfo) {
+	switch info.Policy {
+	case "":
+		e.bad(warning, "redis", "check that maxmemory-policy is noeviction",
+			"it does not say its eviction policy")
+	case "noeviction":
+		e.good("redis", "it does not evict")
+	default:
+		e.bad(wrong, "redis", "CONFIG SET maxmemory-policy noeviction, and the same in "+
+			"redis.conf; a cache that should be evicted belongs on a server of its own "+
+			"(CACHE_REDIS_URL)",
+			"it evicts (%s): when it is full, it deletes jobs without an error", info.Policy)
+	}
+}
+
+func (e *examination) persistence(info redisdb.ServerInfo) {
+	switch {
+	case info.AOF && info.AOFFailed:
+		e.bad(wrong, "redis", "look at its log and at the disk",
+			"the last write of the append-only file failed")
+	case info.AOF:
+		e.good("redis", "it writes an append-only file: a crash costs at most a second of pushes")
+	case info.Snapshots == "":
+		e.bad(wrong, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+			"it keeps nothing on disk: a restart of Redis loses all jobs")
+	default:
+		e.bad(warning, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+			"it only makes snapshots (save %s): a crash loses the jobs since the last",
+			info.Snapshots)
+	}
+}
+
+func (e *examination) memory(info redisdb.ServerInfo) {
+	limit, of := info.MaxMemory, "maxmemory"
+	if limit == 0 {
+		limit, of = info.SystemMemory, "the machine's memory"
+	}
+	if limit == 0 {
+		return
+	}
+	percent := info.UsedMemory * 100 / limit
+	text := fmt.Sprintf("it uses %d MB, %d %% of %s", info.UsedMemory>>20, percent, of)
+	switch {
+	case percent >= 90:
+		e.bad(wrong, "redis", "give it more memory, or find the jobs that fill it: workerctl "+
+			"queues, dead, retries", "%s: it will soon refuse pushes", text)
+	case percent >= 70:
+		e.bad(warning, "redis", "give it more memory before it is full", "%s", text)
+	default:
+		e.good("redis", "%s", text)
+	}
+}
+
+// cache compares the cache's server with that of the queues, whose run id is given.
+func (e *examination) cache(ctx context.Context, cache queue.Config, runID string) {
+	other, err := cache.Redis(1)
+	if err != nil {
+		e.bad(wrong, "redis", "correct CACHE_REDIS_URL", "%v", err)
+		return
+	}
+	defer other.Close()
+	switch id, err := redisdb.RunID(ctx, other); {
+	case err != nil:
+		e.bad(warning, "redis", "check CACHE_REDIS_URL",
+			"the cache's Redis does not answer: %v", err)
+	case id == runID:
+		e.bad(warning, "redis", "give the cache a server of its own with maxmemory-policy "+
+			"allkeys-lru, and set CACHE_REDIS_URL", "cache and queues share one server: neither "+
+			"policy suits both")
+	default:
+		e.good("redis", "cache and queues are on servers of their own")
+	}
+}

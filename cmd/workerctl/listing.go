@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/pflag"
+)
+
+// pageSize is the number of jobs that a list shows at once.
+const pageSize = 25
+
+// listing are the flags of commands that list jobs.
+type listing struct {
+	output
+	page int
+}
+
+func (l *listing) flags(f *pflag.FlagSet) {
+	f.IntVar(&l.page, "page", 1, "the `PAGE` of the list, of 25 jobs")
+	l.output.flags(f)
+}
+
+// offset is the place of the page's first job.
+func (l *listing) offset() int64 {
+	return min(int64(max(l.page, 1)-1), math.MaxInt64/pageSize) * pageSize
+}
+
+// jobs prints a list of jobs. when is the title of the column of times.
+func (l *listing) jobs(c *call, list []row, when string) error {
+	if l.json {
+		return c.print(append([]row{}, list...))
+	}
+	t := c.table()
+	t.row("JID", "CLASS", "QUEUE", "ARGS", when, "RETRY", "ERROR")
+	for _, r := range list {
+		at, count := "", ""
+		if r.At != nil {
+			at = r.At.UTC().Format(timeLayout)
+		}
+		if r.Count != nil {
+			count = strconv.Itoa(*r.Count)
+		}
+		if r.At == nil {
+			if j, err := envelope.ParseJob(string(r.Job)); err == nil {
+				at = age(time.Since(j.Time("enqueued_at")).Seconds())
+			}
+		}
+		t.row(r.JID, r.Class, r.Queue, short(string(r.Args), 40), at, count, short(r.Error, 60))
+	}
+	return t.Flush()
+}
+
+// row is a job in a list.
+type row struct {
+	JID   string          `json:"jid"`
+	Class string          `json:"class"`
+	Queue string          `json:"queue"`
+	Args  json.RawMessage `json:"args"`
+	At    *time.Time      `json:"at,omitempty"`
+	Count *int            `json:"retry_count,omitempty"`
+	Error string          `json:"error,omitempty"`
+	Job   json.RawMessage `json:"job"` // the whole payload; a string if it is not JSON
+}
+
+// newRow makes a row of a payload. j is nil if the payload is not a job; at is zero if the
+// job waits in a queue.
+func newRow(raw string, j *envelope.Job, at time.Time) row {
+	r := row{Class: "(not a job)", Job: rawJSON(raw), Args: json.RawMessage("null")}
+	if !at.IsZero() {
+		r.At = &at
+	}
+	if j == nil {
+		return r
+	}
+	r.JID, r.Class, r.Queue, r.Args = j.JID, j.DisplayClass(), j.Queue, j.Args
+	if n, ok := j.RetryCount(); ok {
+		r.Count = &n
+	}
+	if class := j.String("error_class"); class != "" {
+		r.Error = class + ": " + j.String("error_message")
+	}
+	return r
+}
+
+// rawJSON is the payload as it is, or as a JSON string if it is not JSON.
+func rawJSON(raw string) json.RawMessage {
+	if json.Valid([]byte(raw)) {
+		return json.RawMessage(raw)
+	}
+	b, _ := json.Marshal(raw) // a string always marshals
+	return b
+}

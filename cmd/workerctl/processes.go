@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/pflag"
+)
+
+type processes struct {
+	output
+	clean bool
+}
+
+func processesCommand() command {
+	p := &processes{}
+	return command{name: "processes", summary: "the live processes, Ruby's too",
+		forms: []form{{"", "the live processes, Ruby's too"}}, flags: p.flags, run: p.run}
+}
+
+func (p *processes) flags(f *pflag.FlagSet) {
+	f.BoolVar(&p.clean, "clean", false, "remove the processes whose heartbeats have stopped "+
+		"from the list")
+	p.output.flags(f)
+}
+
+func (p *processes) run(ctx context.Context, c *call, _ []string) error {
+	if p.clean {
+		n, err := c.store.CleanProcesses(ctx)
+		return c.done(err, fmt.Sprintf("%d dead processes were removed from the list (the fleet "+
+			"looks for them once a minute at most)", n))
+	}
+	list, err := c.inspector.Processes(ctx)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return c.print(append([]inspect.Process{}, list...))
+	}
+	t := c.table()
+	t.row("IDENTITY", "TAG", "BUSY", "THREADS", "QUEUES", "STATE", "RSS", "UP", "VERSION")
+	for _, p := range list {
+		state := ""
+		if p.Quiet {
+			state = "quiet"
+		}
+		t.row(p.Identity, p.Tag, p.Busy, p.Concurrency, strings.Join(p.Queues, ","), state,
+			fmt.Sprintf("%d MB", p.RSS/1024), age(time.Since(p.StartedAt).Seconds()), p.Version)
+	}
+	return t.Flush()
+}
+
+type busy struct{ output }
+
+func busyCommand() command {
+	b := &busy{}
+	return command{name: "busy", summary: "the jobs that run now",
+		forms: []form{{"", "the jobs that run now, Ruby's too"}}, flags: b.flags, run: b.run}
+}
+
+func (b *busy) run(ctx context.Context, c *call, _ []string) error {
+	list, err := c.inspector.WorkInProgress(ctx)
+	if err != nil {
+		return err
+	}
+	if b.json {
+		return c.print(runningJobs(list))
+	}
+	t := c.table()
+	t.row("PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
+	for _, w := range list {
+		r := newRow(w.Payload, w.Job, time.Time{})
+		t.row(w.Process, w.TID, w.Queue, r.Class, r.JID, age(time.Since(w.RunAt).Seconds()))
+	}
+	return t.Flush()
+}
+
+// runningJob is a running job with its payload, for programs.
+type runningJob struct {
+	inspect.Work
+	Job json.RawMessage `json:"job"`
+}
+
+func runningJobs(list []inspect.Work) []runningJob {
+	out := []runningJob{}
+	for _, w := range list {
+		out = append(out, runningJob{w, rawJSON(w.Payload)})
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/pflag"
+)
+
+type push struct {
+	output
+	due               due
+	queue, jid, retry string
+	args              []any // of the job; check reads them
+	options           queue.Options
+}
+
+func pushCommand() command {
+	p := &push{}
+	return command{name: "push", summary: "push a job",
+		forms: []form{{"CLASS [JSON-ARGS]",
+			"push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"}},
+		flags: p.flags, check: p.check, run: p.run}
+}
+
+func (p *push) flags(f *pflag.FlagSet) {
+	f.StringVar(&p.queue, "queue", "default", "the `QUEUE`")
+	p.due.flags(f, "")
+	f.StringVar(&p.jid, "jid", "", "the `ID` of the job; a second push of the same id within an "+
+		"hour pushes no second job")
+	f.StringVar(&p.retry, "retry", "", "how often the job is retried: a `NUMBER`, true or false")
+	p.output.flags(f)
+}
+
+func (p *push) check(words []string) (err error) {
+	if len(words) == 0 || len(words) > 2 {
+		return errors.New("want a class and at most one array of arguments")
+	}
+	if len(words) == 2 {
+		if p.args, err = jobArgs(words[1]); err != nil {
+			return err
+		}
+	}
+	p.options = queue.Options{Queue: p.queue, JID: p.jid, Idempotent: p.jid != ""}
+	if p.options.At, err = p.due.time(time.Now()); err != nil {
+		return err
+	}
+	switch n, err := strconv.Atoi(p.retry); {
+	case p.retry == "" || p.retry == "true":
+	case p.retry == "false":
+		p.options.Retry = queue.NeverRetry
+	case err != nil || n < 0:
+		return fmt.Errorf("--retry %q: want a number from 0, true or false", p.retry)
+	default:
+		p.options.Retry = queue.RetryMax(n)
+	}
+	return nil
+}
+
+// jobArgs reads a JSON array.
+func jobArgs(text string) (args []any, err error) {
+	raw, err := envelope.SplitArgs(json.RawMessage(text))
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a JSON array, such as '[1,\"a\"]'", text)
+	}
+	for _, a := range raw {
+		args = append(args, a)
+	}
+	return args, nil
+}
+
+func (p *push) run(ctx context.Context, c *call, words []string) error {
+	jid, err := queue.NewClient(c.store).Push(ctx, words[0], p.args, p.options)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return c.print(map[string]string{"jid": jid})
+	}
+	return c.done(nil, jid)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/pflag"
+)
+
+type queues struct{ output }
+
+func queuesCommand() command {
+	q := &queues{}
+	return command{name: "queues", summary: "all queues, with sizes and ages",
+		forms: []form{{"", "all queues, with their sizes and the ages of their oldest jobs"}},
+		flags: q.flags, check: q.check, run: q.run}
+}
+
+func (q *queues) check(words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("it takes no arguments: `workerctl queue %s` shows one queue", words[0])
+	}
+	return nil
+}
+
+func (q *queues) run(ctx context.Context, c *call, _ []string) error {
+	list, err := c.inspector.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	if q.json {
+		return c.print(append([]inspect.QueueInfo{}, list...))
+	}
+	t := c.table()
+	t.row("QUEUE", "SIZE", "OLDEST", "STATE")
+	for _, info := range list {
+		state := ""
+		if info.Paused {
+			state = "paused"
+		}
+		t.row(info.Name, info.Size, age(info.Latency), state)
+	}
+	return t.Flush()
+}
+
+// oneQueue is the command queue.
+type oneQueue struct {
+	listing
+	question
+	pause, unpause, clear bool
+}
+
+func queueCommand() command {
+	q := &oneQueue{}
+	return command{name: "queue", summary: "the jobs of a queue; pause it, clear it",
+		forms: []form{{"NAME", "the jobs of a queue; or one of --pause, --unpause and --clear"},
+			{"NAME delete JID…", "delete these jobs"}},
+		flags: q.flags, check: q.check, run: q.run}
+}
+
+func (q *oneQueue) flags(f *pflag.FlagSet) {
+	f.BoolVar(&q.pause, "pause", false, "workers take no more jobs from the queue")
+	f.BoolVar(&q.unpause, "unpause", false, "workers take jobs from the queue again")
+	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
+	q.question.flags(f)
+	q.listing.flags(f)
+}
+
+func (q *oneQueue) check(words []string) error {
+	if len(words) == 0 || (len(words) > 1 && words[1] != "delete") || len(words) == 2 {
+		return errors.New("want queue NAME, or queue NAME delete JID…")
+	}
+	if !envelope.ValidName(words[0]) {
+		return fmt.Errorf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", words[0])
+	}
+	return nil
+}
+
+func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
+	name := words[0]
+	switch {
+	case len(words) > 1:
+		return c.deleteFromQueue(ctx, name, words[2:])
+	case q.pause:
+		return c.done(c.store.Pause(ctx, name), "paused "+name)
+	case q.unpause:
+		return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
+	case q.clear:
+		return q.clearAll(ctx, c, name)
+	}
+	page, err := c.inspector.QueuePage(ctx, name, q.offset(), pageSize)
+	if err != nil {
+		return err
+	}
+	var list []row
+	for _, raw := range page {
+		j, _ := envelope.ParseJob(raw)
+		list = append(list, newRow(raw, j, time.Time{}))
+	}
+	return q.jobs(c, list, "WAITING")
+}
+
+func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
+	info, err := c.inspector.Queue(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := q.ask(c, fmt.Sprintf("Delete all %d jobs of the queue %s", info.Size,
+		name)); err != nil {
+		return err
+	}
+	return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
+}
+
+func (c *call) deleteFromQueue(ctx context.Context, name string, jids []string) error {
+	for _, jid := range jids {
+		j, err := c.inspector.FindInQueue(ctx, name, jid)
+		if err == nil {
+			err = c.store.DeleteFromQueue(ctx, name, j.Raw())
+		}
+		if err := c.done(err, "delete "+jid); err != nil {
+			return err
+		}
+	}
+	return nil
+}

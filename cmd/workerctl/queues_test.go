@@ -1,0 +1,52 @@
+package main
+
+import "testing"
+
+func TestQueues(t *testing.T) {
+	s := withRedis(t)
+	s.ok("", "push A --queue full")
+	s.ok("paused", "queue full --pause")
+	s.ok("paused", "queues")
+	s.ok(`"name": "full"`, "queues --json")
+}
+
+func TestQueue(t *testing.T) {
+	s := withRedis(t)
+	for _, jid := range []string{"a", "b", "c"} {
+		s.ok(jid, "push Class --jid "+jid)
+	}
+	t.Run("lists jobs by page", func(t *testing.T) {
+		s.of(t).ok("Class", "queue default")
+		if out := s.of(t).ok("JID", "queue default --page 2"); len(out) > 100 {
+			t.Errorf("jobs on the second page:\n%s", out)
+		}
+		s.of(t).ok("[]", "queue default --page 9223372036854775807 --json")
+	})
+	t.Run("pauses and unpauses", func(t *testing.T) {
+		s.of(t).ok("paused default", "queue default --pause")
+		s.of(t).ok("unpaused default", "queue default --unpause")
+		if n := s.raw.SCard(t.Context(), "paused").Val(); n != 0 {
+			t.Errorf("%d paused queues", n)
+		}
+	})
+	t.Run("deletes the jobs that are named", func(t *testing.T) {
+		s.of(t).ok("delete b", "queue default delete b")
+		s.of(t).fails(1, "not found", "queue default delete b")
+		if n := s.size("queue:default"); n != 2 {
+			t.Errorf("%d jobs, want 2", n)
+		}
+	})
+	t.Run("clears only after a yes", func(t *testing.T) {
+		s := s.of(t)
+		s.input = "n\n"
+		s.fails(1, "nothing was done", "queue default --clear")
+		if n := s.size("queue:default"); n != 2 {
+			t.Errorf("%d jobs, want 2", n)
+		}
+		s.input = "yes\n"
+		s.ok("cleared default", "queue default --clear")
+		if n := s.size("queue:default"); n != 0 {
+			t.Errorf("%d jobs, want 0", n)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// processSignal is one of the commands quiet, stop and dump.
+type processSignal struct {
+	question
+	all  bool
+	name string // as Sidekiq's processes know it
+}
+
+func quietCommand() command {
+	return signalCommand("quiet", "TSTP", "tell processes to take no more jobs")
+}
+
+func stopCommand() command {
+	return signalCommand("stop", "TERM", "tell processes to stop")
+}
+
+func dumpCommand() command {
+	return signalCommand("dump", "TTIN", "tell processes to write all stacks to their logs")
+}
+
+func signalCommand(name, signalName, summary string) command {
+	s := &processSignal{name: signalName}
+	return command{name: name, summary: summary,
+		forms: []form{{"IDENTITY…", summary + "; `workerctl processes` lists their identities"},
+			{"--all", summary + ": all that are alive"}},
+		flags: s.flags, check: s.check, run: s.run}
+}
+
+// asks reports whether the command asks before it signals all processes.
+func (s *processSignal) asks() bool { return s.name == "TERM" }
+
+func (s *processSignal) flags(f *pflag.FlagSet) {
+	f.BoolVar(&s.all, "all", false, "all processes")
+	if s.asks() {
+		s.question.flags(f)
+	}
+}
+
+func (s *processSignal) check(words []string) error {
+	if s.all == (len(words) > 0) {
+		return errors.New("want identities (`workerctl processes` lists them), or --all")
+	}
+	return nil
+}
+
+func (s *processSignal) run(ctx context.Context, c *call, words []string) error {
+	if s.all {
+		var err error
+		if words, err = s.everyProcess(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, id := range words {
+		if err := c.done(c.inspector.Signal(ctx, id, s.name), s.name+" → "+id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// everyProcess gives the identities of the live processes, after a question if they are
+// to stop.
+func (s *processSignal) everyProcess(ctx context.Context, c *call) ([]string, error) {
+	list, err := c.inspector.Processes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, errors.New("no process is alive")
+	}
+	if s.asks() {
+		if err := s.ask(c, fmt.Sprintf("Stop all %d processes", len(list))); err != nil {
+			return nil, err
+		}
+	}
+	var identities []string
+	for _, p := range list {
+		identities = append(identities, p.Identity)
+	}
+	return identities, nil
+}

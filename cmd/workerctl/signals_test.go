@@ -1,0 +1,28 @@
+package main
+
+import "testing"
+
+func TestSignals(t *testing.T) {
+	s := withRedis(t)
+	t.Run("reach no process if none is alive", func(t *testing.T) {
+		s.of(t).fails(1, "no process is alive", "quiet --all")
+		s.of(t).fails(1, "not found", "quiet h:1:one")
+	})
+	s.process("h:1:one")
+	s.process("h:2:two")
+	t.Run("go to the processes that are named", func(t *testing.T) {
+		s.of(t).ok("TTIN → h:1:one", "dump h:1:one")
+		s.of(t).sizes(map[string]int64{"h:1:one-signals": 1, "h:2:two-signals": 0})
+	})
+	t.Run("go to all with --all", func(t *testing.T) {
+		s.of(t).ok("TSTP → h:2:two", "quiet --all")
+		s.of(t).sizes(map[string]int64{"h:1:one-signals": 2, "h:2:two-signals": 1})
+	})
+	t.Run("stop all only after a yes", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(1, "nothing was done", "stop --all")
+		s.sizes(map[string]int64{"h:2:two-signals": 1})
+		s.ok("TERM → h:2:two", "stop --all --yes")
+		s.sizes(map[string]int64{"h:2:two-signals": 2})
+	})
+}

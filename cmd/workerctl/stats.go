@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/pflag"
+)
+
+type stats struct {
+	output
+	days int
+}
+
+func statsCommand() command {
+	s := &stats{}
+	return command{name: "stats", summary: "figures of the whole fleet",
+		forms: []form{{"", "the figures of the whole fleet; with --days, of its last days too"}},
+		flags: s.flags, run: s.run}
+}
+
+func (s *stats) flags(f *pflag.FlagSet) {
+	f.IntVar(&s.days, "days", 0, "also the jobs processed and failed on each of the last `N` days")
+	s.output.flags(f)
+}
+
+func (s *stats) run(ctx context.Context, c *call, _ []string) error {
+	st, err := c.inspector.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	var history []inspect.Day
+	if s.days > 0 {
+		if history, err = c.inspector.History(ctx, s.days); err != nil {
+			return err
+		}
+	}
+	if s.json {
+		return c.print(struct {
+			inspect.Stats
+			History []inspect.Day `json:"history,omitempty"`
+		}{st, history})
+	}
+	t := c.table()
+	t.row("PROCESSED", "FAILED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES",
+		"DEFAULT LATENCY")
+	t.row(st.Processed, st.Failed, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead,
+		st.Processes, age(st.DefaultLatency))
+	t.Flush()
+	if len(history) == 0 {
+		return nil
+	}
+	t.row("\nDAY", "PROCESSED", "FAILED")
+	for _, d := range history {
+		t.row(d.Date, d.Processed, d.Failed)
+	}
+	return t.Flush()
+}

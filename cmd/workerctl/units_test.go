@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestParseSplit(t *testing.T) {
+	t.Run("reads instances and threads", func(t *testing.T) {
+		got, err := parseSplit("default=15, push=25,push-2=25")
+		if want := []share{{"default", 15}, {"push", 25}, {"push-2", 25}}; err != nil ||
+			!slices.Equal(got, want) {
+			t.Errorf("%v %v, want %v", got, err, want)
+		}
+	})
+	t.Run("refuses anything else", func(t *testing.T) {
+		for _, text := range []string{"push", "push=0", "push=many", "a b=1", "a:b=1",
+			"push=1,push=2", ""} {
+			if got, err := parseSplit(text); err == nil {
+				t.Errorf("%q: %v", text, got)
+			}
+		}
+	})
+}
+
+func TestUnits(t *testing.T) {
+	s, root := withoutRedis(t), t.TempDir()
+	install := "install-units --root " + root + " --split push=25,push-2=5"
+	remove := "uninstall-units --root " + root
+	file := func(path string) string {
+		b, _ := os.ReadFile(filepath.Join(root, path))
+		return string(b)
+	}
+	t.Run("are written with settings for each instance", func(t *testing.T) {
+		s.of(t).ok("systemctl enable --now worker.target worker@push worker@push-2", install)
+		if file("etc/systemd/system/worker@.service") == "" || file("etc/kyu/push-2.env") !=
+			"# Of worker@push-2. Written by workerctl install-units; yours to change.\n"+
+				"WORKER_ARGS=-c 5\nDB_POOL=5\n" {
+			t.Error("not written")
+		}
+	})
+	t.Run("leave the settings that exist", func(t *testing.T) {
+		os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte("mine\n"), 0o644)
+		s.of(t).ok("it differs from what would be written", install)
+		if file("etc/kyu/push.env") != "mine\n" {
+			t.Error("overwritten")
+		}
+	})
+	t.Run("go without the settings", func(t *testing.T) {
+		s.of(t).ok("--purge removes it too", remove)
+		if file("etc/systemd/system/worker@.service") != "" || file("etc/kyu/push.env") == "" {
+			t.Error("units are left, or settings are gone")
+		}
+	})
+	t.Run("go with the settings after a yes", func(t *testing.T) {
+		s.of(t).fails(1, "nothing was done", remove+" --purge")
+		s.of(t).ok("removed "+root+"/etc/kyu", remove+" --purge --yes")
+		if _, err := os.Stat(filepath.Join(root, "etc/kyu")); !os.IsNotExist(err) {
+			t.Error(err)
+		}
+	})
+	t.Run("of a package are left alone", func(t *testing.T) {
+		dir := filepath.Join(root, packageDir)
+		os.MkdirAll(dir, 0o755)
+		os.WriteFile(filepath.Join(dir, "worker@.service"), nil, 0o644)
+		s.of(t).ok("the units are the package's", install)
+		if file("etc/systemd/system/worker@.service") != "" {
+			t.Error("a copy hides the unit of the package")
+		}
+	})
+}
