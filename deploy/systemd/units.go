@@ -1,4 +1,4 @@
-// Package systemd holds the units that run workers. workerctl installs them.
+// Package systemd embeds the units that run workers, which `workerctl install-units` writes.
 package systemd
 
 import "embed"
