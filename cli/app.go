@@ -15,6 +15,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/version"
+	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,12 +24,14 @@ import (
 
 // Exit codes of Main.
 const (
-	ExitStopped  = 0 // asked to stop
-	ExitBoot     = 1 // could not start
-	ExitUsage    = 2 // wrong flags or configuration
-	ExitGaveUp   = 3 // too many stuck handlers, or too much memory: start a new process
-	bootDeadline = 15 * time.Second
+	ExitStopped = 0 // asked to stop
+	ExitBoot    = 1 // could not start: Redis, a database or a port
+	ExitUsage   = 2 // wrong flags or configuration
+	ExitGaveUp  = 3 // too many stuck handlers, or too much memory: start a new process
 )
+
+// bootDeadline is how long the connections of the boot may take.
+const bootDeadline = 15 * time.Second
 
 // Settings reads settings from the environment, notes them for --print-config,
 // and collects problems.
@@ -41,31 +44,32 @@ type App struct {
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
 
-	// Configure, if set, reads further settings. threads is what a pool of
-	// database connections must hold.
+	// Configure, if set, reads further settings. A pool of database connections needs
+	// one connection per thread.
 	Configure func(s *Settings, threads int)
-	// Open, if set, connects what handlers need, before the first job. It
-	// returns what is to be done after the last.
+	// Open, if set, opens the connections of the handlers before the first job. Its
+	// context ends 15 seconds after the start. The closer, if it is not nil, is called
+	// after the last job. After an error the program exits with ExitBoot.
 	Open func(ctx context.Context, b *Boot) (closer func(), err error)
-	// Adjust, if set, changes the worker's configuration: hooks, handlers of
-	// errors and deaths.
+	// Adjust, if set, changes the worker's configuration after all flags are read: it
+	// may add hooks, and handlers of errors and deaths.
 	Adjust func(c *worker.Config)
 
-	Stdout, Stderr io.Writer
-	Getenv         func(string) string
+	Stdout, Stderr io.Writer           // by default those of the process
+	Getenv         func(string) string // by default os.Getenv
 }
 
-// Boot is what Open gets.
+// Boot is the argument of App.Open.
 type Boot struct {
-	Threads int
+	Threads int // of all capsules
 	Log     *slog.Logger
 	Mux     *worker.Mux
 	Store   *queue.Store
-	Dev     string                // the URL of the Redis if it is embedded, else empty
-	Metrics prometheus.Registerer // takes collectors of the program's own for --http
+	Dev     string                // the URL of the embedded Redis; empty without --dev
+	Metrics prometheus.Registerer // the program's own collectors, which --http then serves
 }
 
-// New makes a program.
+// New makes a program with an empty Mux and without flags of its own.
 func New(name string) *App {
 	return &App{Name: name, Mux: worker.NewMux(), Flags: newFlagSet(name),
 		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
@@ -120,7 +124,7 @@ func (a *App) fail(err error) int {
 	return ExitBoot
 }
 
-// problemLines takes joined errors apart.
+// problemLines gives a line for each of joined errors.
 func problemLines(err error) []string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines []string
@@ -134,52 +138,89 @@ func problemLines(err error) []string {
 
 // serve connects and runs until it is stopped.
 func (a *App) serve(ctx context.Context, s *settings) int {
-	if a.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200) // the heap is small: collecting it less often costs a few MB
-	}
+	a.collectLess()
 	boot, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
 	log := slog.New(newHandler(a.Stdout, s.logFormat, s.logLevel, a.Getenv))
 	a.limitMemory(log)
-	embedded := ""
-	if s.dev {
-		stop, err := s.embed()
-		if err != nil {
-			return a.fail(err)
-		}
-		defer stop()
-		embedded = s.redis.URL
-		log.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process "+
-			"ends", "redis", s.redis.URL)
+	stopRedis, err := s.embed(log)
+	if err != nil {
+		return a.fail(err)
 	}
-	store, err := queue.Open(boot, s.redis)
+	defer stopRedis()
+	store, err := connect(boot, s, log)
 	if err != nil {
 		return a.fail(err)
 	}
 	defer store.Close()
-	store.SetDeadLimits(s.deadMax, s.deadAge)
-	for _, w := range s.warnings {
-		log.Warn(w)
-	}
-	if p := store.Server().Policy; p != "" && p != "noeviction" {
-		log.Warn("Redis may throw jobs away when it is full: set maxmemory-policy to noeviction",
-			"maxmemory-policy", p)
-	}
 	m, stopHTTP, err := a.monitor(s, store, log)
 	if err != nil {
 		return a.fail(err)
 	}
 	defer stopHTTP()
-	if a.Open != nil {
-		closer, err := a.Open(boot, &Boot{s.worker.Threads(), log, a.Mux, store, embedded,
-			m.Registry()})
-		if err != nil {
-			return a.fail(err)
-		}
-		if closer != nil {
-			defer closer()
-		}
+	closer, err := a.open(boot, s, store, m, log)
+	if err != nil {
+		return a.fail(err)
 	}
+	defer closer()
+	runner, err := a.runner(s, store, m, log)
+	if err != nil {
+		return a.usage(err)
+	}
+	if s.check {
+		log.Info("--check: the configuration is right, and everything answers")
+		return ExitStopped
+	}
+	a.announce(log, s, store)
+	return a.run(ctx, runner, s.worker.Timeout, log)
+}
+
+// collectLess lets the garbage collector run less often, unless GOGC is set: the heap is
+// small, and this costs only a few MB.
+func (a *App) collectLess() {
+	if a.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+}
+
+// connect opens Redis, and logs the warnings of the settings and of the server.
+func connect(ctx context.Context, s *settings, log *slog.Logger) (*queue.Store, error) {
+	store, err := queue.Open(ctx, s.redis)
+	if err != nil {
+		return nil, err
+	}
+	store.SetDeadLimits(s.deadMax, s.deadAge)
+	for _, w := range s.warnings {
+		log.Warn(w)
+	}
+	if p := store.Server().Policy; p != "" && p != "noeviction" {
+		log.Warn("Redis may delete jobs when it is full: set maxmemory-policy to noeviction",
+			"maxmemory-policy", p)
+	}
+	return store, nil
+}
+
+// open opens the connections of the program's handlers.
+func (a *App) open(ctx context.Context, s *settings, store *queue.Store, m *monitor.Monitor,
+	log *slog.Logger) (closer func(), err error) {
+	if a.Open == nil {
+		return func() {}, nil
+	}
+	b := &Boot{Threads: s.worker.Threads(), Log: log, Mux: a.Mux, Store: store,
+		Metrics: m.Registry()}
+	if s.dev {
+		b.Dev = s.redis.URL
+	}
+	closer, err = a.Open(ctx, b)
+	if closer == nil {
+		closer = func() {}
+	}
+	return closer, err
+}
+
+// runner makes the worker, which the monitor then watches.
+func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
+	log *slog.Logger) (*worker.Runner, error) {
 	c := s.worker
 	c.Mux, c.Logger, c.Version = a.Mux, log, "kyu "+version.Number
 	if a.Adjust != nil {
@@ -190,18 +231,13 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 	}
 	runner, err := worker.New(store, c)
 	if err != nil {
-		return a.usage(err)
+		return nil, err
 	}
 	m.Watch(runner)
-	if s.check {
-		log.Info("--check: the configuration is right, and everything answers")
-		return ExitStopped
-	}
-	a.announce(log, s, store)
-	return a.run(ctx, runner, s.worker.Timeout, log)
+	return runner, nil
 }
 
-// announce says at boot what runs, and in which mode each capsule takes jobs.
+// announce logs the program, its Redis, and the mode in which each capsule takes jobs.
 func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
 	log.Info("Booted "+a.Name+" "+a.version(), "redis", store.Server().Addr,
 		"redis_version", store.Server().Version,

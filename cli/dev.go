@@ -4,14 +4,18 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
 
-// embed starts a Redis inside this process. It keeps its clock running, so that
-// keys expire as they do in a real one.
-func (s *settings) embed() (stop func(), err error) {
+// embed starts a Redis inside this process for --dev, and makes it the Redis of the
+// settings. A goroutine moves its clock, because its keys expire only then.
+func (s *settings) embed(l *slog.Logger) (stop func(), err error) {
+	if !s.dev {
+		return func() {}, nil
+	}
 	log.SetOutput(io.Discard) // miniredis logs to the standard logger, which nothing else uses
 	m := miniredis.NewMiniRedis()
 	if err := m.Start(); err != nil {
@@ -34,6 +38,8 @@ func (s *settings) embed() (stop func(), err error) {
 		}
 	}()
 	s.redis.URL = "redis://" + m.Addr()
+	l.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process ends",
+		"redis", s.redis.URL)
 	return func() {
 		close(done)
 		<-stopped

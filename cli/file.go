@@ -12,16 +12,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// defaultFile is where Sidekiq looks.
+// defaultFile is the file that Sidekiq reads if none is given.
 const defaultFile = "config/sidekiq.yml"
 
-// file is a sidekiq.yml: its keys without their leading colon, the section of
-// the environment merged over the top level (docs/wire.md 13.1).
+// file is a sidekiq.yml: its keys without their leading colons. The section of the
+// environment overrides the top level (docs/wire.md 13.1).
 type file struct {
 	path   string // "" without a file
 	values map[string]yaml.Node
 }
 
+// readFile reads the file of -C, which must exist, or else the default file, if it exists.
 func readFile(path, environment string) (*file, error) {
 	explicit := path != ""
 	if !explicit {
@@ -91,7 +92,8 @@ func (f *file) number(key string, low float64) (n float64, ok bool, err error) {
 	return n, true, nil
 }
 
-// queues reads a list of name, "name,weight" and [name, weight].
+// readQueues reads a list of name, "name,weight" and [name, weight]. where is the place of
+// the list in the file, for errors.
 func readQueues(where string, v yaml.Node) ([]worker.QueueWeight, error) {
 	if v.Kind != yaml.SequenceNode {
 		return nil, fmt.Errorf("%s: want a list of queues", where)
@@ -116,7 +118,7 @@ func readQueues(where string, v yaml.Node) ([]worker.QueueWeight, error) {
 	return queues, errors.Join(problems...)
 }
 
-// readCapsules reads name → concurrency and queues, in the order of the file.
+// capsules reads a map of names to concurrency and queues, in the order of the file.
 func (f *file) capsules() ([]worker.Capsule, error) {
 	v, ok := f.values["capsules"]
 	if !ok {
@@ -151,8 +153,8 @@ func (f *file) capsules() ([]worker.Capsule, error) {
 	return list, errors.Join(problems...)
 }
 
-// knownKeys are the keys of the file that mean something, here or in Sidekiq. The
-// last two lines are ours: Sidekiq takes no notice of them.
+// knownKeys are the keys of the file that mean something, here or in Sidekiq. The last two
+// lines are Kyu's own; Sidekiq ignores them.
 var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": true,
 	"verbose": true, "tag": true,
 	"labels": true, "max_retries": true, "dead_max_jobs": true, "dead_timeout_in_seconds": true,
@@ -164,11 +166,11 @@ var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": 
 	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true,
 	"http": true, "http_public": true, "max_rss": true}
 
-// unknown are the keys that nobody reads: likely mistakes.
+// unknown are the keys that nothing reads: they are probably mistakes.
 func (f *file) unknown() []string {
 	var keys []string
 	for key, v := range f.values {
-		// a mapping is a section of another environment
+		// A mapping is a section of another environment.
 		if !knownKeys[key] && v.Kind != yaml.MappingNode {
 			keys = append(keys, key)
 		}

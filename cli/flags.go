@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// options are the flags as they were given.
+// options are the values of the flags.
 type options struct {
 	concurrency, timeout, maxStuck               int
 	queues                                       []string
@@ -19,7 +19,7 @@ type options struct {
 	verbose, version, printConfig, check, devRun bool
 	allowBatches, metrics7, httpPublic           bool
 
-	set func(name string) bool // was it given?
+	set func(name string) bool // reports whether a flag was given
 }
 
 func newFlagSet(name string) *pflag.FlagSet {
@@ -29,78 +29,114 @@ func newFlagSet(name string) *pflag.FlagSet {
 	return f
 }
 
+// parse reads the arguments. For --help it prints the help and returns pflag.ErrHelp.
 func (a *App) parse(args []string) (*options, error) {
 	o := &options{}
+	f := a.flags(o)
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if help, _ := f.GetBool("help"); help {
+		fmt.Fprintf(a.Stdout, helpText, a.Name, f.FlagUsagesWrapped(helpWidth))
+		return nil, pflag.ErrHelp
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: queues are given with -q", f.Arg(0))
+	}
+	o.set = f.Changed
+	return o, nil
+}
+
+// helpWidth is the width of the help text, in columns.
+const helpWidth = 100
+
+const helpText = `Usage: %s [flags]
+
+Takes jobs from queues in Redis and runs them.
+
+%s
+Redis:    REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USER, REDIS_PASSWORD;
+          each with the prefix SIDEKIQ_ comes first; NAME_FILE reads a value from a file.
+          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with redis-namespace.
+          REDIS_SENTINELS with REDIS_SENTINEL_MASTER finds it by Sentinel; REDIS_TLS_CA, _CERT
+          and _KEY go with rediss://; REDIS_WAIT_REPLICAS=1 lets pushes wait for a replica.
+Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.
+Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up (stuck handlers or memory).
+`
+
+// flags is the set of all flags, in the order of the help.
+func (a *App) flags(o *options) *pflag.FlagSet {
 	f := newFlagSet(a.Name)
 	f.SetOutput(a.Stderr)
-	f.IntVarP(&o.concurrency, "concurrency", "c", 5, "threads: jobs that run at once")
+	o.workFlags(f)
+	o.logFlags(f)
+	o.modeFlags(f)
+	o.limitFlags(f)
+	o.wireFlags(f)
+	f.AddFlagSet(a.Flags)
+	f.BoolP("help", "h", false, "print this and exit")
+	return f
+}
+
+// workFlags say which jobs run, and how many at once.
+func (o *options) workFlags(f *pflag.FlagSet) {
+	f.IntVarP(&o.concurrency, "concurrency", "c", defaultConcurrency,
+		"the number `N` of threads: jobs that run at once")
 	f.StringArrayVarP(&o.queues, "queue", "q", nil, "a `QUEUE[,WEIGHT]` to serve, repeatable; "+
-		"without weights in strict order\n(default: default, push, mailers, pull)")
+		"without weights in strict order (default: default, push, mailers, pull)")
 	f.StringVarP(&o.config, "config", "C", "", "a YAML `FILE` like Sidekiq's (default: "+
-		"config/sidekiq.yml if it is there)")
-	f.StringVarP(&o.environment, "environment", "e", "",
-		"section of the file that applies (default: $APP_ENV, $RAILS_ENV, $RACK_ENV, development)")
-	f.StringVar(&o.instance, "instance", "", "serve the queue that a unit's instance is named "+
-		"after: push, or push-2 for a second\nprocess of it; also the tag. -q and -g come first")
-	f.StringVarP(&o.tag, "tag", "g", "", "a name for this process on the web page")
+		"config/sidekiq.yml if it exists)")
+	f.StringVarP(&o.environment, "environment", "e", "", "the `SECTION` of the file that applies "+
+		"(default: $APP_ENV, $RAILS_ENV, $RACK_ENV, development)")
+	f.StringVar(&o.instance, "instance", "", "the `NAME` of a unit's instance: push serves the "+
+		"queue push, push-2 is a second process of it; NAME is also the tag. -q and -g come first")
+	f.StringVarP(&o.tag, "tag", "g", "", "a `NAME` for this process on the web page")
 	f.IntVarP(&o.timeout, "timeout", "t", 25,
-		"`SECONDS` that running jobs have to finish when it stops")
+		"`SECONDS` that running jobs have to finish when the process stops")
+}
+
+func (o *options) logFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log at level debug")
-	f.StringVar(&o.logFormat, "log-format", "pretty", "pretty, plain or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; no lines per job "+
-		"from warn on")
-	f.BoolVar(&o.printConfig, "print-config", false, "print every setting and where it came "+
-		"from, and exit")
+	f.StringVar(&o.logFormat, "log-format", "pretty", "the `FORMAT`: pretty (with colours on a "+
+		"terminal), plain or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "the `LEVEL`: debug, info, warn or error; from "+
+		"warn on jobs have no lines of their own")
+}
+
+// modeFlags end the process early, or run it without a Redis server.
+func (o *options) modeFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.printConfig, "print-config", false, "print every setting with its source, "+
+		"and exit")
 	f.BoolVar(&o.check, "check", false, "check the configuration, connect to everything, and exit")
 	f.BoolVar(&o.devRun, "dev", false, "run on an embedded Redis, in memory only")
-	f.IntVar(&o.maxStuck, "max-stuck", 0, "give up, with exit code 3, when so many handlers "+
-		"ignore the end of their time\n(default: all threads)")
+	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
+}
+
+// limitFlags say when the process gives up, and where its health is served.
+func (o *options) limitFlags(f *pflag.FlagSet) {
+	f.IntVar(&o.maxStuck, "max-stuck", 0, "give up, with exit code 3, when `N` handlers have "+
+		"ignored their timeout (default: all threads)")
 	f.StringVar(&o.maxRSS, "max-rss", "", "drain, and give up with exit code 3, when more memory "+
 		"is in use: a `SIZE` such as 900M")
 	f.StringVar(&o.http, "http", "", "serve /livez, /readyz and /metrics on an `ADDRESS`: "+
 		"127.0.0.1:9394 or unix:/PATH")
 	f.BoolVar(&o.httpPublic, "http-public", false, "let --http be an address that others can "+
 		"reach: it has no password")
+}
+
+// wireFlags say how the process shares its Redis with Sidekiq.
+func (o *options) wireFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.unknown, "unknown", "retry", "`POLICY` for jobs whose class has no handler "+
-		"here: retry; hold (put them aside for a\nworker that serves it); or forward:QUEUE (to a "+
+		"here: retry; hold (put them aside for a worker that serves it); or forward:QUEUE (to a "+
 		"queue of Ruby's workers)")
 	f.BoolVar(&o.allowBatches, "allow-batches", false, "run jobs of Sidekiq Pro's batches, which "+
 		"then never complete")
 	f.StringVar(&o.timestamps, "timestamps", "mirror", "`FORM` of times in payloads: float (for "+
-		"all Sidekiqs), millis (for 8 and later),\nmirror (as the job has them)")
+		"all Sidekiqs), millis (for 8 and later), mirror (as the job has them)")
 	f.BoolVar(&o.metrics7, "sidekiq7-metrics", false, "write metrics for Sidekiq 7's page too, "+
 		"beside those for Sidekiq 8's")
-	f.StringVarP(&o.require, "require", "r", "", "accepted for Sidekiq's sake: "+
-		"there is nothing to require")
-	f.BoolVarP(&o.version, "version", "V", false, "print the version and exit")
-	f.AddFlagSet(a.Flags)
-	f.BoolP("help", "h", false, "print this and exit")
-	if err := f.Parse(args); err != nil {
-		return nil, err
-	}
-	if help, _ := f.GetBool("help"); help {
-		fmt.Fprintf(a.Stdout, "Usage: %s [flags]\n\n"+
-			"Takes jobs from queues in Redis and runs them.\n\n%s\n"+
-			"Redis:    REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USER, "+
-			"REDIS_PASSWORD;\n"+
-			"          each with the prefix SIDEKIQ_ comes first; "+
-			"NAME_FILE reads a value from a file.\n"+
-			"          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with "+
-			"redis-namespace.\n"+
-			"          REDIS_SENTINELS with REDIS_SENTINEL_MASTER finds it by Sentinel; "+
-			"REDIS_TLS_CA, _CERT\n"+
-			"          and _KEY go with rediss://; REDIS_WAIT_REPLICAS=1 lets pushes wait for "+
-			"a replica.\n"+
-			"Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.\n"+
-			"Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up over stuck "+
-			"handlers or memory.\n", a.Name, f.FlagUsages())
-		return nil, pflag.ErrHelp
-	}
-	if f.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: queues are given with -q", f.Arg(0))
-	}
-	o.set = func(name string) bool { return f.Changed(name) }
-	return o, nil
+	f.StringVarP(&o.require, "require", "r", "", "accepted because Sidekiq has it; it has no "+
+		"effect: a `FILE` of Ruby cannot be loaded here")
 }
 
 // parseQueue reads NAME or NAME,WEIGHT.

@@ -8,8 +8,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// monitor serves health and metrics, if --http says where. Otherwise it measures
-// nothing and serves nobody.
+// monitor serves health and metrics on the address of --http. Without --http it measures
+// nothing, and no port is open.
 func (a *App) monitor(s *settings, store *queue.Store,
 	log *slog.Logger) (m *monitor.Monitor, stop func(), err error) {
 	m = monitor.New(store)
@@ -25,7 +25,7 @@ func (a *App) monitor(s *settings, store *queue.Store,
 	go func() { // ends with stop
 		defer close(ended)
 		if err := m.Serve(ctx, l); err != nil {
-			log.Error("health and metrics are not served any more", "err", err)
+			log.Error("Health and metrics are not served any more", "err", err)
 		}
 	}()
 	log.Info("Serving health and metrics", "http", s.http)

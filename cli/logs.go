@@ -15,18 +15,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// handler writes records as Sidekiq does (docs/wire.md 13.2): pretty is
+// handler writes records in the formats of Sidekiq 6 and 7 (docs/wire.md 13.2). A line of
+// plain and of pretty is
 //
-//	2026-11-22T11:08:30.668Z pid=1 tid=default3 class=A jid=b INFO: done
+//	2026-11-22T11:08:30.668Z pid=1 class=A jid=b queue=push tid=push3 elapsed=0.012 INFO: done
 //
-// plain the same without colour, json one object a line with ts, pid, tid, lvl,
-// msg and ctx.
+// The pairs stand in the order in which they were added: first those of the job, then those
+// of the record. On a terminal pretty colours the level, unless NO_COLOR is set; plain never
+// does. json is one object per line with ts, pid, tid, lvl and msg, and with all other pairs
+// in ctx.
 type handler struct {
 	out    io.Writer
-	mu     *sync.Mutex
+	mu     *sync.Mutex // one for all handlers of out; guards writes
 	format string
 	level  slog.Level
-	stamp  bool // Heroku's and systemd's logs have their own
+	stamp  bool // plain and pretty begin with the time; Heroku and systemd add their own
 	colour bool
 	pid    string
 	attrs  []slog.Attr
@@ -134,8 +137,8 @@ func quote(s string) []byte {
 	return b
 }
 
-// jsonValue keeps numbers numbers; the elapsed time is in seconds, and tags are
-// a list.
+// jsonValue is a number for numbers and durations (in seconds), a list for tags, and else a
+// string.
 func jsonValue(a slog.Attr) []byte {
 	v := a.Value.Resolve()
 	switch {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// limitMemory tells Go's runtime to stay below nine tenths of what the unit or
-// container may use, so that the garbage collector works harder before the kernel
-// kills. GOMEMLIMIT, if it is set, comes first.
+// limitMemory tells Go's runtime to stay below nine tenths of the memory that the unit or
+// container may use. Near that limit the garbage collector runs more often, before the
+// kernel kills the process. GOMEMLIMIT, if it is set, comes first.
 func (a *App) limitMemory(log *slog.Logger) {
 	if a.Getenv("GOMEMLIMIT") != "" {
 		return // the runtime has read it
@@ -23,9 +23,9 @@ func (a *App) limitMemory(log *slog.Logger) {
 	}
 }
 
-// cgroupLimit is the least memory limit of the control group that self names and
-// those above it, in bytes; 0 if there is none. It reads version 2 of control
-// groups, and of version 1 the group itself.
+// cgroupLimit is the least memory limit, in bytes, of the control group that the file self
+// names and of those above it; 0 if there is none. It reads version 2 of control groups,
+// and of version 1 only the group itself.
 func cgroupLimit(self, root string) int64 {
 	b, err := os.ReadFile(self)
 	if err != nil {
@@ -47,12 +47,13 @@ func cgroupLimit(self, root string) int64 {
 				readLimit(filepath.Join(root, "memory", parts[2], "memory.limit_in_bytes")))
 		}
 	}
-	if least >= 1<<60 { // version 1 says "no limit" with a number
+	if least >= 1<<60 { // version 1 writes "no limit" as a number near 2^63
 		return 0
 	}
 	return least
 }
 
+// readLimit is the limit in a file, or MaxInt64 if there is none.
 func readLimit(path string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {

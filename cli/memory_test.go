@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheLeastLimitOfTheControlGroupsCounts(t *testing.T) {
+func TestCgroupLimit(t *testing.T) {
 	root := t.TempDir()
 	write := func(path, text string) {
 		t.Helper()
@@ -21,36 +21,29 @@ func TestTheLeastLimitOfTheControlGroupsCounts(t *testing.T) {
 	write("system.slice/system-worker.slice/worker@push.service/memory.max", "1000000000\n")
 	write("memory/old/memory.limit_in_bytes", "500000000\n")
 	write("memory/free/memory.limit_in_bytes", "9223372036854771712\n")
-	for self, want := range map[string]int64{
-		"0::/system.slice/system-worker.slice/worker@push.service\n": 1_000_000_000,
-		"0::/system.slice/other.service\n":                           2_000_000_000,
-		"0::/\n":                                                     0,
-		"0::/elsewhere\n":                                            0,
-		"9:name=systemd:/\n8:memory:/old\n":                          500_000_000,
-		"8:memory:/free\n0::/elsewhere\n":                            0,
-		"nonsense\n":                                                 0,
+	for _, x := range []struct {
+		name, self string
+		want       int64
+	}{
+		{"is the group's own, if that is the least",
+			"0::/system.slice/system-worker.slice/worker@push.service\n", 1_000_000_000},
+		{"is that of a group above", "0::/system.slice/other.service\n", 2_000_000_000},
+		{"is 0 in the root", "0::/\n", 0},
+		{"is 0 without files", "0::/elsewhere\n", 0},
+		{"is read from version 1", "9:name=systemd:/\n8:memory:/old\n", 500_000_000},
+		{"is 0 if version 1 has no limit", "8:memory:/free\n0::/elsewhere\n", 0},
+		{"is 0 if the file is not understood", "nonsense\n", 0},
 	} {
-		write("self", self)
-		if got := cgroupLimit(filepath.Join(root, "self"), root); got != want {
-			t.Errorf("%q: %d, want %d", self, got, want)
+		t.Run(x.name, func(t *testing.T) {
+			write("self", x.self)
+			if got := cgroupLimit(filepath.Join(root, "self"), root); got != x.want {
+				t.Errorf("%q: %d, want %d", x.self, got, x.want)
+			}
+		})
+	}
+	t.Run("is 0 without /proc", func(t *testing.T) {
+		if got := cgroupLimit(filepath.Join(root, "nowhere"), root); got != 0 {
+			t.Error(got)
 		}
-	}
-	if got := cgroupLimit(filepath.Join(root, "nowhere"), root); got != 0 {
-		t.Errorf("without /proc: %d", got)
-	}
-}
-
-func TestAnInstanceNamesItsQueueAndItsTag(t *testing.T) {
-	for instance, want := range map[string]string{"push": "push", "push-2": "push",
-		"push-10": "push", "two-words": "two-words", "2": "2", "-2": "-2"} {
-		s := resolved(t, "", nil, "--instance", instance)
-		if s.problems != nil || list(s.worker.Capsules[0]) != want || s.worker.Tag != instance {
-			t.Errorf("%s: %s, tag %s, %v", instance, list(s.worker.Capsules[0]),
-				s.worker.Tag, s.problems)
-		}
-	}
-	s := resolved(t, "", nil, "--instance", "push-2", "-q", "a", "-g", "mine")
-	if list(s.worker.Capsules[0]) != "a" || s.worker.Tag != "mine" {
-		t.Errorf("%+v", s.worker)
-	}
+	})
 }

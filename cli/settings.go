@@ -92,7 +92,7 @@ func (s *settings) pick(name, flag, key, fallback string, vars ...string) string
 	return s.env.String(name, fallback, vars...)
 }
 
-// count resolves a number of at least low in the same order.
+// count resolves a number of at least low, in the same order as pick.
 func (s *settings) count(name, flag, key string, given, fallback int, low float64,
 	vars ...string) float64 {
 	if flag != "" && s.o.set(flag) {
@@ -166,7 +166,7 @@ func (s *settings) list(key string, fallback []string) []string {
 	return list
 }
 
-// resolveWire decides how this worker shares its Redis with Sidekiq.
+// resolveWire resolves how this worker shares its Redis with Sidekiq.
 func (s *settings) resolveWire() {
 	s.redis.Timestamps = queue.Timestamps(s.pick("timestamps", "timestamps", "timestamps",
 		string(queue.Mirror)))
@@ -228,7 +228,7 @@ func (s *settings) yes(key, flag string, given bool) bool {
 	return given
 }
 
-// queues is the one place that decides the list, and so the mode.
+// queues resolves the list of the default capsule's queues. Their weights decide its mode.
 func (s *settings) queues() []worker.QueueWeight {
 	queues, source := defaultQueues, "default"
 	if v, ok := s.f.values["queues"]; ok {
@@ -257,7 +257,7 @@ func (s *settings) queues() []worker.QueueWeight {
 	return queues
 }
 
-// instanceQueue is the queue of a unit's instance: push of push, and of push-2.
+// instanceQueue is the queue of a unit's instance: push for push, and for push-2.
 func instanceQueue(instance string) string {
 	name, number, found := cutLast(instance, "-")
 	if _, err := strconv.ParseUint(number, 10, 32); found && err == nil && name != "" {

@@ -12,9 +12,9 @@ import (
 	"github.com/kyujobs/kyu/worker"
 )
 
-// watch obeys signals and keeps systemd informed, until ctx ends. patience is how
-// long a stop may take.
-func (a *App) watch(ctx context.Context, r *worker.Runner, patience time.Duration,
+// watch obeys signals and reports to systemd, until ctx ends. timeout is how long running
+// jobs have when the process stops.
+func (a *App) watch(ctx context.Context, r *worker.Runner, timeout time.Duration,
 	log *slog.Logger) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGTSTP, syscall.SIGTTIN,
@@ -32,8 +32,8 @@ func (a *App) watch(ctx context.Context, r *worker.Runner, patience time.Duratio
 		case signal := <-signals:
 			obey(r, signal, log)
 		case <-stopping:
-			stopping = nil // it stays closed: this is said once, whoever has stopped it
-			s.stopping(patience)
+			stopping = nil // it stays closed, and the stop is reported once
+			s.stopping(timeout)
 		case <-tick.C:
 			if s.report(r) {
 				tick.Reset(s.every())
@@ -51,5 +51,5 @@ func obey(r *worker.Runner, s os.Signal, log *slog.Logger) {
 	case syscall.SIGTTIN:
 		r.Dump()
 	}
-	log.Debug("got a signal", "signal", s.String())
+	log.Debug("Got a signal", "signal", s.String())
 }

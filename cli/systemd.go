@@ -13,12 +13,13 @@ import (
 const (
 	readyEvery  = 20 * time.Millisecond // how often to look whether the worker is ready
 	statusEvery = time.Second
-	// stopMargin is what a stop may take beyond the jobs' time: grace, the last
-	// settlements, and a Redis that hangs.
+	// stopMargin is the time that a stop may take after the timeout of the jobs: the grace
+	// for handlers that were cancelled, the last settlements, and a Redis that hangs.
 	stopMargin = 15 * time.Second
 )
 
-// systemd is told how the worker is.
+// systemd reports the worker's state to the service manager. Only the goroutine of watch
+// uses it.
 type systemd struct {
 	*sdnotify.Notifier
 	watchdog time.Duration // 0: systemd does not watch
@@ -36,16 +37,16 @@ func (s *systemd) every() time.Duration {
 	return statusEvery
 }
 
-// patience is how long a loop may take for a turn: less than half of what the
-// watchdog allows, so that its food stops within half, but two seconds if it allows
-// that much, for a healthy loop turns over every second.
+// patience is how long a loop may take for one turn before the watchdog's pings stop: two
+// fifths of WatchdogSec, because they must stop before half of it has passed. It is at least two
+// seconds, if WatchdogSec is that long, because a healthy loop turns once a second.
 func (s *systemd) patience() time.Duration {
 	return max(s.watchdog*2/5, min(s.watchdog, 2*time.Second))
 }
 
-// report sends READY once, when a beat and a look at the queues have worked, and
-// from then on the status; it reports whether that is so. It feeds the watchdog
-// only while the loops turn over.
+// report sends READY once, after the first heartbeat and the first look at the queues, and
+// the status from then on. It returns false before that. It pings the watchdog only while
+// the worker's loops turn.
 func (s *systemd) report(r *worker.Runner) bool {
 	st := r.Status()
 	states := []string{s.status(st)}
@@ -60,17 +61,17 @@ func (s *systemd) report(r *worker.Runner) bool {
 		states = append(states, "WATCHDOG=1")
 	}
 	if err := s.Send(states...); err != nil {
-		s.log.Warn("systemd cannot be told how the service is", "err", err)
+		s.log.Warn("The state cannot be reported to systemd", "err", err)
 	}
 	return true
 }
 
-// stopping tells that a drain has begun, and asks for the time that it may take,
-// should the unit allow less.
-func (s *systemd) stopping(patience time.Duration) {
+// stopping reports that a drain has begun, and asks for the time that it may take, in case
+// the unit allows less.
+func (s *systemd) stopping(timeout time.Duration) {
 	if err := s.Send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d",
-		(patience+stopMargin).Microseconds())); err != nil {
-		s.log.Warn("systemd cannot be told that the service stops", "err", err)
+		(timeout+stopMargin).Microseconds())); err != nil {
+		s.log.Warn("The stop cannot be reported to systemd", "err", err)
 	}
 }
 
