@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/internal/version"
 	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
@@ -33,6 +34,13 @@ const (
 // bootDeadline is how long the connections of the boot may take.
 const bootDeadline = 15 * time.Second
 
+// loadingEvery is how often a Redis that loads its data is asked again, and loadingExtends asks
+// systemd for more time than that.
+const (
+	loadingEvery   = time.Second
+	loadingExtends = "EXTEND_TIMEOUT_USEC=30000000"
+)
+
 // Settings reads settings from the environment, notes them for --print-config,
 // and collects problems.
 type Settings = env.Reader
@@ -48,7 +56,7 @@ type App struct {
 	// one connection per thread.
 	Configure func(s *Settings, threads int)
 	// Open, if set, opens the connections of the handlers before the first job. Its
-	// context ends 15 seconds after the start. The closer, if it is not nil, is called
+	// context ends 15 seconds after it is called, or when a signal stops the process. The closer, if it is not nil, is called
 	// after the last job. After an error the program exits with ExitBoot.
 	Open func(ctx context.Context, b *Boot) (closer func(), err error)
 	// Adjust, if set, changes the worker's configuration after all flags are read: it
@@ -117,7 +125,12 @@ func (a *App) usage(err error) int {
 	return ExitUsage
 }
 
-func (a *App) fail(err error) int {
+// fail prints why the program does not start. If a signal ended the boot, that is the reason, and
+// no error is.
+func (a *App) fail(boot context.Context, err error) int {
+	if errors.Is(context.Cause(boot), errSignal) {
+		return ExitBoot
+	}
 	for _, line := range problemLines(err) {
 		fmt.Fprintf(a.Stderr, "%s: %s\n", a.Name, line)
 	}
@@ -139,28 +152,51 @@ func problemLines(err error) []string {
 // serve connects and runs until it is stopped.
 func (a *App) serve(ctx context.Context, s *settings) int {
 	a.collectLess()
-	boot, cancel := context.WithTimeout(ctx, bootDeadline)
-	defer cancel()
-	log := slog.New(newHandler(a.Stdout, s.logFormat, s.logLevel, a.Getenv))
+	log := slog.New(newHandler(a.logTo(), s.logFormat, s.logLevel, a.Getenv))
+	boot, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w := a.newWatcher(stop, s.worker.Timeout, log)
+	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	watched := make(chan struct{})
+	go func() { // ends with watch, below
+		defer close(watched)
+		w.Run(watch)
+	}()
+	defer func() {
+		stopWatching()
+		<-watched
+	}()
+	code := a.bootAndRun(ctx, boot, s, w, log)
+	if code != ExitStopped && errors.Is(context.Cause(boot), errSignal) {
+		log.Info("Stopped before the first job was taken. Bye!")
+		return ExitStopped
+	}
+	return code
+}
+
+// bootAndRun connects, and runs the worker until ctx ends or a signal stops it. boot ends when a
+// signal stops the process before the worker runs.
+func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
+	log *slog.Logger) int {
 	a.limitMemory(log)
 	stopRedis, err := s.embed(log)
 	if err != nil {
-		return a.fail(err)
+		return a.fail(boot, err)
 	}
 	defer stopRedis()
-	store, err := connect(boot, s, log)
+	store, err := connect(boot, s, w.systemd, log)
 	if err != nil {
-		return a.fail(err)
+		return a.fail(boot, err)
 	}
 	defer store.Close()
 	m, stopHTTP, err := a.monitor(s, store, log)
 	if err != nil {
-		return a.fail(err)
+		return a.fail(boot, err)
 	}
 	defer stopHTTP()
 	closer, err := a.open(boot, s, store, m, log)
 	if err != nil {
-		return a.fail(err)
+		return a.fail(boot, err)
 	}
 	defer closer()
 	runner, err := a.runner(s, store, m, log)
@@ -171,8 +207,12 @@ func (a *App) serve(ctx context.Context, s *settings) int {
 		log.Info("--check: the configuration is right, and everything answers")
 		return ExitStopped
 	}
+	if boot.Err() != nil {
+		return ExitBoot
+	}
 	a.announce(log, s, store)
-	return a.run(ctx, runner, s.worker.Timeout, log)
+	w.started <- runner
+	return a.run(ctx, runner)
 }
 
 // collectLess lets the garbage collector run less often, unless GOGC is set: the heap is
@@ -183,11 +223,31 @@ func (a *App) collectLess() {
 	}
 }
 
-// connect opens Redis, and logs the warnings of the settings and of the server.
-func connect(ctx context.Context, s *settings, log *slog.Logger) (*queue.Store, error) {
-	store, err := queue.Open(ctx, s.redis)
-	if err != nil {
-		return nil, err
+// connect opens Redis, and logs the warnings of the settings and of the server. A Redis that loads
+// its data is waited for, as long as that takes.
+func connect(ctx context.Context, s *settings, manager *systemd, log *slog.Logger) (*queue.Store,
+	error) {
+	var store *queue.Store
+	for told := false; ; told = true {
+		boot, cancel := context.WithTimeout(ctx, bootDeadline)
+		var err error
+		store, err = queue.Open(boot, s.redis)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !redisdb.IsLoading(err) || ctx.Err() != nil {
+			return nil, err
+		}
+		if !told {
+			log.Warn("Redis still loads its data: waiting for it", "err", err)
+		}
+		manager.Send("STATUS=Redis still loads its data", loadingExtends)
+		select {
+		case <-time.After(loadingEvery):
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
 	store.SetDeadLimits(s.deadMax, s.deadAge)
 	for _, w := range s.warnings {
@@ -211,6 +271,8 @@ func (a *App) open(ctx context.Context, s *settings, store *queue.Store, m *moni
 	if s.dev {
 		b.Dev = s.redis.URL
 	}
+	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
+	defer cancel()
 	closer, err = a.Open(ctx, b)
 	if closer == nil {
 		closer = func() {}
@@ -249,23 +311,14 @@ func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
 	}
 }
 
-func (a *App) run(ctx context.Context, runner *worker.Runner, timeout time.Duration,
-	log *slog.Logger) int {
-	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	watched := make(chan struct{})
-	go func() { // ends with watch, below
-		defer close(watched)
-		a.watch(watch, runner, timeout, log)
-	}()
+func (a *App) run(ctx context.Context, runner *worker.Runner) int {
 	err := runner.Run(ctx)
-	stopWatching()
-	<-watched
 	switch {
 	case errors.Is(err, worker.ErrStuck), errors.Is(err, worker.ErrMemory):
 		fmt.Fprintf(a.Stderr, "%s: %v\n", a.Name, err)
 		return ExitGaveUp
 	case err != nil:
-		return a.fail(err)
+		return a.fail(ctx, err)
 	}
 	return ExitStopped
 }

@@ -59,7 +59,7 @@ func TestApp(t *testing.T) {
 func allProblems(t *testing.T) {
 	a, _, errs := app(map[string]string{"REDIS_URL": "what://", "DB_POOL": "x"})
 	path := filepath.Join(t.TempDir(), "c.yml")
-	text := "timeout: soon\nqueues: [\"a b\"]\ncapsules: 5\n"
+	text := "timeout: soon\nqueues: [\"a\\nb\"]\ncapsules: 5\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func allProblems(t *testing.T) {
 	if code != ExitUsage {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"--concurrency 0", "timeout", `"a b"`, "capsules", "--log-format",
+	for _, want := range []string{"--concurrency 0", "timeout", `"a\nb"`, "capsules", "--log-format",
 		"--log-level", "Redis URL", "Nothing was started"} {
 		if !strings.Contains(errs.String(), want) {
 			t.Errorf("%s is not named in\n%s", want, errs)

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/kyujobs/kyu/worker"
@@ -19,7 +19,7 @@ const defaultFile = "config/sidekiq.yml"
 // environment overrides the top level (docs/wire.md 13.1).
 type file struct {
 	path   string // "" without a file
-	values map[string]yaml.Node
+	values map[string]*yaml.Node
 }
 
 // readFile reads the file of -C, which must exist, or else the default file, if it exists.
@@ -44,58 +44,92 @@ func parseFile(path string, b []byte, environment string) (*file, error) {
 		return nil, fmt.Errorf("%s:%d: an ERB tag (<%%): there is no Ruby here to run it: write "+
 			"the value itself, or use a flag or an environment variable", path, line)
 	}
-	top := map[string]yaml.Node{}
-	if err := yaml.Unmarshal(b, &top); err != nil {
+	var document yaml.Node
+	if err := yaml.Unmarshal(b, &document); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f := &file{path: path, values: map[string]yaml.Node{}}
+	f := &file{path: path, values: map[string]*yaml.Node{}}
+	if len(document.Content) == 0 {
+		return f, nil // an empty file
+	}
+	top, err := new(aliases).expand(document.Content[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if top.Kind != yaml.MappingNode && top.Tag != "!!null" {
+		return nil, fmt.Errorf("%s: want settings, each as name: value", path)
+	}
 	f.merge(top)
-	if section, ok := f.values[environment]; ok && section.Kind == yaml.MappingNode {
-		inner := map[string]yaml.Node{}
-		if err := section.Decode(&inner); err != nil {
-			return nil, fmt.Errorf("%s: section %s: %w", path, environment, err)
-		}
+	if section := f.values[environment]; section != nil && section.Kind == yaml.MappingNode {
 		delete(f.values, environment)
-		f.merge(inner)
+		f.merge(section)
 	}
 	return f, nil
 }
 
-func (f *file) merge(m map[string]yaml.Node) {
-	for key, v := range m {
-		f.values[strings.TrimPrefix(key, ":")] = v
+// merge takes the fields of a mapping.
+func (f *file) merge(m *yaml.Node) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		f.values[strings.TrimPrefix(m.Content[i].Value, ":")] = m.Content[i+1]
 	}
+}
+
+// value is the value of a key, nil if there is none, or nothing behind the key.
+func (f *file) value(key string) *yaml.Node {
+	if v := f.values[key]; v != nil && v.Tag != "!!null" {
+		return v
+	}
+	return nil
 }
 
 func (f *file) source(key string) string { return f.path + ": " + key }
 
 // text is a scalar's text without the colon of a Ruby symbol.
 func (f *file) text(key string) (string, bool) {
-	v, ok := f.values[key]
-	if !ok || v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
+	v := f.value(key)
+	if v == nil || v.Kind != yaml.ScalarNode {
 		return "", false
 	}
 	return strings.TrimPrefix(v.Value, ":"), true
 }
 
-// number is a scalar that must be a number of at least low.
-func (f *file) number(key string, low float64) (n float64, ok bool, err error) {
-	text, ok := f.text(key)
-	if !ok {
+// number is a scalar that must be a number within bounds.
+func (f *file) number(key string, b bounds) (n float64, ok bool, err error) {
+	if f.value(key) == nil {
 		return 0, false, nil
 	}
-	n, perr := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
-	if perr != nil || n < low {
-		return 0, false, fmt.Errorf("%s: %s: %q: want a number of at least %v", f.path,
-			key, text, low)
+	text, ok := f.text(key)
+	where := fmt.Sprintf("%s: %s: %q", f.path, key, text)
+	if !ok {
+		return 0, false, fmt.Errorf("%s: %s: want a number, not a list or a mapping", f.path, key)
+	}
+	n, err = rubyNumber(text)
+	if err != nil {
+		n = math.NaN()
+	}
+	if err := b.check(n, where); err != nil {
+		return 0, false, err
 	}
 	return n, true, nil
 }
 
+// flag is a scalar that must be true or false; ok is false if it is not there.
+func (f *file) flag(key string) (value, ok bool, err error) {
+	if f.value(key) == nil {
+		return false, false, nil
+	}
+	text, _ := f.text(key)
+	value, ok = rubyBool(text)
+	if !ok {
+		return false, false, fmt.Errorf("%s: %q: want true or false", f.source(key), text)
+	}
+	return value, true, nil
+}
+
 // readQueues reads a list of name, "name,weight" and [name, weight]. where is the place of
 // the list in the file, for errors.
-func readQueues(where string, v yaml.Node) ([]worker.QueueWeight, error) {
-	if v.Kind != yaml.SequenceNode {
+func readQueues(where string, v *yaml.Node) ([]worker.QueueWeight, error) {
+	if v == nil || v.Kind != yaml.SequenceNode {
 		return nil, fmt.Errorf("%s: want a list of queues", where)
 	}
 	var queues []worker.QueueWeight
@@ -120,8 +154,8 @@ func readQueues(where string, v yaml.Node) ([]worker.QueueWeight, error) {
 
 // capsules reads a map of names to concurrency and queues, in the order of the file.
 func (f *file) capsules() ([]worker.Capsule, error) {
-	v, ok := f.values["capsules"]
-	if !ok {
+	v := f.value("capsules")
+	if v == nil {
 		return nil, nil
 	}
 	if v.Kind != yaml.MappingNode {
@@ -130,27 +164,36 @@ func (f *file) capsules() ([]worker.Capsule, error) {
 	var list []worker.Capsule
 	var problems []error
 	for i := 0; i+1 < len(v.Content); i += 2 {
-		where := f.source("capsules." + v.Content[i].Value)
-		inner := map[string]yaml.Node{}
-		if err := v.Content[i+1].Decode(&inner); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", where, err))
-			continue
-		}
-		part := &file{path: where, values: map[string]yaml.Node{}}
-		part.merge(inner)
-		c := worker.Capsule{Name: strings.TrimPrefix(v.Content[i].Value, ":"),
-			Concurrency: defaultConcurrency}
-		n, given, err := part.number("concurrency", 1)
-		if given {
-			c.Concurrency = int(n)
-		}
-		problems = append(problems, err)
-		if c.Queues, err = readQueues(where+".queues", part.values["queues"]); err != nil {
-			problems = append(problems, err)
-		}
-		list = append(list, c)
+		name := strings.TrimPrefix(v.Content[i].Value, ":")
+		c, err := f.capsule(name, v.Content[i+1])
+		list, problems = append(list, c), append(problems, err)
 	}
 	return list, errors.Join(problems...)
+}
+
+// capsule reads one of them.
+func (f *file) capsule(name string, v *yaml.Node) (worker.Capsule, error) {
+	c := worker.Capsule{Name: name, Concurrency: defaultConcurrency}
+	where := f.source("capsules." + name)
+	if v.Kind != yaml.MappingNode {
+		return c, fmt.Errorf("%s: want concurrency and queues", where)
+	}
+	part := &file{path: where, values: map[string]*yaml.Node{}}
+	part.merge(v)
+	n, given, err := part.number("concurrency", threadBounds)
+	if given {
+		c.Concurrency = int(n)
+	}
+	problems := []error{err}
+	c.Queues, err = readQueues(where+".queues", part.value("queues"))
+	problems = append(problems, err)
+	for key := range part.values {
+		if key != "concurrency" && key != "queues" {
+			problems = append(problems, fmt.Errorf("%s: %s: a capsule has concurrency and queues, "+
+				"and nothing else", where, key))
+		}
+	}
+	return c, errors.Join(problems...)
 }
 
 // knownKeys are the keys of the file that mean something, here or in Sidekiq. The last two

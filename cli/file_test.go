@@ -86,7 +86,7 @@ func FuzzConfigFile(f *testing.F) {
 		c.capsules()
 		c.unknown()
 		for key, v := range c.values {
-			c.number(key, 0)
+			c.number(key, whole(0, 10))
 			readQueues(key, v)
 		}
 	})

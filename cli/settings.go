@@ -92,17 +92,27 @@ func (s *settings) pick(name, flag, key, fallback string, vars ...string) string
 	return s.env.String(name, fallback, vars...)
 }
 
-// count resolves a number of at least low, in the same order as pick.
-func (s *settings) count(name, flag, key string, given, fallback int, low float64,
+// The bounds of numbers that are no choice of anybody's: beyond them durations overflow.
+const (
+	maxThreads = 65_536
+	maxSeconds = 100 * 365 * 24 * 3600
+	maxCount   = 1_000_000_000
+)
+
+var threadBounds = whole(1, maxThreads)
+
+// count resolves a number within bounds, in the same order as pick.
+func (s *settings) count(name, flag, key string, given, fallback int, b bounds,
 	vars ...string) float64 {
 	if flag != "" && s.o.set(flag) {
-		if float64(given) < low {
-			s.env.Problem("--%s %d: want at least %v", flag, given, low)
+		if err := b.check(float64(given), fmt.Sprintf("--%s %d", flag, given)); err != nil {
+			s.env.Problem("%w", err)
+			return float64(fallback)
 		}
 		s.env.Note(name, strconv.Itoa(given), "--"+flag)
 		return float64(given)
 	}
-	n, ok, err := s.f.number(key, low)
+	n, ok, err := s.f.number(key, b)
 	switch {
 	case err != nil:
 		s.env.Problem("%w", err)
@@ -111,22 +121,25 @@ func (s *settings) count(name, flag, key string, given, fallback int, low float6
 		s.env.Note(name, strconv.FormatFloat(n, 'f', -1, 64), s.f.source(key))
 		return n
 	}
-	return float64(s.env.Int(name, fallback, int(low), 1<<30, vars...))
+	return float64(s.env.Int(name, fallback, int(b.low), int(b.high), vars...))
 }
 
 func (s *settings) resolveWorker() {
 	w := &s.worker
 	concurrency := int(s.count("concurrency", "concurrency", "concurrency", s.o.concurrency,
-		defaultConcurrency, 1, "RAILS_MAX_THREADS"))
-	w.Timeout = seconds(s.count("timeout", "timeout", "timeout", s.o.timeout, 25, 1))
+		defaultConcurrency, threadBounds, "RAILS_MAX_THREADS"))
+	w.Timeout = seconds(s.count("timeout", "timeout", "timeout", s.o.timeout, 25,
+		bounds{1, maxSeconds, false}))
 	w.Tag = s.pick("tag", "tag", "tag", s.o.instance)
-	w.MaxRetries = int(s.count("max_retries", "", "max_retries", 0, 25, 1))
+	w.MaxRetries = int(s.count("max_retries", "", "max_retries", 0, 25, whole(1, 1_000_000)))
 	w.PollInterval = seconds(s.count("average_scheduled_poll_interval", "",
-		"average_scheduled_poll_interval", 0, 5, 0.1))
-	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0, 0))
-	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000, 1))
+		"average_scheduled_poll_interval", 0, 5, bounds{0.1, maxSeconds, false}))
+	w.PollFixed = seconds(s.count("poll_interval_average", "", "poll_interval_average", 0, 0,
+		bounds{0, maxSeconds, false}))
+	s.deadMax = int(s.count("dead_max_jobs", "", "dead_max_jobs", 0, 10_000,
+		whole(1, maxCount)))
 	s.deadAge = seconds(s.count("dead_timeout_in_seconds", "", "dead_timeout_in_seconds", 0,
-		180*24*3600, 1))
+		180*24*3600, bounds{1, maxSeconds, false}))
 	if text := s.pick("max_rss", "max-rss", "max_rss", ""); text != "" {
 		bytes, err := size(text)
 		if err != nil {
@@ -134,8 +147,10 @@ func (s *settings) resolveWorker() {
 		}
 		w.MaxRSS = bytes
 	}
-	w.MaxStuck = int(s.count("max_stuck", "max-stuck", "", s.o.maxStuck, 0, 0))
-	w.MaxIteration = seconds(s.count("max_iteration_runtime", "", "max_iteration_runtime", 0, 0, 0))
+	w.MaxStuck = int(s.count("max_stuck", "max-stuck", "", s.o.maxStuck, 0,
+		whole(0, maxThreads)))
+	w.MaxIteration = seconds(s.count("max_iteration_runtime", "", "max_iteration_runtime", 0, 0,
+		bounds{0, maxSeconds, false}))
 	w.Labels = s.list("labels", nil)
 	w.LogAttributes = s.list("logged_job_attributes", worker.DefaultLogAttributes)
 	w.Capsules = []worker.Capsule{{Name: "default", Concurrency: concurrency, Queues: s.queues()}}
@@ -154,8 +169,8 @@ func (s *settings) resolveWorker() {
 
 // list resolves a list of texts from the file.
 func (s *settings) list(key string, fallback []string) []string {
-	v, ok := s.f.values[key]
-	if !ok {
+	v := s.f.value(key)
+	if v == nil {
 		return fallback
 	}
 	var list []string
@@ -204,25 +219,23 @@ func size(text string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || n < 0 {
+	if n *= float64(unit); err != nil || !(n >= 0 && n < 1<<62) { // NaN is neither
 		return 0, fmt.Errorf("%q: want a size such as 900M or 1.5G", text)
 	}
-	return int64(n * float64(unit)), nil
+	return int64(n), nil
 }
 
 // yes resolves a switch: flag, or file key.
 func (s *settings) yes(key, flag string, given bool) bool {
 	source := "default"
-	text, inFile := s.f.text(key)
+	inFile, there, err := s.f.flag(key)
 	switch {
 	case s.o.set(flag):
 		source = "--" + flag
-	case inFile:
-		source = s.f.source(key)
-		if text != "true" && text != "false" {
-			s.env.Problem("%s: %q: want true or false", source, text)
-		}
-		given = text == "true"
+	case err != nil:
+		s.env.Problem("%w", err)
+	case there:
+		source, given = s.f.source(key), inFile
 	}
 	s.env.Note(key, strconv.FormatBool(given), source)
 	return given
@@ -231,7 +244,7 @@ func (s *settings) yes(key, flag string, given bool) bool {
 // queues resolves the list of the default capsule's queues. Their weights decide its mode.
 func (s *settings) queues() []worker.QueueWeight {
 	queues, source := defaultQueues, "default"
-	if v, ok := s.f.values["queues"]; ok {
+	if v := s.f.value("queues"); v != nil {
 		list, err := readQueues(s.f.source("queues"), v)
 		if err != nil {
 			s.env.Problem("%w", err)
@@ -298,16 +311,20 @@ func (s *settings) resolveLog() {
 		s.env.Problem("--log-format %q: want pretty, plain or json", s.logFormat)
 	}
 	level := s.pick("log_level", "log-level", "", "info")
-	if verbose, _ := s.f.text("verbose"); (s.o.verbose || verbose == "true") &&
-		!s.o.set("log-level") {
+	verbose, _, err := s.f.flag("verbose")
+	if err != nil {
+		s.env.Problem("%w", err)
+	}
+	if (s.o.verbose || verbose) && !s.o.set("log-level") {
 		level = "debug"
 	}
 	if err := s.logLevel.UnmarshalText([]byte(level)); err != nil ||
 		!slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
 		s.env.Problem("--log-level %q: want debug, info, warn or error", level)
 	}
-	skip, _ := s.f.text("skip_default_job_logging")
-	s.worker.NoJobLog = skip == "true"
+	if s.worker.NoJobLog, _, err = s.f.flag("skip_default_job_logging"); err != nil {
+		s.env.Problem("%w", err)
+	}
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

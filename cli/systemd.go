@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/sdnotify"
@@ -18,7 +20,7 @@ const (
 	stopMargin = 15 * time.Second
 )
 
-// systemd reports the worker's state to the service manager. Only the goroutine of watch
+// systemd reports the worker's state to the service manager. Only the goroutine of watcher.Run
 // uses it.
 type systemd struct {
 	*sdnotify.Notifier
@@ -26,6 +28,8 @@ type systemd struct {
 	queues   []string
 	log      *slog.Logger
 	ready    bool
+	leaving  bool      // STOPPING is to be sent
+	toldAt   time.Time // when a report that failed was last logged
 }
 
 // every is how often to report once the worker is ready: twice in the time that
@@ -54,25 +58,43 @@ func (s *systemd) report(r *worker.Runner) bool {
 	case !s.ready && !st.Ready:
 		return false
 	case !s.ready:
-		s.ready = true
 		states = append(states, "READY=1")
 	}
 	if s.watchdog > 0 && time.Since(r.Turned()) < s.patience() {
 		states = append(states, "WATCHDOG=1")
 	}
-	if err := s.Send(states...); err != nil {
-		s.log.Warn("The state cannot be reported to systemd", "err", err)
+	if s.send(states...) {
+		s.ready = true
 	}
 	return true
 }
 
-// stopping reports that a drain has begun, and asks for the time that it may take, in case
-// the unit allows less.
-func (s *systemd) stopping(timeout time.Duration) {
-	if err := s.Send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d",
-		(timeout+stopMargin).Microseconds())); err != nil {
-		s.log.Warn("The stop cannot be reported to systemd", "err", err)
+// toldEvery is how often a report that cannot be sent is logged.
+const toldEvery = time.Minute
+
+// send sends states, and reports whether systemd has them. A manager that does not read for a while
+// is no reason for a line: the next report comes soon.
+func (s *systemd) send(states ...string) bool {
+	err := s.Send(states...)
+	if err == nil {
+		return true
 	}
+	if !errors.Is(err, syscall.EAGAIN) && time.Since(s.toldAt) > toldEvery {
+		first := s.toldAt.IsZero()
+		s.toldAt = time.Now()
+		if missing := errors.Is(err, syscall.ENOENT); !missing || first {
+			s.log.Warn("The state cannot be reported to systemd: is the socket that NOTIFY_SOCKET "+
+				"names there?", "err", err)
+		}
+	}
+	return false
+}
+
+// stopping reports that a drain has begun, and asks for the time that it may take, in case the unit
+// allows less. If it cannot be sent now, report sends it.
+func (s *systemd) stopping(timeout time.Duration) {
+	s.leaving = !s.send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d",
+		(timeout+stopMargin).Microseconds()))
 }
 
 func (s *systemd) status(st worker.Status) string {

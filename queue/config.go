@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -134,7 +135,7 @@ func fromEnv(r *env.Reader, name, prefix string) Config {
 		if err != nil || n < 0 {
 			r.Problem("%sREDIS_DB=%q: want a database number from 0", prefix, db)
 		}
-		c.DB = n
+		c.setDB(n)
 	}
 	c.Username, c.Password = part("USER"), part("PASSWORD")
 	c.setSentinels(r, part)
@@ -178,7 +179,7 @@ func (c *Config) setAddr(r *env.Reader, host, port string) {
 	}
 	h, p, _ := net.SplitHostPort(base.Addr)
 	if host != "" {
-		h = host
+		h = strings.Trim(host, "[]") // an IPv6 address may stand in brackets
 	}
 	if port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
@@ -187,6 +188,21 @@ func (c *Config) setAddr(r *env.Reader, host, port string) {
 		p = port
 	}
 	c.Network, c.Addr = "tcp", net.JoinHostPort(h, p)
+}
+
+// setDB sets the number of the database. The field DB cannot say 0 against a URL that says another,
+// so that goes into the URL.
+func (c *Config) setDB(n int) {
+	c.DB = n
+	u, err := url.Parse(c.URL)
+	if n != 0 || err != nil || c.URL == "" || u.Scheme == "unix" {
+		return
+	}
+	u.Path = "/0"
+	query := u.Query()
+	query.Del("db")
+	u.RawQuery = query.Encode()
+	c.URL = u.String()
 }
 
 // setSentinels reads Mastodon's variables: both SENTINELS and SENTINEL_MASTER must

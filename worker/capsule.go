@@ -125,8 +125,8 @@ func (c *Capsule) validate() error {
 		bad("%d queues: want at most %d", len(c.names()), maxQueues)
 	}
 	for _, q := range c.Queues {
-		if !envelope.ValidName(q.Name) {
-			bad("queue %q: want 1 to 128 of A-Z a-z 0-9 _ . : -", q.Name)
+		if !envelope.QueueName(q.Name) {
+			bad("queue %q: want 1 to 512 bytes without a line break", q.Name)
 		}
 		if q.Weight < 0 || q.Weight > maxWeight {
 			bad("queue %s: weight %d: want 0 to %d", q.Name, q.Weight, maxWeight)

@@ -34,7 +34,7 @@ func ParseUnknown(text string) (Unknown, error) {
 		return Unknown{}, nil
 	case text == "hold":
 		return HoldUnknown(), nil
-	case verb == "forward" && named && envelope.ValidName(name):
+	case verb == "forward" && named && envelope.QueueName(name):
 		return ForwardUnknown(name), nil
 	default:
 		return Unknown{}, fmt.Errorf("%q: want retry, hold or forward:QUEUE", text)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
@@ -51,7 +53,7 @@ func (q *queues) run(ctx context.Context, c *call, _ []string) error {
 type oneQueue struct {
 	listing
 	question
-	pause, unpause, clear bool
+	pause, unpause, clear, force bool
 }
 
 func queueCommand() command {
@@ -66,6 +68,7 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.pause, "pause", false, "workers take no more jobs from the queue")
 	f.BoolVar(&q.unpause, "unpause", false, "workers take jobs from the queue again")
 	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
+	f.BoolVar(&q.force, "force", false, "pause or unpause a queue that nobody has pushed to yet")
 	q.question.flags(f)
 	q.listing.flags(f)
 }
@@ -74,8 +77,11 @@ func (q *oneQueue) check(words []string) error {
 	if len(words) == 0 || (len(words) > 1 && words[1] != "delete") || len(words) == 2 {
 		return errors.New("want queue NAME, or queue NAME delete JID…")
 	}
-	if !envelope.ValidName(words[0]) {
-		return fmt.Errorf("%q: want 1 to 128 of A-Z a-z 0-9 _ . : -", words[0])
+	if !envelope.QueueName(words[0]) {
+		return fmt.Errorf("queue %q: want 1 to 512 bytes without a line break", words[0])
+	}
+	if q.pause && q.unpause || q.pause && q.clear || q.unpause && q.clear {
+		return errors.New("want one of --pause, --unpause and --clear")
 	}
 	return nil
 }
@@ -85,10 +91,8 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	switch {
 	case len(words) > 1:
 		return c.deleteFromQueue(ctx, name, words[2:])
-	case q.pause:
-		return c.done(c.store.Pause(ctx, name), "paused "+name)
-	case q.unpause:
-		return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
+	case q.pause, q.unpause:
+		return q.setPaused(ctx, c, name)
 	case q.clear:
 		return q.clearAll(ctx, c, name)
 	}
@@ -102,6 +106,27 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
 	return q.jobs(c, list, "WAITING")
+}
+
+// setPaused pauses or unpauses a queue. A name that no queue has is probably a mistake.
+func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
+	list, err := c.inspector.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := c.inspector.Queue(ctx, name)
+	if err != nil {
+		return err
+	}
+	known := slices.ContainsFunc(list, func(i inspect.QueueInfo) bool { return i.Name == name })
+	if !known && !info.Paused && info.Size == 0 && !q.force {
+		return fmt.Errorf("queue %s: %w: is the name right? With --force the command also takes "+
+			"a queue that nobody has pushed to yet", name, queue.ErrNotFound)
+	}
+	if q.pause {
+		return c.done(c.store.Pause(ctx, name), "paused "+name)
+	}
+	return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
 }
 
 func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {

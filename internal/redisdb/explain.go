@@ -27,6 +27,14 @@ func explain(err error, addr string) error {
 		return fmt.Errorf("the Redis at %s: %w", addr, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)
+	case strings.Contains(text, "tls: first record does not look like a TLS handshake"):
+		return fmt.Errorf("the port %s does not speak TLS: is it the port of a Redis, and must "+
+			"the URL begin with redis:// instead of rediss://? %w", addr, err)
+	case strings.Contains(text, "x509:"), strings.Contains(text, "tls:"):
+		return fmt.Errorf("TLS with the Redis at %s fails: check REDIS_TLS_CA, REDIS_TLS_CERT and "+
+			"REDIS_TLS_KEY: %w", addr, err)
+	case strings.Contains(text, "LOADING"):
+		return fmt.Errorf("the Redis at %s still loads its data: %w", addr, err)
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
 		return fmt.Errorf("the Redis at %s refuses the user or password: check REDIS_URL, "+
 			"REDIS_USER and REDIS_PASSWORD: %w", addr, err)

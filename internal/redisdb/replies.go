@@ -52,3 +52,9 @@ func Unsent(err error) bool {
 
 // IsWrongType reports whether Redis refused a command for the type of its key.
 func IsWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// IsLoading reports whether Redis still loads its data after a start.
+func IsLoading(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && redis.HasErrorPrefix(reply, "LOADING")
+}

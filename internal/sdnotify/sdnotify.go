@@ -2,10 +2,12 @@
 package sdnotify
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -23,7 +25,9 @@ func New(lookup func(string) string) *Notifier {
 	return &Notifier{addr}
 }
 
-// Send sends states, such as "READY=1" and "STATUS=…", in one datagram.
+// Send sends states, such as "READY=1" and "STATUS=…", in one datagram, if the manager takes it at
+// once. It never waits: a manager that does not read its socket must not hold up the process. Then
+// the error is syscall.EAGAIN, and the caller may send the states again later.
 func (n *Notifier) Send(states ...string) error {
 	if n == nil || n.addr == "" {
 		return nil
@@ -33,8 +37,16 @@ func (n *Notifier) Send(states ...string) error {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Write([]byte(strings.Join(states, "\n")))
-	return err
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) bool { // the descriptor does not block
+		_, sent = syscall.Write(int(fd), []byte(strings.Join(states, "\n")))
+		return true // also after EAGAIN: false would wait
+	})
+	return errors.Join(err, sent)
 }
 
 // Watchdog is the interval within which systemd wants "WATCHDOG=1", or zero if

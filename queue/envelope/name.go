@@ -2,7 +2,7 @@ package envelope
 
 import "strings"
 
-// ValidName reports whether s may name a queue or a class:
+// ValidName reports whether Kyu creates a queue or a class of the name s:
 // [A-Za-z0-9_.:-]{1,128}. Anything else breaks a key, a page of the web UI or a
 // metrics field.
 func ValidName(s string) bool {
@@ -18,4 +18,14 @@ func ValidName(s string) bool {
 		}
 	}
 	return true
+}
+
+// maxQueueName is how long a queue's name may be, in bytes.
+const maxQueueName = 512
+
+// QueueName reports whether a queue of the name s can be served, read and cleared. Ruby creates
+// queues of any name; only a line break is refused, because the record of a process lists its
+// queues one a line.
+func QueueName(s string) bool {
+	return s != "" && len(s) <= maxQueueName && !strings.ContainsAny(s, "\r\n")
 }
