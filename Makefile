@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-peers starvation bin/loadtest bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-peers starvation bin/testworker bin/loadtest bench-deadhosts deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -35,7 +35,10 @@ fuzz: ## run every fuzz target for FUZZTIME (default 5m)
 bench: ## run the Go benchmarks of the envelope, a push, and fetch with settle
 	@go test ./queue -run '^$$' -bench . -benchmem
 
-bin/loadtest: build
+bin/testworker: # the worker and the test jobs; built as the worker is, for figures that are the worker's
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./test/kit/testworker
+
+bin/loadtest: bin/testworker
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
 
 bench-peers: deps bin/loadtest ## measure speed and cost beside Sidekiq, Asynq, River and a bare loop (50 minutes)

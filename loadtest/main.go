@@ -1,7 +1,7 @@
 // Command loadtest measures Kyu beside Ruby's Sidekiq and beside the limit, the
 // bare loop of its own scripts: one machine, one run, interleaved rounds. It
-// starts its own redis-server and the built worker, and sends nothing anywhere
-// but to them.
+// starts its own redis-server and the built testworker, and sends nothing anywhere
+// but to them. testworker is the same runtime as the worker, with the jobs of tests.
 package main
 
 import (
@@ -30,6 +30,9 @@ const usage = `Usage: loadtest EXPERIMENT [flags]
                and the bare script loop
   starvation   one process against several, when a queue is over-filled
 
+What is measured is bin/testworker: bin/worker (the same runtime, built with the same flags) with
+handlers for the jobs that the experiments push.
+
 `
 
 func run(ctx context.Context, args []string) error {
@@ -38,9 +41,9 @@ func run(ctx context.Context, args []string) error {
 	o, st := options{}, starvationOptions{}
 	f.IntVar(&o.rounds, "rounds", 5, "peers: interleaved rounds; the table shows medians")
 	f.Float64Var(&o.scale, "scale", 1, "peers: how many times as many jobs")
-	f.StringVar(&o.worker, "worker", "bin/worker", "the built worker")
-	f.StringVar(&o.before, "before", "", "peers: another built worker, as of the commit before; "+
-		"it and --worker are compared alone")
+	f.StringVar(&o.worker, "worker", "bin/testworker", "the built testworker")
+	f.StringVar(&o.before, "before", "", "peers: another built testworker, as of the commit "+
+		"before; it and --worker are compared alone")
 	f.StringVar(&o.json, "json", "", "peers: also write all figures to this file")
 	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "peers: values of -c")
 	f.StringVar(&o.peers, "peers", "bin/peers", "peers: the built program of Asynq and River; "+
@@ -68,7 +71,7 @@ func run(ctx context.Context, args []string) error {
 	st.worker = o.worker
 	for _, path := range []string{o.worker, o.before} {
 		if _, err := os.Stat(path); path != "" && err != nil {
-			return fmt.Errorf("%s is not there: run `make build` first", path)
+			return fmt.Errorf("%s is not there: run `make bin/testworker` first", path)
 		}
 	}
 	switch f.Arg(0) {

@@ -25,8 +25,7 @@ func TestEveryThreadHasADatabaseConnection(t *testing.T) {
 	s := harness.New(t)
 	url := pgtest.Start(t)
 	migrate(s, url)
-	w := s.Start("env", "DATABASE_URL="+url, "DB_POOL=3", filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "10")
+	w := s.WorkerWith([]string{"DATABASE_URL=" + url, "DB_POOL=3"}, "-c", "10")
 	for range 10 {
 		s.Push("Test::DB", []any{60_000}, queue.Options{})
 	}

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,9 +77,8 @@ func deliveries(b *testing.B, dead float64, env string) float64 {
 	}))
 	defer inbox.Close()
 	silent := silence(b)
-	s.Start("env", "DATABASE_URL="+url, "ALLOWED_PRIVATE_ADDRESSES=127.0.0.0/8",
-		cmp.Or(env, "KYU")+"=1", filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "25",
-		"-q", "push", "--log-level", "warn")
+	s.WorkerWith([]string{"DATABASE_URL=" + url, "ALLOWED_PRIVATE_ADDRESSES=127.0.0.0/8",
+		cmp.Or(env, "KYU") + "=1"}, "-c", "25", "-q", "push", "--log-level", "warn")
 	ctx, stop := context.WithCancel(context.Background())
 	var feeding sync.WaitGroup
 	feeding.Go(func() { feed(ctx, s, dead, inbox.URL, silent) })

@@ -34,8 +34,7 @@ func says(s *harness.Site, code int, patterns []string, args ...string) string {
 // serve starts a worker on the site's Postgres, and waits until it is known.
 func serve(s *harness.Site, args ...string) *harness.Process {
 	s.Helper()
-	w := s.Start("env", append(append(append([]string{}, s.Env...),
-		filepath.Join(harness.Bin, "worker"), "--test-jobs"), args...)...)
+	w := s.StartWith(s.Env, filepath.Join(harness.Bin, "worker"), args...)
 	s.Until(15*time.Second, "the worker is known", func() bool {
 		list, err := inspect.New(s.Store).Processes(s.Context())
 		return err == nil && len(list) > 0
@@ -50,7 +49,6 @@ func TestDoctorFindsNothingWrongWithAHealthySystem(t *testing.T) {
 	s.Env = []string{"DATABASE_URL=" + primary.URL, "REPLICA_DATABASE_URL=" + replica.URL,
 		"CACHE_REDIS_URL=" + redistest.Start(t).URL}
 	serve(s, "-c", "10", "-q", "default", "-q", "push")
-	s.Push("Test::Sleep", []any{0}, queue.Options{})
 	out := says(s, 0, []string{`^good +redis +version 7`, `does not evict`, `append-only`,
 		`cache and queues are on servers of their own`,
 		`has 10 threads and a pool of 10`,

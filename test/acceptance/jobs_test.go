@@ -87,11 +87,10 @@ func TestTheFourQueuesDoTheirRealWork(t *testing.T) {
 		INSERT INTO mentions (id, account_id, status_id) VALUES (5, 2, 100);
 		INSERT INTO webhooks (id, url, secret) VALUES (1, '`+url+`/hook', 'x')`)
 	address := fmt.Sprint("127.0.0.1:", redistest.FreePort(t))
-	w := s.Start("env", "DATABASE_URL="+pooled, "REPLICA_DATABASE_URL="+replica.URL,
-		"CACHE_REDIS_URL="+redistest.Start(t).URL, "LOCAL_DOMAIN=home.example", "TEST_NO_JITTER=1",
-		"ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=127.0.0.1",
-		fmt.Sprint("SMTP_PORT=", mail.Port), filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "10", "--log-format", "plain", "--http", address)
+	w := s.WorkerWith([]string{"DATABASE_URL=" + pooled, "REPLICA_DATABASE_URL=" + replica.URL,
+		"CACHE_REDIS_URL=" + redistest.Start(t).URL, "LOCAL_DOMAIN=home.example",
+		"TEST_NO_JITTER=1", "ALLOWED_PRIVATE_ADDRESSES=127.0.0.1", "SMTP_SERVER=127.0.0.1",
+		fmt.Sprint("SMTP_PORT=", mail.Port)}, "-c", "10", "--http", address)
 	push := func(q, class string, args ...any) { s.Push(class, args, queue.Options{Queue: q}) }
 	push("default", "DistributionWorker", 100)
 	push("push", "ActivityPub::DeliveryWorker", `{"type":"Create"}`, 1, url+"/inbox",

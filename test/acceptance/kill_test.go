@@ -32,7 +32,7 @@ func TestAWorkerThatCannotSeeOthersInProcDoesNotTakeThemForDead(t *testing.T) {
 	}
 	blind := s.Start("env",
 		"KYU_BOOT_ID="+strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""), "unshare",
-		"--mount", "sh", "-c", hidden, "sh", harness.Bin+"/worker", "--test-jobs", "-c", "1")
+		"--mount", "sh", "-c", hidden, "sh", harness.Bin+"/testworker", "--test-jobs", "-c", "1")
 	s.Until(10*time.Second, "a peer runs", func() bool { return blind.Says("Serving") })
 	<-time.After(4 * time.Second) // several looks at the owners
 	if blind.Says("a worker is dead") || seen.Says("lease of this process is lost") {

@@ -9,5 +9,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	harness.Main(m, "./cmd/worker", "./cmd/workerctl", "./examples/hello", "./examples/demo")
+	harness.Main(m, "./cmd/worker", "./cmd/workerctl", "./test/kit/testworker",
+		"./examples/hello", "./examples/demo")
 }

@@ -174,8 +174,7 @@ func TestThePoolOfConnectionsIsInTheMetrics(t *testing.T) {
 	s := harness.New(t)
 	url := pgtest.Start(t)
 	socket := filepath.Join(s.Dir, "http")
-	s.Start("env", "DATABASE_URL="+url, filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "4", "--http", "unix:"+socket)
+	s.WorkerWith([]string{"DATABASE_URL=" + url}, "-c", "4", "--http", "unix:"+socket)
 	for range 3 {
 		s.Push("Test::DB", []any{60_000}, queue.Options{})
 	}
@@ -195,7 +194,7 @@ func TestTheWatchdogIsFedWhileRedisHangs(t *testing.T) {
 	}
 	defer conn.Close()
 	s.Start("env", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=10000000",
-		filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2")
+		filepath.Join(harness.Bin, "worker"), "-c", "2")
 	hear := func(limit time.Duration, text string) bool {
 		b := make([]byte, 4096)
 		conn.SetReadDeadline(time.Now().Add(limit))

@@ -98,8 +98,7 @@ func TestTLSToRedisChecksTheServersNameAndShowsACertificate(t *testing.T) {
 		}
 	}
 	url := fmt.Sprintf("REDIS_URL=rediss://kyu:secret@localhost:%d/0", port)
-	w := s.StartWith([]string{url, ca, cert, key}, filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "2", "--log-format", "plain")
+	w := s.WorkerWith([]string{url, ca, cert, key}, "-c", "2")
 	s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
 	s.Env = []string{url, ca, cert, key}
 	s.OK("", "push", "Test::NoOp")
@@ -146,8 +145,7 @@ func TestTLSToPostgresChecksTheServersNameAndShowsACertificate(t *testing.T) {
 	if out := check(address("127.0.0.1", "")); strings.HasPrefix(out, "<nil>") {
 		t.Errorf("no certificate of its own: %s", out)
 	}
-	w := s.StartWith([]string{address("127.0.0.1", own)}, filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "2", "--log-format", "plain")
+	w := s.WorkerWith([]string{address("127.0.0.1", own)}, "-c", "2")
 	s.Push("Test::DB", []any{1}, queue.Options{})
 	s.Until(10*time.Second, "a job has asked Postgres", func() bool { return w.Says("done") })
 }
@@ -194,8 +192,7 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 		return string(out)
 	}
 	for name, env := range map[string][]string{"files": byFile, "variables": byEnv} {
-		w := s.StartWith(env, filepath.Join(harness.Bin, "worker"), "--test-jobs", "-c", "2",
-			"--log-format", "plain", "--log-level", "debug", "--http", "unix:"+socket)
+		w := s.WorkerWith(env, "-c", "2", "--log-level", "debug", "--http", "unix:"+socket)
 		s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
 		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.PID()))
 		seen("argv with "+name, string(cmdline))

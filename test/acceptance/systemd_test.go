@@ -30,13 +30,15 @@ type booted struct {
 	t *testing.T
 }
 
-// TestUnderARealSystemd boots systemd once and takes the units through their life.
-// The network is this machine's, so Redis and Postgres are the test's.
+// TestUnderARealSystemd boots systemd once and takes the units through their life. The network
+// is this machine's: Redis and Postgres are the test's. The units are run as they are shipped; the
+// program at the path that they name is testworker, which has the jobs of the tests.
 func TestUnderARealSystemd(t *testing.T) {
 	s := harness.New(t)
 	url := pgtest.Start(t)
 	s.Server.Kill() // it is not there yet
 	b := &booted{s, s.Systemd(), t}
+	b.Install(filepath.Join(harness.Bin, "testworker"), "/usr/bin/worker", "755")
 	b.Do("workerctl", "install-units", "--split", "default=4,push=4,mailers=2,pull=2")
 	b.Write("/etc/kyu/redis_url", s.Server.URL+"\n")
 	b.Write("/etc/kyu/database_url", url+"\n")
@@ -309,11 +311,12 @@ func (b *booted) eats(t *testing.T) {
 }
 
 func (b *booted) barks(t *testing.T) {
-	harness.BuildAs("worker-failpoints", "failpoints", "./cmd/worker")
-	b.Install(filepath.Join(harness.Bin, "worker-failpoints"), "/usr/bin/worker-failpoints", "755")
+	const name = "testworker-failpoints"
+	harness.BuildAs(name, "failpoints", "./test/kit/testworker")
+	b.Install(filepath.Join(harness.Bin, name), "/usr/bin/"+name, "755")
 	dropIn := "/etc/systemd/system/worker@mailers.service.d/blocks.conf"
 	b.Write(dropIn, "[Service]\nExecStart=\n"+
-		"ExecStart=/usr/bin/worker-failpoints --instance %i $WORKER_ARGS\n"+
+		"ExecStart=/usr/bin/"+name+" --instance %i $WORKER_ARGS\n"+
 		"Environment=KYU_FAILPOINTS=before_fetch=block@40\n")
 	b.Do("systemctl", "daemon-reload")
 	b.Do("systemctl", "restart", "worker@mailers")

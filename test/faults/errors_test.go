@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -83,8 +82,7 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 				t.Parallel()
 				s := harness.New(t)
 				proxy := faultproxy.Start(t, s.Server.Addr)
-				w := serves(s, s.StartWith([]string{"REDIS_URL=redis://" + proxy.Addr},
-					filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+				w := serves(s, s.WorkerWith([]string{"REDIS_URL=redis://" + proxy.Addr},
 					"-c", "2", "-q", "default", "-C", polls(s, 0.5)))
 				client := through(t, proxy)
 				l := newLedger(s)
@@ -179,8 +177,7 @@ func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
 			s := harness.New(t, append([]string{
 				"--enable-debug-command", "yes", "--user", "default", "on", "nopass", "~*", "&*",
 				"+@all", "--user", "kyu", "on", ">secret", "~*", "&*", "+@all"}, durable...)...)
-			w := serves(s, s.StartWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr},
-				filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+			w := serves(s, s.WorkerWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr},
 				"-c", "5", "-C", polls(s, 0.5)))
 			l := newLedger(s)
 			for range times(1, 5) {

@@ -46,10 +46,8 @@ func newMember(s *harness.Site, args ...string) *member {
 
 func (m *member) start() {
 	m.site.Helper()
-	m.process = m.site.StartWith(
-		append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...),
-		filepath.Join(harness.Bin, "worker"),
-		append([]string{"--test-jobs", "--log-format", "plain"}, m.args...)...)
+	m.process = m.site.WorkerWith(
+		append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...), m.args...)
 }
 
 // serves waits until a worker takes jobs.

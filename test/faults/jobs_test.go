@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/testjobs"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/kyujobs/kyu/test/kit/testjobs"
 )
 
 // supervisor starts a program again whenever it has died.
@@ -87,7 +87,7 @@ func TestAJobThatEatsAllMemoryDiesAloneAfterThreeKills(t *testing.T) {
 	row := scores(t, 9)
 	s := harness.New(t)
 	l := newLedger(s)
-	words := append(cgroup(t, 200<<20), filepath.Join(harness.Bin, "worker"),
+	words := append(cgroup(t, 200<<20), filepath.Join(harness.Bin, "testworker"),
 		"--test-jobs", "--log-format", "plain", "-c", "10", "-q", "default", "-q", "other")
 	v := supervise(s, func() *harness.Process { return s.Start(words[0], words[1:]...) })
 	t.Cleanup(func() {

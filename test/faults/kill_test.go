@@ -80,12 +80,12 @@ func killAt(t *testing.T, point string, trials int) verdict {
 	s := harness.New(t)
 	l := newLedger(s)
 	config := polls(s, 0.2)
-	args := []string{"--test-jobs", "--log-format", "plain", "-c", fmt.Sprint(threads),
-		"-q", "default", "-C", config, "-t", "1"}
+	args := []string{"-c", fmt.Sprint(threads), "-q", "default", "-C", config, "-t", "1"}
 	for trial := range trials {
 		bait(t, s, l, point, trial)
 		w := s.StartWith([]string{"TEST_NO_POISON=1", "KYU_FAILPOINTS=" + point + "=kill"},
-			filepath.Join(harness.Bin, "worker-failpoints"), args...)
+			filepath.Join(harness.Bin, "testworker-failpoints"),
+			append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
 		if point == "requeue_on_stop" {
 			s.Until(20*time.Second, "the long job runs", func() bool { return w.Says("jid=long") })
 			w.Signal(syscall.SIGTERM)
@@ -107,7 +107,7 @@ func killAt(t *testing.T, point string, trials int) verdict {
 			t.Fatalf("trial %d: the worker ended well:\n%s", trial, w.Log())
 		}
 	}
-	s.StartWith([]string{"TEST_NO_POISON=1"}, filepath.Join(harness.Bin, "worker"), args...)
+	s.WorkerWith([]string{"TEST_NO_POISON=1"}, args...)
 	drained(s, 90*time.Second)
 	v := l.check(t, s)
 	if v.Duplicates > trials*threads {
@@ -161,7 +161,7 @@ func orphans(t *testing.T, command []string, n int) (took []time.Duration) {
 	s := harness.New(t)
 	var victims []*harness.Process
 	for i := range n {
-		args := append(append([]string{}, command...), filepath.Join(harness.Bin, "worker"),
+		args := append(append([]string{}, command...), filepath.Join(harness.Bin, "testworker"),
 			"--test-jobs", "--log-format", "plain", "-c", "1", "-q", "default")
 		victims = append(victims, serves(s, s.Start(args[0], args[1:]...)))
 		s.Push("Test::Slow", []any{120_000}, queue.Options{JID: fmt.Sprint(i),

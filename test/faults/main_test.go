@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 		*seed = time.Now().UnixNano() % 1_000_000
 	}
 	flag.Set("test.parallel", "16") // those that may run beside others mostly wait
-	clean := harness.Build("./cmd/worker", "./cmd/workerctl")
-	harness.BuildAs("worker-failpoints", "failpoints", "./cmd/worker")
+	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./test/kit/testworker")
+	harness.BuildAs("testworker-failpoints", "failpoints", "./test/kit/testworker")
 	code := m.Run()
 	clean()
 	if code == 0 {

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -73,9 +72,8 @@ func TestALostReplyLosesNoJobAndPushesNoneTwice(t *testing.T) {
 				address, client = "REDIS_URL="+s.Server.URL, through(t, proxy)
 			}
 			for range way.workers {
-				serves(s, s.StartWith([]string{address}, filepath.Join(harness.Bin, "worker"),
-					"--test-jobs", "--log-format", "plain", "-c", "3",
-					"-q", "default", "-C", config))
+				serves(s, s.WorkerWith([]string{address}, "-c", "3", "-q", "default",
+					"-C", config))
 			}
 			proxy.DropEvery(faultproxy.Script(way.script), way.every)
 			limit := time.Now().Add(10 * time.Minute)

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -65,8 +64,7 @@ func TestAPoolerThatIsKilledPausedAndTooSmallHangsNoJob(t *testing.T) {
 	l := newLedger(s)
 	cluster := pgtest.StartCluster(t)
 	pooler := cluster.StartPooler("default_pool_size = 5", "query_wait_timeout = 5")
-	w := s.StartWith([]string{"DATABASE_URL=" + pooler.URL}, filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "--log-format", "plain", "-c", "25", "--log-level", "warn",
+	w := s.WorkerWith([]string{"DATABASE_URL=" + pooler.URL}, "-c", "25", "--log-level", "warn",
 		"-C", polls(s, 0.5))
 	faults, perFault, queries := times(3, 99), 400, 25
 	slowest := time.Duration(0)
@@ -105,8 +103,7 @@ func TestAPostgresThatIsRestartedLosesNothing(t *testing.T) {
 	s := harness.New(t)
 	l := newLedger(s)
 	cluster := pgtest.StartCluster(t)
-	w := s.StartWith([]string{"DATABASE_URL=" + cluster.URL}, filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "--log-format", "plain", "-c", "10", "--log-level", "warn",
+	w := s.WorkerWith([]string{"DATABASE_URL=" + cluster.URL}, "-c", "10", "--log-level", "warn",
 		"-C", polls(s, 0.5))
 	restarts := times(2, 50)
 	var took []time.Duration

@@ -280,7 +280,8 @@ func afterAStepBack(t *testing.T, s *harness.Site, l *ledger, set func(time.Dura
 		return
 	}
 	victim := serves(s, s.Start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-		harness.Bin+"/worker", "--test-jobs", "--log-format", "plain", "-c", "1", "-q", "hidden"))
+		harness.Bin+"/testworker", "--test-jobs", "--log-format", "plain", "-c", "1",
+		"-q", "hidden"))
 	l.must(t, s, "hidden", 1, 2_000)
 	s.Until(10*time.Second, "it runs", func() bool { return s.InFlight() == 1 })
 	victim.Kill()

@@ -140,8 +140,7 @@ func TestAFailoverIsFollowedAndCostsNothingThatAReplicaHas(t *testing.T) {
 		"REDIS_SENTINEL_MASTER=kyu"}
 	var workers []*harness.Process
 	for range 2 {
-		workers = append(workers, serves(w.Site, w.StartWith(env,
-			filepath.Join(harness.Bin, "worker"), "--test-jobs", "--log-format", "plain",
+		workers = append(workers, serves(w.Site, w.WorkerWith(env,
 			"-c", "5", "--log-level", "info")))
 	}
 	ctx, stop := context.WithCancel(context.Background())

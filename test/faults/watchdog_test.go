@@ -55,8 +55,8 @@ func TestTheWatchdogIsFedByTheLoopsAndByNothingElse(t *testing.T) {
 		p := newPings(s)
 		l := newLedger(s)
 		env := append(p.environment(), "KYU_FAILPOINTS=before_fetch=block@2")
-		s.StartWith(env, filepath.Join(harness.Bin, "worker-failpoints"), "--test-jobs", "-c", "1",
-			"-q", "default")
+		s.StartWith(env, filepath.Join(harness.Bin, "testworker-failpoints"), "--test-jobs",
+			"-c", "1", "-q", "default")
 		if !p.hear(10*time.Second, "READY=1") {
 			t.Fatal("not ready")
 		}
@@ -78,8 +78,7 @@ func TestTheWatchdogIsFedByTheLoopsAndByNothingElse(t *testing.T) {
 	outage := times2(8*time.Second, 5*time.Minute)
 	s := harness.New(t)
 	p := newPings(s)
-	w := s.StartWith(p.environment(), filepath.Join(harness.Bin, "worker"),
-		"--test-jobs", "-c", "1")
+	w := s.StartWith(p.environment(), filepath.Join(harness.Bin, "worker"), "-c", "1")
 	if !p.hear(10*time.Second, "READY=1") {
 		t.Fatal("not ready")
 	}

@@ -289,6 +289,6 @@ func note(id, says string, version int, passed bool, why string) {
 // workerArgs is the command line of a worker for a program that starts it.
 func (k *kase) workerArgs(args ...string) []string {
 	k.Helper()
-	return append([]string{filepath.Join(harness.Bin, "worker"), "--test-jobs",
+	return append([]string{filepath.Join(harness.Bin, "testworker"), "--test-jobs",
 		"--log-format", "plain", "-C", k.config("poll_interval_average: 0.5\n")}, args...)
 }

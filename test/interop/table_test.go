@@ -25,7 +25,7 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	clean := harness.Build("./cmd/worker", "./cmd/workerctl")
+	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./test/kit/testworker")
 	code := m.Run()
 	clean()
 	if len(results.cases) == cases {

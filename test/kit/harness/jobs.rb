@@ -1,4 +1,4 @@
-# The Test:: jobs for Ruby's Sidekiq have the same names as in internal/testjobs. Each run
+# The Test:: jobs for Ruby's Sidekiq have the same names as in test/kit/testjobs. Each run
 # writes a line to the file TEST_RECORD.
 require "json"
 require "sidekiq"

@@ -40,10 +40,16 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// Worker starts a worker with the test jobs.
+// Worker starts a worker with the test jobs: testworker, which Main must have built.
 func (s *Site) Worker(args ...string) *Process {
 	s.Helper()
-	return s.Start(filepath.Join(Bin, "worker"),
+	return s.WorkerWith(nil, args...)
+}
+
+// WorkerWith starts a worker with the test jobs and further variables in its environment.
+func (s *Site) WorkerWith(env []string, args ...string) *Process {
+	s.Helper()
+	return s.StartWith(env, filepath.Join(Bin, "testworker"),
 		append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
 }
 

@@ -1,5 +1,6 @@
-// Package testjobs are the handlers that load and fault tests use. The program
-// registers them only with --test-jobs.
+// Package testjobs holds the handlers of the classes Test::*, which tests, fault tests and load
+// tests push; some break things on purpose. test/kit/testworker registers them if it is started
+// with --test-jobs.
 package testjobs
 
 import (
@@ -25,7 +26,8 @@ type millis struct{ MS int64 }
 
 func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Millisecond }
 
-// Register adds the Test:: classes. Handlers push to store.
+// Register adds the classes Test::*. Test::DB and Test::DBLedger use db; Test::Family pushes to
+// store.
 func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error {
@@ -36,7 +38,7 @@ func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	})
 	worker.Handle(m, "Test::CPU", burn)
 	worker.Handle(m, "Test::Eat", eat)
-	// Ruby's options differ, the job does not
+	// Ruby gives each of them other options; the job is the same.
 	for _, class := range []string{"Test::Fail", "Test::NoRetry", "Test::Zero"} {
 		worker.Handle(m, class, func(_ context.Context, text string) error {
 			return errors.New(text)
@@ -46,8 +48,7 @@ func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 	worker.Handle(m, "Test::Spin", spin, worker.Options{Timeout: time.Second})
 	worker.Handle(m, "Test::Fault", fault)
 	worker.Handle(m, "Test::Panic", func(_ context.Context, text string) error { panic(text) })
-	worker.Handle(m, "Test::Exit", func(_ context.Context,
-		code int) error {
+	worker.Handle(m, "Test::Exit", func(_ context.Context, code int) error {
 		os.Exit(code)
 		return nil
 	})
@@ -107,7 +108,7 @@ func burn(ctx context.Context, a millis) error {
 	return nil
 }
 
-// eat takes memory until the process dies.
+// eat allocates memory until the process dies.
 func eat(context.Context, []json.RawMessage) error {
 	var all [][]byte
 	for {
@@ -125,7 +126,7 @@ type stampArgs struct {
 	Pushed int64 // microseconds since 1970
 }
 
-// stamp writes how many microseconds after its push it was started.
+// stamp writes the microseconds between the push and the start of the job.
 func stamp(_ context.Context, a stampArgs) error {
 	waited := time.Now().UnixMicro() - a.Pushed
 	return appendLine(a.Path, fmt.Sprint(waited))
@@ -138,7 +139,8 @@ type workArgs struct {
 	Takes  int64 // microseconds
 }
 
-// work sleeps, and writes its queue and when it was pushed, started and ended.
+// work sleeps, and writes its queue and the times of its push, start and end, in microseconds
+// since 1970.
 func work(ctx context.Context, a workArgs) error {
 	start := time.Now().UnixMicro()
 	if err := sleep(ctx, time.Duration(a.Takes)*time.Microsecond); err != nil {

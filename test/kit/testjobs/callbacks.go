@@ -2,8 +2,6 @@ package testjobs
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,50 +11,25 @@ import (
 	"github.com/kyujobs/kyu/worker"
 )
 
-// Configure changes a worker for tests, by variables of the environment; without them
-// it changes nothing:
-//
-//	TEST_NO_POISON    jobs are never taken for poison
-//	TEST_LEASE        a duration instead of 10 s
-//	TEST_SLOW_HOOKS   callbacks that take their time: "heartbeat=8s ran=2ms"
-//	TEST_PANIC_HOOKS  callbacks that panic: "heartbeat ran"
-//
-// A callback is one of startup, heartbeat, quiet, shutdown (hooks), error, death
-// (handlers), fetched, settled, ran, reclaimed (of an observer).
-func Configure(c *worker.Config) {
-	if os.Getenv("TEST_NO_POISON") != "" {
-		c.Poison.Times = -1
-	}
-	if text := os.Getenv("TEST_LEASE"); text != "" {
-		c.Lease = duration(text)
-	}
-	slow, panics := os.Getenv("TEST_SLOW_HOOKS"), os.Getenv("TEST_PANIC_HOOKS")
-	if slow+panics == "" {
-		return
-	}
-	b := &callbacks{takes: map[string]time.Duration{}, panics: strings.Fields(panics)}
-	for _, part := range strings.Fields(slow) {
-		name, takes, _ := strings.Cut(part, "=")
-		b.takes[name] = duration(takes)
-	}
-	b.join(c)
-}
-
-func duration(text string) time.Duration {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		panic(fmt.Errorf("a TEST_ variable: %w", err))
-	}
-	return d
-}
-
-// callbacks are a user's, of the worst kind.
+// callbacks are a user's that take long or panic.
 type callbacks struct {
 	takes  map[string]time.Duration
 	panics []string
 	calls  atomic.Int64
 }
 
+// newCallbacks reads how long each callback takes ("heartbeat=8s ran=2ms") and which of them
+// panic ("heartbeat ran").
+func newCallbacks(slow, panics string) *callbacks {
+	b := &callbacks{takes: map[string]time.Duration{}, panics: strings.Fields(panics)}
+	for _, part := range strings.Fields(slow) {
+		name, takes, _ := strings.Cut(part, "=")
+		b.takes[name] = duration(takes)
+	}
+	return b
+}
+
+// join adds the callbacks to a worker.
 func (b *callbacks) join(c *worker.Config) {
 	hook := func(name string) func(context.Context) error {
 		return func(context.Context) error { b.call(name, 1); return nil }
@@ -74,8 +47,8 @@ func (b *callbacks) join(c *worker.Config) {
 	c.Observer = worker.Observers(c.Observer, b)
 }
 
-// call takes its time, whatever becomes of a context, and panics at every so-manieth
-// call of all callbacks.
+// call is one call of a callback. It ignores the end of its context. A callback that panics does
+// it when the number of calls of all such callbacks can be divided by every.
 func (b *callbacks) call(name string, every int64) {
 	if d := b.takes[name]; d > 0 {
 		<-time.After(d)
@@ -85,8 +58,8 @@ func (b *callbacks) call(name string, every int64) {
 	}
 }
 
-// observed is how many calls of an observer come to one that panics: they come with
-// every job.
+// observed is the number of calls of an observer of which one panics. A hook panics more often,
+// as it is called less often: an observer is called for every job.
 const observed = 50
 
 func (b *callbacks) Fetched(time.Duration, int, error) { b.call("fetched", observed) }

@@ -14,8 +14,8 @@ import (
 	"github.com/kyujobs/kyu/worker"
 )
 
-// record writes a line about a job to the file TEST_RECORD, as the Ruby classes
-// of the same names do: what arrived, and in which types.
+// record writes a line about a job to the file TEST_RECORD, as the Ruby classes of the same names
+// do: the job as it arrived, and the Ruby types of its arguments.
 func record(ctx context.Context, event string) error {
 	path := os.Getenv("TEST_RECORD")
 	if path == "" {
@@ -93,7 +93,8 @@ type iterArgs struct {
 	MS    int64
 }
 
-// iter takes a number of steps, each so long, and records the turns of its life.
+// iter makes Steps steps of MS milliseconds each, and records each step and each call of a
+// callback.
 var iter = worker.Iterable[iterArgs, int, int]{
 	Items: func(_ context.Context, a iterArgs, cursor *int, yield func(int, int) bool) error {
 		first := 0

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// Faults are what Test::Fault does to its process: the first four end the job, the
-// others the process.
+// Faults are the arguments of Test::Fault. Each of the first four ends the job, each of the others
+// ends the process.
 var Faults = []string{"panic", "goexit", "nilmap", "closed", "goroutine", "exit", "maps", "stack"}
 
 // fault does one of Faults.
@@ -29,7 +29,7 @@ func fault(_ context.Context, kind string) error {
 		close(c)
 		c <- 1
 	case "goroutine":
-		go panic("a goroutine that the job started panics") // nobody can recover it
+		go panic("a goroutine that the job started panics") // no code can recover it
 		select {}
 	case "exit":
 		os.Exit(1)
@@ -41,8 +41,8 @@ func fault(_ context.Context, kind string) error {
 	return fmt.Errorf("Test::Fault: %q: want one of %v", kind, Faults)
 }
 
-// raceForMap writes to a map from many goroutines until the runtime notices, and
-// throws.
+// raceForMap writes to a map from many goroutines until the runtime of Go finds that and ends the
+// process.
 func raceForMap() {
 	m := map[int]int{}
 	for g := range 8 {
@@ -66,7 +66,7 @@ func deep(n int) int {
 	return deep(n+1) + int(room[(n+1)%len(room)])
 }
 
-// spin is busy for ever and listens to nobody.
+// spin is busy for ever and ignores the end of its context.
 func spin(context.Context, []json.RawMessage) error {
 	for i := 0; ; i++ {
 		depth.Add(1)

@@ -28,10 +28,10 @@ func registerLedger(m *worker.Mux, store *queue.Store) {
 	}
 }
 
-// note writes a line: what happened to which job and, if the process has a name in the
-// test (TEST_MEMBER), in which process and when, in milliseconds since 1970.
-func note(path, what, id string) error {
-	line := what + " " + id
+// note writes a line: the event and the id of the job. If the process has a name in the test
+// (TEST_MEMBER), the name and the time follow, in milliseconds since 1970.
+func note(path, event, id string) error {
+	line := event + " " + id
 	if member := os.Getenv("TEST_MEMBER"); member != "" {
 		line += " " + member + " " + strconv.FormatInt(time.Now().UnixMilli(), 10)
 	}
@@ -64,7 +64,7 @@ type parcelArgs struct {
 	Load string
 }
 
-// parcel is ledger with a load, and writes "torn ID" if the load is not what was pushed.
+// parcel is ledger with a load. It writes "torn ID" if the load has other bytes than were pushed.
 func parcel(ctx context.Context, a parcelArgs) error {
 	if crc32.ChecksumIEEE([]byte(a.Load)) != a.Sum {
 		if err := note(a.Path, "torn", a.ID); err != nil {
@@ -93,11 +93,10 @@ type flakyArgs struct {
 	Times int
 }
 
-// soon is when a flaky job runs again, but for the jitter of up to ten seconds.
+// soon lets a flaky job run again at once, but for the retry's jitter of up to ten seconds.
 func soon(int, error) time.Duration { return time.Millisecond }
 
-// flaky fails the first Times times that the id comes, whoever runs it: a file of
-// its own counts.
+// flaky fails the first Times runs of an id. A file per id counts the runs in all processes.
 func flaky(_ context.Context, a flakyArgs) error {
 	if err := note(a.Path, "start", a.ID); err != nil {
 		return err
@@ -132,14 +131,13 @@ type familyArgs struct {
 	Queue    string
 }
 
-// pushTries is how often a handler pushes a child whose push is not confirmed. Then it
-// goes on: such a child may be in Redis, and the ledger has its intent only.
+// pushTries is the number of pushes of a child whose push is not confirmed. After the last, run
+// goes on to the next child: this one may be in Redis, and the ledger has only its intent.
 const pushTries = 2
 
 // run pushes children that write to the same ledger. A child's JID follows from its
-// parent's: a parent that runs again pushes no second child. Each child's intent is in
-// the file before its push and its acknowledgement after it, so that a SIGKILL between
-// the two leaves what is known.
+// parent's: a parent that runs again pushes no second child. Each child's intent is in the file
+// before its push, and its acknowledgement after it: a SIGKILL between the two leaves the intent.
 func (f family) run(ctx context.Context, a familyArgs) error {
 	if err := note(a.Path, "start", a.ID); err != nil {
 		return err

@@ -1,0 +1,115 @@
+// Package mastodon is the worker of a Mastodon-like server as a program: the command line of
+// package cli, and the jobs of package jobs on Redis and Postgres.
+package mastodon
+
+import (
+	"context"
+
+	"github.com/kyujobs/kyu/cli"
+	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/jobs"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/worker"
+)
+
+// Worker is the program that cmd/worker runs. A main that needs more than that replaces Open
+// or Adjust, before it calls Main, with a function that calls the one of New and then adds to
+// it: test/kit/testworker adds the jobs of the tests.
+type Worker struct {
+	*cli.App
+	Database *database.Database // set by Open; nil if no Postgres is configured
+	Jobs     *jobs.Server       // set by Open
+
+	postgres database.Config
+	config   jobs.Config
+}
+
+// New makes the program. name is how it calls itself in logs and errors.
+func New(name string) *Worker {
+	w := &Worker{App: cli.New(name)}
+	w.Configure = func(s *cli.Settings, _ int) {
+		w.postgres, w.config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
+	}
+	w.Open, w.Adjust = w.open, w.adjust
+	return w
+}
+
+// open connects Postgres and the Redis servers, and registers the handlers.
+func (w *Worker) open(ctx context.Context, b *cli.Boot) (closer func(), err error) {
+	if w.Database, err = database.Open(ctx, w.postgres, b.Threads, b.Log); err != nil {
+		return nil, err
+	}
+	if b.Dev != "" { // the one Redis that is embedded holds feeds and cache too
+		w.config.Redis = queue.Config{URL: b.Dev}
+		w.config.Cache = w.config.Redis
+	}
+	if w.Jobs, err = jobs.NewServer(w.config, w.Database, b.Store, b.Threads, b.Log); err != nil {
+		w.Database.Close()
+		return nil, err
+	}
+	if err := w.Jobs.Ping(ctx); err != nil { // not every queue needs them
+		b.Log.Warn("the Redis of feeds and counters, or that of the cache, does not answer: jobs "+
+			"that need it will fail and be retried; check REDIS_URL and CACHE_REDIS_URL",
+			"err", err)
+	}
+	if w.Database != nil {
+		b.Metrics.MustRegister(&collector{w.Database})
+		b.Mux.Use(w.begin)
+	}
+	register(b.Mux, w.Jobs)
+	stop := w.watch(ctx)
+	return func() {
+		stop()
+		w.Jobs.Close()
+		w.Database.Close()
+	}, nil
+}
+
+// watch lets the database look at its replicas until stop is called.
+func (w *Worker) watch(ctx context.Context) (stop func()) {
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	watched := make(chan struct{})
+	go func() { // ends with watching, in stop
+		defer close(watched)
+		w.Database.Run(watching)
+	}()
+	return func() {
+		cancel()
+		<-watched
+	}
+}
+
+// begin makes each run of a job a unit of work for the database.
+func (w *Worker) begin(next worker.Handler) worker.Handler {
+	return func(ctx context.Context, j *queue.Job) error {
+		return next(w.Database.Begin(ctx, j), j)
+	}
+}
+
+// adjust notes the size of the pool, for workerctl doctor.
+func (w *Worker) adjust(c *worker.Config) {
+	if w.Database != nil {
+		c.Pool = int(w.Database.Pool().Config().MaxConns)
+	}
+}
+
+// register sets the handlers, with the retries that their classes have in Mastodon.
+func register(m *worker.Mux, s *jobs.Server) {
+	worker.Handle(m, "LocalNotificationWorker", s.Notifications.Notify)
+	worker.Handle(m, "DistributionWorker", s.Feeds.Distribute)
+	worker.Handle(m, "FeedInsertWorker", s.Feeds.Insert)
+
+	deliver := worker.Options{Retry: queue.RetryMax(jobs.DeliveryRetries), NoDead: true,
+		RetryDelay: jobs.DeliveryDelay}
+	worker.Handle(m, "ActivityPub::DeliveryWorker", s.Deliveries.Deliver, deliver)
+	deliver.Retry = queue.RetryMax(jobs.LowPriorityDeliveryRetries)
+	worker.Handle(m, "ActivityPub::LowPriorityDeliveryWorker", s.Deliveries.Deliver, deliver)
+	worker.Handle(m, "Webhooks::DeliveryWorker", s.Webhooks.Deliver, worker.Options{
+		Retry: queue.RetryMax(jobs.WebhookRetries), NoDead: true, RetryDelay: jobs.DeliveryDelay})
+
+	worker.Handle(m, "MailDeliveryWorker", s.Mail.Deliver)
+
+	fetch := worker.Options{Retry: queue.RetryMax(jobs.FetchRetries), NoDead: true}
+	worker.Handle(m, "FetchResourceWorker", s.Resources.Fetch, fetch)
+	worker.Handle(m, "LinkPreviewWorker", s.Previews.Preview, fetch)
+}
