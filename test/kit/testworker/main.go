@@ -14,7 +14,7 @@ import (
 func main() {
 	w := mastodon.New("testworker")
 	wanted := w.Flags.Bool("test-jobs", false, "also run the classes Test::*, and obey the "+
-		"variables TEST_*; without it this program is `worker`")
+		"variables TEST_*; without it this program is cmd/worker")
 	open, adjust := w.Open, w.Adjust
 	w.Open = func(ctx context.Context, b *cli.Boot) (closer func(), err error) {
 		closer, err = open(ctx, b)
