@@ -16,26 +16,27 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// How many actors are remembered, and for how long: a fan-out asks for the same one
-// thousands of times.
+// Actors are cached in memory, because a fan-out reads the same actor thousands of
+// times. Digests of followers are cached in Redis.
 const (
-	actorsKept   = 1000
-	actorsAge    = 5 * time.Minute
-	followersAge = 10 * time.Minute
+	actorsKept   = 1000             // the most actors in memory
+	actorsAge    = 5 * time.Minute  // until an actor is read again
+	followersAge = 10 * time.Minute // until a digest is computed again
 )
 
-// errNoActor says that the account is gone, or has no key: there is nothing to send
-// in its name.
+// errNoActor means that the account is gone or has no key: nothing can be sent in its
+// name.
 var errNoActor = errors.New("the account is gone or has no key")
 
-// actor is a local account that sends.
+// actor is a local account in whose name activities are sent.
 type actor struct {
 	uri       string
 	key       httpsig.Key
 	suspended bool
 }
 
-// Actors finds local accounts and their keys.
+// Actors reads local accounts and their private keys from Postgres, and remembers them
+// for five minutes. Its methods may be called from many goroutines.
 type Actors struct {
 	db     *database.Database
 	cache  redis.UniversalClient
@@ -44,14 +45,14 @@ type Actors struct {
 }
 
 // NewActors makes an Actors. domain is the host in the URLs of local accounts
-// (WEB_DOMAIN, else LOCAL_DOMAIN); cache may lose what it holds.
+// (WEB_DOMAIN, else LOCAL_DOMAIN). cache holds digests of followers, and may lose them.
 func NewActors(db *database.Database, cache redis.UniversalClient, domain string) *Actors {
 	return &Actors{db: db, cache: cache, domain: domain,
 		known: expirable.NewLRU[int64, *actor](actorsKept, nil, actorsAge)}
 }
 
-// find reads an account. It asks the primary: a key that a replica does not have yet
-// is a delivery that is lost without a word.
+// find reads an account. It asks the primary: a replica may not have a new key yet, and
+// an account without a key ends its deliveries.
 func (a *Actors) find(ctx context.Context, id int64) (*actor, error) {
 	if known, ok := a.known.Get(id); ok {
 		return known, nil
@@ -85,8 +86,8 @@ func (a *Actors) find(ctx context.Context, id int64) (*actor, error) {
 	return act, nil
 }
 
-// uri is a local account's id. Mastodon does not store it but makes it, of the name
-// or, by the newer scheme, of the number.
+// uri returns a local account's id. Mastodon does not store the id: it builds it from
+// the username or, in the newer scheme, from the number.
 func (a *Actors) uri(id int64, username, stored, scheme string) string {
 	switch {
 	case stored != "":
@@ -98,15 +99,15 @@ func (a *Actors) uri(id int64, username, stored, scheme string) string {
 	}
 }
 
-// followers is the value of the header Collection-Synchronization (FEP-8fcf): a
-// digest of the account's followers on the inbox's server, so that the server
-// notices when it has others. It is the XOR of the SHA-256 sums of their URIs.
+// followers returns the header Collection-Synchronization (FEP-8fcf). It carries a
+// digest of the account's followers on the inbox's server, by which that server notices
+// that its own list differs. The digest is the XOR of the SHA-256 sums of their URIs.
 func (a *Actors) followers(ctx context.Context, id int64, act *actor,
 	server string) (string, error) {
 	key := fmt.Sprintf("kyu:followers_digest:%d:%s", id, server)
 	digest, err := a.cache.Get(ctx, key).Result()
 	if err != nil {
-		// A cache that is down costs a query, not a delivery.
+		// Without the cache the digest is computed: the delivery does not fail.
 		if digest, err = a.followersDigest(ctx, id, server); err != nil {
 			return "", err
 		}

@@ -12,34 +12,37 @@ import (
 )
 
 const (
-	failureDays     = 7 // on which deliveries failed, until a host counts as gone
-	availabilityAge = time.Minute
+	failureDays     = 7           // days with failures until a host counts as gone
+	availabilityAge = time.Minute // until the table is read again
 )
 
-// Availability knows the hosts that have not answered for a week, as Mastodon keeps
-// them: the days with failures in Redis, the verdict in the table
-// unavailable_domains (docs/wire.md 14.1).
+// Availability knows the hosts that count as gone: those to which deliveries failed on
+// seven days without a success in between. The data are Mastodon's: the days with
+// failures are in Redis, the hosts that are gone in the table unavailable_domains
+// (docs/wire.md 14.1).
 type Availability struct {
 	db    *database.Database
 	redis redis.UniversalClient
 	log   *slog.Logger
 
+	// Jobs read and write these fields, each in its own goroutine, under mu.
 	mu    sync.Mutex
-	gone  map[string]bool
-	asked time.Time
+	gone  map[string]bool // hosts that count as gone
+	asked time.Time       // when gone was last read from the table
 }
 
-// NewAvailability makes an Availability.
+// NewAvailability makes an Availability. rdb is the Redis that holds the days with
+// failures.
 func NewAvailability(db *database.Database, rdb redis.UniversalClient,
 	log *slog.Logger) *Availability {
 	return &Availability{db: db, redis: rdb, log: log}
 }
 
-// isGone reports whether a host counts as gone. What others have found out is
-// known within a minute.
+// isGone reports whether a host counts as gone. A change that another process made is
+// known after at most a minute.
 func (a *Availability) isGone(ctx context.Context, host string) (bool, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock() // who waits here needs the answer too
+	defer a.mu.Unlock() // held during the query: jobs that wait here need its result too
 	if time.Since(a.asked) > availabilityAge {
 		r, err := a.db.Fresh()
 		if err != nil {
@@ -61,8 +64,8 @@ func (a *Availability) isGone(ctx context.Context, host string) (bool, error) {
 
 func failuresKey(host string) string { return "exhausted_deliveries:" + host }
 
-// failed counts today as a day on which a host failed. After a week of such days it
-// is gone.
+// failed counts today as a day on which a host failed. With the seventh such day the
+// host counts as gone.
 func (a *Availability) failed(ctx context.Context, host string) error {
 	var days *redis.IntCmd
 	_, err := a.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -83,12 +86,12 @@ func (a *Availability) failed(ctx context.Context, host string) error {
 		return hint(err)
 	}
 	a.note(host, true)
-	a.log.Warn("a host has failed on seven days: nothing is sent there until something works again",
+	a.log.Warn("a host has failed on seven days: deliveries to it are dropped until one succeeds",
 		"host", host)
 	return nil
 }
 
-// answered forgets a host's failures.
+// answered clears a host's days with failures: it no longer counts as gone.
 func (a *Availability) answered(ctx context.Context, host string) error {
 	had, err := a.redis.Del(ctx, failuresKey(host)).Result()
 	if err != nil || (had == 0 && !a.knows(host)) {

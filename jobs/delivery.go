@@ -18,10 +18,11 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// maxRetryAfter is the longest that another server can put a delivery off.
+// maxRetryAfter is the longest wait that the header Retry-After can impose on a job.
 const maxRetryAfter = 12 * time.Hour
 
-// Deliveries sends activities to other servers' inboxes.
+// Deliveries sends activities to other servers' inboxes. All fields but DoubleKnock are
+// required.
 type Deliveries struct {
 	HTTP         *HTTP
 	Hosts        *Hosts
@@ -29,26 +30,28 @@ type Deliveries struct {
 	Availability *Availability
 	Log          *slog.Logger
 
-	// DoubleKnock signs by RFC 9421 when a server has answered the usual signature
-	// with 400 or 401, in a second request of the same attempt.
+	// DoubleKnock sends a second request, signed by RFC 9421, in the same attempt when
+	// the server answers the usual signature with 400 or 401. Off by default.
 	DoubleKnock bool
 }
 
-// Delivery are the arguments of ActivityPub::DeliveryWorker and of
+// Delivery holds the arguments of ActivityPub::DeliveryWorker and of
 // ActivityPub::LowPriorityDeliveryWorker, in Mastodon's order.
 type Delivery struct {
 	Body      string // the activity, as JSON
-	AccountID int64  // in whose name
+	AccountID int64  // the local account that signs
 	InboxURL  string
 	Options   DeliveryOptions `job:"optional"`
 }
 
-// DeliveryOptions are those of Mastodon.
+// DeliveryOptions are Mastodon's options of a delivery. All are off by default.
 type DeliveryOptions struct {
+	// SynchronizeFollowers adds the header Collection-Synchronization.
 	SynchronizeFollowers bool `json:"synchronize_followers"`
-	// send even to a host that counts as gone
+	// BypassAvailability sends even to a host that counts as gone.
 	BypassAvailability bool `json:"bypass_availability"`
-	// a private key in PEM in place of the account's, while keys are changed
+	// SignWith is a private key in PEM that signs in place of the account's own, while
+	// an account changes its key.
 	SignWith string `json:"sign_with"`
 }
 
@@ -61,23 +64,23 @@ func (o DeliveryOptions) String() string {
 		o.SynchronizeFollowers, o.BypassAvailability, o.SignWith != "")
 }
 
-// verdict is what an attempt means.
+// verdict is what the status of an answer means for the job.
 type verdict int
 
 const (
 	delivered verdict = iota
-	refused           // for good: the job ends, and says nothing of the host
-	failed            // to be tried again
+	refused           // the job ends; the host does not count as failing
+	failed            // the job is tried again
 )
 
-// judge is the outcome table of docs/wire.md 14.1. gone tells that the account that
-// sends is suspended.
-func judge(status int, gone bool) verdict {
+// judge is the outcome table of docs/wire.md 14.1. A 401 is tried again unless final is
+// true, as it is for suspended accounts and for GET requests.
+func judge(status int, final bool) verdict {
 	switch {
 	case status >= 200 && status < 300:
 		return delivered
 	case status == http.StatusUnauthorized:
-		if gone {
+		if final {
 			return refused
 		}
 		return failed
@@ -89,9 +92,14 @@ func judge(status int, gone bool) verdict {
 	return failed
 }
 
-// Deliver sends an activity. The receiver knows an activity by its id, so a second
-// run does no harm. An error of the other server is an attempt; while its breaker is
-// open, or it holds as many requests as it may, the job is put off without one.
+// Deliver sends an activity. The receiver recognizes an activity by its id, so a second
+// run does no harm.
+//
+// The answer decides: after 2xx, and after a refusal such as 404 or 410, the job is done;
+// after a connection error, 5xx (not 501), 401, 408 or 429 the error is returned and counts
+// as an attempt. A Retry-After of up to 12 hours is respected. While the host's breaker is open,
+// or the host already has as many requests as Hosts allows, the job is snoozed, which is
+// no attempt. A job for a host that counts as gone is done without a request.
 func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 	inbox, err := guard.ParseURL(a.InboxURL)
 	if err != nil {
@@ -100,7 +108,7 @@ func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 	host := strings.ToLower(inbox.Hostname())
 	if !a.Options.BypassAvailability {
 		if gone, err := d.Availability.isGone(ctx, host); gone || err != nil {
-			return err // nobody is there: done, as far as it can be
+			return err // nil if the host counts as gone: the job is done
 		}
 	}
 	act, err := d.actor(ctx, a)
@@ -130,11 +138,10 @@ func (d *Deliveries) actor(ctx context.Context, a Delivery) (*actor, error) {
 	return &actor{act.uri, key, act.suspended}, nil
 }
 
-// settle notes what the attempt says of the host, and decides what becomes of the
-// job.
+// settle records whether the host works, and decides the outcome of the job.
 func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *actor, reply *answer,
 	err error) error {
-	// What is known of the host must be kept even if the job's time is over.
+	// The record of the host is written even if the job's own context has ended.
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	switch {
@@ -152,8 +159,8 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	switch judge(reply.status, act.suspended) {
 	case delivered:
 		v.answered(keep)
-		if err := d.Availability.answered(keep, host); err != nil { // it is delivered all the same
-			d.Log.Warn("the failed days of a host could not be forgotten", "host", host, "err", err)
+		if err := d.Availability.answered(keep, host); err != nil { // the delivery succeeded
+			d.Log.Warn("could not clear a host's days with failures", "host", host, "err", err)
 		}
 		return nil
 	case refused:
@@ -163,7 +170,7 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	if reply.status >= 500 {
 		v.failed(keep)
 	} else {
-		v.answered(keep) // it is there, and only does not want this now
+		v.answered(keep) // the host works: it only does not take this request now
 	}
 	err = d.count(keep, host, status)
 	if wait := retryAfter(reply.header.Get("Retry-After"), time.Now()); wait > 0 {
@@ -172,22 +179,24 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	return err
 }
 
-// count notes a day on which the host failed. The failure itself is what is told.
+// count records today as a day on which the host failed. It returns err, the failure of
+// the delivery, and only logs its own errors.
 func (d *Deliveries) count(ctx context.Context, host string, err error) error {
 	if e := d.Availability.failed(ctx, host); e != nil {
-		d.Log.Warn("a failed day of a host could not be noted", "host", host, "err", e)
+		d.Log.Warn("could not record a host's day with failures", "host", host, "err", e)
 	}
 	return err
 }
 
-// forGood ends a job that cannot do what it was to do, now or later: for Mastodon,
-// and so for its statistics, it is done. A password in to, a host or a URL, is hidden.
+// forGood ends a job that cannot succeed, now or later. It returns nil, because such a
+// job is done for Mastodon and in its statistics. to is a host or a URL; a password in it
+// is hidden.
 func forGood(log *slog.Logger, to string, err error) error {
 	log.Info("not sent, and not tried again", "to", env.MaskURL(to), "err", err)
 	return nil
 }
 
-// attempts is how often the job has failed before.
+// attempts returns how often the job in ctx has failed before.
 func attempts(ctx context.Context) int {
 	if j := queue.JobFrom(ctx); j != nil {
 		if n, failed := j.RetryCount(); failed {
@@ -197,7 +206,8 @@ func attempts(ctx context.Context) int {
 	return 0
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
+// retryAfter reads the header Retry-After, which holds seconds or a date. It returns 0
+// for a text that it cannot read, and at most maxRetryAfter.
 func retryAfter(text string, now time.Time) time.Duration {
 	if text == "" {
 		return 0
@@ -211,11 +221,11 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// errNotSent says that a request could not be made: nothing is learned of the host.
+// errNotSent means that a request was not sent, so that it says nothing about the host.
 var errNotSent = errors.New("the request could not be made")
 
-// knock sends the activity, and once more with the other kind of signature if
-// that may help.
+// knock sends the activity. With DoubleKnock it sends it once more, with the other kind
+// of signature, if the answer may be about the signature.
 func (d *Deliveries) knock(ctx context.Context, a Delivery, act *actor,
 	inbox *url.URL) (*answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit,
@@ -229,8 +239,8 @@ func (d *Deliveries) knock(ctx context.Context, a Delivery, act *actor,
 	return d.post(ctx, a, act, inbox, httpsig.SignMessage)
 }
 
-// post sends the activity, and follows what redirects keep the method: each
-// request is signed for where it goes.
+// post sends the activity, and follows the redirects that keep the method (307, 308).
+// Each request is signed for the address to which it goes.
 func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.URL,
 	sign func(*http.Request, []byte, httpsig.Key, time.Time) error) (*answer, error) {
 	body := []byte(a.Body)
@@ -258,7 +268,7 @@ func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.U
 		}
 		next, err := to.Parse(reply.header.Get("Location"))
 		if err != nil {
-			return reply, nil // a redirect to nowhere is a failure like any 3xx
+			return reply, nil // without a usable Location: judged like any other 3xx
 		}
 		if err := guard.CheckURL(next); err != nil {
 			return nil, err

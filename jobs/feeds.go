@@ -13,43 +13,44 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Feeds are lists of statuses in Redis, in Mastodon's layout (docs/wire.md 14.3).
+// Mastodon's limits for feeds (docs/wire.md 14.3).
 const (
-	feedSize    = 800
-	boostsApart = 40 + 40 // entries within which a status is not boosted again
-	fanOutPage  = 1000
-	activeDays  = 7 // since an account's last sign-in
+	feedSize    = 800     // entries of a feed
+	boostsApart = 40 + 40 // a status is boosted again only below so many newer entries
+	fanOutPage  = 1000    // followers that one query reads
+	activeDays  = 7       // since its last sign-in an account counts as active
 )
 
-// Visibilities of a status that only the mentioned see, and those above.
+// direct is the lowest visibility at which only the mentioned accounts see a status.
 const direct = 3
 
 var feedScript = mustScript("feed")
 
-// Feeds brings statuses to the home feeds of local followers.
+// Feeds puts statuses into the home feeds of local followers. A feed is a list of
+// statuses in Redis, in Mastodon's layout (docs/wire.md 14.3).
 type Feeds struct {
 	DB     *database.Database
-	Redis  redis.UniversalClient
-	Client *queue.Client
+	Redis  redis.UniversalClient // holds the feeds
+	Client *queue.Client         // pushes one job for each follower
 }
 
-// FeedInsert are the arguments of FeedInsertWorker, in Mastodon's order.
+// FeedInsert holds the arguments of FeedInsertWorker, in Mastodon's order.
 type FeedInsert struct {
 	StatusID  int64
-	AccountID int64           // whose feed
+	AccountID int64           // the owner of the feed
 	Feed      string          `job:"optional"` // "home", also if empty
-	Options   json.RawMessage `job:"optional"`
+	Options   json.RawMessage `job:"optional"` // not used
 }
 
-// status is what the feeds need to know of one.
+// status holds the columns of a status that the feeds need.
 type status struct {
 	AccountID  int64
-	BoostOf    int64 // 0: it is none
+	BoostOf    int64 // the status that it boosts; 0 if it is no boost
 	Visibility int32
 }
 
-// load reads a status from the primary: one that a replica does not have yet would
-// be left out of the feeds without a word.
+// load reads a status from the primary: a status that a replica does not have yet would
+// be left out of the feeds without an error.
 func (f *Feeds) load(ctx context.Context, id int64) (status, error) {
 	r, err := f.DB.Fresh()
 	if err != nil {
@@ -61,16 +62,17 @@ func (f *Feeds) load(ctx context.Context, id int64) (status, error) {
 	return s, hint(err)
 }
 
-// Insert puts a status into an account's home feed, if the account wants to see it:
-// it is its own, or of one it follows, and no boost if it has turned those off. Run
-// again it changes nothing.
+// Insert puts a status into an account's home feed, if the account wants to see it: the
+// status is its own or from an account that it follows, and is no boost if it has turned
+// that account's boosts off. A second run changes nothing. A feed other than "home" sends
+// the job to the dead set.
 func (f *Feeds) Insert(ctx context.Context, a FeedInsert) error {
 	if a.Feed != "" && a.Feed != "home" {
 		return queue.Kill(fmt.Errorf("the feed %.40q is not known: want home", a.Feed))
 	}
 	s, err := f.load(ctx, a.StatusID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil // it was deleted meanwhile
+		return nil // the status has been deleted
 	}
 	if err != nil {
 		return err
@@ -106,21 +108,22 @@ func (f *Feeds) wanted(ctx context.Context, account int64, s status) (bool, erro
 	return boosts || s.BoostOf == 0, hint(err)
 }
 
-// Distribution are the arguments of DistributionWorker, in Mastodon's order.
+// Distribution holds the arguments of DistributionWorker, in Mastodon's order.
 type Distribution struct {
 	StatusID int64
 	Options  DistributionOptions `job:"optional"`
 }
 
-// DistributionOptions are those of Mastodon that matter here.
+// DistributionOptions are the options of Mastodon that Distribute uses.
 type DistributionOptions struct {
+	// SkipNotifications pushes no notifications. Off by default.
 	SkipNotifications bool `json:"skip_notifications"`
 }
 
-// Distribute pushes a FeedInsertWorker for the author and every active local
-// follower of a status, and a LocalNotificationWorker for every local account that it
-// mentions. Followers are read in pages, from a replica if there is one. Run again it
-// pushes again, which changes nothing: those jobs can run twice.
+// Distribute pushes a FeedInsertWorker for the author of a status and for each active
+// local follower, and a LocalNotificationWorker for each local account that the status
+// mentions. It reads followers in pages, from a replica if there is one. A second run
+// pushes the jobs again, which does no harm: they may run twice.
 func (f *Feeds) Distribute(ctx context.Context, a Distribution) error {
 	s, err := f.load(ctx, a.StatusID)
 	if errors.Is(err, pgx.ErrNoRows) {

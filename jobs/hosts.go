@@ -27,50 +27,52 @@ var (
 	failedScript = mustScript("failed")
 )
 
-// Breaker opens after so many failures of a host in a row, and stays open for a
-// while that doubles with every probe that fails.
+// A host's breaker opens after breakAfter failures in a row. While it is open nothing is
+// sent to the host; then one request probes it. The time for which it stays open begins
+// with coolFirst and doubles with every probe that fails, up to coolMost.
 const (
 	breakAfter = 3
 	coolFirst  = time.Minute
 	coolMost   = 30 * time.Minute
-	probeLimit = requestLimit + 5*time.Second
+	probeLimit = requestLimit + 5*time.Second // until another request may probe
 )
 
-// slowAfter is when a request counts as one to a slow host.
+// slowAfter is the time after which a request that is still under way counts as slow.
 const slowAfter = time.Second
 
-// Hosts keeps hosts that are dead or slow from holding all threads. A breaker per
-// host is in Redis, so all workers know it, and a new one knows it at once. How
-// many requests a host may hold is counted in the process: at most half of the
-// threads, an eighth for requests that are slow, and a twelfth for all hosts
-// together that have failed last.
+// Hosts keeps hosts that fail or answer slowly from holding all threads. Each host's
+// breaker is in Redis, so all workers share it. The requests under way are counted in the
+// process: a host may hold at most half of the threads, and an eighth with requests that
+// are slow; all hosts together whose last request failed may hold a twelfth. The methods
+// may be called from many goroutines.
 type Hosts struct {
 	redis   redis.UniversalClient
 	log     *slog.Logger
 	threads int
 
+	// Jobs read and write these fields, each in its own goroutine, under mu.
 	mu       sync.Mutex
 	open     map[string][]*visit // requests under way, by host
-	suspects int                 // of them, those to hosts that have failed last
+	suspects int                 // of them, those to hosts whose last request failed
 }
 
-// NewHosts makes a Hosts for a worker with so many threads. With 0 threads there are
-// neither limits nor breakers: for comparisons.
+// NewHosts makes a Hosts for a worker with that many threads. 0 threads turn limits and
+// breakers off, for comparisons.
 func NewHosts(rdb redis.UniversalClient, threads int, log *slog.Logger) *Hosts {
 	return &Hosts{redis: rdb, threads: threads, log: log, open: map[string][]*visit{}}
 }
 
-// visit is a request to a host.
+// visit is a request to a host that is under way. It ends with leave, answered or failed.
 type visit struct {
 	hosts   *Hosts
 	host    string
 	since   time.Time
-	suspect bool
+	suspect bool // the host's last request failed; Hosts.suspects counts it
 }
 
-// enter asks to send to a host. If wait is not zero, it is not allowed now, and
-// should be tried after wait. While Redis does not answer, every host may be sent to:
-// that must not cost a delivery an attempt.
+// enter asks whether a request may go to a host. If wait is not zero it may not, and the
+// caller tries again after wait. While Redis does not answer, every request may go: an
+// outage of Redis must not cost a delivery an attempt.
 func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Duration) {
 	v = &visit{hosts: h, host: host, since: time.Now()}
 	if h.threads == 0 {
@@ -83,12 +85,12 @@ func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Dur
 		probeLimit.Milliseconds(), h.room()).Int64Slice()
 	switch {
 	case err != nil || len(reply) != 2:
-		h.log.Warn("the breaker of a host cannot be asked: it is sent to all the same",
+		h.log.Warn("could not read a host's breaker: the request is sent",
 			"host", host, "err", err)
 		return v, 0
 	case reply[0] > 0:
 		v.leave()
-		// What waits for the same host does not come back at the same moment.
+		// The random part keeps the host's jobs from coming back at the same moment.
 		return nil, time.Duration(reply[0])*time.Millisecond + soon()
 	case reply[1] > 0 && !h.suspect(v):
 		v.leave()
@@ -97,7 +99,7 @@ func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Dur
 	return v, 0
 }
 
-// room reports whether another request may go to a host that has failed: 1 or 0.
+// room returns 1 if another request may go to a host that has failed, else 0.
 func (h *Hosts) room() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -111,10 +113,10 @@ func (h *Hosts) suspectLimit() int { return max(1, h.threads/12) }
 
 func breakerKey(host string) string { return "kyu:breaker:" + host }
 
-// soon is a short wait: what was held back comes again when others have ended.
+// soon returns 1 to 3 seconds, after which other requests have probably ended.
 func soon() time.Duration { return time.Second + rand.N(2*time.Second) }
 
-// take notes a request, unless its host holds too many.
+// take adds a request to those under way, unless its host has too many.
 func (h *Hosts) take(v *visit) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -132,8 +134,8 @@ func (h *Hosts) take(v *visit) bool {
 	return true
 }
 
-// suspect notes that a request goes to a host that has failed, unless there are too
-// many such already.
+// suspect counts a request to a host whose last request failed, unless there are already
+// too many of them.
 func (h *Hosts) suspect(v *visit) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,7 +147,7 @@ func (h *Hosts) suspect(v *visit) bool {
 	return true
 }
 
-// leave ends a request whose outcome says nothing about the host.
+// leave ends a request that says nothing about the host.
 func (v *visit) leave() {
 	h := v.hosts
 	h.mu.Lock()
@@ -167,7 +169,7 @@ func (v *visit) leave() {
 	h.open[v.host] = list
 }
 
-// answered ends a request that the host has answered, however: its breaker closes.
+// answered ends a request after which the host counts as working: its breaker closes.
 func (v *visit) answered(ctx context.Context) {
 	v.leave()
 	if v.hosts.threads == 0 {
@@ -175,13 +177,14 @@ func (v *visit) answered(ctx context.Context) {
 	}
 	n, err := v.hosts.redis.Del(ctx, breakerKey(v.host)).Result()
 	if err != nil {
-		v.hosts.log.Warn("the breaker of a host could not be closed", "host", v.host, "err", err)
+		v.hosts.log.Warn("could not close a host's breaker", "host", v.host, "err", err)
 	} else if n > 0 {
 		v.hosts.log.Debug("a host answers again", "host", v.host)
 	}
 }
 
-// failed ends a request that the host has not answered, or with an error of its own.
+// failed ends a request that got no answer, or an answer of 5xx. It counts as a failure
+// of the host and may open its breaker.
 func (v *visit) failed(ctx context.Context) {
 	v.leave()
 	if v.hosts.threads == 0 {
@@ -191,9 +194,9 @@ func (v *visit) failed(ctx context.Context) {
 		coolFirst.Milliseconds(), coolMost.Milliseconds()).Int64()
 	switch {
 	case err != nil:
-		v.hosts.log.Warn("a failure of a host could not be counted", "host", v.host, "err", err)
+		v.hosts.log.Warn("could not count a host's failure", "host", v.host, "err", err)
 	case cool > 0:
-		v.hosts.log.Info("a host does not answer: its jobs wait", "host", v.host,
+		v.hosts.log.Info("a host keeps failing: its jobs wait", "host", v.host,
 			"for", time.Duration(cool)*time.Millisecond)
 	}
 }

@@ -13,20 +13,21 @@ import (
 )
 
 const (
-	requestLimit = 30 * time.Second // for a request with its answer
-	maxBody      = 1 << 20          // bytes of an answer, unpacked
+	requestLimit = 30 * time.Second // for a request and its whole answer
+	maxBody      = 1 << 20          // bytes of an answer's body, after decompression
 	maxRedirects = 3
 )
 
-// HTTP is the one client for what the jobs ask of other servers: its connections
-// are kept and shared, and only go where the guard lets them.
+// HTTP is the client for all requests of the jobs to other servers. Its connections are
+// reused and shared, and go only to addresses that the guard allows. The methods may be
+// called from many goroutines.
 type HTTP struct {
 	transport *http.Transport
-	follow    *http.Client
+	follow    *http.Client // follows redirects; on the same transport
 	agent     string
 }
 
-// NewHTTP makes a client. agent is its User-Agent.
+// NewHTTP makes a client. agent is the header User-Agent.
 func NewHTTP(g *guard.Guard, agent string) *HTTP {
 	t := &http.Transport{
 		DialContext:            g.DialContext,
@@ -42,7 +43,7 @@ func NewHTTP(g *guard.Guard, agent string) *HTTP {
 		CheckRedirect: redirect}}
 }
 
-// redirect lets a GET follow three redirects, each checked as the first URL was.
+// redirect lets a GET follow three redirects, and checks each URL like the first.
 func redirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -50,33 +51,33 @@ func redirect(r *http.Request, via []*http.Request) error {
 	return guard.CheckURL(r.URL)
 }
 
-// Close closes the connections that nobody uses.
+// Close closes the connections on which no request is under way.
 func (h *HTTP) Close() { h.transport.CloseIdleConnections() }
 
-// StatusError is an answer that is no success.
+// StatusError is the error for an answer that is not a success.
 type StatusError struct {
-	Code int
-	Host string
+	Code int    // the HTTP status
+	Host string // the host that answered
 }
 
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s answered %d %s", e.Host, e.Code, http.StatusText(e.Code))
 }
 
-// answer is what a server said.
+// answer is a server's answer.
 type answer struct {
 	status int
 	header http.Header
 	url    *url.URL // after redirects
-	body   []byte   // up to maxBody
+	body   []byte   // at most maxBody bytes; nil after send
 }
 
-// errTooLarge says that an answer is longer than we read.
+// errTooLarge means that an answer has more than maxBody bytes.
 var errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxBody)
 
-// get asks for a URL and follows redirects. The whole takes at most requestLimit,
-// however slowly the body drips. An answer that is too long is an error unless
-// truncate is set.
+// get makes a GET request and follows redirects. All of it takes at most requestLimit,
+// also if the body arrives slowly. An answer that is too long is cut off if truncate is
+// true, else it is an error.
 func (h *HTTP) get(ctx context.Context, raw string, header http.Header,
 	truncate bool) (*answer, error) {
 	u, err := guard.ParseURL(raw)
@@ -112,8 +113,8 @@ func (h *HTTP) get(ctx context.Context, raw string, header http.Header,
 	return &answer{response.StatusCode, response.Header, response.Request.URL, body}, nil
 }
 
-// send makes one request and reads the answer away, so that its connection can be
-// used again. Redirects are the caller's: what is signed must be signed anew.
+// send makes one request and discards the body of the answer, so that the connection can
+// be used again. It does not follow redirects: the caller must sign each request anew.
 func (h *HTTP) send(r *http.Request) (*answer, error) {
 	r.Header.Set("User-Agent", h.agent)
 	response, err := h.transport.RoundTrip(r)
@@ -121,7 +122,7 @@ func (h *HTTP) send(r *http.Request) (*answer, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
-	// An answer that does not end has been given all the same.
+	// The status is known: an error while the body is read changes nothing.
 	io.Copy(io.Discard, io.LimitReader(response.Body, maxBody))
 	return &answer{status: response.StatusCode, header: response.Header, url: r.URL}, nil
 }

@@ -18,36 +18,36 @@ import (
 // Mail sends mail by SMTP.
 type Mail struct {
 	Config MailConfig
-	Bulk   MailConfig // for mass mail; Config if it names no server
+	Bulk   MailConfig // the server for mass mail; Config if it has no Server
 	Log    *slog.Logger
 }
 
-// MailDelivery is the argument of MailDeliveryWorker.
+// MailDelivery holds the argument of MailDeliveryWorker.
 type MailDelivery struct {
 	Message Message
 }
 
-// Message is one mail.
+// Message is one mail. It needs at least one recipient in To, CC or BCC.
 type Message struct {
-	From    string            `json:"from"` // SMTP_FROM_ADDRESS if empty
-	ReplyTo string            `json:"reply_to"`
+	From    string            `json:"from"`     // SMTP_FROM_ADDRESS if empty
+	ReplyTo string            `json:"reply_to"` // SMTP_REPLY_TO if empty
 	To      []string          `json:"to"`
 	CC      []string          `json:"cc"`
 	BCC     []string          `json:"bcc"`
 	Subject string            `json:"subject"`
 	Text    string            `json:"text"`
 	HTML    string            `json:"html"`
-	Headers map[string]string `json:"headers"`
-	Bulk    bool              `json:"bulk"` // mass mail
+	Headers map[string]string `json:"headers"` // further headers; not those made from other fields
+	Bulk    bool              `json:"bulk"`    // mass mail: sent by the server Mail.Bulk
 }
 
-// Deliver sends the mail of a job.
+// Deliver sends the mail of a job; see Send.
 func (m *Mail) Deliver(ctx context.Context, a MailDelivery) error { return m.Send(ctx, a.Message) }
 
-// Send sends a mail. Its Message-ID and Date are the job's, so all attempts of a
-// job are one mail: a server that took it and answered too late can tell the second.
-// What the server refuses with 5xx, and what is no proper mail, goes to the dead set;
-// everything else is tried again.
+// Send sends a mail. The Message-ID and the Date are made from the job in ctx, so all
+// attempts of a job have the same ones: if a server took the mail and answered too late,
+// the second copy can be recognized. A mail that the server refuses with 5xx, and one that
+// is malformed, sends the job to the dead set. Other errors are tried again.
 func (m *Mail) Send(ctx context.Context, a Message) error {
 	config := m.Config
 	if a.Bulk && m.Bulk.Server != "" {
@@ -77,9 +77,10 @@ func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfi
 		return fmt.Errorf("mail server %s: %w", config.address(), err)
 	}
 	err = client.SendWithSMTPClient(connection, message)
-	// The mail is accepted or not: how the connection ends changes nothing.
+	// The server has taken or refused the mail: an error while closing changes nothing.
 	if e := client.CloseWithSMTPClient(connection); e != nil {
-		m.Log.Debug("the mail server did not say goodbye", "server", config.address(), "err", e)
+		m.Log.Debug("could not close the connection to the mail server cleanly",
+			"server", config.address(), "err", e)
 	}
 	if err == nil || message.IsDelivered() {
 		return nil
@@ -92,7 +93,7 @@ func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfi
 	return err
 }
 
-// compose makes the mail.
+// compose makes the mail of a Message and of the job that sends it.
 func (a *Message) compose(c MailConfig, j *queue.Job) (*gomail.Msg, error) {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	from := cmp.Or(a.From, c.From)
@@ -132,7 +133,8 @@ func (a *Message) compose(c MailConfig, j *queue.Job) (*gomail.Msg, error) {
 	return m, nil
 }
 
-// identify makes all attempts of a job the same mail.
+// identify sets Message-ID and Date, from the job if there is one: all attempts of a job
+// send the same mail.
 func identify(m *gomail.Msg, c MailConfig, j *queue.Job) {
 	if j == nil || j.JID == "" {
 		m.SetMessageID()
@@ -147,7 +149,7 @@ func identify(m *gomail.Msg, c MailConfig, j *queue.Job) {
 	}
 }
 
-// safeID is a jid without what may not stand in a Message-ID.
+// safeID returns a jid with a dot for each character that a Message-ID cannot hold.
 func safeID(jid string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '!' || r > '~' || strings.ContainsRune("<>()[]@,;:\\\"", r) {
@@ -157,24 +159,25 @@ func safeID(jid string) string {
 	}, jid)
 }
 
-// reserved are headers that a job may not set: they are made from its other fields.
+// reserved are the headers that Message.Headers may not set: they are made from other
+// fields, or by mail servers.
 var reserved = map[string]bool{"from": true, "to": true, "cc": true, "bcc": true, "subject": true,
 	"sender": true, "reply-to": true,
 	"return-path": true, "message-id": true, "date": true, "mime-version": true,
 	"content-type": true, "content-transfer-encoding": true,
 	"received": true, "dkim-signature": true}
 
-// check refuses what could say more to the mail server, or to the receiver's
-// program, than one header: a line end in a header or an address is an attack.
+// check refuses a mail with a line end or another control character in a header or an
+// address: such a text could add headers or recipients.
 func (a *Message) check() error {
 	if len(a.To)+len(a.CC)+len(a.BCC) == 0 {
 		return errors.New("the mail has no recipient")
 	}
-	for what, texts := range map[string][]string{"from": {a.From}, "reply_to": {a.ReplyTo},
+	for field, texts := range map[string][]string{"from": {a.From}, "reply_to": {a.ReplyTo},
 		"subject": {a.Subject}, "to": a.To, "cc": a.CC, "bcc": a.BCC} {
 		for _, text := range texts {
 			if !printable(text) {
-				return fmt.Errorf("%s holds a control character: %.60q", what, text)
+				return fmt.Errorf("%s holds a control character: %.60q", field, text)
 			}
 		}
 	}
@@ -182,7 +185,7 @@ func (a *Message) check() error {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool {
 			return r <= ' ' || r > '~' || r == ':'
 		}) || reserved[strings.ToLower(name)] {
-			return fmt.Errorf("%.60q cannot be a header of its own", name)
+			return fmt.Errorf("the mail cannot set the header %.60q", name)
 		}
 		if !printable(value) {
 			return fmt.Errorf("the header %s holds a control character: %.60q", name, value)
@@ -191,17 +194,17 @@ func (a *Message) check() error {
 	return nil
 }
 
-// printable reports whether a text has no control characters; line separators of
-// Unicode are treated as ends of lines by some programs.
+// printable reports whether a text has no control characters. Unicode's line separators
+// count as control characters, because some programs treat them as line ends.
 func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
 		return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029'
 	})
 }
 
-// dialer connects within five seconds, with TLS from the first byte on if config is
-// not nil. A connection ends with job, the context of the job: that of a dial ends when
-// it has connected.
+// dialer connects within five seconds, with TLS from the first byte if config is not
+// nil. The connection is closed when job, the context of the job, ends: the context of
+// the dial itself ends as soon as the connection is made.
 func dialer(job context.Context, config *tls.Config) gomail.DialContextFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: 5 * time.Second}

@@ -16,18 +16,19 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// MailConfig says which mail server to use. Without a Server there is none.
+// MailConfig names a mail server and how to use it. Without a Server no mail can be sent.
 type MailConfig struct {
-	Server, Login, Password   string
-	Port                      int
-	From, ReplyTo, ReturnPath string
-	Domain                    string        // in HELO and in Message-IDs
-	Auth                      string        // plain, login, cram_md5 or none
-	StartTLS                  string        // auto, always or never
-	TLS                       bool          // from the first byte on
-	CAFile                    string        // the system's if empty
-	Insecure                  bool          // the server's certificate is not checked
-	Timeout                   time.Duration // for a whole mail; 20 s
+	Server, Login, Password string
+	Port                    int
+	From, ReplyTo           string        // of mails that name none
+	ReturnPath              string        // the envelope's sender; From if empty
+	Domain                  string        // in HELO and in Message-IDs
+	Auth                    string        // plain, login, cram_md5 or none; empty: plain
+	StartTLS                string        // auto, always or never; empty: auto
+	TLS                     bool          // TLS from the first byte, without STARTTLS
+	CAFile                  string        // PEM; the system's certificates if empty
+	Insecure                bool          // does not check the server's certificate
+	Timeout                 time.Duration // for connecting, and again for sending; 0: 20 s
 }
 
 // String hides the password.
@@ -41,8 +42,9 @@ func (c MailConfig) LogValue() slog.Value { return slog.StringValue(c.address())
 
 func (c MailConfig) address() string { return net.JoinHostPort(c.Server, strconv.Itoa(c.Port)) }
 
-// MailFromEnv reads Mastodon's SMTP_* variables; with the prefix "BULK_" the twin
-// for mass mail. domain is that of the server (LOCAL_DOMAIN). Problems go to r.
+// MailFromEnv reads Mastodon's SMTP_* variables or, with the prefix "BULK_", the
+// BULK_SMTP_* variables for mass mail. domain is the local domain (LOCAL_DOMAIN), the
+// default of MailConfig.Domain. Problems go to r.
 func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	key := func(name string) string { return prefix + "SMTP_" + name }
 	label := func(name string) string {
@@ -75,8 +77,8 @@ func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 		key("READ_TIMEOUT"))) * time.Second
 	if method := choice(r, label("delivery"), "smtp", key("DELIVERY_METHOD"), "smtp",
 		"sendmail"); method != "smtp" {
-		r.Problem("%s=%s: mail is sent by SMTP alone: point SMTP_SERVER at the machine's own "+
-			"mail server, such as localhost", key("DELIVERY_METHOD"), method)
+		r.Problem("%s=%s: only smtp is supported: set SMTP_SERVER to the machine's own mail "+
+			"server, such as localhost", key("DELIVERY_METHOD"), method)
 	}
 	if _, err := c.client(context.Background()); err != nil {
 		r.Problem("%w", err)
@@ -84,7 +86,7 @@ func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	return c
 }
 
-// choice reads one of some words.
+// choice reads a variable whose value must be one of words.
 func choice(r *env.Reader, name, fallback, key string, words ...string) string {
 	v := r.String(name, fallback, key)
 	for _, w := range words {
@@ -133,8 +135,8 @@ func (c MailConfig) client(ctx context.Context) (*gomail.Client, error) {
 	return client, nil
 }
 
-// auth is the way to log in. In the clear a password goes only where encryption was
-// turned off on purpose.
+// auth returns the way to log in. The password goes over an unencrypted connection only
+// if the configuration turns encryption off.
 func (c MailConfig) auth() gomail.SMTPAuthType {
 	clear := c.StartTLS == "never" && !c.TLS
 	switch {

@@ -12,22 +12,21 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Notifications tells local users what concerns them.
+// Notifications stores notifications for local accounts.
 type Notifications struct {
 	DB *database.Database
 }
 
-// LocalNotification are the arguments of Mastodon's LocalNotificationWorker, in
-// its order.
+// LocalNotification holds the arguments of LocalNotificationWorker, in Mastodon's order.
 type LocalNotification struct {
 	ReceiverID   int64
-	ActivityID   int64
-	ActivityType string          // the class: "Mention", "Status", "Favourite", "Follow"
-	Type         string          `job:"optional"` // "mention" …; of the activity's class if empty
-	Options      json.RawMessage `job:"optional"`
+	ActivityID   int64           // the row in the table of ActivityType
+	ActivityType string          // "Mention", "Status", "Favourite" or "Follow"
+	Type         string          `job:"optional"` // such as "mention"; ActivityType if empty
+	Options      json.RawMessage `job:"optional"` // not used
 }
 
-// senders finds whose activity it is, by its class.
+// senders are the queries for the account that caused an activity, by ActivityType.
 var senders = map[string]string{
 	"Mention": "SELECT statuses.account_id FROM mentions JOIN statuses ON statuses.id = " +
 		"mentions.status_id WHERE mentions.id = $1",
@@ -36,9 +35,10 @@ var senders = map[string]string{
 	"Follow":    "SELECT account_id FROM follows WHERE id = $1",
 }
 
-// Notify stores a notification. Run again it changes nothing: an activity notifies
-// an account once per type. A notification of the type "update" takes the place of
-// the former. An activity that is gone notifies nobody.
+// Notify stores a notification. A second run changes nothing: an activity notifies an
+// account once per type. A notification of the type "update" replaces the one before. If
+// the activity no longer exists, nothing is stored. A job without a receiver, or with an
+// unknown ActivityType, goes to the dead set.
 func (n *Notifications) Notify(ctx context.Context, a LocalNotification) error {
 	p, err := n.DB.Primary(ctx)
 	if err != nil {
@@ -62,8 +62,9 @@ func (n *Notifications) Notify(ctx context.Context, a LocalNotification) error {
 	return hint(p.Tx(ctx, func(tx pgx.Tx) error { return a.store(ctx, tx, from) }))
 }
 
-// store keeps two runs at once from storing two: Mastodon's table has no unique
-// key for it. The lock ends with the transaction, so it works behind a pooler too.
+// store inserts the notification under a lock, because Mastodon's table has no unique key
+// that keeps two runs at once from inserting two. The lock ends with the transaction, so
+// it works behind a pooler too.
 func (a *LocalNotification) store(ctx context.Context, tx pgx.Tx, from int64) error {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
 		fmt.Sprintf("kyu notification %d %s %d", a.ReceiverID, a.ActivityType,

@@ -26,37 +26,39 @@ import (
 )
 
 const (
-	cardAge   = 14 * 24 * time.Hour // after which a page is looked at again
-	noCardAge = time.Hour           // for which a page without a preview is left alone
-	lockLife  = requestLimit + 30*time.Second
-	maxTitle  = 500 // characters
-	maxText   = 5000
+	cardAge   = 14 * 24 * time.Hour           // until a page with a card is fetched again
+	noCardAge = time.Hour                     // until a page without a card is fetched again
+	lockLife  = requestLimit + 30*time.Second // until a lock expires by itself
+	maxTitle  = 500                           // characters
+	maxText   = 5000                          // characters of a description
 )
 
 // Previews makes the cards that are shown under links.
 type Previews struct {
 	DB    *database.Database
 	Redis redis.UniversalClient // for locks
-	Cache redis.UniversalClient // for pages that have no preview
+	Cache redis.UniversalClient // remembers pages without a card; may lose them
 	HTTP  *HTTP
 	Log   *slog.Logger
 
-	// Jitter is the time within which jobs of one moment spread out: every server
-	// that got a post looks at its links, and all at once is an attack. 60 s; < 0: none.
+	// Jitter is the longest time that a job waits before it fetches a page. Every server
+	// that receives a post fetches its links, and all of them at once could overload the
+	// page's server. 0: 60 s; negative: no wait.
 	Jitter time.Duration
 }
 
-// LinkPreview are the arguments of LinkPreviewWorker.
+// LinkPreview holds the arguments of LinkPreviewWorker.
 type LinkPreview struct {
 	StatusID int64
 	URL      string
 }
 
-// card is a preview.
-type card struct{ title, description, image string }
+// card is the preview of a page.
+type card struct{ title, description, image string } // image is a URL, or empty
 
-// Preview gives a status a card for a link. One job at a time looks at a page; the
-// others find its card. Run again it changes nothing.
+// Preview gives a status a card for a link. One job at a time fetches a page: others for
+// the same page are snoozed meanwhile, and use the stored card. A second run changes
+// nothing. A page that is forbidden or does not exist ends the job.
 func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 	if _, err := guard.ParseURL(a.URL); err != nil {
 		return forGood(p.Log, a.URL, err)
@@ -79,7 +81,8 @@ func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 		return queue.Snooze(soon())
 	}
 	defer unlock()
-	if p.Cache.Exists(ctx, noCardKey(a.URL)).Val() > 0 { // a cache that is down costs a request
+	// Without the cache the page is fetched: the job does not fail.
+	if p.Cache.Exists(ctx, noCardKey(a.URL)).Val() > 0 {
 		return nil
 	}
 	found, err := p.look(ctx, a.URL)
@@ -92,7 +95,7 @@ func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 	return p.store(ctx, db, a, found)
 }
 
-// attach gives the status a card that is there already.
+// attach gives the status the stored card, and reports whether there is one.
 func (p *Previews) attach(ctx context.Context, db *database.Primary, a LinkPreview) (bool, error) {
 	id, err := database.One(ctx, db, pgx.RowTo[int64], "SELECT id FROM preview_cards WHERE url = "+
 		"$1 AND updated_at > (now() AT TIME ZONE 'UTC') - make_interval(secs => $2)",
@@ -110,8 +113,8 @@ func (p *Previews) attach(ctx context.Context, db *database.Primary, a LinkPrevi
 const link = "INSERT INTO preview_cards_statuses (preview_card_id, status_id, url) VALUES ($1, " +
 	"$2, $3) ON CONFLICT DO NOTHING"
 
-// spread is how long a job waits for its moment, which its id draws: the same one
-// in every run.
+// spread returns how long a job still waits for its start, which is its creation plus a
+// part of Jitter. The part is made from the job's id, so it is the same in every run.
 func (p *Previews) spread(j *queue.Job, now time.Time) time.Duration {
 	jitter := p.Jitter
 	if jitter == 0 {
@@ -136,11 +139,10 @@ func sum(text string) string {
 
 func noCardKey(url string) string { return "kyu:preview:none:" + sum(url) }
 
-// unlockScript takes a lock away that is still ours.
 var unlockScript = mustScript("unlock")
 
-// lock takes the lock of a page; nil if another has it. It ends by itself if its
-// owner dies.
+// lock takes the lock of a page. unlock is nil if another job holds it. The lock expires
+// after lockLife, so it does not stay if its owner dies.
 func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err error) {
 	key, mine := "kyu:lock:preview:"+sum(url), queue.NewJID()
 	got, err := p.Redis.SetNX(ctx, key, mine, lockLife).Result()
@@ -150,19 +152,20 @@ func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err err
 	return func() {
 		if err := unlockScript.Run(context.WithoutCancel(ctx), p.Redis, []string{key},
 			mine).Err(); err != nil {
-			p.Log.Warn("a lock stays until its time is over", "key", key, "err", err)
+			p.Log.Warn("could not release a lock: it stays until it expires", "key", key,
+				"err", err)
 		}
 	}, nil
 }
 
-// look reads a page. A nil card without an error is a page that has none.
+// look fetches a page. It returns nil without an error for a page that has no card.
 func (p *Previews) look(ctx context.Context, location string) (*card, error) {
 	got, err := p.HTTP.get(ctx, location, http.Header{"Accept": {"text/html"}}, true)
 	if err != nil {
-		return nil, ask(p.Log, location, err)
+		return nil, noAnswer(p.Log, location, err)
 	}
 	if got.status != http.StatusOK {
-		return nil, judged(ctx, p.Log, got)
+		return nil, noSuccess(p.Log, got)
 	}
 	if kind, _, err := mime.ParseMediaType(got.header.Get("Content-Type")); err != nil ||
 		(kind != "text/html" && kind != "application/xhtml+xml") {
@@ -170,7 +173,7 @@ func (p *Previews) look(ctx context.Context, location string) (*card, error) {
 	}
 	text, err := charset.NewReader(bytes.NewReader(got.body), got.header.Get("Content-Type"))
 	if err != nil {
-		return nil, nil // in no known encoding
+		return nil, nil // the encoding is not known
 	}
 	return parseCard(text, got.url), nil
 }
@@ -197,8 +200,8 @@ func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPrevie
 	}))
 }
 
-// parseCard reads a page's OpenGraph fields, or what comes near them; nil if it has
-// no title.
+// parseCard makes a card from a page's OpenGraph fields or, without them, from similar
+// ones. It returns nil if the page has no title.
 func parseCard(page io.Reader, base *url.URL) *card {
 	fields := map[string]string{}
 	set := func(name, text string) {
@@ -221,7 +224,7 @@ func parseCard(page io.Reader, base *url.URL) *card {
 			token := z.Token()
 			inTitle = token.Data == "title"
 			if token.Data == "body" {
-				return cardOf(fields, base) // all that counts is in the head
+				return cardOf(fields, base) // the fields are in the head
 			}
 			if token.Data == "meta" {
 				if name, content := meta(token); name != "" {
@@ -234,7 +237,7 @@ func parseCard(page io.Reader, base *url.URL) *card {
 	}
 }
 
-// meta gives the name and the content of a meta tag.
+// meta returns the name and the content of a meta tag.
 func meta(t html.Token) (name, content string) {
 	for _, a := range t.Attr {
 		switch a.Key {
@@ -270,7 +273,7 @@ func cardOf(fields map[string]string, base *url.URL) *card {
 	return c
 }
 
-// short is a text of at most n characters.
+// short cuts a text to at most n characters.
 func short(text string, n int) string {
 	if r := []rune(text); len(r) > n {
 		return fmt.Sprintf("%s…", string(r[:n-1]))

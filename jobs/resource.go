@@ -25,24 +25,26 @@ const (
 	activityStreams = "https://www.w3.org/ns/activitystreams"
 )
 
-// Resources fetches objects of other servers into Postgres.
+// Resources fetches objects of other servers and stores them in Postgres.
 type Resources struct {
 	DB   *database.Database
 	HTTP *HTTP
 	Log  *slog.Logger
 }
 
-// Resource is the argument of FetchResourceWorker.
+// Resource holds the argument of FetchResourceWorker.
 type Resource struct {
 	URL string
 }
 
-// validators are what a conditional request needs.
+// validators are the headers of a stored answer that make the next request conditional.
 type validators struct{ ETag, LastModified string }
 
-// Fetch gets an object and stores it under its id, which must be the URL that it
-// came from: if it says another, that one is asked, once. It is fetched again only if
-// it has changed since. Run again it stores the same.
+// Fetch fetches an object and stores it under its id, which must be the URL from which it
+// came. If the id is another URL, the object is fetched once more, from there. The request
+// is conditional: an object that has not changed is not sent again. A second run stores
+// the same. An answer that is no ActivityStreams object, or is forbidden or too long, ends
+// the job; errors of the server are tried again.
 func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 	p, err := f.DB.Primary(ctx)
 	if err != nil {
@@ -59,7 +61,8 @@ func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 	return forGood(f.Log, a.URL, errors.New("the object's id is not where it comes from"))
 }
 
-// fetch gets an object. It returns the id of one that says it is at home elsewhere.
+// fetch fetches an object and stores it. If the object's id is another URL it stores
+// nothing and returns the id.
 func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 	location string) (elsewhere string, err error) {
 	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators],
@@ -77,7 +80,7 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 	}
 	got, err := f.HTTP.get(ctx, location, header, false)
 	if err != nil {
-		return "", ask(f.Log, location, err)
+		return "", noAnswer(f.Log, location, err)
 	}
 	switch {
 	case got.status == http.StatusNotModified && known != validators{}:
@@ -85,7 +88,7 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
 		return "", err
 	case got.status != http.StatusOK:
-		return "", judged(ctx, f.Log, got)
+		return "", noSuccess(f.Log, got)
 	}
 	id, err := objectID(got)
 	if err != nil {
@@ -102,17 +105,17 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 	return "", hint(err)
 }
 
-// ask says what an error of a GET means for the job: what is forbidden or too large
-// stays so.
-func ask(log *slog.Logger, location string, err error) error {
+// noAnswer turns the error of a GET into the job's error. A forbidden address and an
+// answer that is too long end the job, because a second attempt would not change them.
+func noAnswer(log *slog.Logger, location string, err error) error {
 	if errors.Is(err, guard.ErrForbidden) || errors.Is(err, errTooLarge) {
 		return forGood(log, location, err)
 	}
 	return err
 }
 
-// judged says what an answer that is no success means for the job.
-func judged(ctx context.Context, log *slog.Logger, got *answer) error {
+// noSuccess turns an answer that is not a success into the job's error.
+func noSuccess(log *slog.Logger, got *answer) error {
 	err := &StatusError{got.status, got.url.Host}
 	if judge(got.status, true) == refused {
 		return forGood(log, got.url.Redacted(), err)
@@ -123,7 +126,7 @@ func judged(ctx context.Context, log *slog.Logger, got *answer) error {
 	return err
 }
 
-// objectID checks that an answer is an ActivityStreams object, and gives its id.
+// objectID checks that an answer is an ActivityStreams object, and returns its id.
 func objectID(got *answer) (string, error) {
 	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
 	profiles := strings.Fields(params["profile"])

@@ -12,18 +12,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Config is what the jobs need beside Postgres and the queue.
+// Config holds the settings of the jobs beside Postgres and the queue.
 type Config struct {
-	Redis, Cache queue.Config // of feeds, failures and locks; of what may be lost
-	Guard        *guard.Guard
-	Mail, Bulk   MailConfig
-	Domain       string // in the URLs of local accounts
-	DoubleKnock  bool
+	Redis       queue.Config // holds feeds, breakers, days with failures, and locks
+	Cache       queue.Config // holds data that can be computed again
+	Guard       *guard.Guard // decides to which addresses requests may go
+	Mail        MailConfig
+	Bulk        MailConfig // for mass mail; Mail if it has no Server
+	Domain      string     // the host in the URLs of local accounts
+	DoubleKnock bool       // see Deliveries.DoubleKnock
 }
 
 // ConfigFromEnv reads the variables that Mastodon uses: REDIS_* and CACHE_REDIS_*,
-// LOCAL_DOMAIN and WEB_DOMAIN, ALLOWED_PRIVATE_ADDRESSES, SMTP_* and BULK_SMTP_*; and
-// DOUBLE_KNOCK. Problems go to r.
+// LOCAL_DOMAIN and WEB_DOMAIN, ALLOWED_PRIVATE_ADDRESSES, SMTP_* and BULK_SMTP_*. It also
+// reads DOUBLE_KNOCK. The domain's default is localhost. Problems go to r.
 func ConfigFromEnv(r *env.Reader) Config {
 	local := r.String("local domain", "localhost", "LOCAL_DOMAIN")
 	return Config{
@@ -37,8 +39,7 @@ func ConfigFromEnv(r *env.Reader) Config {
 	}
 }
 
-// Server is all that the four queues of a Mastodon-like server do, over the same
-// connections.
+// Server holds all jobs of a Mastodon-like server. They share their connections.
 type Server struct {
 	Notifications *Notifications
 	Feeds         *Feeds
@@ -52,12 +53,13 @@ type Server struct {
 	redis, cache *redis.Client
 }
 
-// NewServer makes the jobs of a worker with so many threads; with 0 other servers'
-// hosts are neither limited nor left alone when they fail. Nothing is connected before
-// it is used; Close gives it back. The error says which address of a Redis is wrong.
+// NewServer makes the jobs of a worker with that many threads. With 0 threads other
+// servers' hosts have neither limits nor breakers (see Hosts). store is the queue to which
+// the jobs push further jobs. Connections are opened when they are first used, and closed
+// by Close. The error names the Redis address that is wrong.
 func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	log *slog.Logger) (*Server, error) {
-	connections := max(threads, 10) // one for every thread
+	connections := max(threads, 10) // at least one for each thread
 	app, err := c.Redis.Redis(connections)
 	if err != nil {
 		return nil, err
@@ -85,14 +87,14 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	return s, nil
 }
 
-// Close gives the connections back.
+// Close closes the connections. Call it after the last job has returned.
 func (s *Server) Close() {
 	s.http.Close()
 	s.redis.Close()
 	s.cache.Close()
 }
 
-// Ping asks both Redis servers for a sign of life.
+// Ping returns an error if the Redis of the jobs or the cache does not answer.
 func (s *Server) Ping(ctx context.Context) error {
 	if err := s.redis.Ping(ctx).Err(); err != nil {
 		return err

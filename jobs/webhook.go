@@ -18,7 +18,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Webhooks tells programs that an admin has named what happens.
+// Webhooks reports events to the programs whose URLs an admin has entered.
 type Webhooks struct {
 	DB    *database.Database
 	HTTP  *HTTP
@@ -26,15 +26,19 @@ type Webhooks struct {
 	Log   *slog.Logger
 }
 
-// Webhook are the arguments of Webhooks::DeliveryWorker, in Mastodon's order.
+// Webhook holds the arguments of Webhooks::DeliveryWorker, in Mastodon's order.
 type Webhook struct {
-	WebhookID int64
+	WebhookID int64  // the row in the table webhooks
 	Body      string // JSON
 }
 
-// Deliver posts the body with an HMAC-SHA-256 of it, keyed by the webhook's secret,
-// in the header X-Hub-Signature: sha256=hex. Run again it posts again: the receiver
-// can tell by X-Kyu-Job, which is the same for all attempts of a job.
+// Deliver posts the body to the webhook's URL. The header X-Hub-Signature holds the
+// body's HMAC-SHA-256 with the webhook's secret as "sha256=" and hexadecimal digits. A
+// second run posts again: the header X-Kyu-Job holds the jid, which is the same in all
+// attempts, so the receiver can recognize the second.
+//
+// The answer decides as it does in Deliveries.Deliver. A webhook that is disabled or does
+// not exist ends the job.
 func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 	r, err := w.DB.Fresh()
 	if err != nil {

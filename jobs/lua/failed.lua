@@ -1,10 +1,10 @@
--- Count a failure of a host. Too many in a row open its breaker, and a probe that
+-- Count a failure of a host. Too many failures in a row open its breaker. A probe that
 -- fails opens it again, for twice as long.
 -- KEYS   1 kyu:breaker:HOST, as in enter.lua
--- ARGV   1 failures that open it, 2 and 3 the shortest and the longest cool-off in
---        milliseconds
--- Result the cool-off in milliseconds if this failure opened it, else 0
--- Atomic so that failures that many workers see at once open it once.
+-- ARGV   1 failures in a row that open it; 2 and 3 the shortest and the longest time for
+--        which it opens, in milliseconds
+-- Result the milliseconds for which this failure opened the breaker, else 0
+-- Atomic so that failures in many workers at once open it once.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3] * 4)
 local state = redis.call('HMGET', KEYS[1], 'until', 'cool', 'probe')
@@ -14,7 +14,7 @@ if state[3] then
 elseif not state[1] and failures >= tonumber(ARGV[1]) then
   cool = tonumber(ARGV[2])
 else
-  return 0 -- not yet, or a request that was under way when it opened
+  return 0 -- too few failures, or the request was under way when the breaker opened
 end
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'until', time[1] * 1000 + math.floor(time[2] / 1000) + cool,
