@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -24,15 +25,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// pgx closes connections in the background, with a deadline of its own; the
-	// cache of keys sweeps for ever.
+	// pgx closes connections in the background, with a deadline of its own. The cache of
+	// actors has a goroutine that never ends.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"),
 		goleak.IgnoreAnyFunction("github.com/hashicorp/golang-lru/v2/expirable.NewLRU[...].func1"))
 }
 
-// site is what the jobs of a server work on: a Postgres with the tables, a Redis,
-// and an HTTP client that may reach loopback.
+// site is the fixture of the package: a Postgres with the tables, a Redis, and an HTTP
+// client that may reach the loopback addresses. Subtests share one by With.
 type site struct {
 	*testing.T
 	url   string
@@ -65,6 +66,13 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+// With is the same site for a subtest.
+func (s *site) With(t *testing.T) *site {
+	c := *s
+	c.T = t
+	return &c
+}
+
 // exec runs SQL.
 func (s *site) exec(sql string, args ...any) {
 	s.Helper()
@@ -73,7 +81,7 @@ func (s *site) exec(sql string, args ...any) {
 	}
 }
 
-// count reads a number.
+// count runs a query that gives one number.
 func (s *site) count(sql string, args ...any) (n int) {
 	s.Helper()
 	if err := s.db.Pool().QueryRow(s.Context(), sql, args...).Scan(&n); err != nil {
@@ -96,7 +104,20 @@ func (s *site) account(id int, username string) *rsa.PrivateKey {
 	return key
 }
 
-// run is the context of a job's run.
+// outcome names what the error of a handler does to its job.
+func outcome(err error) string {
+	var steer *queue.Steer
+	switch {
+	case err == nil:
+		return "done"
+	case errors.As(err, &steer):
+		return map[queue.Action]string{queue.Schedule: "snooze", queue.Retry: "retry in",
+			queue.Dead: "dead", queue.Done: "discard"}[steer.Action]
+	}
+	return "retry"
+}
+
+// run is the context in which the worker runs the job with this payload.
 func run(t testing.TB, payload string, args ...any) context.Context {
 	t.Helper()
 	j, err := envelope.ParseJob(fmt.Sprintf(payload, args...))

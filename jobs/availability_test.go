@@ -1,0 +1,51 @@
+package jobs_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/kyujobs/kyu/jobs"
+)
+
+func TestAvailability(t *testing.T) {
+	all := newSite(t)
+	in := all.alice()
+	const failures = "exhausted_deliveries:127.0.0.1"
+	d := all.deliveries()
+	gone := func(s *site) int { return s.count("SELECT count(*) FROM unavailable_domains") }
+	t.Run("the seventh day with failures makes a host count as gone", func(t *testing.T) {
+		s := all.With(t)
+		for day := range 6 {
+			s.redis.SAdd(t.Context(), failures, "2026110"+strconv.Itoa(day))
+		}
+		in.status.Store(500)
+		if err := d.Deliver(t.Context(), in.to("/inbox")); outcome(err) != "retry" {
+			t.Error(err)
+		}
+		if n := gone(s); n != 1 {
+			t.Errorf("%d hosts are gone", n)
+		}
+	})
+	for name, d := range map[string]*jobs.Deliveries{"the same worker": d,
+		"another worker": all.deliveries()} {
+		t.Run("nothing is sent to it by "+name, func(t *testing.T) {
+			before := in.seen.Load()
+			err := d.Deliver(t.Context(), in.to("/inbox"))
+			if n := in.seen.Load() - before; err != nil || n != 0 {
+				t.Errorf("%v after %d requests", err, n)
+			}
+		})
+	}
+	t.Run("a delivery that bypasses this and succeeds clears it", func(t *testing.T) {
+		s := all.With(t)
+		in.status.Store(202)
+		a := in.to("/inbox")
+		a.Options.BypassAvailability = true
+		if err := d.Deliver(t.Context(), a); err != nil {
+			t.Error(err)
+		}
+		if n, days := gone(s), s.redis.Exists(t.Context(), failures).Val(); n != 0 || days != 0 {
+			t.Errorf("%d hosts are gone, %d keys of failures", n, days)
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package jobs_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kyujobs/kyu/jobs"
+)
+
+// object is the body of an ActivityStreams object, with a number that a float changes.
+func object(id string) string {
+	return fmt.Sprintf(`{"id":%q,"n":12345678901234567890,"x":1.0}`, id)
+}
+
+// origin is a server of ActivityStreams objects, good and bad. It counts requests by path.
+type origin struct {
+	*httptest.Server
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func newOrigin(t *testing.T) *origin {
+	o := &origin{asked: map[string]int{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/good", o.good)
+	// The id of the object at each path is another path.
+	for path, id := range map[string]string{"/short": "/good", "/liar": "/liar2",
+		"/liar2": "/good"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { o.send(w, id) })
+	}
+	mux.HandleFunc("/moved/", func(w http.ResponseWriter, r *http.Request) {
+		// /moved/3 is three redirects away from /moved/0.
+		if n := strings.TrimPrefix(r.URL.Path, "/moved/"); n != "0" {
+			http.Redirect(w, r, "/moved/"+string(n[0]-1), http.StatusFound)
+			return
+		}
+		o.send(w, "/moved/0")
+	})
+	for path, answer := range map[string][2]string{"/html": {"text/html", "<html>"},
+		"/plain":  {"application/json", `{"id":"PLAIN"}`},
+		"/broken": {"application/activity+json", `{"id":`}} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", answer[0])
+			fmt.Fprint(w, strings.ReplaceAll(answer[1], "PLAIN", o.URL+"/plain"))
+		})
+	}
+	mux.HandleFunc("/bomb", bomb)
+	mux.HandleFunc("/status/", func(w http.ResponseWriter, r *http.Request) {
+		var code int
+		fmt.Sscan(strings.TrimPrefix(r.URL.Path, "/status/"), &code)
+		w.WriteHeader(code)
+	})
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		o.asked[r.URL.Path]++
+		o.mu.Unlock()
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+// send answers with the object whose id is a path of this server.
+func (o *origin) send(w http.ResponseWriter, id string) {
+	w.Header().Set("Content-Type",
+		`application/ld+json; profile="https://www.w3.org/ns/activitystreams"`)
+	fmt.Fprint(w, object(o.URL+id))
+}
+
+// good answers a conditional request as it asks.
+func (o *origin) good(w http.ResponseWriter, r *http.Request) {
+	const tag, modified = `"v1"`, "Sun, 05 Jan 2014 21:31:40 GMT"
+	if r.Header.Get("If-None-Match") == tag && r.Header.Get("If-Modified-Since") == modified {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Header().Set("ETag", tag)
+	w.Header().Set("Last-Modified", modified)
+	o.send(w, "/good")
+}
+
+// bomb answers with 64 MB that are a few kilobytes compressed.
+func bomb(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/activity+json")
+	w.Header().Set("Content-Encoding", "gzip")
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(make([]byte, 64<<20))
+	z.Close()
+	w.Write(b.Bytes())
+}
+
+func (o *origin) requests(path string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked[path]
+}
+
+func TestFetch(t *testing.T) {
+	all := newSite(t)
+	o := newOrigin(t)
+	f := &jobs.Resources{DB: all.db, HTTP: all.http, Log: all.slog}
+	fetch := func(t *testing.T, path string) error {
+		return f.Fetch(t.Context(), jobs.Resource{URL: o.URL + path})
+	}
+	stored := func(s *site) int { return s.count("SELECT count(*) FROM kyu_resources") }
+	t.Run("stores the bytes of an object once", func(t *testing.T) {
+		s := all.With(t)
+		for range 2 { // the second answer is 304
+			if err := fetch(t, "/good"); err != nil || stored(s) != 1 {
+				t.Fatalf("%v, %d stored", err, stored(s))
+			}
+		}
+		if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1 AND body::text = $2 "+
+			"AND etag = '\"v1\"'", o.URL+"/good", object(o.URL+"/good")); n != 1 {
+			t.Error("the row differs from the answer")
+		}
+	})
+	t.Run("goes to the object's own id", func(t *testing.T) {
+		s := all.With(t)
+		if err := fetch(t, "/short"); err != nil || stored(s) != 1 {
+			t.Errorf("%v, %d stored", err, stored(s))
+		}
+		if n := o.requests("/good"); n != 3 {
+			t.Errorf("%d requests to the id", n)
+		}
+	})
+	for path, want := range map[string]string{"/liar": "done", "/html": "done", "/plain": "done",
+		"/broken": "done", "/bomb": "done", "/status/404": "done", "/status/410": "done",
+		"/status/403": "done", "/status/304": "retry", "/status/500": "retry",
+		"/status/429": "retry", "/status/503": "retry", "/moved/4": "retry"} {
+		t.Run(path+" stores nothing: "+want, func(t *testing.T) {
+			s := all.With(t)
+			if err := fetch(t, path); outcome(err) != want || stored(s) != 1 {
+				t.Errorf("%v, %d stored", err, stored(s))
+			}
+		})
+	}
+	t.Run("follows three redirects", func(t *testing.T) {
+		s := all.With(t)
+		if err := fetch(t, "/moved/3"); err != nil {
+			t.Error(err)
+		}
+		if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1",
+			o.URL+"/moved/0"); n != 1 {
+			t.Errorf("%d objects stored under the last URL", n)
+		}
+	})
+}
