@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Extend a lease, and collect what the process has been told.
+-- Extend a lease, and read the signals that were sent to the process.
 -- KEYS   1 kyu:leases, 2 the process's signals, 3 paused, 4 kyu:owner:IDENTITY
--- ARGV   1 identity, 2 lease in milliseconds, 3 number of the last reply that told signals,
---        4 how many it told ('0': none that must be taken away)
+-- ARGV   1 identity, 2 lease in milliseconds, 3 number of the last reply that held signals,
+--        4 how many it held ('0': none are to be removed)
 -- Result {1, signals oldest first, paused queues}; {0} if the lease is lost
 -- Atomic so that a lease that a reclaimer has fenced (a negative score) cannot be extended.
--- Time is Redis's own: the owners' clocks need not agree. Signals are taken away by the beat
--- after the one that told them, once: if a reply is lost, they are told again.
+-- The time is Redis's own, so the owners' clocks need not agree. A beat removes the signals
+-- that the reply before it held, once: if that reply was lost, they are sent again.
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) < 0 then return {0} end
 local time = redis.call('TIME')

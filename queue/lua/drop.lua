@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
--- Take jobs out of a set or a queue because a person says so: for good, or to the dead set.
+-- Delete jobs from a set or a queue by hand, or move them to the dead set.
 -- KEYS   1 the sorted set or the list, 2 dead, 3 queues
--- ARGV   1 score for the dead set, '' if for good, 2 scores up to this are too old for it,
---        3 its size limit, 4 '' or the name of the queue, which leaves queues if its list is
---        empty then, then per job its bytes and those for the dead set ('': the same)
--- Result per job 1; 0 if it was gone already; -1 if it stays: a key has a wrong type
--- Atomic so that a job's effects are carried out if and only if it was removed here, and not
--- taken by a worker or a poller at the same moment.
+-- ARGV   1 score for the dead set, '' to delete, 2 scores up to this are too old for the dead
+--        set, 3 its size limit, 4 the name of the queue, which is removed from queues if its
+--        list is empty afterwards, or '', then per job its bytes and those for the dead set
+--        ('': the same)
+-- Result per job 1 if it was removed, 0 if it was not there, -1 if it stays because a key has a
+--        wrong type
+-- Atomic so that a job's effects are carried out if and only if it was removed here, not if a
+-- worker or a poller took it at the same moment.
 local call, result, bury = redis.call, {}, ARGV[1] ~= ''
 local from, dead = call('TYPE', KEYS[1]).ok, call('TYPE', KEYS[2]).ok
 local fits = not bury or dead == 'zset' or dead == 'none'

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Declare an identity dead, so that its jobs can be taken from it.
+-- Fence an identity: declare it dead, so that its jobs can be reclaimed.
 -- KEYS   1 kyu:leases
--- ARGV   1 identity, 2 the score that was seen
--- Result 1 if it is fenced now, 0 if it has beaten since, or is gone
--- Atomic so that an owner that beat in between stays alive.
+-- ARGV   1 identity, 2 the score that the caller has read
+-- Result 1 if it is fenced now, 0 if it has extended its lease since, or has none
+-- Atomic so that an owner that has extended its lease in between is not fenced.
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if lease ~= ARGV[2] then return 0 end
 if tonumber(lease) >= 0 then

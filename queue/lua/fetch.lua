@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Acknowledge finished jobs, put landed jobs back to their places, then move up to `want`
+-- Acknowledge finished jobs, put landed jobs back into their queues, then move up to `want`
 -- waiting jobs in flight.
 -- KEYS   1 kyu:leases, 2 paused, 3 dead, 4 queues, then per queue its list and its in-flight
---        hash, then the landing lists that are looked at
+--        hash, then the landing lists to empty
 -- ARGV   1 identity, 2 want, 3 length of a list key's prefix, 4 bytes that a payload may
 --        have, 5 score for the dead set, 6 bytes that all payloads together may have, 7 number
 --        of queues, 8 for each landing list a byte, the index of its queue, 9 jobs to pop
@@ -10,18 +10,18 @@
 --        then either nothing (strict: queues in the order of KEYS)
 --        or one string per draw, its bytes the order of queues in that draw
 -- Result {acknowledged, 1, buried, more, key, refused, paused, queue index, {raw, ...}, ...}, the
---        payloads in the order of the tokens; buried jobs are too large to be read and are in
---        the dead set as they are; more is 1 if jobs were left for their bytes; key is '' or
---        one of a wrong type, refused the indexes of the queues that it holds up, a byte each,
---        and paused those of the queues that were left alone;
+--        payloads in the order of the tokens. buried jobs were larger than the limit and were
+--        moved to the dead set unchanged; more is 1 if jobs were left because they exceed the
+--        bytes; key is '' or a key of a wrong type, refused the indexes of the queues that it
+--        blocks, a byte each, and paused those of the paused queues that were passed over;
 --        {acknowledged, 0, 0, 0, '', '', ''} if the lease is lost: nothing is taken or moved
--- Atomic so that a job is always in the list or in flight, and so that nothing is taken from
--- a queue while one before it holds a job. A landed job is not delivered: it waits, and is
--- back at the taking end of its queue before the queues are looked at. A command that fails
--- for a wrong type is made good in the same call, for a script is not rolled back.
+-- Atomic so that a job is always in the list or in flight, and so that no job is taken from a
+-- queue while one before it holds a job. A landed job is not delivered: it goes back to the
+-- taking end of its queue before jobs are taken. A script is not rolled back, so it undoes a
+-- step itself when the next one fails because of a wrong type.
 -- Tokens come as text because Lua's numbers are slow to write.
 local call, try, want, limit = redis.call, redis.pcall, tonumber(ARGV[2]), tonumber(ARGV[4])
-local KEYS, ARGV = KEYS, ARGV -- globals are slow
+local KEYS, ARGV = KEYS, ARGV -- locals are faster than globals
 local queues, adopt = tonumber(ARGV[7]), ARGV[8]
 local acked, at = 0, 10 + want
 for q = 1, queues do
@@ -54,19 +54,20 @@ local function putback(list, jobs, from)
   for i = #jobs, from, -1 do call('RPUSH', list, jobs[i]) end
 end
 
--- refuse notes a key of a wrong type, and leaves its queue alone in this call.
+-- refuse records a key of a wrong type, and takes no more of its queue in this call.
 local function refuse(key, q)
   out[5], out[6], empty[q] = key, out[6] .. string.char(q), true
 end
 
--- shown is the form in which bytes go to the dead set: a list, a text or a number would take the
--- Dead page of Ruby down (ForDeadSet in queue/envelope). A null is not as large.
+-- shown returns the form in which bytes go to the dead set: a list, a text or a number would
+-- break the Dead page of Ruby (ForDeadSet in queue/envelope). A null is never as large.
 local function shown(job)
   if string.find(job, '^%s*[%["%d%-]') then return 'not a job: ' .. job end
   return job
 end
 
--- keep moves popped jobs in flight, and returns them, less what is too large or does not fit.
+-- keep moves popped jobs in flight and returns them, without those that are too large or do not
+-- fit into the bytes that are left.
 local function keep(q, jobs)
   local list, fields, used, fit, first = KEYS[2 * q + 3], {}, 0, jobs, token
   for i = 1, #jobs do
@@ -79,13 +80,13 @@ local function keep(q, jobs)
     else
       if fit == jobs then fit = {unpack(jobs, 1, i - 1)} end
       out[4] = 1
-      if #job <= limit then -- it fits the next time
+      if #job <= limit then -- it fits into the next call
         putback(list, jobs, i)
         room = -1
         break
       elseif type(try('ZADD', KEYS[3], ARGV[5], shown(job))) == 'number' then
         out[3] = out[3] + 1
-      else -- there is no dead set for it: behind the others
+      else -- the key of the dead set has a wrong type: the job goes behind the others
         call('LPUSH', list, job)
         refuse(KEYS[3], q)
       end
@@ -100,8 +101,8 @@ local function keep(q, jobs)
   return fit
 end
 
--- take moves up to n jobs of a queue in flight. It pops a few at first, then as many as fit by
--- the size of those, for what does not fit is copied for nothing.
+-- take moves up to n jobs of a queue in flight. It pops a few at first, then as many as fit
+-- judging by their size, because a job that does not fit is copied for nothing.
 local function take(q, n)
   local list = KEYS[2 * q + 3]
   if n < 1 or room < 0 or empty[q] then return 0 end
@@ -136,7 +137,7 @@ end
 if at > #ARGV then
   for q = 1, queues do want = want - take(q, want) end
 end
-local left = queues -- that are not known to be empty
+local left = queues -- number of queues that are not known to be empty
 for draw = at, #ARGV do
   if left <= 0 or room < 0 then break end
   for _, q in ipairs({string.byte(ARGV[draw], 1, -1)}) do

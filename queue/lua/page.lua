@@ -1,18 +1,18 @@
 #!lua flags=no-writes
 -- Read a page of a sorted set: members with scores up to a limit, in order.
 -- KEYS   1 the sorted set
--- ARGV   1 the highest score, 2 how many of those members to pass over, 3 the most
---        members, 4 bytes that they may have together (the first always goes),
---        5 'desc' if the highest score comes first, else 'asc'
+-- ARGV   1 the highest score, 2 number of those members to skip, 3 the most members to
+--        return, 4 the most bytes that they may have together (the first is always
+--        returned), 5 'desc' to begin with the highest score, else 'asc'
 -- Result {number of members up to that score, member, score, ...}
--- Atomic so that no member is passed over while another leaves the set. Members are
--- read one by one: a page of the largest would else be copied as a whole.
+-- Atomic so that no member is missed because another leaves the set. Members are read one
+-- by one, so that not more than the allowed bytes are copied.
 local call, total, key, desc = redis.call, 0, KEYS[1], ARGV[5] == 'desc'
 local size = call('ZCOUNT', key, '-inf', ARGV[1])
-local beyond = desc and call('ZCARD', key) - size or 0 -- they come first then
+local beyond = desc and call('ZCARD', key) - size or 0 -- members above the highest score
 local first, out = tonumber(ARGV[2]), {size}
 for at = first, math.min(first + ARGV[3], size) - 1 do
-  if total >= tonumber(ARGV[4]) then break end -- to read the next would be in vain
+  if total >= tonumber(ARGV[4]) then break end -- the next one cannot fit
   local rank = beyond + at
   local one = call(desc and 'ZREVRANGE' or 'ZRANGE', key, rank, rank, 'WITHSCORES')
   total = total + #one[1]

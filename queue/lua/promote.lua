@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Move members of a sorted set to where they go next.
+-- Move members of a sorted set to their queues, or to the dead set.
 -- KEYS   1 the sorted set, 2 queues, 3 dead, then the lists of queues
 -- ARGV   1 score for the dead set, 2 scores up to this are too old for it, 3 its size
 --        limit, 4 length of a list key's prefix, then per member: the member, its new
 --        payload ('': the member as it is), the index of its list (-1: to the dead set)
--- Result {result per member, ..., keys of the wrong type, ...}: 1 it was moved, 0 it was
---        gone already, -1 it stays, because a key that it goes to has the wrong type
--- Atomic so that a crash between removal and push loses nothing. ZREM decides: of
--- several pollers, Ruby's too, only the one that removed a member pushes it. Types are
--- checked before: a script is not rolled back when a push fails.
+-- Result {result per member, ..., keys of the wrong type, ...}: 1 if it was moved, 0 if it
+--        was not there, -1 if it stays because a key to which it goes has the wrong type
+-- Atomic so that a crash between removal and push loses nothing. ZREM decides: of several
+-- pollers, Ruby's too, only the one that removed a member pushes it. A script is not rolled
+-- back when a push fails, so types are checked before a member is removed.
 local call, out, bad, fit, buried = redis.call, {}, {}, {}, false
 local function takes(key, want)
   if fit[key] == nil then

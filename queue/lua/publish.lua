@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- Publish a process for Sidekiq's API and web page, and count what it did.
+-- Publish a process for Sidekiq's API and web page, and add to the counters of jobs.
 -- KEYS   1 processes, 2 IDENTITY, 3 IDENTITY:work, 4 IDENTITY:workers, 5 kyu:owner:IDENTITY,
 --        6 stat:processed, 7 stat:failed, 8 and 9 the same of the day
 -- ARGV   1 identity, 2 number of this flush, 3 processed, 4 failed, 5 seconds that
 --        a day's counters live, 6 number of arguments of the record, the record,
 --        then the work: field, JSON, ...
--- Result 1 if the process was known, 0 if this is its first beat, or its record had expired
--- Atomic so that no reader sees half a process. The number of the flush makes a
--- repeated flush count once, when the reply of the first was lost.
--- A key of the wrong type costs what would go into it, and nothing else.
+-- Result 1 if the process was published before, 0 if not, or if its record had expired
+-- Atomic so that no reader sees a part of a process. A flush whose reply was lost is sent
+-- again with the same number, and counts once.
+-- A key of the wrong type loses only the data that would go into it.
 local function does(...)
   local reply = redis.pcall(...)
   return not (type(reply) == 'table' and reply.err), reply
 end
 local function write(key, first, last)
-  for at = first, last, 1000 do -- Lua takes no more than some 8,000 values at once
+  for at = first, last, 1000 do -- unpack gives a command at most about 8,000 values
     if not does('HSET', key, unpack(ARGV, at, math.min(at + 999, last))) then return end
   end
   redis.call('EXPIRE', key, 60)
@@ -35,7 +35,7 @@ end
 does('SADD', KEYS[1], ARGV[1])
 local known = redis.call('EXISTS', KEYS[2])
 write(KEYS[2], 7, 6 + n)
-for key = 3, 4 do -- readers up to 6.4.1 look under :workers, later ones under :work
+for key = 3, 4 do -- Sidekiq up to 6.4.1 reads :workers, later versions read :work
   redis.call('UNLINK', KEYS[key])
   if #ARGV > 6 + n then write(KEYS[key], 7 + n, #ARGV) end
 end

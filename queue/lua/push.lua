@@ -1,25 +1,25 @@
 #!lua
 -- Push jobs to one place or to several: queues, or the schedule set.
--- KEYS   1 queues, then per place its key, the queue's list or the schedule set, and
---        with markers one per job
+-- KEYS   1 queues, then per place its key (the queue's list or the schedule set) and, if
+--        it has markers, one key per job
 -- ARGV   per place: queue name ('' for the schedule set), seconds that a marker lives
 --        (0: no markers), number of jobs, then per job its payload, in the schedule
 --        set after its score
--- Result the number of jobs pushed; less than asked if markers were there already
+-- Result the number of jobs pushed; a job whose marker was there is not pushed
 -- Atomic so that a push is stored whole or not at all, a marker exists exactly if its
 -- job was pushed, and a queue with jobs is always in the set of queues. Without
--- allow-oom: a full Redis refuses new work as a whole.
+-- allow-oom: a full Redis refuses the whole push.
 --
--- Redis takes nothing back when a command fails. So that after an error nothing was
--- pushed, whatever types the keys have:
--- - The usual push, to one queue and without markers, looks at no types. SADD comes
---   first: if it fails nothing is written. If the LPUSH fails, which is all or none, then
---   only the queue's name was written, which is no job. The rest then says why.
+-- Redis undoes nothing when a command fails. After an error nothing has been pushed,
+-- whatever types the keys have, because:
+-- - The usual push, to one queue and without markers, checks no types. SADD comes first:
+--   if it fails nothing is written. If the LPUSH fails it pushes nothing, and only the
+--   queue's name was written, which is no job. The code below then finds the reason.
 -- - With markers or several places a late failure would leave markers without jobs (a
 --   repeated push would then be dropped) or the jobs of the first places; with more jobs
---   than one command takes, the first of them. So the types of all keys are checked
---   before anything is written. The schedule set goes this way too: ZADD costs more
---   than the look.
+--   than one command takes, the first of them. Here the types of all keys are checked
+--   before anything is written. The schedule set takes this way too: ZADD costs more
+--   than the check.
 if #KEYS == 2 and ARGV[1] ~= '' and #ARGV <= 4000
     and type(redis.pcall('SADD', KEYS[1], ARGV[1])) == 'number'
     and type(redis.pcall('LPUSH', KEYS[2], unpack(ARGV, 4))) == 'number' then
@@ -34,7 +34,8 @@ local function wrong(key, want)
   end
 end
 
--- A Lua call takes some 8,000 values, so many go in several.
+-- write sends values in several commands, because unpack gives a command at most about
+-- 8,000 of them.
 local function write(command, key, list, from, to)
   for at = from, to, 4000 do
     redis.call(command, key, unpack(list, at, math.min(at + 3999, to)))

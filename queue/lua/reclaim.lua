@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Take jobs out of a dead owner's hands: back to the taking end of their queue, or, if they
--- came back too often, to the dead set. What waits in its landing list goes back before them.
+-- Reclaim a dead owner's jobs of one queue: move them back to the taking end of the queue or, if
+-- they came back too often, to the dead set. Jobs in its landing list go back first.
 -- KEYS   1 the queue's list, 2 the in-flight hash, 3 the landing list, 4 queues, 5 dead
 -- ARGV   1 queue name, 2 score for the dead set, 3 scores up to this are too old for it,
---        4 its size limit, 5 landed jobs to move at most, then per job: token, the payload
---        that goes on, with its count of crashes, and where: 'queue' or 'dead'
--- Result {landed jobs moved}, then per job 0 gone already, 1 back in its queue, 2 dead,
---        -1 refused: a key has a wrong type, and the job stays where it is
--- Atomic so that of several reclaimers one moves a job and counts its crash, and it is never
--- in neither place. A script is not rolled back: types are looked at before it takes. At
--- (effects) a copy of this script carries out what the jobs hold beside themselves.
+--        4 its size limit, 5 landed jobs to move at most, then per job: token, the new payload,
+--        with its count of crashes, and where it goes: 'queue' or 'dead'
+-- Result {landed jobs moved}, then per job 0 if it was not there, 1 if it is back in its queue,
+--        2 if it is in the dead set, -1 if it stays because a key has a wrong type
+-- Atomic so that only one of several reclaimers moves a job and counts its crash, and a job is
+-- always in one place. A script is not rolled back, so types are checked before a job is
+-- removed. A copy of this script carries out the jobs' effects at (effects).
 local call, buried = redis.call, false
 local function fits(key, kind)
   local k = call('TYPE', key).ok

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Write down an owner, and give it a lease or take it away.
+-- Record an owner, and give it a lease or fence it.
 -- KEYS   1 kyu:leases, 2 kyu:owner:IDENTITY, 3 kyu:host:HOST, the owners of its machine,
---        if it is known
--- ARGV   1 identity, 2 lease in milliseconds, or '' for an owner that leaves,
---        then fields and values that describe it
+--        if the machine is known
+-- ARGV   1 identity, 2 lease in milliseconds, or '' for an owner that leaves, then the fields
+--        and values of its record
 -- Result 1
--- Atomic so that whoever is in the register of leases can be judged, and its deliveries
--- found. An owner that leaves is fenced, even if it was forgotten before: a late command of
--- its may still bring it a job.
+-- Atomic so that each owner with a lease has a record, by which others judge whether it lives
+-- and find its deliveries. An owner that leaves is fenced, even if it was forgotten before:
+-- one of its commands may still be under way and land a job.
 redis.call('HSET', KEYS[2], unpack(ARGV, 3))
 if KEYS[3] and ARGV[2] ~= '' then redis.pcall('ZADD', KEYS[3], 0, ARGV[1]) end
 if KEYS[3] and ARGV[2] == '' then redis.pcall('ZREM', KEYS[3], ARGV[1]) end

@@ -1,21 +1,22 @@
 #!lua flags=allow-oom
--- Settle deliveries: take each out of its owner's hands and put it where it belongs.
+-- Settle deliveries: remove each from in flight and store it where its outcome says.
 -- KEYS   1 queues, 2 retry, 3 schedule, 4 dead, 5 kyu:held,
 --        then per queue its list and its in-flight hash,
 --        then the lists and hold sets that jobs go to
 -- ARGV   1 scores up to this are too old for the dead set, 2 its size limit, 3 length of
 --        a list key's prefix, then per delivery: op, queue index, token, new payload, score,
---        and where it goes: an index of KEYS and the name of that queue or class
+--        the index in KEYS of the list or hold set to which it goes, and the name of that
+--        queue or class
 --        op: done | retry | schedule | dead | requeue | forward | hold
--- Result per delivery 1; 0 if it was not in the owner's hands any more; -1 if a key that it
---        would go to has a wrong type: then it stays in the owner's hands
--- Atomic so that a job is never in two places nor in none, and so that only the owner
--- settles: the removal of the token decides, everything else follows from it. A script is
--- not rolled back, so types are looked at before anything is taken away. At (effects) a copy
--- of this script carries out what the jobs hold beside themselves (parts/effects.lua).
+-- Result per delivery 1; 0 if it was not in flight any more; -1 if it stays in flight because
+--        a key to which it goes has a wrong type
+-- Atomic so that a job is always in exactly one place, and so that only its owner settles it:
+-- nothing is done for a delivery whose token was not removed. A script is not rolled back, so
+-- types are checked before a token is removed. A copy of this script carries out the jobs'
+-- effects at (effects) (parts/effects.lua).
 local call, result, buried, kinds = redis.call, {}, false, {}
 
--- fits reports whether a key holds a kind of value, or nothing.
+-- fits reports whether a key has the given type or does not exist.
 local function fits(key, kind)
   kinds[key] = kinds[key] or call('TYPE', key).ok
   return kinds[key] == kind or kinds[key] == 'none'
@@ -44,7 +45,7 @@ for at = 4, #ARGV, 7 do
   if mine == 1 then
     if op == 'requeue' then
       call('SADD', KEYS[1], string.sub(list, ARGV[3] + 1))
-      call('RPUSH', list, raw) -- the end that is taken next
+      call('RPUSH', list, raw) -- the taking end
     elseif sets[op] then
       call('ZADD', sets[op], score, payload)
       buried = buried or op == 'dead'

@@ -1,13 +1,13 @@
 #!lua flags=no-writes
--- Look for owners that may be dead. Its cost does not grow with the number of the living.
+-- Find owners that may be dead. The cost does not grow with the number of living owners.
 -- KEYS   1 kyu:leases, 2 kyu:host:HOST, the owners of this machine, if it is known
--- ARGV   1 identity that asks, 2 owners in a part of the answer at most, 3 fenced owners to
---        skip, 4 milliseconds from now on after which no lease can end
--- Result {Redis's time in ms, fenced, ended, {identity, score, ...} neighbours}: owners that
---        are fenced, whose leases have ended by Redis's clock or end too late to be true (the
---        clock was set back), each with its score; and the next three owners on this machine
---        after the one that asks, by name, that are not fenced: it can see their processes
--- Atomic is not needed; one call is.
+-- ARGV   1 the caller's identity, 2 the most owners in each part of the result, 3 fenced owners
+--        to skip, 4 milliseconds from now after which no true lease can end
+-- Result {Redis's time in ms, fenced, ended, neighbours}, each a list of identity, score, ...:
+--        owners that are fenced; owners whose lease has ended by Redis's clock, or ends too late
+--        to be true (the clock was set back); and the next three owners of this machine by
+--        name, after the caller, that are not fenced: the caller can see their processes
+-- Atomic is not needed: the script saves round trips.
 local call, n = redis.call, ARGV[2]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -18,8 +18,8 @@ local late = call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ARGV[4]), '+inf',
 for _, x in ipairs(late) do ended[#ended + 1] = x end
 local beside = {}
 
--- near adds the living of a range of neighbours, until there are three. It reads three, and
--- more only if some of them are fenced.
+-- near adds owners of a range of neighbours that are not fenced, until there are three. It reads
+-- three, and more only if some of them are fenced.
 local function near(from, to)
   local offset = 0
   for _, size in ipairs({3, 50}) do

@@ -1,13 +1,14 @@
--- Carry out the effects of what a script takes away: the release of a lock, of a place.
--- Spliced behind the #!lua line of a script that says where it takes (queue/effect.go).
+-- Carry out the effects of the jobs that a script removes, such as the release of a lock.
+-- This part is spliced in behind the #!lua line of a script that marks with (effects) where a
+-- job has been removed (queue/effect.go).
 -- KEYS   the script's own, then the keys of the effects, in order
 -- ARGV   the script's own, then per effect: the number of the item that it belongs to, from
---        1; its kind; how many keys and arguments it has; the arguments. At the end, how
---        many of KEYS and of ARGV are the script's own
--- Result the script's own; but of an item with an effect that failed a text: its code, a
---        space, and of each such effect the kind and why it failed
--- Atomic so that an effect is carried out if and only if its item was taken away. It comes
--- when all of its item is written, and its error is caught: it cannot lose a job.
+--        1; its kind; its numbers of keys and arguments; the arguments. The last two are the
+--        numbers of KEYS and of ARGV that are the script's own
+-- Result the script's own; for an item with an effect that failed a text: its code, a space,
+--        and of each such effect its kind and its error
+-- Atomic so that an effect is carried out if and only if its item was removed. It runs after
+-- all writes for its item, and its error is caught, so it cannot lose a job.
 local effects = {}
 -- (kinds)
 local own_keys, own_args = tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV])
@@ -24,7 +25,8 @@ do
   end
 end
 
--- run_effects is called once per item, in order, with its code; above 0 it was taken.
+-- run_effects is called once per item, in order, with its code, which is above 0 if the item
+-- was removed.
 local function run_effects(code)
   taken = taken + 1
   if code <= 0 then return code end
