@@ -7,20 +7,20 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// cancelLimit is how long the server has to end a query that was cancelled; then
-// its connection is given up.
+// cancelLimit is the time that the server has to end a cancelled query. Afterwards the
+// connection is closed.
 const cancelLimit = 2 * time.Second
 
 // canceller cancels a query on the server when its context ends, and keeps the
-// connection: closed instead, it would take one of a pooler's with it. Unlike pgx's
-// own it never breaks a cancel request off: PgBouncer 1.18 ends with "FATAL
-// disconnect_client(): bad client state" when a client does so.
+// connection: closing it would also close one of a pooler's connections to the server.
+// Unlike pgx's own handler it never aborts a cancel request, because PgBouncer 1.18 then
+// ends with "FATAL disconnect_client(): bad client state".
 type canceller struct {
 	conn *pgconn.PgConn
 	sent chan struct{} // closed when the server has taken the request
 }
 
-// HandleCancel asks the server to cancel; it does not wait.
+// HandleCancel sends the cancel request in the background.
 func (c *canceller) HandleCancel(context.Context) {
 	c.conn.Conn().SetDeadline(time.Now().Add(cancelLimit))
 	c.sent = make(chan struct{})
@@ -32,7 +32,8 @@ func (c *canceller) HandleCancel(context.Context) {
 	}()
 }
 
-// HandleUnwatchAfterCancel waits until the request cannot meet the next query.
+// HandleUnwatchAfterCancel waits until the request has been taken, so that it cannot
+// cancel the next query.
 func (c *canceller) HandleUnwatchAfterCancel() {
 	<-c.sent
 	c.conn.Conn().SetDeadline(time.Time{})

@@ -1,7 +1,12 @@
-// Package database opens Postgres for jobs: a pool sized to the worker's
-// threads, from the environment that Mastodon's admins already have, with or
-// without a pooler before it and replicas behind it. Without that environment
-// there is no pool, and no failure.
+// Package database opens the Postgres of the jobs: a pool with a connection for each of the
+// worker's threads, configured by the variables that Mastodon uses, with or without a
+// pooler such as PgBouncer, and with or without replicas. Without those variables there is
+// no Postgres and no error: Open returns nil, and a job that needs Postgres gets ErrNone.
+//
+// A job asks for a handle: Database.Primary to write, Database.Fresh to read what must not
+// be old, Database.Replica for reads that a replica may answer. Collect and One read from
+// a handle. Database.Begin makes the reads of a job follow its own writes; Database.Stamp
+// makes the jobs that it pushes read what it wrote.
 package database
 
 import (
@@ -19,47 +24,56 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// Config says which Postgres to use. The zero Config is none.
+// Config is the configuration of Postgres. The zero Config means no Postgres.
 type Config struct {
-	URL      string   // empty: none is configured
+	URL      string   // the primary, or the pooler before it; empty: no Postgres
 	Replicas []string // URLs of streaming replicas
-	Pool     int      // DB_POOL; 0: as many as there are threads
+	Pool     int      // connections per server (DB_POOL); at least the number of threads
 	Prepared Prepared // whether statements are prepared on the server
 
-	Wait   time.Duration // for a free connection of the pool; 5 s
-	MaxLag time.Duration // a replica that is further behind is not read from; 5 s
-	// reads at once that go to the primary because all replicas are out; a quarter of the threads
+	// Wait is the longest wait for a free connection of the pool. 0: 5 s.
+	Wait time.Duration
+	// MaxLag is how far a replica may be behind the primary to be read from. 0: 5 s.
+	MaxLag time.Duration
+	// Fallback is the most reads at once that the primary answers while all replicas are
+	// out. 0: a quarter of the threads, at least one.
 	Fallback int
-	Policies map[string]Policy // by class; Sticky for those not named
+	// Policies are the policies of job classes. Sticky for a class without one.
+	Policies map[string]Policy
 }
 
-// Prepared says whether statements are prepared on the server.
+// Prepared decides whether statements are prepared on the server.
 type Prepared string
 
+// Values of Prepared.
 const (
-	PreparedAuto Prepared = "" // unless a pooler is found before the server
-	// always: only without a pooler, or with PgBouncer 1.21 and max_prepared_statements
-	PreparedOn  Prepared = "true"
-	PreparedOff Prepared = "false" // never
+	PreparedAuto Prepared = ""      // prepared, unless a pooler is found
+	PreparedOn   Prepared = "true"  // prepared; a pooler must be PgBouncer 1.21 or newer
+	PreparedOff  Prepared = "false" // not prepared
 )
 
-// Policy says where the reads of a class go that may be answered by a replica.
+// Policy decides where a class's reads by Database.Replica go.
 type Policy string
 
+// Values of Policy.
 const (
-	Sticky Policy = "sticky" // to a replica that has what the job needs, else to the primary
-	// likewise, but first wait for a replica: shortly, then for one second, once
+	// Sticky reads from a replica that has replayed what the job needs, else from the
+	// primary.
+	Sticky Policy = "sticky"
+	// Delayed is like Sticky, but waits 100 ms for a replica and then snoozes the job for
+	// one second, once, before it reads from the primary.
 	Delayed Policy = "delayed"
-	Always  Policy = "always" // to the primary
+	// Always reads from the primary.
+	Always Policy = "always"
 )
 
 // ConfigFromEnv reads the variables that Mastodon uses. The primary is
 // DATABASE_URL, or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASS and DB_SSLMODE, and is
 // configured if DATABASE_URL, DB_HOST, DB_NAME or DB_USER is set. Replicas are
-// REPLICA_DATABASE_URL, or REPLICA_DB_HOST, PORT, NAME, USER and PASS, each falling
-// back to the primary's; several URLs or hosts are separated by commas. DB_POOL,
-// PREPARED_STATEMENTS, DB_POOL_TIMEOUT, REPLICA_MAX_LAG, REPLICA_FALLBACK and
-// REPLICA_POLICIES are the other fields. Problems go to r.
+// REPLICA_DATABASE_URL, or REPLICA_DB_HOST, _PORT, _NAME, _USER and _PASS, where a variable
+// that is not set has the primary's value; several URLs or hosts are separated by commas.
+// DB_POOL, PREPARED_STATEMENTS, DB_POOL_TIMEOUT (seconds), REPLICA_MAX_LAG (seconds),
+// REPLICA_FALLBACK and REPLICA_POLICIES set the other fields. Problems go to r.
 func ConfigFromEnv(r *env.Reader) Config {
 	c := Config{URL: addressFromEnv(r)}
 	if c.URL == "" {
@@ -109,7 +123,7 @@ func addressFromEnv(r *env.Reader) string {
 	return ""
 }
 
-// address is where a server is, in parts.
+// address holds the parts of a server's URL.
 type address struct {
 	host, name, user, password, sslmode string
 	port                                int
@@ -121,7 +135,7 @@ func (a address) url() string {
 		u.User = url.UserPassword(a.user, a.password)
 	}
 	q := url.Values{"sslmode": {a.sslmode}}
-	if strings.HasPrefix(a.host, "/") { // a directory with a socket
+	if strings.HasPrefix(a.host, "/") { // the directory of a Unix socket
 		q.Set("host", a.host)
 		q.Set("port", strconv.Itoa(a.port))
 	} else {
@@ -142,7 +156,7 @@ func partsFromEnv(r *env.Reader) string {
 	}.url()
 }
 
-// replicasFromEnv gives the URLs of the replicas. They are configured if
+// replicasFromEnv returns the URLs of the replicas. There are some if
 // REPLICA_DATABASE_URL, REPLICA_DB_HOST or REPLICA_DB_NAME is set.
 func replicasFromEnv(r *env.Reader, primary string) []string {
 	if v, source := r.Get("REPLICA_DATABASE_URL"); v != "" {
@@ -159,11 +173,11 @@ func replicasFromEnv(r *env.Reader, primary string) []string {
 	}
 	base, err := pgconn.ParseConfig(primary)
 	if err != nil {
-		return nil // reported with the primary
+		return nil // ConfigFromEnv reports the primary's URL
 	}
 	u, err := url.Parse(primary)
 	if err != nil {
-		r.Problem("the Postgres address is no URL: give the replica's as REPLICA_DATABASE_URL")
+		r.Problem("the Postgres address is not a URL: set REPLICA_DATABASE_URL for the replicas")
 		return nil
 	}
 	a := address{
@@ -187,7 +201,7 @@ func replicasFromEnv(r *env.Reader, primary string) []string {
 	return urls
 }
 
-// list takes a comma-separated list apart.
+// list splits a list at its commas, and drops spaces and empty parts.
 func list(text string) []string {
 	var out []string
 	for _, part := range strings.Split(text, ",") {
@@ -215,7 +229,7 @@ func policiesFromEnv(r *env.Reader) map[string]Policy {
 	return policies
 }
 
-// poolConfig is pgx's configuration of a server for a worker with threads threads.
+// poolConfig is pgx's configuration for a server of a worker with that many threads.
 func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig(address)
 	if err != nil {
@@ -230,7 +244,7 @@ func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error)
 	if x.ConnectTimeout == 0 {
 		x.ConnectTimeout = 10 * time.Second
 	}
-	// Empty, because a pooler sets it again for every transaction.
+	// Not set, because a pooler would set it again for every transaction.
 	delete(x.RuntimeParams, "application_name")
 	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
@@ -238,9 +252,9 @@ func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error)
 	return p, nil
 }
 
-// unprepared makes connections that never rely on what an earlier statement left
-// behind. Of pgx's modes only this and the simple protocol bear a pooler that gives
-// every transaction another connection; the simple one quotes on our side.
+// unprepared makes connections whose statements do not depend on earlier ones. Only this
+// mode of pgx and the simple protocol work behind a pooler that gives each transaction
+// another connection, and the simple protocol puts the arguments into the SQL text itself.
 func unprepared(x *pgx.ConnConfig) {
 	x.DefaultQueryExecMode = pgx.QueryExecModeExec
 	x.StatementCacheCapacity, x.DescriptionCacheCapacity = 0, 0

@@ -12,27 +12,29 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrNone says that a job needs Postgres and none is configured.
-var ErrNone = errors.New("no Postgres is configured: set DATABASE_URL, or DB_HOST and its like")
+// ErrNone means that a job needs Postgres and none is configured.
+var ErrNone = errors.New("no Postgres is configured: set DATABASE_URL, or DB_HOST and DB_NAME")
 
-// Database is the Postgres of the jobs: a primary, and perhaps replicas. A nil
-// Database is none.
+// Database is the Postgres of the jobs: a primary and replicas, if there are some. A nil
+// *Database means that no Postgres is configured. The methods may be called from many
+// goroutines.
 type Database struct {
 	config   Config
 	primary  *server
 	replicas []*replica
-	fallback chan struct{} // a place for each read that the primary answers for replicas
-	history  history       // of Run alone
+	fallback chan struct{} // holds an item for each read that the primary answers for replicas
+	history  history       // written and read by Open, then only by Run
 	log      *slog.Logger
 
-	behind    atomic.Int64 // reads that no replica was far enough for
+	// Jobs add to these, each in its own goroutine; State reads them.
+	behind    atomic.Int64 // reads for which no replica had replayed enough
 	rechecked atomic.Int64 // rows that a replica did not have
 }
 
-// Open makes a pool with at least one connection for each of threads, and asks the
-// server for a sign of life. It returns nil if none is configured. A DB_POOL that is
-// smaller than the threads is raised, and said loudly: with fewer connections
-// threads wait for each other. Replicas need not be there; for them Run must run.
+// Open makes a pool with at least threads connections, and checks that the primary
+// answers. It returns nil without an error if no Postgres is configured. A smaller DB_POOL
+// is raised, with a warning in the log, because threads would wait for each other's
+// connections. A replica that does not answer is no error. With replicas, Run must run.
 func Open(ctx context.Context, c Config, threads int, log *slog.Logger) (*Database, error) {
 	if c.URL == "" {
 		return nil, nil
@@ -70,8 +72,8 @@ func Open(ctx context.Context, c Config, threads int, log *slog.Logger) (*Databa
 	return d, nil
 }
 
-// Run watches the replicas until ctx ends: how far they are behind, and whether they
-// are read from.
+// Run checks the replicas every second until ctx ends: it measures how far they are behind,
+// and decides whether they are read from. It returns nil, at once if there are none.
 func (d *Database) Run(ctx context.Context) error {
 	if d == nil || len(d.replicas) == 0 {
 		return nil
@@ -88,8 +90,8 @@ func (d *Database) Run(ctx context.Context) error {
 	}
 }
 
-// poll looks at all replicas. Without the primary's position nobody can say how far
-// behind they are: what was known stays.
+// poll checks all replicas. If the primary's position cannot be read, their lag is
+// measured against its earlier positions.
 func (d *Database) poll(ctx context.Context) {
 	if len(d.replicas) == 0 {
 		return
@@ -107,7 +109,7 @@ func (d *Database) poll(ctx context.Context) {
 	}
 }
 
-// position is where the primary's log is now: everything that is committed lies
+// position returns the present end of the primary's log. Everything that is committed lies
 // before it, also what was committed without waiting for the disk.
 func (d *Database) position(ctx context.Context) (Position, error) {
 	var text string
@@ -124,7 +126,7 @@ func (d *Database) position(ctx context.Context) (Position, error) {
 	return p.withoutHeader(block, segment), err
 }
 
-// flushed is how far the primary's log is written: what a replica can know of.
+// flushed returns how far the primary's log is on disk: a replica cannot be further.
 func (d *Database) flushed(ctx context.Context) (Position, error) {
 	var text string
 	err := d.primary.with(ctx, func(c *pgx.Conn) error {
@@ -146,7 +148,8 @@ func (d *Database) inUse() bool {
 	return false
 }
 
-// caughtUp finds a replica that has replayed p, each in turn from a random one.
+// caughtUp finds a replica that has replayed p, or returns nil. It begins with a random
+// one.
 func (d *Database) caughtUp(ctx context.Context, p Position) *replica {
 	start := rand.IntN(len(d.replicas))
 	for i := range d.replicas {
@@ -157,11 +160,12 @@ func (d *Database) caughtUp(ctx context.Context, p Position) *replica {
 	return nil
 }
 
-// Replicated reports whether there are replicas, so that jobs should be stamped.
+// Replicated reports whether replicas are configured. Then pushed jobs need Stamp.
 func (d *Database) Replicated() bool { return d != nil && len(d.replicas) > 0 }
 
-// Pool is the pool of connections to the primary, for its figures and for queries
-// that no unit of work knows of; nil without Postgres.
+// Pool returns the pool of connections to the primary, for its statistics and for queries
+// outside of jobs: a write over it does not keep the job's reads on the primary. It is nil
+// without Postgres.
 func (d *Database) Pool() *pgxpool.Pool {
 	if d == nil {
 		return nil
@@ -169,21 +173,21 @@ func (d *Database) Pool() *pgxpool.Pool {
 	return d.primary.pool
 }
 
-// ReplicaState is what is known of a replica.
+// ReplicaState is the state of a replica.
 type ReplicaState struct {
-	Name  string // host:port/database
-	Lag   time.Duration
-	InUse bool
+	Name  string        // host:port/database
+	Lag   time.Duration // how long ago the primary was where the replica is
+	InUse bool          // it is read from
 }
 
-// State are the figures of the replicas.
+// State is the state of the replicas, and what they left to the primary since Open.
 type State struct {
 	Replicas  []ReplicaState
-	Behind    int64 // reads that went to the primary because no replica was far enough
-	Rechecked int64 // rows that a replica did not have, and the primary was asked for
+	Behind    int64 // reads that went to the primary because no replica had replayed enough
+	Rechecked int64 // rows that a replica did not have and that were read from the primary
 }
 
-// State tells how the replicas are.
+// State returns the present state of the replicas. It asks no server.
 func (d *Database) State() State {
 	s := State{Behind: d.behind.Load(), Rechecked: d.rechecked.Load()}
 	for _, r := range d.replicas {
@@ -194,7 +198,7 @@ func (d *Database) State() State {
 	return s
 }
 
-// Sleep holds a connection for wait: for load tests.
+// Sleep keeps a connection to the primary busy for wait. It is for load tests.
 func (d *Database) Sleep(ctx context.Context, wait time.Duration) error {
 	if d == nil {
 		return ErrNone
@@ -205,7 +209,7 @@ func (d *Database) Sleep(ctx context.Context, wait time.Duration) error {
 	})
 }
 
-// Close gives all connections back. It waits for those in use.
+// Close closes all connections. It waits for those in use.
 func (d *Database) Close() {
 	if d == nil {
 		return

@@ -11,13 +11,13 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Handle is what Collect and One read from: a *Primary or a *Reader.
+// Handle is a server to read from: a *Primary or a *Reader.
 type Handle interface {
-	// read runs fn on a connection. fn may run again, on another server.
+	// read runs fn on a connection. If a replica fails, fn runs again on the primary.
 	read(ctx context.Context, fn func(*pgx.Conn) error) error
 }
 
-// Collect reads all rows of a query. No rows are an empty slice, and no error.
+// Collect reads all rows of a query. A query without rows gives an empty slice.
 func Collect[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
 	args ...any) (all []T, err error) {
 	err = h.read(ctx, func(c *pgx.Conn) error {
@@ -31,8 +31,8 @@ func Collect[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql str
 	return all, err
 }
 
-// One reads the first row of a query. The error is pgx.ErrNoRows if there is none;
-// a replica that says so is not believed before the primary has said it too.
+// One reads the first row of a query. The error is pgx.ErrNoRows if there is none. If a
+// replica has no row, One asks the primary too.
 func One[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
 	args ...any) (one T, err error) {
 	err = h.read(ctx, func(c *pgx.Conn) error {
@@ -46,7 +46,7 @@ func One[T any](ctx context.Context, h Handle, row pgx.RowToFunc[T], sql string,
 	return one, err
 }
 
-// Primary is the server that is written to.
+// Primary is the handle of the server that takes writes.
 type Primary struct{ db *Database }
 
 // Exec runs a statement.
@@ -59,22 +59,23 @@ func (p *Primary) Exec(ctx context.Context, sql string,
 	return tag, err
 }
 
-// Tx runs fn in a transaction, which is committed if fn returns nil.
+// Tx runs fn in a transaction. It commits if fn returns nil, else it rolls back and
+// returns fn's error.
 func (p *Primary) Tx(ctx context.Context, fn func(pgx.Tx) error) error {
 	return p.read(ctx, func(c *pgx.Conn) error { return pgx.BeginFunc(ctx, c, fn) })
 }
 
 func (p *Primary) read(ctx context.Context, fn func(*pgx.Conn) error) error {
 	err := p.db.primary.with(ctx, fn)
-	unitOf(ctx).write() // a position that was taken while it wrote is too old
+	unitOf(ctx).write() // again: a position that was read during the write is too old
 	return err
 }
 
-// Reader reads from the server that was chosen for it.
+// Reader is the handle of the server that was chosen for reads.
 type Reader struct {
 	db      *Database
 	replica *replica // nil: the primary
-	capped  bool     // the primary stands in for replicas that are out
+	capped  bool     // the primary answers because all replicas are out: see standIn
 }
 
 // FromReplica reports whether the Reader reads from a replica.
@@ -101,8 +102,8 @@ func (r *Reader) read(ctx context.Context, fn func(*pgx.Conn) error) error {
 	return err
 }
 
-// standIn lets the primary answer for replicas that are out: a few at a time, for
-// the load that the replicas carried may be more than it can take.
+// standIn reads from the primary because the replicas are out. Only a few such reads run
+// at once, because the load of the replicas may be more than the primary can take.
 func (d *Database) standIn(ctx context.Context, fn func(*pgx.Conn) error) error {
 	limit := time.NewTimer(d.primary.wait)
 	defer limit.Stop()
@@ -118,8 +119,9 @@ func (d *Database) standIn(ctx context.Context, fn func(*pgx.Conn) error) error 
 	}
 }
 
-// Primary is the handle for writing, and for what is read to be written. From then
-// on the reads of the unit of work (see Begin) stay on the primary.
+// Primary returns the handle for writes, and for reads on which a write depends. From then
+// on all reads of the same job stay on the primary (see Begin). The error is ErrNone
+// without Postgres.
 func (d *Database) Primary(ctx context.Context) (*Primary, error) {
 	if d == nil {
 		return nil, ErrNone
@@ -128,8 +130,8 @@ func (d *Database) Primary(ctx context.Context) (*Primary, error) {
 	return &Primary{d}, nil
 }
 
-// Fresh is the handle for reads that must not be old, whatever the replicas say.
-// Unlike Primary it does not keep later reads from them.
+// Fresh returns a handle for reads that must not be old: they go to the primary. Unlike
+// Primary it does not keep later reads there. The error is ErrNone without Postgres.
 func (d *Database) Fresh() (*Reader, error) {
 	if d == nil {
 		return nil, ErrNone
@@ -137,11 +139,12 @@ func (d *Database) Fresh() (*Reader, error) {
 	return &Reader{db: d}, nil
 }
 
-// Replica is the handle for reads that may be answered by a replica: by one that
-// has replayed what the job in ctx needs, or, for a job that does not say, what is
-// committed now. It is the primary after a write in the same unit of work, if the
-// class's policy is Always, and if no replica is that far. By the policy Delayed the
-// error may be one that puts the job off for a second (queue.Snooze), once.
+// Replica returns a handle for reads that a replica may answer. It chooses a replica that
+// has replayed the position that the job in ctx carries (see Stamp) or, without one,
+// everything that is committed now. It chooses the primary after a write of the same job,
+// if the policy of the job's class is Always, and if no replica has replayed enough. The
+// error is ErrNone without Postgres. With the policy Delayed it may be queue.Snooze, which
+// the handler returns.
 func (d *Database) Replica(ctx context.Context) (*Reader, error) {
 	if d == nil {
 		return nil, ErrNone
@@ -175,14 +178,14 @@ func (d *Database) Replica(ctx context.Context) (*Reader, error) {
 }
 
 const (
-	briefly  = 100 * time.Millisecond // what a thread waits for a replica
-	lookWait = 10 * time.Millisecond
-	putOff   = time.Second
+	briefly  = 100 * time.Millisecond // for which a thread waits for a replica
+	lookWait = 10 * time.Millisecond  // between two checks of the replicas meanwhile
+	putOff   = time.Second            // for which the job is snoozed
 )
 
-// delayed waits for a replica: in place for a moment, then by putting the job off,
-// then no more. That it was put off is told by the age of the job's position: of
-// one without, or from a clock ahead of ours, it is not tried.
+// delayed waits for a replica to replay p: first in the thread, then by a snooze of the
+// job. It snoozes only if the job's position is younger than the snooze, so a job is
+// snoozed once. A job whose position has no time, or a time in the future, is not snoozed.
 func (d *Database) delayed(ctx context.Context, u *unit, p Position) (*Reader, error) {
 	tick := time.NewTicker(lookWait)
 	defer tick.Stop()

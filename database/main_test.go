@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// pgx closes connections in the background, with a deadline of its own.
+	// pgx closes connections in the background, within a deadline.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn.(*PgConn).asyncClose.func1"))
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// Pooler is what stands between us and a server.
+// Pooler is the kind of pooler between us and a server.
 type Pooler string
 
+// Values of Pooler.
 const (
-	Direct            Pooler = "none"
+	Direct            Pooler = "none"        // no pooler
 	TransactionPooler Pooler = "transaction" // each transaction may get another connection
-	// a client keeps its connection; or no evidence against it was seen
-	SessionPooler Pooler = "session"
+	SessionPooler     Pooler = "session"     // a client keeps its connection, as far as was seen
 )
 
-// FindPooler tells by behaviour whether address is a server or a pooler such as
-// PgBouncer, whatever its port. A pooler makes up the process id that it tells a
-// client at the start, so that it differs from the one that queries see; and in
-// transaction mode two clients that are connected at once see the same one.
+// FindPooler finds out whether address is a server or a pooler such as PgBouncer. It
+// connects twice and compares process ids: a pooler invents the id that it sends to a client
+// at the start, so that it differs from the id that a query returns, and in transaction mode
+// queries of two clients return the same id. An address that does not answer is an error.
 func FindPooler(ctx context.Context, address string) (Pooler, error) {
 	x, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -51,10 +51,10 @@ func FindPooler(ctx context.Context, address string) (Pooler, error) {
 	return SessionPooler, nil
 }
 
-// shared reports whether first and a second client were seen on the same backend.
-// A busy pooler may hide it for some rounds.
+// shared reports whether first and a second client were seen on the same server process.
+// It tries several times, because a busy pooler may use different ones for a while.
 func shared(ctx context.Context, first *pgx.Conn, x *pgx.ConnConfig) bool {
-	// of a session pooler of size 1 a second client waits in vain
+	// A session pooler of size 1 makes a second client wait until the first has ended.
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	second, err := pgx.ConnectConfig(ctx, x)
@@ -78,6 +78,7 @@ func shared(ctx context.Context, first *pgx.Conn, x *pgx.ConnConfig) bool {
 	return false
 }
 
+// backend returns the id of the server process that answers on a connection.
 func backend(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) {
 	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid)
 	return pid, err

@@ -17,27 +17,28 @@ import (
 const (
 	pollEvery   = time.Second
 	pollTimeout = 2 * time.Second
-	goodPolls   = 3 // in a row, before a replica that was out is read again
+	goodPolls   = 3 // good polls in a row until a replica that was out is read from again
 )
 
-// errPromoted says that a replica is none (any more).
+// errPromoted means that a server is not, or no longer, a replica.
 var errPromoted = errors.New("it is not a replica: is the address right, or was it promoted?")
 
-// replica is a streaming replica and what is known of it.
+// replica is a streaming replica and its last known state.
 type replica struct {
 	*server
 	maxLag time.Duration
 	log    *slog.Logger
 
+	// The goroutine of Run and those of jobs read and write these fields, under mu.
 	mu       sync.Mutex
-	replayed Position
-	lag      time.Duration
-	out      bool
-	good     int // polls in a row since it was last bad
-	since    time.Time
+	replayed Position      // what it is known to have replayed
+	lag      time.Duration // as of the last poll that was answered
+	out      bool          // it is not read from
+	good     int           // good polls in a row, while it is out
+	since    time.Time     // when it was taken out
 }
 
-// poll asks the replica how far it is, and decides whether it is read from.
+// poll asks the replica how far it has replayed, and decides whether it is read from.
 func (r *replica) poll(ctx context.Context, h *history) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
@@ -54,7 +55,7 @@ func (r *replica) poll(ctx context.Context, h *history) {
 	case r.lag > r.maxLag:
 		r.bad(fmt.Errorf("it is %v behind, more than REPLICA_MAX_LAG=%v",
 			r.lag.Round(100*time.Millisecond), r.maxLag))
-	case r.lag > r.maxLag/2: // neither good nor bad: what hovers at the limit does not flap
+	case r.lag > r.maxLag/2: // neither good nor bad, so that a lag near the limit does not flap
 		r.good = 0
 	case r.out:
 		if r.good++; r.good >= goodPolls {
@@ -65,17 +66,17 @@ func (r *replica) poll(ctx context.Context, h *history) {
 	}
 }
 
-// bad takes the replica out. The lock is held.
+// bad takes the replica out, because of err. The caller holds mu.
 func (r *replica) bad(err error) {
 	r.good = 0
 	if !r.out {
 		r.out, r.since = true, time.Now()
-		r.log.Warn("a Postgres replica is taken out: reads go elsewhere until it is well",
+		r.log.Warn("a Postgres replica is taken out: reads go to other servers until it is good again",
 			"replica", r.name, "err", err)
 	}
 }
 
-// failed takes the replica out after a query that failed for its fault.
+// failed takes the replica out after a query that failed because of it.
 func (r *replica) failed(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,8 +105,8 @@ func (r *replica) ask(ctx context.Context) (Position, error) {
 	return p, err
 }
 
-// has reports whether the replica is in use and has replayed p. What is not known
-// to be there is asked for.
+// has reports whether the replica is in use and has replayed p. It asks the replica if it
+// is not known to have replayed p.
 func (r *replica) has(ctx context.Context, p Position) bool {
 	r.mu.Lock()
 	out, replayed := r.out, r.replayed
@@ -126,8 +127,8 @@ func (r *replica) isOut() bool {
 	return r.out
 }
 
-// isFault tells errors that are the server's fault, not the query's: lost
-// connections, shutdowns, and queries that stood in the way of the replay.
+// isFault reports whether an error is the server's fault, not the query's: a lost
+// connection, a shutdown, or a query that was cancelled because it held up the replay.
 func isFault(err error) bool {
 	if err == nil || errors.Is(err, pgx.ErrNoRows) || errors.Is(err, ErrBusy) {
 		return false
@@ -143,10 +144,10 @@ func isFault(err error) bool {
 	switch {
 	case pg.Code == "57014": // cancelled by us, or by its statement_timeout
 		return false
-	case pg.Code == "40001": // in the way of the replay
+	case pg.Code == "40001": // cancelled because it held up the replay
 		return true
 	}
 	class := pg.Code[:min(2, len(pg.Code))]
-	// connection, resources, operator, system
+	// The classes of connections, resources, operators' interventions and system errors.
 	return class == "08" || class == "53" || class == "57" || class == "58"
 }

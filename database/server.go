@@ -14,19 +14,19 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// ErrBusy says that no connection became free in time.
+// ErrBusy means that no connection became free within Config.Wait.
 var ErrBusy = errors.New("no Postgres connection became free in time")
 
 // server is a Postgres server and the pool of connections to it.
 type server struct {
-	name string // host:port/database, for people
+	name string // host:port/database, for logs and errors
 	pool *pgxpool.Pool
-	wait time.Duration
+	wait time.Duration // the longest wait for a free connection
 }
 
-// openServer makes the pool, whose connections are opened when they are needed.
-// The server need not be there; only then what stands before it is not known, and
-// statements are not prepared.
+// openServer makes the pool, whose connections are opened when they are needed. If the
+// server does not answer it returns both the server and the error: statements are then not
+// prepared, because there may be a pooler.
 func openServer(ctx context.Context, c Config, address string, threads int,
 	log *slog.Logger) (*server, error) {
 	p, err := c.poolConfig(address, threads)
@@ -58,7 +58,7 @@ func openServer(ctx context.Context, c Config, address string, threads int,
 	return s, found
 }
 
-// prepared decides whether statements are prepared, and says why.
+// prepared decides whether statements are prepared, and returns the reason for the log.
 func (c Config) prepared(p Pooler) (bool, string) {
 	switch {
 	case c.Prepared != PreparedAuto:
@@ -66,13 +66,13 @@ func (c Config) prepared(p Pooler) (bool, string) {
 	case p == Direct:
 		return true, "no pooler was found"
 	case p == "":
-		return false, "nothing is known of it yet"
+		return false, "it does not answer yet"
 	default:
 		return false, "a pooler was found"
 	}
 }
 
-// name is a server's address without user and password.
+// name returns a server's address without user and password.
 func name(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -92,8 +92,8 @@ func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	cancel()
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return fmt.Errorf("%w: %v for one of the %d of %s: is DB_POOL, or the pooler's "+
-				"default_pool_size, too small? `workerctl doctor` tells",
+			return fmt.Errorf("%w: waited %v for one of the %d connections to %s: is DB_POOL, "+
+				"or the pooler's default_pool_size, too small? See `workerctl doctor`",
 				ErrBusy, s.wait, s.pool.Config().MaxConns, s.name)
 		}
 		return err
@@ -101,13 +101,13 @@ func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	defer conn.Release()
 	err = fn(conn.Conn())
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-		// the server says "canceling statement due to user request"
+		// The server's own text is "canceling statement due to user request".
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return err
 }
 
-// explain says what to do about a failed first contact.
+// explain adds the likely remedy to the error of a first connection.
 func explain(err error, url string) error {
 	var pg *pgconn.PgError
 	hint := "is it running, and is DATABASE_URL (or DB_HOST and DB_PORT) right?"
@@ -120,8 +120,8 @@ func explain(err error, url string) error {
 		case "53300":
 			hint = "it has no connection left: compare max_connections with the sum of all pools"
 		case "08P01":
-			hint = "it did not understand us: behind PgBouncer, check that the database and user " +
-				"are in its configuration"
+			hint = "it did not accept the connection: behind PgBouncer, check that the database " +
+				"and user are in its configuration"
 		}
 	}
 	return fmt.Errorf("cannot use Postgres at %s: %s %w", env.MaskURL(url), hint, err)

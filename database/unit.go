@@ -8,29 +8,29 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Fields of a job that say what a replica must have for it.
+// Fields of a job that hold what a replica must have replayed for it.
 const (
 	positionField = "wal_lsn" // the primary's position when the job was pushed
 	stampedField  = "wal_at"  // when that was, in seconds since 1970
 )
 
-// unit is a unit of work: a job's run. What it knows decides where its reads go.
+// unit is a unit of work: a job's run. It decides where the job's reads go.
 type unit struct {
 	policy  Policy
-	stamped time.Time // when the job's position was taken; zero if it carries none
+	stamped time.Time // when the job's position was read; zero if it carries none
 
+	// The handler and the goroutines that it starts read and write these fields, under mu.
 	mu       sync.Mutex
 	position Position // what a replica must have replayed; 0: not known yet
-	wrote    bool     // reads stay on the primary
-	fresh    bool     // position was taken after the last write
+	wrote    bool     // it has written: reads stay on the primary
+	fresh    bool     // position was read after the last write
 }
 
 type unitKey struct{}
 
-// Begin starts the unit of work of a job, for the context of its handler: by it
-// reads that follow a write stay on the primary, and replicas are asked for what
-// the job needs. Use it in a worker's middleware; j may be nil for work that is no
-// job, such as a bulk push.
+// Begin returns a context for the handler of a job: with it, reads after a write stay on
+// the primary, and a replica must have replayed what the job needs. Call it in a worker's
+// middleware. j is nil for work outside of a job, such as a bulk push.
 func (d *Database) Begin(ctx context.Context, j *queue.Job) context.Context {
 	if d == nil {
 		return ctx
@@ -41,7 +41,7 @@ func (d *Database) Begin(ctx context.Context, j *queue.Job) context.Context {
 		if p, ok := d.config.Policies[class]; ok {
 			u.policy = p
 		}
-		// What cannot be read counts as not there: the primary is asked then.
+		// A position that cannot be parsed counts as none.
 		u.position, _ = ParsePosition(j.String(positionField))
 		u.stamped = j.Time(stampedField)
 	}
@@ -53,7 +53,7 @@ func unitOf(ctx context.Context) *unit {
 	return u
 }
 
-// write notes that the unit is about to write.
+// write records that the unit writes. u may be nil.
 func (u *unit) write() {
 	if u == nil {
 		return
@@ -63,7 +63,7 @@ func (u *unit) write() {
 	u.wrote, u.fresh = true, false
 }
 
-// state is what decides where a read goes.
+// state returns what decides where a read goes.
 func (u *unit) state() (wrote bool, p Position) {
 	if u == nil {
 		return false, 0
@@ -73,7 +73,7 @@ func (u *unit) state() (wrote bool, p Position) {
 	return u.wrote, u.position
 }
 
-// learn keeps a position that was taken from the primary.
+// learn keeps a position that was read from the primary.
 func (u *unit) learn(p Position) {
 	if u == nil {
 		return
@@ -83,8 +83,8 @@ func (u *unit) learn(p Position) {
 	u.position, u.fresh = max(u.position, p), true
 }
 
-// handOn is the position for a job that the unit pushes, if it is known: a unit
-// that has not written hands on what it was given.
+// handOn returns the position for a job that the unit pushes, if it is known. A unit that
+// has not written passes on its own job's position.
 func (u *unit) handOn() (Position, bool) {
 	if u == nil {
 		return 0, false
@@ -94,9 +94,10 @@ func (u *unit) handOn() (Position, bool) {
 	return u.position, u.position > 0 && (u.fresh || !u.wrote)
 }
 
-// Stamp puts the primary's position into pushed jobs, so that a replica is read
-// for them only when it has what was written before the push. A job that is pushed
-// while Postgres does not answer goes without: its worker asks then.
+// Stamp returns a middleware that puts the primary's log position into pushed jobs, in the
+// fields wal_lsn and wal_at. A replica then answers the job's reads only if it has replayed
+// everything that was written before the push. A job that is pushed while Postgres does not
+// answer gets no position: its worker then reads the primary's own.
 func (d *Database) Stamp() queue.ClientMiddleware {
 	return func(ctx context.Context, j *queue.NewJob, next func(context.Context,
 		*queue.NewJob) error) error {
@@ -112,7 +113,7 @@ func (d *Database) Stamp() queue.ClientMiddleware {
 			}
 			u.learn(p)
 		}
-		extra := make(map[string]any, len(j.Extra)+2) // of a bulk push all jobs share one
+		extra := make(map[string]any, len(j.Extra)+2) // a copy: jobs of a bulk push share a map
 		for key, value := range j.Extra {
 			extra[key] = value
 		}

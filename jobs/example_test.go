@@ -97,5 +97,5 @@ func ExampleNotifications_Notify() {
 	n := &jobs.Notifications{} // no database.Database: DATABASE_URL is not set
 	fmt.Println(n.Notify(context.Background(), jobs.LocalNotification{ReceiverID: 2, ActivityID: 5,
 		ActivityType: "Mention", Type: "mention"}))
-	// Output: no Postgres is configured: set DATABASE_URL, or DB_HOST and its like
+	// Output: no Postgres is configured: set DATABASE_URL, or DB_HOST and DB_NAME
 }

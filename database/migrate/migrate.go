@@ -1,7 +1,7 @@
-// Package migrate creates the tables of package jobs in Postgres. Table and column
-// names are Mastodon's where it has them, so that the same queries run on its
-// database, which has its own migrations: there nothing but the tables with the
-// prefix kyu_ is created.
+// Package migrate creates the tables of package jobs in Postgres. Tables and columns have
+// Mastodon's names where Mastodon has them, so the jobs' queries also run on a Mastodon
+// database. There, only the tables with the prefix kyu_ are created, because Mastodon makes
+// the others.
 package migrate
 
 import (
@@ -26,16 +26,18 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// versions is the table that says which migrations have run.
+// versions is the table that records which steps have run.
 const versions = "kyu_migrations"
 
-// ErrPooler says that migrations were about to run through a pooler.
+// ErrPooler means that the address is a pooler. Migrations need the server itself, because
+// they take a lock for the session.
 var ErrPooler = errors.New("this is a pooler, and migrations need the server itself: " +
 	"set DIRECT_DATABASE_URL to its own address (PgBouncer listens on 6432 by default, " +
 	"Postgres on 5432)")
 
-// URL is the address for migrations: DIRECT_DATABASE_URL, which goes past a
-// pooler, else the jobs' own.
+// URL returns the address for migrations: DIRECT_DATABASE_URL, the address of the server
+// behind a pooler, else the jobs' own (see database.ConfigFromEnv). It is empty without
+// Postgres. Problems go to r.
 func URL(r *env.Reader) string {
 	if v, source := r.Get("DIRECT_DATABASE_URL"); v != "" {
 		r.Note("postgres direct", env.MaskURL(v), source)
@@ -44,14 +46,15 @@ func URL(r *env.Reader) string {
 	return database.ConfigFromEnv(r).URL
 }
 
-// Migration is a step and whether it has run.
+// Migration is a step, and when it was run.
 type Migration struct {
-	Name    string     `json:"name"`
+	Name    string     `json:"name"`              // the file, such as 0002_kyu.sql
 	Applied *time.Time `json:"applied,omitempty"` // nil: not yet
 }
 
-// Up runs what has not run yet, each step in a transaction of its own, and returns
-// the names. Programs that do so at once wait for each other.
+// Up runs the steps that have not run yet, each in its own transaction, and returns their
+// names. Programs that call it at once wait for each other. The error is database.ErrNone
+// for an empty url, and ErrPooler for a pooler.
 func Up(ctx context.Context, url string) (names []string, err error) {
 	err = with(ctx, url, func(p *goose.Provider) error {
 		results, err := p.Up(ctx)
@@ -63,7 +66,7 @@ func Up(ctx context.Context, url string) (names []string, err error) {
 	return names, err
 }
 
-// Status lists all steps in order.
+// Status lists all steps in order. Errors are those of Up.
 func Status(ctx context.Context, url string) (list []Migration, err error) {
 	err = with(ctx, url, func(p *goose.Provider) error {
 		all, err := p.Status(ctx)
@@ -92,7 +95,7 @@ func with(ctx context.Context, url string, fn func(*goose.Provider) error) error
 	}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return err // FindPooler has read it
+		return err // not reached: FindPooler has read it
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
@@ -104,7 +107,7 @@ func with(ctx context.Context, url string, fn func(*goose.Provider) error) error
 }
 
 func provider(ctx context.Context, db *sql.DB) (*goose.Provider, error) {
-	// A session's lock: right here alone, on the server's own address.
+	// The lock belongs to a session, which a pooler might change: hence ErrPooler.
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return nil, err
@@ -128,16 +131,16 @@ func provider(ctx context.Context, db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider("", db, steps, options...)
 }
 
-// isMastodon reports whether the tables are made by Rails.
+// isMastodon reports whether Mastodon's own migrations have made the tables.
 func isMastodon(ctx context.Context, db *sql.DB) (is bool, err error) {
 	err = db.QueryRowContext(ctx, "SELECT to_regclass('ar_internal_metadata') IS NOT NULL AND "+
 		"to_regclass('accounts') IS NOT NULL").Scan(&is)
 	return is, err
 }
 
-// foreign are the steps that make Mastodon's tables.
+// foreign lists the steps that make Mastodon's tables.
 func foreign(steps fs.FS) []string {
-	names, _ := fs.Glob(steps, "*_mastodon.sql") // the pattern is right
+	names, _ := fs.Glob(steps, "*_mastodon.sql") // an error is a wrong pattern
 	slices.Sort(names)
 	return names
 }

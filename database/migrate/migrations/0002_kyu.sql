@@ -1,7 +1,7 @@
--- What Mastodon has no table for.
+-- Tables that Mastodon does not have.
 
 -- +goose Up
--- Remote objects as they were fetched, with what a conditional request needs.
+-- Remote objects as they were fetched, with the headers for a conditional request.
 CREATE TABLE kyu_resources (
   url           text PRIMARY KEY,
   body          json NOT NULL, -- as it came: json, not jsonb, keeps every byte
@@ -10,7 +10,7 @@ CREATE TABLE kyu_resources (
   fetched_at    timestamptz NOT NULL DEFAULT now()
 );
 
--- Where the picture of a link preview is; Mastodon keeps a copy of it instead.
+-- The URLs of the images of link previews. Mastodon stores a copy of the image instead.
 CREATE TABLE kyu_preview_images (
   preview_card_id bigint PRIMARY KEY,
   url             text NOT NULL
