@@ -9,16 +9,16 @@ import (
 	"syscall"
 )
 
-// Listener is where a Monitor is served.
+// Listener is a socket that passed CheckAddress, for Monitor.Serve.
 type Listener struct{ net.Listener }
 
-// ErrPublic refuses an address that others can reach: what it shows has no
-// password.
-var ErrPublic = errors.New("it can be reached from elsewhere, and has no password: use " +
-	"127.0.0.1:PORT, [::1]:PORT or unix:/PATH, or say --http-public")
+// ErrPublic means that other machines can reach an address: a Monitor asks for no password.
+var ErrPublic = errors.New("other machines can reach it, and it asks for no password: use " +
+	"127.0.0.1:PORT, [::1]:PORT or unix:/PATH, or allow it with --http-public")
 
-// CheckAddress says what is wrong with an address, HOST:PORT or unix:/PATH,
-// without listening on it.
+// CheckAddress returns an error for an address that is neither HOST:PORT nor unix:/PATH. If
+// public is false, it also returns ErrPublic for a host that is not a loopback address or
+// localhost. It does not listen.
 func CheckAddress(address string, public bool) error {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !strings.HasPrefix(path, "/") {
@@ -36,8 +36,8 @@ func CheckAddress(address string, public bool) error {
 	return nil
 }
 
-// Listen listens on an address that CheckAddress takes. A socket that a dead
-// process has left behind is replaced; one that is alive is not.
+// Listen listens on an address, which it checks first (see CheckAddress). A Unix socket on
+// which no process listens any more is replaced.
 func Listen(address string, public bool) (*Listener, error) {
 	if err := CheckAddress(address, public); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func Listen(address string, public bool) (*Listener, error) {
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
-		return nil, fmt.Errorf("%w: is another worker there? each needs an address of its own", err)
+		return nil, fmt.Errorf("%w: does another worker use it? Each needs its own address", err)
 	}
 	return &Listener{l}, nil
 }

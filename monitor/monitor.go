@@ -1,8 +1,8 @@
-// Package monitor shows over HTTP how a worker is: /livez, /readyz, and /metrics
-// for Prometheus.
+// Package monitor serves a worker's state over HTTP: /livez, /readyz, and /metrics for
+// Prometheus.
 //
-// Give a Monitor to worker.Config.Observer, tell it the Runner with Watch, and
-// serve its Handler. Programs around package cli have all that behind --http.
+// Set worker.Config.Observer to a Monitor, pass the Runner to Watch, and serve Handler or
+// call Serve. Programs made with package cli do all of this with the flag --http.
 package monitor
 
 import (
@@ -20,15 +20,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// aliveWithin is how long ago the laziest of a live worker's loops has turned
-// over. They turn every second or so; a Redis that hangs holds them for a few.
+// aliveWithin is the time within which each loop of a live worker turns over. They turn
+// over about every second; a Redis that does not answer delays them for a few seconds.
 const aliveWithin = 30 * time.Second
 
-// Monitor measures one worker. Safe for concurrent use.
+// Monitor measures one worker. The methods may be called from many goroutines.
 type Monitor struct {
 	registry *prometheus.Registry
 	store    *queue.Store
-	runner   atomic.Pointer[worker.Runner]
+	runner   atomic.Pointer[worker.Runner] // written by Watch, read by requests and scrapes
 
 	runs       *prometheus.CounterVec
 	ran        *prometheus.HistogramVec
@@ -42,84 +42,83 @@ type Monitor struct {
 	poisoned   prometheus.Counter
 }
 
-// seconds are the bounds of run and wait times: from a millisecond to an hour.
+// seconds are the histogram's bounds for run and wait times: a millisecond to an hour.
 var seconds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900, 3600}
 
-// trips are the bounds of round trips to Redis.
+// trips are the histogram's bounds for round trips to Redis, in seconds.
 var trips = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 3}
 
-// New makes a Monitor. The queues of store are read when somebody scrapes.
+// New makes a Monitor. Each scrape reads the queues and sets from store.
 func New(store *queue.Store) *Monitor {
 	job := []string{"queue", "class"}
 	m := &Monitor{registry: prometheus.NewRegistry(), store: store,
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kyu_jobs_total",
-			Help: "Jobs that were taken from a queue, by what became of them."},
+			Help: "Jobs that were taken from a queue, by outcome."},
 			append(job, "outcome")),
 		ran: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kyu_job_run_seconds",
 			Help: "How long handlers ran.", Buckets: seconds}, job),
 		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kyu_job_wait_seconds",
-			Help:    "How long jobs lay in their queue before they were started.",
+			Help:    "How long jobs waited in their queue before they were started.",
 			Buckets: seconds}, job),
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kyu_fetches_total",
-			Help: "Round trips that asked for jobs: some brought jobs, others none, " +
-				"others failed."}, []string{"result"}),
+			Help: "Round trips that asked for jobs, by result: jobs, empty or error."},
+			[]string{"result"}),
 		fetchTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_fetch_seconds",
 			Help: "How long a fetch took.", Buckets: trips}),
 		fetched: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_fetched_jobs_total",
-			Help: "Jobs that fetches brought; those that came through a doorbell are not " +
-				"among them."}),
+			Help: "Jobs that fetches returned, without those that a doorbell delivered."}),
 		settleTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_settle_seconds",
-			Help:    "How long it took to take a batch of finished jobs out of flight.",
+			Help:    "How long it took to settle a batch of jobs.",
 			Buckets: trips}),
 		batches: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kyu_settle_batch_jobs",
-			Help:    "Jobs in such a batch; under load a fetch takes them along instead.",
+			Help:    "Jobs in a batch of settled jobs, without those that a fetch settled.",
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100}}),
 		reclaimed: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_reclaimed_jobs_total",
-			Help: "Jobs of dead workers that this one put back into their queues."}),
+			Help: "Jobs of dead workers that this worker put back into their queues."}),
 		poisoned: prometheus.NewCounter(prometheus.CounterOpts{Name: "kyu_poisoned_jobs_total",
-			Help: "Jobs of dead workers that went to the dead set, because workers kept dying " +
-				"with them."}),
+			Help: "Jobs of dead workers that this worker moved to the dead set, because " +
+				"workers died again and again while they ran."}),
 	}
 	m.registry.MustRegister(m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// own are the collectors of what the Monitor measures.
+// own lists the collectors of the Monitor's metrics.
 func (m *Monitor) own() []prometheus.Collector {
 	return []prometheus.Collector{m.runs, m.ran, m.waited, m.fetches, m.fetchTime, m.fetched,
 		m.settleTime, m.batches, m.reclaimed, m.poisoned, &process{m}, &fleet{m}}
 }
 
-// Describe and Collect make a Monitor a prometheus.Collector: a program that has a registry
-// registers the Monitor there, and need not serve Handler.
+// Describe is a method of prometheus.Collector. A program with its own registry can
+// register the Monitor there instead of serving Handler.
 func (m *Monitor) Describe(c chan<- *prometheus.Desc) {
 	for _, one := range m.own() {
 		one.Describe(c)
 	}
 }
 
-// Collect gives the present figures; it asks Redis for the queues.
+// Collect is a method of prometheus.Collector. It reads the queues and sets from Redis.
 func (m *Monitor) Collect(c chan<- prometheus.Metric) {
 	for _, one := range m.own() {
 		one.Collect(c)
 	}
 }
 
-// Registry takes further collectors, such as that of a pool of connections.
+// Registry is the registry behind /metrics. Register further collectors there.
 func (m *Monitor) Registry() prometheus.Registerer { return m.registry }
 
-// Watch tells whose state is shown. Before it /livez is good and /readyz is not.
+// Watch sets the Runner whose state is shown. Until then /livez answers 200 and /readyz 503.
 func (m *Monitor) Watch(r *worker.Runner) { m.runner.Store(r) }
 
-// Ran counts a job.
+// Ran counts a job; see worker.Observer.
 func (m *Monitor) Ran(r worker.JobRun) {
 	m.runs.WithLabelValues(r.Queue, r.Class, string(r.Outcome)).Inc()
 	m.waited.WithLabelValues(r.Queue, r.Class).Observe(r.Waited.Seconds())
 	m.ran.WithLabelValues(r.Queue, r.Class).Observe(r.Ran.Seconds())
 }
 
-// Fetched counts a fetch.
+// Fetched counts a fetch; see worker.Observer.
 func (m *Monitor) Fetched(took time.Duration, jobs int, err error) {
 	result := "jobs"
 	switch {
@@ -135,7 +134,8 @@ func (m *Monitor) Fetched(took time.Duration, jobs int, err error) {
 	m.fetched.Add(float64(jobs))
 }
 
-// Settled counts a batch. One that failed comes again.
+// Settled counts a batch of settled jobs; see worker.Observer. A batch that failed is sent
+// again, so its jobs are not counted yet.
 func (m *Monitor) Settled(took time.Duration, jobs int, err error) {
 	m.settleTime.Observe(took.Seconds())
 	if err == nil {
@@ -143,13 +143,14 @@ func (m *Monitor) Settled(took time.Duration, jobs int, err error) {
 	}
 }
 
-// Reclaimed counts dead workers' jobs.
+// Reclaimed counts the jobs of dead workers; see worker.Observer.
 func (m *Monitor) Reclaimed(requeued, poisoned int) {
 	m.reclaimed.Add(float64(requeued))
 	m.poisoned.Add(float64(poisoned))
 }
 
-// Handler serves /livez, /readyz and /metrics.
+// Handler serves /livez, /readyz and /metrics. The first two answer 200 with "ok", or 503
+// with the reason.
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -163,7 +164,7 @@ func (m *Monitor) Handler() http.Handler {
 	return mux
 }
 
-// answer says ok, or with status 503 what is wrong.
+// answer writes "ok" or, with status 503, the error.
 func answer(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
@@ -174,12 +175,12 @@ func answer(w http.ResponseWriter, err error) {
 	fmt.Fprintln(w, "ok")
 }
 
-// alive is nil while the loops turn over. A Redis that is away is no reason to
-// kill a worker: it would come up no better.
+// alive returns an error if a loop has not turned over for too long. While Redis is away
+// it returns nil, because a restart of the worker would not help.
 func (m *Monitor) alive() error {
 	r := m.runner.Load()
 	if r == nil {
-		return nil // starting
+		return nil // the worker is starting
 	}
 	select {
 	case <-r.Running():
@@ -192,7 +193,7 @@ func (m *Monitor) alive() error {
 	return nil
 }
 
-// ready is nil while the worker takes jobs.
+// ready returns an error, with the reason, while the worker takes no jobs.
 func (m *Monitor) ready() error {
 	r := m.runner.Load()
 	if r == nil {
@@ -201,7 +202,7 @@ func (m *Monitor) ready() error {
 	s := r.Status()
 	switch {
 	case !s.Ready:
-		return errors.New("starting: no beat, or no look into the queues yet")
+		return errors.New("starting: no heartbeat or no fetch has succeeded yet")
 	case s.Quiet:
 		return errors.New("quiet: takes no more jobs")
 	case s.LastErr != nil:
@@ -210,7 +211,8 @@ func (m *Monitor) ready() error {
 	return m.alive()
 }
 
-// Serve answers requests on a listener until ctx ends.
+// Serve answers requests on l until ctx ends, then closes l and returns nil. It returns an
+// error if l fails.
 func (m *Monitor) Serve(ctx context.Context, l *Listener) error {
 	s := &http.Server{Handler: m.Handler(), ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}

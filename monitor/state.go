@@ -8,9 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// process is what one worker is like at the moment.
+// process collects the state of the worker.
 type process struct{ *Monitor }
 
+// gauge describes a metric that is read when it is scraped.
 func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
@@ -18,17 +19,17 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 var (
 	threads     = gauge("kyu_threads", "Threads of this worker.")
 	busy        = gauge("kyu_threads_busy", "Threads that run a job.")
-	stuck       = gauge("kyu_threads_stuck", "Threads whose handler ignores the end of its time.")
+	stuck       = gauge("kyu_threads_stuck", "Threads whose handler runs on after its context ended.")
 	ready       = gauge("kyu_ready", "1 while this worker takes jobs.")
 	redisUp     = gauge("kyu_redis_up", "0 while Redis does not serve this worker.")
 	redisErrors = gauge("kyu_redis_errors_total", "Calls to Redis that failed.")
 	redisDown   = gauge("kyu_redis_outage_seconds_total",
 		"Time for which Redis did not serve this worker.")
-	stale = gauge("kyu_stale_settles_total", "Jobs that were finished here after they had "+
-		"been taken away.")
+	stale = gauge("kyu_stale_settles_total", "Jobs that had been reclaimed by another worker "+
+		"when they were finished here.")
 )
 
-// Describe sends what Collect will.
+// Describe is a method of prometheus.Collector.
 func (p *process) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{threads, busy, stuck, ready, redisUp, redisErrors,
 		redisDown, stale} {
@@ -36,7 +37,7 @@ func (p *process) Describe(c chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect reads the Runner's state.
+// Collect is a method of prometheus.Collector. It reads the Runner's state, if there is one.
 func (p *process) Collect(c chan<- prometheus.Metric) {
 	r := p.runner.Load()
 	if r == nil {
@@ -61,34 +62,34 @@ func one(yes bool) float64 {
 	return 0
 }
 
-// fleet is what all workers share. Each of them shows the same, so its names say
-// "fleet": take the maximum over workers, not the sum.
+// fleet collects the queues, sets and processes, which all workers share. Each worker shows
+// the same values under names with "fleet": the maximum over workers is right, not the sum.
 type fleet struct{ *Monitor }
 
 var (
-	length = gauge("kyu_fleet_queue_length", "Jobs that wait in a queue. The same from every "+
-		"worker: max, not sum.", "queue")
+	length = gauge("kyu_fleet_queue_length", "Jobs that wait in a queue. All workers show the "+
+		"same: max, not sum.", "queue")
 	oldest = gauge("kyu_fleet_queue_oldest_seconds",
 		"Age of the job that is next to run. Max, not sum.", "queue")
 	paused = gauge("kyu_fleet_queue_paused",
-		"1 if workers leave the queue alone. Max, not sum.", "queue")
+		"1 if the queue is paused. Max, not sum.", "queue")
 	sets = gauge("kyu_fleet_set_jobs", "Jobs in the retry, schedule and dead sets. "+
 		"Max, not sum.", "set")
 	processes = gauge("kyu_fleet_processes", "Live processes, Ruby's too. Max, not sum.")
 )
 
-// scrapeTimeout bounds what a scrape waits for Redis.
+// scrapeTimeout is the longest time for which a scrape waits for Redis.
 const scrapeTimeout = 2 * time.Second
 
-// Describe sends what Collect will.
+// Describe is a method of prometheus.Collector.
 func (f *fleet) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{length, oldest, paused, sets, processes} {
 		c <- d
 	}
 }
 
-// Collect reads Redis. If it does not answer, the fleet is left out: kyu_redis_up
-// tells why.
+// Collect is a method of prometheus.Collector. It reads Redis. If Redis does not answer, the
+// fleet's metrics are missing, and kyu_redis_up is 0.
 func (f *fleet) Collect(c chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()

@@ -1,9 +1,10 @@
-// Package tracing puts pushes and runs of jobs into OpenTelemetry's traces. A push
-// and the runs of its job, retries too, are one trace: its context travels in the
-// job's own fields traceparent and tracestate, where OpenTelemetry's
-// instrumentation of Sidekiq keeps it, so a trace goes through Ruby and Go alike.
+// Package tracing records pushes and runs of jobs as OpenTelemetry spans. A push and all
+// runs of its job, retries too, are one trace. The trace's context is stored in the job's
+// fields traceparent and tracestate, as OpenTelemetry's instrumentation of Sidekiq does, so
+// a trace continues between Ruby and Go.
 //
-// A program that does not import this package does not link OpenTelemetry.
+// A program that does not import this package does not link OpenTelemetry. Another one adds
+// two middlewares:
 //
 //	client := queue.NewClient(store, tracing.Push(provider))
 //	mux.Use(tracing.Run(provider))
@@ -20,14 +21,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope names this package in spans.
+// scope is the name of the tracer.
 const scope = "github.com/kyujobs/kyu/tracing"
 
-// w3c carries the context: W3C Trace Context.
+// w3c writes and reads the context in the format W3C Trace Context.
 var w3c propagation.TraceContext
 
-// Push makes a span of every push, and puts its context into the job. A job that
-// middleware further in holds back has a span all the same.
+// Push returns a middleware that records a span for each push, named "push CLASS", and puts
+// its context into the job. It also records a push that a later middleware refuses.
 func Push(p trace.TracerProvider) queue.ClientMiddleware {
 	tracer := p.Tracer(scope)
 	return func(ctx context.Context, j *queue.NewJob, next func(context.Context,
@@ -37,7 +38,7 @@ func Push(p trace.TracerProvider) queue.ClientMiddleware {
 		defer span.End()
 		carrier := propagation.MapCarrier{}
 		w3c.Inject(ctx, carrier)
-		// of a bulk push all jobs share one
+		// A copy: the jobs of a bulk push share a map.
 		extra := make(map[string]any, len(j.Extra)+len(carrier))
 		for key, value := range j.Extra {
 			extra[key] = value
@@ -46,12 +47,13 @@ func Push(p trace.TracerProvider) queue.ClientMiddleware {
 			extra[key] = value
 		}
 		j.Extra = extra
-		return noted(span, next(ctx, j))
+		return record(span, next(ctx, j))
 	}
 }
 
-// Run makes a span of every run, a child of the push. The handler's context
-// carries it on.
+// Run returns a middleware that records a span for each run, named "run CLASS", as a child
+// of the push. The handler's context holds the span. A handler's error marks the span as
+// failed.
 func Run(p trace.TracerProvider) worker.Middleware {
 	tracer := p.Tracer(scope)
 	return func(next worker.Handler) worker.Handler {
@@ -64,12 +66,12 @@ func Run(p trace.TracerProvider) worker.Middleware {
 			if n, failed := j.RetryCount(); failed {
 				span.SetAttributes(attribute.Int("messaging.kyu.retry_count", n))
 			}
-			return noted(span, next(ctx, j))
+			return record(span, next(ctx, j))
 		}
 	}
 }
 
-// attributes follow OpenTelemetry's conventions for messaging.
+// attributes returns the attributes of OpenTelemetry's conventions for messaging.
 func attributes(operation, queue, class, jid string) []attribute.KeyValue {
 	return []attribute.KeyValue{
 		attribute.String("messaging.system", "sidekiq"),
@@ -80,8 +82,8 @@ func attributes(operation, queue, class, jid string) []attribute.KeyValue {
 	}
 }
 
-// noted marks a span whose work failed.
-func noted(span trace.Span, err error) error {
+// record marks the span as failed if err is not nil, and returns err.
+func record(span trace.Span, err error) error {
 	if err != nil {
 		span.RecordError(err)
 		span.SetStatus(codes.Error, err.Error())
@@ -89,14 +91,14 @@ func noted(span trace.Span, err error) error {
 	return err
 }
 
-// fields reads a job's top-level strings as a carrier.
+// fields is a propagation.TextMapCarrier that reads a job's top-level fields.
 type fields struct{ job *queue.Job }
 
-// Get is the text of a field.
+// Get returns the text of a field.
 func (f fields) Get(key string) string { return f.job.String(key) }
 
-// Set does nothing: a job's bytes are not changed by running it.
+// Set does nothing: a run does not change the job's bytes.
 func (f fields) Set(string, string) {}
 
-// Keys are the names of the job's fields.
+// Keys returns the names of the job's fields.
 func (f fields) Keys() []string { return f.job.Fields() }

@@ -1,8 +1,8 @@
-// Command demo shows in less than a minute what Kyu does: four queues that do their
-// real work in strict order, a failure that is retried, and a worker that is killed
-// with jobs in its hands. It runs bin/worker, on the Redis in REDIS_URL or one of its
-// own in memory, on a Postgres of its own if the machine has the programs, and against
-// servers of its own on loopback.
+// Command demo shows in less than a minute what Kyu does: a worker runs the jobs of four
+// queues in strict order, a job that fails is retried, and the jobs of a worker that is
+// killed run in another one. It runs bin/worker. The Redis is the one in REDIS_URL, or one
+// in this process; Postgres is started for the demo, if it is installed; the web and mail
+// servers are in this process.
 package main
 
 import (
@@ -28,14 +28,14 @@ func main() {
 	}
 }
 
-// demo is what the acts share.
+// demo is shared by the three acts.
 type demo struct {
 	client  *queue.Client
-	program string   // the worker
-	config  string   // its file
-	env     []string // and its environment
+	program string   // the path of bin/worker
+	config  string   // the path of its configuration
+	env     []string // its environment
 	servers *others
-	url     string // of Postgres; empty without
+	url     string // of Postgres; empty if it is not installed
 	redis   *goredis.Client
 	worker  *process
 }
@@ -88,7 +88,7 @@ func story() error {
 	return nil
 }
 
-// redis is the one in REDIS_URL, or one in this process.
+// redis returns the URL of the Redis in REDIS_URL, or starts one in this process.
 func redis() (url string, stop func(), err error) {
 	if url := os.Getenv("REDIS_URL"); url != "" {
 		say("Using the Redis in REDIS_URL. If another worker serves it, " +
@@ -119,7 +119,7 @@ func (d *demo) prepare(redisURL string) (clean func(), err error) {
 		return nil, err
 	}
 	d.config = filepath.Join(dir, "worker.yml")
-	text := "poll_interval_average: 1\n" // look for due retries every second: a demo is short
+	text := "poll_interval_average: 1\n" // due retries are found within about a second
 	host, port, _ := net.SplitHostPort(d.servers.smtp.Addr().String())
 	d.env = []string{"REDIS_URL=" + redisURL, "DATABASE_URL=" + d.url, "DB_HOST=", "DB_NAME=",
 		"DB_USER=", "LOCAL_DOMAIN=demo.example",
@@ -142,7 +142,7 @@ type job struct {
 	args         []any
 }
 
-// work is what a Mastodon-like server has to do, the least important first.
+// work lists twelve jobs of a Mastodon-like server, the least important first.
 func (d *demo) work() (list []job) {
 	for i := range 3 {
 		if d.url == "" { // mail needs no Postgres
@@ -163,7 +163,7 @@ func (d *demo) work() (list []job) {
 	return list
 }
 
-// order shows the strict order of queues, and what comes of the jobs.
+// order shows the strict order of queues, and the jobs' results.
 func (d *demo) order(ctx context.Context) error {
 	if d.url == "" {
 		say("There is no Postgres on this machine (apt-get install postgresql): deliveries, " +
@@ -188,9 +188,9 @@ func (d *demo) order(ctx context.Context) error {
 	return d.results(ctx)
 }
 
-// results says what the jobs have done.
+// results prints the jobs' results.
 func (d *demo) results(ctx context.Context) error {
-	text := "   What has arrived: " + d.servers.report()
+	text := "   The results: " + d.servers.report()
 	if d.url != "" {
 		rows, err := stored(ctx, d.url)
 		if err != nil {
@@ -203,13 +203,13 @@ func (d *demo) results(ctx context.Context) error {
 	return nil
 }
 
-// retry shows a failure.
+// retry shows a failure and its retry.
 func (d *demo) retry(ctx context.Context) error {
 	if d.url == "" {
 		return d.worker.stop()
 	}
-	say("2. The other server is busy (503, Retry-After: 1). The job is retried when it asked for " +
-		"it, with up to 10 s of jitter, as in Sidekiq.")
+	say("2. The other server is busy (503, Retry-After: 1). The job is retried after that second, " +
+		"with up to 10 s of jitter, as in Sidekiq.")
 	d.servers.busy.Store(true)
 	if err := d.push(ctx, "pull", "FetchResourceWorker", d.servers.url("/notes/4")); err != nil {
 		return err
@@ -222,10 +222,10 @@ func (d *demo) retry(ctx context.Context) error {
 	return d.worker.stop()
 }
 
-// kill shows what a crash costs.
+// kill shows that a crash loses no job.
 func (d *demo) kill(ctx context.Context) error {
-	say("3. A worker with three jobs in its hands is killed with kill -9. Sidekiq's fetch would " +
-		"lose them.")
+	say("3. A worker that runs three jobs is killed with kill -9. Sidekiq's fetch would lose " +
+		"them.")
 	for range 3 {
 		slow := job{"push", "ActivityPub::DeliveryWorker",
 			[]any{`{"type":"Create"}`, 1, d.servers.url("/slow")}}
@@ -245,8 +245,8 @@ func (d *demo) kill(ctx context.Context) error {
 	}
 	victim.cmd.Process.Kill()
 	victim.cmd.Wait()
-	say("   Killed. Another worker starts, sees that the first is dead, and brings its jobs back " +
-		"to the head of their queue.")
+	say("   Killed. Another worker starts, finds that the first is dead, and puts its jobs back " +
+		"into their queue, where they are taken next.")
 	heir, err := d.start(ctx, "heir", "-c", "6")
 	if err != nil {
 		return err

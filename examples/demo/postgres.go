@@ -14,9 +14,9 @@ import (
 	"github.com/kyujobs/kyu/test/kit/pgserver"
 )
 
-// postgres starts a server of the demo's own, with the tables, a local account that
-// signs, one that follows it, and a status. Without the programs of Postgres the URL
-// is empty. The demo never writes to a Postgres that is not its own.
+// postgres starts a server for the demo, with the tables, a local account that signs, an
+// account that follows it, and three statuses. The URL is empty if Postgres is not
+// installed. The demo never writes to another Postgres.
 func postgres(ctx context.Context, key *rsa.PrivateKey) (url string, stop func(), err error) {
 	server, err := pgserver.Start()
 	if errors.Is(err, pgserver.ErrNotInstalled) {
@@ -56,7 +56,7 @@ func fill(ctx context.Context, url string, key *rsa.PrivateKey) error {
 	return err
 }
 
-// stored says what the jobs have put into Postgres.
+// stored tells how many objects the jobs have put into Postgres.
 func stored(ctx context.Context, url string) (string, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

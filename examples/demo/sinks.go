@@ -16,20 +16,21 @@ import (
 	"github.com/kyujobs/kyu/internal/httpsig"
 )
 
-// others are the servers that the jobs talk to: another server with an inbox that
-// verifies signatures and with pages, and a mail server. All listen on loopback.
+// others are the servers to which the jobs connect: a web server with an inbox that checks
+// signatures and with objects, and a mail server. Both listen on a loopback address.
 type others struct {
 	web, smtp net.Listener
 	key       *rsa.PublicKey // of the account that signs
+	busy      atomic.Bool    // the web server answers the next GET with 503
 
+	// The servers' goroutines write these counts and the demo reads them, under mu.
 	mu         sync.Mutex
-	deliveries int // whose signatures fit
-	mails      []string
-	objects    int         // that were asked for
-	busy       atomic.Bool // the server answers the next request with 503
+	deliveries int      // with a valid signature
+	mails      []string // their recipients
+	objects    int      // requests for an object
 }
 
-// listen starts them.
+// listen starts the servers.
 func listen(key *rsa.PublicKey) (*others, error) {
 	o := &others{key: key}
 	var err error
@@ -39,8 +40,8 @@ func listen(key *rsa.PublicKey) (*others, error) {
 	if o.smtp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
-	go http.Serve(o.web, o) // ends with its listener
-	go o.serveMail()        // likewise
+	go http.Serve(o.web, o) // ends when its listener is closed
+	go o.serveMail()        // ends when its listener is closed
 	return o, nil
 }
 
@@ -51,7 +52,7 @@ func (o *others) close() {
 
 func (o *others) url(path string) string { return "http://" + o.web.Addr().String() + path }
 
-// ServeHTTP answers as another server does.
+// ServeHTTP answers like another server of the network.
 func (o *others) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodPost:
@@ -104,7 +105,7 @@ func (o *others) serveMail() {
 	}
 }
 
-// takeMail speaks as much SMTP as it takes to be given a mail.
+// takeMail receives a mail by the few SMTP commands that this needs.
 func (o *others) takeMail(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
@@ -138,7 +139,7 @@ func (o *others) takeMail(conn net.Conn) {
 	}
 }
 
-// report says what has arrived.
+// report tells what the servers have received.
 func (o *others) report() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -1,5 +1,5 @@
-// Command hello is a whole worker program: flags, sidekiq.yml, signals, systemd
-// and logs are cli's. Try it:
+// Command hello is a complete worker program. Package cli handles its flags, sidekiq.yml,
+// signals, systemd and logs. Try it:
 //
 //	go run ./examples/hello --dev
 package main
@@ -12,10 +12,10 @@ import (
 	"github.com/kyujobs/kyu/worker"
 )
 
-// Greeting are the arguments of a Greeter job, in their order.
+// Greeting holds the arguments of a Greeter job, in order.
 type Greeting struct {
 	Name  string
-	Times int `job:"optional"`
+	Times int `job:"optional"` // 0: once
 }
 
 func greet(_ context.Context, g Greeting) error {

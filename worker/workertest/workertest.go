@@ -1,11 +1,11 @@
-// Package workertest is for the tests of programs that push and handle jobs:
+// Package workertest helps to test programs that push and handle jobs:
 //
-//   - Fake collects what is pushed, to look at, to drain, or to work off with its retries;
-//   - Inline runs every job when it is pushed;
-//   - Redis is a Redis in the test's own process, for everything else.
+//   - Fake keeps pushed jobs in memory. A test reads them with Jobs, runs each once with
+//     Drain, or runs them with retries and schedules with Work;
+//   - Inline runs each job when it is pushed;
+//   - Redis starts a Redis in the test's process, for a whole worker.
 //
-// All three send a job through its JSON form, so that a test sees the arguments
-// as the worker will.
+// All three encode a job as JSON, so a handler gets its arguments as in a worker.
 package workertest
 
 import (
@@ -22,22 +22,23 @@ import (
 	"github.com/kyujobs/kyu/worker"
 )
 
-// Fake is a queue.Backend that keeps jobs in memory. Its zero value is empty
-// and ready. Safe for concurrent use.
+// Fake is a queue.Backend that keeps jobs in memory; pass it to queue.NewClient. Its zero
+// value is ready to use. The methods may be called from many goroutines.
 type Fake struct {
 	mu   sync.Mutex
-	jobs []Pushed
+	jobs []Pushed // in the order of the pushes; under mu
 }
 
 // Pushed is a job that was pushed.
 type Pushed struct {
 	*queue.Job
-	Scheduled bool // it was not for now
+	Scheduled bool // it was pushed for a later time
 
 	at time.Time // when it is due; zero: at once
 }
 
-// PushBatches keeps the jobs of all batches, or, after an error, of none.
+// PushBatches is the method of queue.Backend. It keeps the jobs of all batches or, if a
+// payload is not a job, of none.
 func (f *Fake) PushBatches(_ context.Context, batches []queue.Batch) error {
 	var jobs []Pushed
 	for _, b := range batches {
@@ -55,8 +56,8 @@ func (f *Fake) PushBatches(_ context.Context, batches []queue.Batch) error {
 	return nil
 }
 
-// Jobs are the jobs that were pushed and not drained, in order; of the given
-// classes, if any are given.
+// Jobs returns the jobs that were pushed and have not run, in the order of the pushes. With
+// classes it returns only jobs of these.
 func (f *Fake) Jobs(classes ...string) []Pushed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,16 +70,16 @@ func (f *Fake) Jobs(classes ...string) []Pushed {
 	return list
 }
 
-// Clear forgets all jobs.
+// Clear removes all jobs.
 func (f *Fake) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.jobs = nil
 }
 
-// Drain runs the jobs in order, scheduled ones too, and those that they push,
-// until none is left, and returns how many ran. It stops at the first error; the
-// job that failed is not run again.
+// Drain runs the jobs in the order of the pushes until none is left, scheduled ones and
+// those that the jobs push too. It returns how many ran. It stops at the first error of a
+// handler and returns it; that job is not run again.
 func (f *Fake) Drain(ctx context.Context, m *worker.Mux) (ran int, err error) {
 	for {
 		j, ok := f.next()
@@ -95,19 +96,19 @@ func (f *Fake) Drain(ctx context.Context, m *worker.Mux) (ran int, err error) {
 // Run is one run of a job in Work.
 type Run struct {
 	*queue.Job
-	At      time.Time // on the clock of Work
+	At      time.Time // when it ran, on the clock of Work
 	Outcome worker.Outcome
-	Err     error // the handler's
+	Err     error // the handler's error
 }
 
-// maxRuns bounds Work: a job that snoozes for ever must not hang a test.
+// maxRuns limits Work, so that a job that snoozes for ever does not hang a test.
 const maxRuns = 10_000
 
-// Work runs the jobs as a worker would, with their retries, snoozes and schedules, on a clock
-// that begins now and jumps from one job to the next that is due; handlers see the real time.
-// It returns the runs in their order, when no job is left. A job that dies is in the last of its
-// runs with worker.OutcomeDead. The error says that a payload is not a job, or that jobs still
-// come after 10,000 runs. The jobs' failures are no errors: look at the runs.
+// Work runs the jobs as a worker does, with retries, snoozes and schedules, until none is
+// left, and returns the runs in order. Its clock begins now and jumps to the time of the next
+// due job; handlers see the real time. The last run of a job that goes to the dead set has
+// worker.OutcomeDead. The error of a handler is in its Run, and is no error of Work. Work
+// returns an error if a payload is not a job, or if jobs are left after 10,000 runs.
 func (f *Fake) Work(ctx context.Context, m *worker.Mux) (runs []Run, err error) {
 	now := time.Now()
 	for len(runs) < maxRuns {
@@ -128,16 +129,16 @@ func (f *Fake) Work(ctx context.Context, m *worker.Mux) (runs []Run, err error) 
 		}
 		again, err := envelope.ParseJob(r.Payload)
 		if err != nil {
-			return runs, fmt.Errorf("%s %s comes again as no job: %w", j.Class, j.JID, err)
+			return runs, fmt.Errorf("%s %s: the payload of its next run: %w", j.Class, j.JID, err)
 		}
 		f.mu.Lock()
 		f.jobs = append(f.jobs, Pushed{again, true, r.At})
 		f.mu.Unlock()
 	}
-	return runs, fmt.Errorf("after %d runs jobs still come", maxRuns)
+	return runs, fmt.Errorf("jobs are left after %d runs", maxRuns)
 }
 
-// due takes out the job that is due first; of several the one that was pushed first.
+// due removes and returns the job that is due first; of several, the one pushed first.
 func (f *Fake) due() (Pushed, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -155,8 +156,8 @@ func (f *Fake) due() (Pushed, bool) {
 	return j, true
 }
 
-// RequirePushed fails the test unless exactly n jobs of a class were pushed and not run, and
-// returns them.
+// RequirePushed returns the jobs of a class that were pushed and have not run. It fails the
+// test unless there are exactly n.
 func (f *Fake) RequirePushed(t testing.TB, n int, class string) []Pushed {
 	t.Helper()
 	jobs := f.Jobs(class)
@@ -167,7 +168,7 @@ func (f *Fake) RequirePushed(t testing.TB, n int, class string) []Pushed {
 	return jobs
 }
 
-// classes lists what was pushed, for messages.
+// classes counts the jobs by class, for RequirePushed's message.
 func (f *Fake) classes() string {
 	counts := map[string]int{}
 	for _, j := range f.Jobs() {
@@ -176,6 +177,7 @@ func (f *Fake) classes() string {
 	return fmt.Sprint(counts)
 }
 
+// next removes and returns the job that was pushed first.
 func (f *Fake) next() (Pushed, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,14 +189,14 @@ func (f *Fake) next() (Pushed, bool) {
 	return j, true
 }
 
-// Inline is a queue.Backend that runs jobs when they are pushed, scheduled ones
-// too. A handler's error is the push's.
+// Inline is a queue.Backend that runs jobs when they are pushed, scheduled ones too; pass it
+// to queue.NewClient. The push returns the handler's error.
 type Inline struct {
-	Mux *worker.Mux
+	Mux *worker.Mux // the handlers
 }
 
-// PushBatches runs the jobs of all batches. It cannot run all or none: a job that fails
-// leaves out those after it.
+// PushBatches is the method of queue.Backend. It runs the jobs in order, and stops at the
+// first that fails.
 func (i *Inline) PushBatches(ctx context.Context, batches []queue.Batch) error {
 	for _, b := range batches {
 		for _, p := range b.Jobs {
@@ -206,8 +208,8 @@ func (i *Inline) PushBatches(ctx context.Context, batches []queue.Batch) error {
 	return nil
 }
 
-// Redis starts an empty Redis in the test's process and connects to it. It ends
-// with the test.
+// Redis starts an empty Redis in the test's process and returns a Store on it. Both are
+// closed at the end of the test.
 func Redis(t testing.TB) *queue.Store {
 	t.Helper()
 	m := miniredis.RunT(t)

@@ -22,7 +22,7 @@ type args struct {
 	Exact float64
 }
 
-func TestFakeCollectsAndDrains(t *testing.T) {
+func TestFake(t *testing.T) {
 	fake := &workertest.Fake{}
 	client := queue.NewClient(fake)
 	mux := worker.NewMux()
@@ -38,91 +38,109 @@ func TestFakeCollectsAndDrains(t *testing.T) {
 	ctx := t.Context()
 	client.PushIn(ctx, time.Hour, "Job", []any{1, 2.5}, queue.Options{Queue: "low"})
 	client.Push(ctx, "Other", nil, queue.Options{})
-	if jobs := fake.Jobs("Job"); len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" ||
-		len(fake.Jobs()) != 2 {
-		t.Errorf("%+v", jobs)
-	}
-	if _, err := fake.Drain(ctx, mux); err == nil || !strings.Contains(err.Error(), "Other") {
-		t.Errorf("a class without a handler: %v", err)
-	}
-	if n, err := fake.Drain(ctx, mux); n != 1 || err != nil {
-		t.Error(n, err)
-	}
-	if fmt.Sprint(got) != "[{1 2.5} {2 1}]" || len(fake.Jobs()) != 0 {
-		t.Errorf("ran %v", got)
-	}
+	t.Run("keeps pushed jobs", func(t *testing.T) {
+		if jobs := fake.Jobs("Job"); len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" {
+			t.Errorf("%+v", jobs)
+		}
+		if n := len(fake.Jobs()); n != 2 {
+			t.Errorf("%d jobs of all classes", n)
+		}
+	})
+	t.Run("stops to drain at an error", func(t *testing.T) {
+		if _, err := fake.Drain(ctx, mux); err == nil || !strings.Contains(err.Error(), "Other") {
+			t.Errorf("a class without a handler: %v", err)
+		}
+	})
+	t.Run("drains jobs that jobs push", func(t *testing.T) {
+		if n, err := fake.Drain(ctx, mux); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+		if fmt.Sprint(got) != "[{1 2.5} {2 1}]" || len(fake.Jobs()) != 0 {
+			t.Errorf("ran %v", got)
+		}
+	})
 }
 
-func TestInlineRunsAtThePushAndReturnsTheError(t *testing.T) {
+func TestInline(t *testing.T) {
 	mux := worker.NewMux()
 	boom := errors.New("boom")
 	worker.Handle(mux, "Job", func(context.Context, args) error { return boom })
-	_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1, 2.0},
-		queue.Options{})
-	if !errors.Is(err, boom) {
-		t.Error(err)
-	}
-	_, err = queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1},
-		queue.Options{})
-	if err == nil || !strings.Contains(err.Error(), "wrong number of arguments") {
-		t.Error(err)
-	}
+	t.Run("returns the handler's error from the push", func(t *testing.T) {
+		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1, 2.0},
+			queue.Options{})
+		if !errors.Is(err, boom) {
+			t.Error(err)
+		}
+	})
+	t.Run("checks the arguments at the push", func(t *testing.T) {
+		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1},
+			queue.Options{})
+		if err == nil || !strings.Contains(err.Error(), "wrong number of arguments") {
+			t.Error(err)
+		}
+	})
 }
 
-func TestAWorkerRunsOnTheRedisInTheTestsProcess(t *testing.T) {
-	store := workertest.Redis(t)
-	mux := worker.NewMux()
-	ran := make(chan int, 10)
-	worker.Handle(mux, "Job", func(_ context.Context, a args) error { ran <- a.N; return nil })
-	r, err := worker.New(store, worker.Config{Mux: mux, Capsules: []worker.Capsule{
-		{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "default"}, {Name: "low"}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- r.Run(ctx) }()
-	client := queue.NewClient(store)
-	for i := range 4 { // the later ones ring a bell
-		if _, err := client.Push(t.Context(), "Job", []any{i, 0.5},
-			queue.Options{Queue: []string{"default", "low"}[i%2]}); err != nil {
+func TestRedis(t *testing.T) {
+	t.Run("serves a whole worker", func(t *testing.T) {
+		store := workertest.Redis(t)
+		mux := worker.NewMux()
+		ran := make(chan int, 10)
+		worker.Handle(mux, "Job", func(_ context.Context, a args) error { ran <- a.N; return nil })
+		r, err := worker.New(store, worker.Config{Mux: mux, Capsules: []worker.Capsule{
+			{Concurrency: 2, Queues: []worker.QueueWeight{{Name: "default"}, {Name: "low"}}}}})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if n := <-ran; n != i {
-			t.Errorf("ran %d, want %d", n, i)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Run(ctx) }()
+		client := queue.NewClient(store)
+		for i := range 4 { // the later ones ring a doorbell
+			if _, err := client.Push(t.Context(), "Job", []any{i, 0.5},
+				queue.Options{Queue: []string{"default", "low"}[i%2]}); err != nil {
+				t.Fatal(err)
+			}
+			if n := <-ran; n != i {
+				t.Errorf("ran %d, want %d", n, i)
+			}
 		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+var errBusy = errors.New("busy")
+
+// begin makes an empty Fake, a client of it, and a Mux.
+func begin() (*workertest.Fake, *queue.Client, *worker.Mux) {
+	fake := &workertest.Fake{}
+	return fake, queue.NewClient(fake), worker.NewMux()
+}
+
+func outcomes(runs []workertest.Run) (list []worker.Outcome) {
+	for _, r := range runs {
+		list = append(list, r.Outcome)
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	return list
 }
 
 func TestWork(t *testing.T) {
-	busy := errors.New("busy")
-	begin := func() (*workertest.Fake, *queue.Client, *worker.Mux) {
-		fake := &workertest.Fake{}
-		return fake, queue.NewClient(fake), worker.NewMux()
-	}
-	outcomes := func(runs []workertest.Run) (list []worker.Outcome) {
-		for _, r := range runs {
-			list = append(list, r.Outcome)
-		}
-		return list
-	}
-	t.Run("a job that fails is retried after n⁴+15 s until it is done", func(t *testing.T) {
+	t.Run("retries a job that fails after n⁴+15 s until it is done", func(t *testing.T) {
 		fake, client, mux := begin()
 		var attempts []int
 		worker.Handle(mux, "Job", func(ctx context.Context, _ int) error {
 			attempts = append(attempts, queue.JobFrom(ctx).Attempt())
 			if len(attempts) < 3 {
-				return busy
+				return errBusy
 			}
 			return nil
 		})
 		client.Push(t.Context(), "Job", []any{1}, queue.Options{})
 		runs, err := fake.Work(t.Context(), mux)
-		if err != nil || len(runs) != 3 || !errors.Is(runs[0].Err, busy) {
+		if err != nil || len(runs) != 3 || !errors.Is(runs[0].Err, errBusy) {
 			t.Fatalf("%+v, %v", runs, err)
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(attempts, want) {
@@ -133,9 +151,9 @@ func TestWork(t *testing.T) {
 			t.Errorf("waits %v, want %v", waits, want)
 		}
 	})
-	t.Run("a job without retries left dies, with the error in its payload", func(t *testing.T) {
+	t.Run("ends a job without retries left as dead, with the error in its payload", func(t *testing.T) {
 		fake, client, mux := begin()
-		worker.Handle(mux, "Job", func(context.Context, int) error { return busy })
+		worker.Handle(mux, "Job", func(context.Context, int) error { return errBusy })
 		client.Push(t.Context(), "Job", []any{1}, queue.Options{Retry: queue.RetryMax(1)})
 		runs, err := fake.Work(t.Context(), mux)
 		want := []worker.Outcome{worker.OutcomeRetry, worker.OutcomeDead}
@@ -143,10 +161,13 @@ func TestWork(t *testing.T) {
 			t.Errorf("%v, %v, want %v", got, err, want)
 		}
 		if text := runs[1].String("error_message"); text != "busy" {
-			t.Errorf("the second run's job says %q", text)
+			t.Errorf("the job of the second run has the message %q", text)
 		}
 	})
-	t.Run("a snooze is no attempt, and what is due first runs first", func(t *testing.T) {
+}
+
+func TestWorkOutcomes(t *testing.T) {
+	t.Run("counts a snooze as no attempt, and runs first the job that is due first", func(t *testing.T) {
 		fake, client, mux := begin()
 		var order []string
 		worker.Handle(mux, "Snoozer", func(ctx context.Context, _ int) error {
@@ -169,9 +190,9 @@ func TestWork(t *testing.T) {
 			t.Errorf("ran %q, want %q", order, want)
 		}
 	})
-	t.Run("a job that has expired when it comes again does not run", func(t *testing.T) {
+	t.Run("does not run a job that has expired when its retry is due", func(t *testing.T) {
 		fake, client, mux := begin()
-		worker.Handle(mux, "Job", func(context.Context, int) error { return busy })
+		worker.Handle(mux, "Job", func(context.Context, int) error { return errBusy })
 		client.Push(t.Context(), "Job", []any{1}, queue.Options{Expires: time.Second})
 		runs, err := fake.Work(t.Context(), mux)
 		want := []worker.Outcome{worker.OutcomeRetry, worker.OutcomeExpired}
@@ -179,7 +200,7 @@ func TestWork(t *testing.T) {
 			t.Errorf("%v, %v, want %v", got, err, want)
 		}
 	})
-	t.Run("what snoozes for ever ends with an error", func(t *testing.T) {
+	t.Run("returns an error for a job that snoozes for ever", func(t *testing.T) {
 		fake, client, mux := begin()
 		worker.Handle(mux, "Job", func(context.Context, int) error { return queue.Snooze(1) })
 		client.Push(t.Context(), "Job", []any{1}, queue.Options{})
@@ -187,14 +208,14 @@ func TestWork(t *testing.T) {
 			t.Error("no error")
 		}
 	})
-	t.Run("discarded, killed and unknown jobs are told apart", func(t *testing.T) {
+	t.Run("gives discarded, killed and unknown jobs their own outcomes", func(t *testing.T) {
 		for want, class := range map[worker.Outcome]string{worker.OutcomeDropped: "Discard",
 			worker.OutcomeDead: "Kill", worker.OutcomeRetry: "NoHandler"} {
 			fake, client, mux := begin()
 			worker.Handle(mux, "Discard", func(context.Context, int) error {
-				return queue.Discard(busy)
+				return queue.Discard(errBusy)
 			})
-			worker.Handle(mux, "Kill", func(context.Context, int) error { return queue.Kill(busy) })
+			worker.Handle(mux, "Kill", func(context.Context, int) error { return queue.Kill(errBusy) })
 			client.Push(t.Context(), class, []any{1}, queue.Options{})
 			runs, err := fake.Work(t.Context(), mux)
 			if err != nil || runs[0].Outcome != want {
@@ -205,19 +226,21 @@ func TestWork(t *testing.T) {
 }
 
 func TestRequirePushed(t *testing.T) {
-	fake := &workertest.Fake{}
-	queue.NewClient(fake).Push(t.Context(), "Job", []any{1}, queue.Options{})
-	if jobs := fake.RequirePushed(t, 1, "Job"); string(jobs[0].Args) != "[1]" {
-		t.Errorf("%s", jobs[0].Args)
-	}
-	failed := &failing{TB: t}
-	fake.RequirePushed(failed, 2, "Job")
-	if !strings.Contains(failed.text, "1 jobs of class Job") {
-		t.Errorf("says %q", failed.text)
-	}
+	t.Run("returns the jobs, or fails the test", func(t *testing.T) {
+		fake := &workertest.Fake{}
+		queue.NewClient(fake).Push(t.Context(), "Job", []any{1}, queue.Options{})
+		if jobs := fake.RequirePushed(t, 1, "Job"); string(jobs[0].Args) != "[1]" {
+			t.Errorf("%s", jobs[0].Args)
+		}
+		failed := &failing{TB: t}
+		fake.RequirePushed(failed, 2, "Job")
+		if !strings.Contains(failed.text, "1 jobs of class Job") {
+			t.Errorf("the message is %q", failed.text)
+		}
+	})
 }
 
-// failing keeps what a helper says when it fails a test.
+// failing is a test that keeps the message of a failure.
 type failing struct {
 	testing.TB
 	text string
