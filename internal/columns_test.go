@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// maxColumns is how wide a line of code or prose may be, in columns of a terminal.
+// maxColumns is the greatest width of a line of code or prose, in columns of a terminal.
 const maxColumns = 100
 
 func TestColumns(t *testing.T) {
@@ -34,13 +34,13 @@ func TestColumns(t *testing.T) {
 	})
 }
 
-// wide lists the numbers of a file's lines that are too wide. In prose, tables, code and
-// what a program printed are as wide as they are, and so is a word that cannot be broken.
+// wide lists the numbers of a file's lines that are too wide. In prose, tables, code, the
+// output of programs and words that cannot be broken may be wider.
 func wide(t *testing.T, path string) (numbers []int) {
 	t.Helper()
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
-		return nil // deleted, and not committed yet
+		return nil // deleted, but the deletion is not committed yet
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func wide(t *testing.T, path string) (numbers []int) {
 	return numbers
 }
 
-// columns is the width of a line on a terminal whose tabs are 4 wide.
+// columns returns the width of a line on a terminal whose tabs are 4 columns wide.
 func columns(line string) (n int) {
 	for _, r := range line {
 		switch {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestEmbedding holds that the program of docs/embedding.md is all that a user needs: it is
-// compiled, vetted and tested in a module of its own.
+// TestEmbedding compiles, vets and tests the program of docs/embedding.md in another module:
+// the page must give a user all that is needed.
 func TestEmbedding(t *testing.T) {
 	page, err := os.ReadFile("../docs/embedding.md")
 	if err != nil {
@@ -42,7 +42,7 @@ func TestEmbedding(t *testing.T) {
 	})
 }
 
-// goBlocks are the whole Go files in a page.
+// goBlocks returns the complete Go files in a page.
 func goBlocks(page string) (programs []string) {
 	for _, block := range strings.Split(page, "```go\n")[1:] {
 		program, _, _ := strings.Cut(block, "```")
@@ -53,8 +53,8 @@ func goBlocks(page string) (programs []string) {
 	return programs
 }
 
-// newModule makes a module that has this checkout as its Kyu, with the versions of Kyu's
-// own dependencies: a user's `go mod tidy` would find newer ones on the network.
+// newModule makes a module that depends on this checkout of Kyu, with Kyu's own versions of
+// other modules: `go mod tidy` would look for newer ones on the network.
 func newModule(t *testing.T) (dir string) {
 	t.Helper()
 	root, err := filepath.Abs("..")

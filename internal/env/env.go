@@ -1,5 +1,5 @@
-// Package env reads settings from environment variables, remembers where each
-// value came from, and collects every problem instead of stopping at the first.
+// Package env reads settings from environment variables. It records the source of each
+// value, and collects all problems instead of stopping at the first.
 package env
 
 import (
@@ -14,22 +14,24 @@ import (
 
 // Setting is one resolved value, for --print-config.
 type Setting struct {
-	Name   string
-	Value  string // masked if it holds a secret
+	Name   string // for people, such as "postgres host"
+	Value  string // "***" in place of a secret
 	Source string // "REDIS_URL", "default", "-c", "config/sidekiq.yml: concurrency" …
 }
 
-// Reader reads the environment. The zero Reader reads the process's own.
+// Reader reads the environment. The zero Reader reads that of the process. It must not be
+// used by several goroutines at once.
 type Reader struct {
-	Lookup   func(key string) (string, bool) // os.LookupEnv if nil
+	Lookup   func(key string) (string, bool) // nil: os.LookupEnv
 	Settings []Setting                       // in the order in which they were read
 	problems []error
 }
 
-// Err is every problem found so far, one a line, or nil.
+// Err returns all problems so far in one error, one per line, or nil.
 func (r *Reader) Err() error { return errors.Join(r.problems...) }
 
-// Problem records that a setting is wrong. It is told once, whoever reads the setting.
+// Problem records that a setting is wrong. A text that has been recorded is not recorded
+// again.
 func (r *Reader) Problem(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	for _, known := range r.problems {
@@ -40,15 +42,15 @@ func (r *Reader) Problem(format string, args ...any) {
 	r.problems = append(r.problems, err)
 }
 
-// Note records a resolved setting.
+// Note records a setting, for --print-config.
 func (r *Reader) Note(name, value, source string) {
 	r.Settings = append(r.Settings, Setting{name, value, source})
 }
 
-// Get is the value of the first key that is set and not empty, and the
-// variable or file that it came from. KEY_FILE names a file that holds the value, for
-// secrets; a systemd credential named like the key in lower case is found in
-// $CREDENTIALS_DIRECTORY.
+// Get returns the value of the first key that is set and not empty, and its source. The
+// source is empty if none is set. A key is also set by KEY_FILE, the path of a file with the
+// value, and by a systemd credential: a file in $CREDENTIALS_DIRECTORY whose name is the
+// key in lower case.
 func (r *Reader) Get(keys ...string) (value, source string) {
 	for _, key := range keys {
 		if v := r.lookup(key); v != "" {
@@ -84,7 +86,7 @@ func (r *Reader) file(source, path string) (string, string) {
 	return strings.TrimSpace(string(b)), source
 }
 
-// String reads and notes a text.
+// String reads and records a text.
 func (r *Reader) String(name, fallback string, keys ...string) string {
 	v, source := r.Get(keys...)
 	if source == "" {
@@ -94,7 +96,7 @@ func (r *Reader) String(name, fallback string, keys ...string) string {
 	return v
 }
 
-// Secret reads a text and notes only whether it is there.
+// Secret reads a text, and records only whether it is set.
 func (r *Reader) Secret(name string, keys ...string) string {
 	v, source := r.Get(keys...)
 	if source == "" {
@@ -104,7 +106,8 @@ func (r *Reader) Secret(name string, keys ...string) string {
 	return v
 }
 
-// Int reads and notes a number in [low, high].
+// Int reads and records a number from low to high. It returns fallback for another value,
+// which is a problem.
 func (r *Reader) Int(name string, fallback, low, high int, keys ...string) int {
 	v, source := r.Get(keys...)
 	if source == "" {
@@ -120,7 +123,8 @@ func (r *Reader) Int(name string, fallback, low, high int, keys ...string) int {
 	return n
 }
 
-// Bool reads and notes a switch: true, false, 1, 0, yes, no, on, off.
+// Bool reads and records a switch: true, false, 1, 0, yes, no, on or off. It returns
+// fallback for another value, which is a problem.
 func (r *Reader) Bool(name string, fallback bool, keys ...string) bool {
 	v, source := r.Get(keys...)
 	b := fallback
@@ -138,7 +142,7 @@ func (r *Reader) Bool(name string, fallback bool, keys ...string) bool {
 	return b
 }
 
-// Mask hides a secret but shows whether there is one.
+// Mask returns "***" for a secret, and "" if there is none.
 func Mask(secret string) string {
 	if secret == "" {
 		return ""
@@ -146,8 +150,9 @@ func Mask(secret string) string {
 	return "***"
 }
 
-// MaskURL hides the password in a URL, and in its query; and all of what is no URL,
-// unless it is a plain name.
+// MaskURL replaces the password of a URL, and the passwords and secrets in its query, by
+// "***". It returns "***" for a text that may be a malformed URL, and a plain name as it
+// is.
 func MaskURL(raw string) string {
 	if !strings.ContainsAny(raw, ":@?=") {
 		return raw
@@ -156,7 +161,7 @@ func MaskURL(raw string) string {
 	if err != nil || u.Scheme == "" || u.Fragment != "" ||
 		!strings.HasPrefix(strings.ToLower(raw), u.Scheme+"://") ||
 		(strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[")) {
-		return "***" // no URL as one means it, so a password could be anywhere
+		return "***" // malformed: a password could be anywhere in it
 	}
 	if _, has := u.User.Password(); has {
 		u.User = url.UserPassword(u.User.Username(), "***")

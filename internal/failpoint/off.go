@@ -4,12 +4,12 @@ package failpoint
 
 import "net"
 
-// Enabled tells whether the program was built with failpoints.
+// Enabled is true in a program that is built with failpoints.
 const Enabled = false
 
-// Hit marks a moment.
+// Hit passes a point.
 func Hit(string) {}
 
-// Conn marks the moment at which a command has been written: name gives the point
-// of a command, or "".
+// Conn returns a connection that passes a point when a command has been written. name
+// returns the point of a command, or "".
 func Conn(c net.Conn, _ func(command []byte) string) net.Conn { return c }

@@ -14,21 +14,22 @@ import (
 	"time"
 )
 
-// Enabled tells whether the program was built with failpoints.
+// Enabled is true in a program that is built with failpoints.
 const Enabled = true
 
-// plan is what KYU_FAILPOINTS says: NAME=ACTION[:MS][@N], several with commas. At the N-th
-// hit of a point (the first, if it does not say) the action happens, once.
+// plan is a part of KYU_FAILPOINTS, which is a list of NAME=ACTION[:MS][@N] with commas.
+// The action happens once, when the point is passed for the N-th time (default: the first).
+// MS is in milliseconds.
 //
 //	kill       kill -9 of the process by itself
 //	stop       SIGSTOP of the process by itself
 //	sleep:MS   the goroutine sleeps
-//	block      the goroutine never goes on
+//	block      the goroutine blocks for ever
 //	panic      the goroutine panics
 type plan struct {
 	action string
-	pause  time.Duration
-	left   int
+	pause  time.Duration // of sleep
+	left   int           // times until the action happens
 }
 
 var (
@@ -57,7 +58,7 @@ func read(text string) map[string]*plan {
 	return all
 }
 
-// Hit marks a moment.
+// Hit passes a point.
 func Hit(name string) {
 	mu.Lock()
 	p := plans[name]
@@ -74,7 +75,7 @@ func Hit(name string) {
 	switch p.action {
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // until it arrives
+		select {} // until the signal arrives
 	case "stop":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case "sleep":
@@ -86,8 +87,8 @@ func Hit(name string) {
 	}
 }
 
-// Conn marks the moment at which a command has been written: name gives the point
-// of a command, or "".
+// Conn returns a connection that passes a point when a command has been written. name
+// returns the point of a command, or "".
 func Conn(c net.Conn, name func(command []byte) string) net.Conn { return conn{c, name} }
 
 type conn struct {

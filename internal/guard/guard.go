@@ -1,6 +1,6 @@
-// Package guard keeps requests that strangers cause from reaching what only we can
-// reach. It looks at the address of every connection at the moment it is made, so
-// names that change their address, and redirects, get no further.
+// Package guard keeps HTTP requests to URLs from strangers away from private networks. It
+// checks the address of each connection at the moment when it is made, so a name that
+// changes its address, and a redirect, cannot avoid the check.
 package guard
 
 import (
@@ -18,11 +18,11 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// ErrForbidden is wrapped by every refusal. Trying again would not help.
+// ErrForbidden is in every error of a refusal. Another attempt would not help.
 var ErrForbidden = errors.New("forbidden destination")
 
-// forbidden is what is not the public internet: the IANA registries of special
-// purpose addresses, and what carries another address inside (6to4, Teredo, NAT64).
+// forbidden lists the addresses that are not the public internet: the IANA registries of
+// special-purpose addresses, and addresses that contain another one (6to4, Teredo, NAT64).
 var forbidden = prefixes("0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 " +
 	"172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " +
 	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 " +
@@ -37,8 +37,8 @@ func prefixes(text string) (list []netip.Prefix) {
 	return list
 }
 
-// ports that other protocols than HTTP use: those that the WHATWG's Fetch Standard
-// blocks below 1024, and stores. A request sent there may be understood as something else.
+// ports lists ports of other protocols than HTTP, whose servers may act on a part of a
+// request: ports from the WHATWG's Fetch Standard, and ports of databases.
 var ports = map[uint16]bool{1: true, 7: true, 9: true, 11: true, 13: true, 15: true, 17: true,
 	19: true, 20: true, 21: true, 22: true,
 	23: true, 25: true, 37: true, 42: true, 43: true, 53: true, 69: true, 77: true, 79: true,
@@ -56,14 +56,14 @@ var ports = map[uint16]bool{1: true, 7: true, 9: true, 11: true, 13: true, 15: t
 	6667: true, 6668: true, 6669: true, 6679: true, 6697: true, 10080: true, 11211: true,
 	26379: true, 27017: true}
 
-// Guard says which addresses may be connected to. The zero Guard allows the public
+// Guard decides to which addresses connections may go. The zero Guard allows only the public
 // internet.
 type Guard struct {
 	allowed []netip.Prefix
 }
 
-// FromEnv reads ALLOWED_PRIVATE_ADDRESSES: addresses and ranges that are allowed
-// though they are not public, separated by commas. Problems go to r.
+// FromEnv makes a Guard from ALLOWED_PRIVATE_ADDRESSES: addresses and ranges that are
+// allowed too, separated by commas. Problems go to r.
 func FromEnv(r *env.Reader) *Guard {
 	text := r.String("allowed private addresses", "", "ALLOWED_PRIVATE_ADDRESSES")
 	g, err := New(text)
@@ -73,8 +73,8 @@ func FromEnv(r *env.Reader) *Guard {
 	return g
 }
 
-// New makes a Guard that allows the public internet and a list of addresses and
-// ranges, such as "192.168.1.5, 10.0.0.0/8".
+// New makes a Guard that also allows a list of addresses and ranges, such as
+// "192.168.1.5, 10.0.0.0/8". The error names the part that is neither.
 func New(allowed string) (*Guard, error) {
 	g := &Guard{}
 	for _, part := range strings.FieldsFunc(allowed, func(r rune) bool {
@@ -84,7 +84,7 @@ func New(allowed string) (*Guard, error) {
 		if err != nil {
 			a, err := netip.ParseAddr(part)
 			if err != nil {
-				return g, fmt.Errorf("%q is no address and no range: want such as 192.168.1.5 or "+
+				return g, fmt.Errorf("%q is neither an address nor a range, such as 192.168.1.5 or "+
 					"10.0.0.0/8", part)
 			}
 			p = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
@@ -94,9 +94,9 @@ func New(allowed string) (*Guard, error) {
 	return g, nil
 }
 
-// Check says whether an address may be connected to. IPv4 addresses inside of IPv6
-// ones, mapped (::ffff:a.b.c.d) and compatible (::a.b.c.d), are judged as what they
-// are.
+// Check returns an error if no connection may go to an address. An IPv4 address that is
+// mapped into IPv6 (::ffff:a.b.c.d) is checked as IPv4; one in the older compatible form
+// (::a.b.c.d) is forbidden.
 func (g *Guard) Check(a netip.Addr) error {
 	if !a.IsValid() || a.Zone() != "" {
 		return fmt.Errorf("%w: %v", ErrForbidden, a)
@@ -116,13 +116,12 @@ func (g *Guard) Check(a netip.Addr) error {
 	return nil
 }
 
-// DialContext connects to one of the addresses of a host that are allowed, within
-// five seconds.
+// DialContext connects to an allowed address of a host, within five seconds.
 func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return g.DialThrough(nil)(ctx, network, address)
 }
 
-// DialThrough is DialContext with a resolver of its own; nil is the system's.
+// DialThrough returns a DialContext that uses a resolver; nil is the system's.
 func (g *Guard) DialThrough(r *net.Resolver) func(ctx context.Context, network,
 	address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second,
@@ -130,7 +129,7 @@ func (g *Guard) DialThrough(r *net.Resolver) func(ctx context.Context, network,
 	return d.DialContext
 }
 
-// control is called with the resolved address, before the connection is made.
+// control checks the resolved address. The dialer calls it before it connects.
 func (g *Guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
 		return fmt.Errorf("%w: %s is not TCP", ErrForbidden, network)
@@ -142,8 +141,8 @@ func (g *Guard) control(_ context.Context, network, address string, _ syscall.Ra
 	return g.Check(a.Addr())
 }
 
-// ParseURL reads a URL that a stranger has given. It must be http or https, with a
-// host, without a user, and not to a port of another protocol.
+// ParseURL parses and checks a URL from a stranger. Its scheme must be http or https; it must
+// have a host and no user, and its port must not belong to another protocol.
 func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -152,7 +151,7 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, CheckURL(u)
 }
 
-// CheckURL is ParseURL's check: redirects need it too.
+// CheckURL is the check of ParseURL, for redirects.
 func CheckURL(u *url.URL) error {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	switch {

@@ -21,8 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// private are addresses that no job may connect to, in every form that an address
-// can be written in. {port} is where a listener waits.
+// private lists forbidden addresses, in all notations of an address.
 var private = []string{
 	"127.0.0.1", "127.0.0.2", "127.255.255.254", "127.1", "127.0.1", "2130706433", "0x7f000001",
 	"0x7f.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
@@ -40,7 +39,8 @@ var private = []string{
 	"①②⑦.⓪.⓪.①", "ip6-localhost",
 }
 
-// malformed are URLs that are refused before anything is looked up.
+// malformed lists URLs that are refused before their host is resolved. {port} stands for
+// the port of the test's listener.
 var malformed = []string{
 	"file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "unix:///run/x",
 	"javascript:alert(1)", "//127.0.0.1:{port}/", "127.0.0.1:{port}",
@@ -87,7 +87,7 @@ func listen(t *testing.T) (port string, accepted *atomic.Int64) {
 	return port, accepted
 }
 
-// client follows redirects as the jobs do.
+// client makes a client that follows redirects as the jobs do.
 func client(g *guard.Guard, resolver *net.Resolver) *http.Client {
 	dial := g.DialContext
 	if resolver != nil {
@@ -100,7 +100,7 @@ func client(g *guard.Guard, resolver *net.Resolver) *http.Client {
 		}}
 }
 
-// get asks for a URL, and reports whether there was an answer.
+// get requests a URL. The error is nil if there was an answer.
 func get(c *http.Client, raw string) error {
 	u, err := guard.ParseURL(raw)
 	if err != nil {
@@ -114,21 +114,45 @@ func get(c *http.Client, raw string) error {
 	return r.Body.Close()
 }
 
-func TestNoVectorReachesLoopback(t *testing.T) {
-	port, accepted := listen(t)
-	g := &guard.Guard{}
+// vectors lists URLs by which a stranger may try to reach the listener.
+func vectors(t *testing.T, port string) (urls []string) {
+	t.Helper()
 	if n := len(private) + len(malformed); n < 60 {
-		t.Fatalf("%d vectors", n)
+		t.Fatalf("%d URLs, want at least 60", n)
 	}
-	var urls []string
 	for _, host := range private {
 		urls = append(urls, "http://"+host+":"+port+"/")
 	}
 	for _, raw := range malformed {
 		urls = append(urls, strings.ReplaceAll(raw, "{port}", port))
 	}
+	return urls
+}
 
-	t.Run("direct", func(t *testing.T) {
+// redirecting is a server on 127.77.0.1 that redirects to the URL in its query.
+func redirecting(t *testing.T) *httptest.Server {
+	t.Helper()
+	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		w.Header()["Location"] = []string{r.URL.Query().Get("to")}
+		w.WriteHeader(http.StatusFound)
+	}))
+	l, err := net.Listen("tcp4", "127.77.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Listener.Close()
+	front.Listener = l
+	front.Start()
+	t.Cleanup(front.Close)
+	return front
+}
+
+func TestLoopback(t *testing.T) {
+	port, accepted := listen(t)
+	g := &guard.Guard{}
+	urls := vectors(t, port)
+	t.Run("is not reached by URLs", func(t *testing.T) {
 		c := client(g, nil)
 		for _, raw := range urls {
 			if err := get(c, raw); err == nil {
@@ -136,34 +160,21 @@ func TestNoVectorReachesLoopback(t *testing.T) {
 			}
 		}
 	})
-	t.Run("redirect", func(t *testing.T) {
-		// A server of our own, which alone is allowed, sends on to the vector.
-		front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
-			r *http.Request) {
-			w.Header()["Location"] = []string{r.URL.Query().Get("to")}
-			w.WriteHeader(http.StatusFound)
-		}))
-		l, err := net.Listen("tcp4", "127.77.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		front.Listener.Close()
-		front.Listener = l
-		front.Start()
-		defer front.Close()
+	t.Run("is not reached by redirects", func(t *testing.T) {
+		front := redirecting(t)
 		allowed, _ := guard.New("127.77.0.1")
 		c := client(allowed, nil)
 		for _, raw := range urls {
 			if raw == "" || strings.HasPrefix(raw, "127.") || strings.HasPrefix(raw, "http:127") {
-				continue // relative to the front itself
+				continue // relative to the server itself
 			}
 			if err := get(c, front.URL+"/?to="+url.QueryEscape(raw)); err == nil {
 				t.Errorf("the redirect to %s was answered", raw)
 			}
 		}
 	})
-	t.Run("dns", func(t *testing.T) {
-		// Names whose records are the vectors, alone and mixed with a public one.
+	t.Run("is not reached by names", func(t *testing.T) {
+		// The records of a name are a private address, alone or beside a public one.
 		for _, host := range private {
 			a, err := netip.ParseAddr(strings.Trim(host, "[]"))
 			if err != nil {
@@ -177,74 +188,87 @@ func TestNoVectorReachesLoopback(t *testing.T) {
 			}
 		}
 	})
-	if n := accepted.Load(); n != 0 {
-		t.Errorf("%d connections were accepted on loopback", n)
-	}
-	// The listener is there: who is allowed gets through.
-	open, _ := guard.New("127.0.0.1")
-	get(client(open, nil), "http://127.0.0.1:"+port+"/")
-	get(client(open, resolver(t, []netip.Addr{netip.MustParseAddr("127.0.0.1")})),
-		"http://rebind.example:"+port+"/")
-	if accepted.Load() < 2 {
-		t.Error("the listener does not listen: the test proves nothing")
-	}
+	t.Run("accepted no connection", func(t *testing.T) {
+		if n := accepted.Load(); n != 0 {
+			t.Errorf("%d connections", n)
+		}
+	})
+	t.Run("is reached if it is allowed, so the tests above can fail", func(t *testing.T) {
+		open, _ := guard.New("127.0.0.1")
+		get(client(open, nil), "http://127.0.0.1:"+port+"/")
+		get(client(open, resolver(t, []netip.Addr{netip.MustParseAddr("127.0.0.1")})),
+			"http://rebind.example:"+port+"/")
+		if n := accepted.Load(); n < 2 {
+			t.Errorf("%d connections", n)
+		}
+	})
 }
 
-func TestNoPrivateAddressIsAllowed(t *testing.T) {
-	g, checked := &guard.Guard{}, 0
-	for _, host := range private {
-		text, err := url.PathUnescape(strings.Trim(host, "[]"))
+func TestCheck(t *testing.T) {
+	t.Run("forbids private addresses", func(t *testing.T) {
+		g, checked := &guard.Guard{}, 0
+		for _, host := range private {
+			text, err := url.PathUnescape(strings.Trim(host, "[]"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := netip.ParseAddr(text)
+			if err != nil {
+				continue // a name
+			}
+			checked++
+			if err := g.Check(a); !errors.Is(err, guard.ErrForbidden) {
+				t.Errorf("%v: %v", a, err)
+			}
+		}
+		if checked < 40 {
+			t.Errorf("%d addresses", checked)
+		}
+	})
+	t.Run("allows public addresses", func(t *testing.T) {
+		g := &guard.Guard{}
+		for _, text := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1",
+			"172.15.0.1", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00::1",
+			"2001:4860:4860::8888", "2003::1"} {
+			if err := g.Check(netip.MustParseAddr(text)); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	})
+	t.Run("allows configured ranges", func(t *testing.T) {
+		g, err := guard.New("10.1.0.0/16, ::1 192.168.1.5")
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			continue // a name
+		for text, ok := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true,
+			"10.2.0.1": false, "::1": true, "192.168.1.5": true, "192.168.1.6": false,
+			"127.0.0.1": false} {
+			err := g.Check(netip.MustParseAddr(text))
+			if (err == nil) != ok || !ok && !errors.Is(err, guard.ErrForbidden) {
+				t.Errorf("%s: %v", text, err)
+			}
 		}
-		checked++
-		if err := g.Check(a); !errors.Is(err, guard.ErrForbidden) {
-			t.Errorf("%v: %v", a, err)
-		}
-	}
-	if checked < 40 {
-		t.Errorf("%d addresses", checked)
-	}
+	})
 }
 
-func TestPublicAddressesAreAllowed(t *testing.T) {
-	g := &guard.Guard{}
-	for _, text := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1",
-		"172.15.0.1", "172.32.0.1", "192.0.1.1", "::ffff:8.8.8.8", "2606:4700::1111", "2a00::1",
-		"2001:4860:4860::8888", "2003::1"} {
-		if err := g.Check(netip.MustParseAddr(text)); err != nil {
-			t.Errorf("%s: %v", text, err)
+func TestNew(t *testing.T) {
+	t.Run("names the part that cannot be read", func(t *testing.T) {
+		if _, err := guard.New("10.0.0.0/8, here"); err == nil ||
+			!strings.Contains(err.Error(), `"here"`) {
+			t.Error(err)
 		}
-	}
-	for _, raw := range []string{"https://example.com/inbox", "http://example.com:8080/a?b=c",
-		"https://例え.jp/", "https://[2606:4700::1111]/", "https://example.com:444/"} {
-		if _, err := guard.ParseURL(raw); err != nil {
-			t.Errorf("%s: %v", raw, err)
-		}
-	}
+	})
 }
 
-func TestRangesCanBeOpened(t *testing.T) {
-	g, err := guard.New("10.1.0.0/16, ::1 192.168.1.5")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for text, ok := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true,
-		"10.2.0.1": false, "::1": true, "192.168.1.5": true, "192.168.1.6": false,
-		"127.0.0.1": false} {
-		if err := g.Check(netip.MustParseAddr(text)); (err == nil) != ok ||
-			(err != nil && !errors.Is(err, guard.ErrForbidden)) {
-			t.Errorf("%s: %v", text, err)
+func TestParseURL(t *testing.T) {
+	t.Run("accepts public URLs", func(t *testing.T) {
+		for _, raw := range []string{"https://example.com/inbox", "http://example.com:8080/a?b=c",
+			"https://例え.jp/", "https://[2606:4700::1111]/", "https://example.com:444/"} {
+			if _, err := guard.ParseURL(raw); err != nil {
+				t.Errorf("%s: %v", raw, err)
+			}
 		}
-	}
-	if _, err := guard.New("10.0.0.0/8, here"); err == nil ||
-		!strings.Contains(err.Error(), `"here"`) {
-		t.Error(err)
-	}
+	})
 }
 
 func FuzzAURLIsCheckedOrRefused(f *testing.F) {
@@ -259,12 +283,12 @@ func FuzzAURLIsCheckedOrRefused(f *testing.F) {
 		}
 		if again, err := guard.ParseURL(u.String()); err != nil ||
 			again.Hostname() != u.Hostname() {
-			t.Errorf("%q is fine, %q is not: %v", raw, u, err)
+			t.Errorf("%q is accepted, %q is not: %v", raw, u, err)
 		}
 	})
 }
 
-// resolver answers every question with addresses, over a connection of its own.
+// resolver makes a resolver that answers each question with answers.
 func resolver(t *testing.T, answers []netip.Addr) *net.Resolver {
 	return &net.Resolver{PreferGo: true, StrictErrors: false,
 		Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -279,7 +303,8 @@ func resolver(t *testing.T, answers []netip.Addr) *net.Resolver {
 		}}
 }
 
-// answer speaks DNS over a stream: a length, a header, the question, the records.
+// answer serves DNS over a stream: each message is a length, a header, the question and the
+// records.
 func answer(conn net.Conn, answers []netip.Addr) error {
 	for {
 		head := make([]byte, 2)

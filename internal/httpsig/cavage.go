@@ -15,11 +15,11 @@ import (
 // requestTarget stands for the method and the path in a list of signed headers.
 const requestTarget = "(request-target)"
 
-// unsigned are headers that are not signed: proxies on the way change them.
+// unsigned lists headers that are not signed, because proxies on the way change them.
 var unsigned = map[string]bool{"User-Agent": true, "Accept-Encoding": true, "Accept": true,
 	"Signature": true, "Content-Length": true}
 
-// SetDigest puts the body's digest into its header: SHA-256=base64.
+// SetDigest sets the header Digest to "SHA-256=" and the body's sum in base64.
 func SetDigest(r *http.Request, body []byte) { r.Header.Set("Digest", digest(body)) }
 
 func digest(body []byte) string {
@@ -27,9 +27,9 @@ func digest(body []byte) string {
 	return "SHA-256=" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Sign signs a request with its body by draft-cavage-http-signatures-12, algorithm
-// rsa-sha256. It sets Date, Digest if there is a body, and Signature, which covers
-// all headers but those that proxies change.
+// Sign signs a request by draft-cavage-http-signatures-12 with rsa-sha256. It sets the
+// headers Date, Digest (if body is not nil) and Signature, which covers all headers but those
+// that proxies change.
 func Sign(r *http.Request, body []byte, k Key, now time.Time) error {
 	r.Header.Set("Date", now.UTC().Format(http.TimeFormat))
 	if body != nil {
@@ -65,7 +65,7 @@ func signature(k Key, text string) ([]byte, error) {
 	return signed, nil
 }
 
-// signingString is what is signed (draft-cavage 2.3): a line for each name.
+// signingString returns the text that is signed (draft-cavage 2.3): a line for each name.
 func signingString(r *http.Request, names []string) (string, error) {
 	lines := make([]string, len(names))
 	for i, name := range names {
@@ -76,11 +76,11 @@ func signingString(r *http.Request, names []string) (string, error) {
 		case "host":
 			value = host(r)
 		case "(created)", "(expires)":
-			return "", errors.New(name + " is not supported: want Date")
+			return "", errors.New(name + " is not supported: sign Date instead")
 		default:
 			values, ok := r.Header[http.CanonicalHeaderKey(name)]
 			if !ok {
-				return "", fmt.Errorf("the header %s is signed, and is not there", name)
+				return "", fmt.Errorf("the header %s is signed but missing", name)
 			}
 			value = strings.Join(values, ", ")
 		}

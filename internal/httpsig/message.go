@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// label names our signature among those of a message.
+// label is the name of our signature among those of a message.
 const label = "sig1"
 
-// SignMessage signs a request with its body by RFC 9421, with RSASSA-PKCS1-v1_5
-// and SHA-256. It sets Content-Digest if there is a body, Signature-Input and
-// Signature, and takes away what Sign has set.
+// SignMessage signs a request by RFC 9421, with RSASSA-PKCS1-v1_5 and SHA-256. It sets the
+// headers Content-Digest (if body is not nil), Signature-Input and Signature, and removes
+// Digest.
 func SignMessage(r *http.Request, body []byte, k Key, now time.Time) error {
 	r.Header.Del("Digest")
 	components := []string{"@method", "@target-uri"}
@@ -43,8 +43,8 @@ func SignMessage(r *http.Request, body []byte, k Key, now time.Time) error {
 	return nil
 }
 
-// signatureBase is what is signed (RFC 9421 2.5): a line for each component, and
-// one for the parameters.
+// signatureBase returns the text that is signed (RFC 9421 2.5): a line for each component,
+// and one for the parameters.
 func signatureBase(r *http.Request, components []string, params string) (string, error) {
 	var b strings.Builder
 	for _, name := range components {
@@ -58,7 +58,7 @@ func signatureBase(r *http.Request, components []string, params string) (string,
 	return b.String(), nil
 }
 
-// component is the value of a component of a request (RFC 9421 2.1, 2.2).
+// component returns the value of a component of a request (RFC 9421 2.1, 2.2).
 func component(r *http.Request, name string) (string, error) {
 	switch name {
 	case "@method":
@@ -74,7 +74,7 @@ func component(r *http.Request, name string) (string, error) {
 	}
 	values, ok := r.Header[http.CanonicalHeaderKey(name)]
 	if !ok || strings.HasPrefix(name, "@") {
-		return "", fmt.Errorf("the component %q is signed, and is not there or not known", name)
+		return "", fmt.Errorf("the component %q is signed but missing or unknown", name)
 	}
 	trimmed := make([]string, len(values))
 	for i, v := range values {
@@ -90,7 +90,8 @@ func path(r *http.Request) string {
 	return "/"
 }
 
-// targetURI is the whole URL, which a server puts together again.
+// targetURI returns the whole URL. A server, whose request has only a path, builds it from
+// the connection and the host.
 func targetURI(r *http.Request) string {
 	scheme := r.URL.Scheme
 	if scheme == "" {

@@ -18,18 +18,17 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// How far a signature may lie in the future, and how old it may be: five minutes,
-// with an hour for clocks that differ (docs/wire.md 14.2).
+// A signature is valid for five minutes; clocks may differ by an hour (docs/wire.md 14.2).
 const (
-	maxAhead = time.Hour
-	maxAge   = time.Hour + 5*time.Minute
+	maxAhead = time.Hour                 // in the future
+	maxAge   = time.Hour + 5*time.Minute // in the past
 )
 
-// Keys finds the public key of a key id.
+// Keys returns the public key with an id.
 type Keys func(id string) (crypto.PublicKey, error)
 
-// Verify checks the signature of a request that a server got with body, of either
-// kind, by Mastodon's rules, and returns the id of the key.
+// Verify checks the signature of a request that a server has received, by Mastodon's rules,
+// and returns the id of its key. The signature may be of either kind.
 func Verify(r *http.Request, body []byte, keys Keys, now time.Time) (id string, err error) {
 	if r.Header.Get("Signature-Input") != "" {
 		return verifyMessage(r, body, keys, now)
@@ -87,12 +86,12 @@ func verifyCavage(r *http.Request, body []byte, keys Keys, now time.Time) (strin
 	}
 	signature, err := base64.StdEncoding.DecodeString(p["signature"])
 	if err != nil {
-		return "", errors.New("the signature is no base64")
+		return "", errors.New("the signature is not base64")
 	}
 	return p["keyId"], check(keys, p["keyId"], text, signature)
 }
 
-// covers checks that what must be signed is, and that the digest is the body's.
+// covers checks that the required names are signed, and that the digest is the body's.
 func covers(r *http.Request, names []string, body []byte) error {
 	want := []string{"date", requestTarget}
 	switch r.Method {
@@ -107,7 +106,7 @@ func covers(r *http.Request, names []string, body []byte) error {
 		}
 	}
 	if r.Method == http.MethodPost && !same(r.Header.Get("Digest"), digest(body)) {
-		return errors.New("the digest is not that of the body")
+		return errors.New("the digest differs from that of the body")
 	}
 	return nil
 }
@@ -138,7 +137,7 @@ func verifyMessage(r *http.Request, body []byte, keys Keys, now time.Time) (stri
 		sum := sha256.Sum256(body)
 		if !same(r.Header.Get("Content-Digest"),
 			"sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":") {
-			return "", errors.New("the content digest is not that of the body")
+			return "", errors.New("the content digest differs from that of the body")
 		}
 	}
 	params, err := httpsfv.Marshal(list)
@@ -158,13 +157,13 @@ func verifyMessage(r *http.Request, body []byte, keys Keys, now time.Time) (stri
 	return id, check(keys, id, text, signature)
 }
 
-// input reads the components and the key's id, and checks what must be there.
+// input reads the components and the key's id, and checks that nothing required is missing.
 func input(list httpsfv.InnerList, r *http.Request,
 	now time.Time) (components []string, id string, err error) {
 	for _, item := range list.Items {
 		text, ok := item.Value.(string)
 		if !ok || len(item.Params.Names()) > 0 {
-			return nil, "", errors.New("a component is no plain name")
+			return nil, "", errors.New("a component is not a plain name")
 		}
 		components = append(components, text)
 	}
@@ -194,7 +193,8 @@ func input(list httpsfv.InnerList, r *http.Request,
 
 func inTime(at, now time.Time) error {
 	if age := now.Sub(at); age > maxAge || age < -maxAhead {
-		return fmt.Errorf("the signature is %v old", age.Round(time.Second))
+		return fmt.Errorf("the signature is %v old: want from %v to %v", age.Round(time.Second),
+			-maxAhead, maxAge)
 	}
 	return nil
 }
@@ -220,5 +220,5 @@ func check(keys Keys, id, text string, signature []byte) error {
 	default:
 		return fmt.Errorf("the key %s is a %T: want RSA or Ed25519", id, public)
 	}
-	return fmt.Errorf("the signature of %s does not fit", id)
+	return fmt.Errorf("the signature does not match the key %s", id)
 }

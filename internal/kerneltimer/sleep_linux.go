@@ -1,6 +1,6 @@
-// Package kerneltimer sleeps by a timer of the kernel, through the runtime's poller, as
-// a goroutine waits for the answer of a server. A timer of Go's own wakes up to a
-// millisecond late, for epoll_wait counts in them: too late for what load tests measure.
+// Package kerneltimer sleeps by a timer of the kernel. The goroutine waits in the runtime's
+// poller, like one that waits for a server's answer. Go's own timers wake a goroutine up to
+// a millisecond late, because epoll_wait counts milliseconds: load tests measure less.
 package kerneltimer
 
 import (
@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sleep sleeps for d. The error is the kernel's, if it has no timer to give.
+// Sleep sleeps for d, or not at all if d is not positive. The error is the kernel's, such as
+// for too many open files.
 func Sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -4,7 +4,7 @@ package kerneltimer
 
 import "time"
 
-// Sleep is time.Sleep where there is no timerfd.
+// Sleep is time.Sleep on systems without timerfd.
 func Sleep(d time.Duration) error {
 	time.Sleep(d)
 	return nil

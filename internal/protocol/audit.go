@@ -2,25 +2,25 @@ package protocol
 
 import "github.com/kyujobs/kyu/queue"
 
-// Audit asks whether Redis is to be compared with the ledger now: after a lost reply.
+// Audit reports whether Redis must be compared with the ledger, because a reply was lost.
 func (p *Process) Audit() bool { return p.audit && p.Owner != nil }
 
-// AuditBegins notes that Redis is asked now: a reply that is lost from here on asks for
-// another audit.
+// AuditBegins records that the caller asks Redis now: a reply that is lost afterwards makes
+// another audit necessary.
 func (p *Process) AuditBegins() { p.audit = false }
 
-// AuditFailed asks for the audit again that had no answer.
+// AuditFailed records that Redis did not answer: the audit is still necessary.
 func (p *Process) AuditFailed() { p.audit = true }
 
-// Audited compares what Redis holds for owner, read after the reply came, with the whole
-// ledger, over all capsules. A delivery that is in no list and that no trip under way may
-// bring was taken for a reply that was lost: it goes back to its queue. If it was settled
-// since Redis was asked, nothing is left under its token, and nothing happens. capsuleOf
-// says which capsule serves a queue; landed are queues whose landing lists hold jobs.
+// Audited compares held, the deliveries that Redis holds for an owner, with the whole ledger,
+// over all capsules. A delivery that is in no list, and that no trip under way may bring, was
+// taken by a fetch whose reply was lost: it goes back to its queue. If it has been settled
+// since Redis was asked, its token is gone, and the settlement does nothing. capsuleOf returns
+// the capsule that serves a queue; landed lists the queues whose landing lists hold jobs.
 func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func(name string) int,
 	landed []int) (lost int) {
 	if o != p.Owner {
-		return 0 // what the identity before still holds is the reclaimer's
+		return 0 // the reclaimer takes the deliveries of an earlier identity
 	}
 	for _, q := range landed {
 		p.landed[q] = true
@@ -42,7 +42,7 @@ func (p *Process) Audited(o *queue.Owner, held []*queue.Delivery, capsuleOf func
 	return lost
 }
 
-// asked reports whether a trip under way, or one that a doorbell carries, may bring a token.
+// asked reports whether a trip under way, or the trip of a doorbell, may bring a token.
 func (p *Process) asked(o *queue.Owner, token uint64) bool {
 	for _, t := range p.bells {
 		if t != nil && t.asked(o, token) {

@@ -2,15 +2,15 @@ package protocol
 
 import "github.com/kyujobs/kyu/queue"
 
-// Bells decides which doorbells to hang and which to take down; there is one for a queue,
-// whichever capsules serve it. A bell is hung when a capsule that serves its queue is asleep
-// and has a free seat. It stays as long as one of them may still take what rings, for to take
-// bells down and hang them again costs more than to adopt what they bring.
+// Bells decides which doorbells to hang and which to take down. A queue has one doorbell for
+// all capsules that serve it. It is hung when one of them is asleep and has a free seat. It
+// stays up while one of them may still take a job, because to take it down and hang it again
+// costs more than to adopt the job that it lands.
 //
-// A doorbell carries a trip for that capsule, which Redis makes as soon as the bell comes
-// down: it delivers what rang if no other job waits. It reserves no seat, for most bells come
-// down when a seat is free, and to reserve one would keep it from the other queues. What it
-// brings too much goes back.
+// A doorbell carries a trip for that capsule, which Redis makes as soon as a job has landed:
+// the trip delivers the job if no other job waits. It reserves no seat, because a seat is
+// mostly free then, and a reserved seat could not serve the other queues. A job without a seat
+// goes back. held is true while the lease surely holds.
 func (p *Process) Bells(held bool) (hang []*Trip, unhang []int) {
 	for q, t := range p.bells {
 		switch {
@@ -27,7 +27,7 @@ func (p *Process) Bells(held bool) (hang []*Trip, unhang []int) {
 	return hang, unhang
 }
 
-// wanted is the capsule that sleeps, serves a queue and could take what rings, or -1.
+// wanted returns a capsule that is asleep, serves a queue and could take a job from it, or -1.
 func (p *Process) wanted(q int) int {
 	if p.quiet || p.paused[q] || p.shunned[q] || p.landed[q] || p.Owner == nil || p.gate.closed() {
 		return -1
@@ -41,6 +41,7 @@ func (p *Process) wanted(q int) int {
 	return -1
 }
 
+// allFull reports whether no capsule that serves a queue can take a job from it.
 func (p *Process) allFull(q int) bool {
 	for i := range p.capsules {
 		if c := &p.capsules[i]; c.serves(q) && !c.full {
@@ -50,8 +51,8 @@ func (p *Process) allFull(q int) bool {
 	return true
 }
 
-// Full notes that a capsule has had no free seat for a while, or has one again. It reports
-// whether that is news: then bells may have to come down.
+// Full records that a capsule has had no free seat for a while, or has one again. It reports
+// whether that is a change, after which doorbells may have to come down.
 func (p *Process) Full(ci int, full bool) (news bool) {
 	news = p.capsules[ci].full != full
 	p.capsules[ci].full = full
@@ -68,15 +69,15 @@ func (p *Process) Hung() bool {
 	return false
 }
 
-// Rung is how a doorbell came down.
+// Rung tells how a doorbell came down.
 type Rung struct {
-	Landed bool            // a job has landed; without a Job it waits for a trip
-	Lost   bool            // how it ended is not known: a job may have landed, or be delivered
-	Job    *queue.Delivery // what landed, delivered
+	Landed bool            // a job has landed; if Job is nil it waits in the landing list
+	Lost   bool            // the end is not known: a job may have landed or been delivered
+	Job    *queue.Delivery // the job that landed and was delivered
 }
 
-// Down takes the end of a doorbell that carries t. It returns the capsule that is to make a
-// trip now, or -1.
+// Down records that the doorbell that carries t came down. It returns the capsule that must
+// make a trip now, or -1.
 func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	q, c := t.Adopt[0], &p.capsules[t.Capsule]
 	p.bells[q] = nil
@@ -86,7 +87,7 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 		p.returnReady()
 	}
 	if t.Owner != p.Owner {
-		return -1 // the landing lists of an identity that is gone are the reclaimer's
+		return -1 // the reclaimer empties the landing lists of an earlier identity
 	}
 	p.audit = p.audit || r.Lost
 	if !r.Lost && (!r.Landed || r.Job != nil) {
@@ -101,11 +102,11 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	return wake
 }
 
-// Shun leaves a queue without a doorbell, or ends that. Its jobs cannot be taken while a key
-// has a wrong type, and a doorbell would ring for them without an end.
+// Shun sets whether a queue is left without a doorbell. While a key has a wrong type the
+// queue's jobs cannot be taken, and a doorbell would ring for them again and again.
 func (p *Process) Shun(q int, shunned bool) { p.shunned[q] = shunned }
 
-// Wake has a capsule that sleeps look for jobs: where doorbells cannot be hung.
+// Wake makes a capsule that is asleep look for jobs. It is for queues without doorbells.
 func (p *Process) Wake(ci int) { p.capsules[ci].asleep = false }
 
 // Asleep reports whether a capsule found its queues empty and waits for a doorbell.

@@ -7,8 +7,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// finished is a Process whose n running deliveries have finished: those with effects are
-// those for which with is true.
+// finished makes a Process whose n running deliveries have finished. Delivery i has an effect
+// if with(i) is true.
 func finished(t *testing.T, n int, with func(i int) bool) *protocol.Process {
 	token := uint64(0)
 	tokens := func(n int) uint64 { token += uint64(n); return token - uint64(n) + 1 }
@@ -37,10 +37,10 @@ func finished(t *testing.T, n int, with func(i int) bool) *protocol.Process {
 }
 
 func TestEffects(t *testing.T) {
-	t.Run("do not ride in a fetch", func(t *testing.T) {
+	t.Run("are settled in a batch, not in a fetch", func(t *testing.T) {
 		p := finished(t, 10, func(i int) bool { return i%2 == 0 })
 		if !p.Urgent(0) {
-			t.Error("nobody settles them")
+			t.Error("no batch is due, so they are never settled")
 		}
 		trip, ok := p.Begin(0, true, 10)
 		if !ok || len(trip.Acks) != 5 {
@@ -48,14 +48,14 @@ func TestEffects(t *testing.T) {
 		}
 		for _, e := range trip.Acks {
 			if e.Settlement != nil {
-				t.Error("one with effects rides in a fetch")
+				t.Error("a fetch carries a delivery with effects")
 			}
 		}
 		if n := len(p.Batch(0)); n != 5 {
 			t.Errorf("%d are settled, want 5", n)
 		}
 	})
-	t.Run("are of 64 deliveries in a batch at most", func(t *testing.T) {
+	t.Run("are in a batch for at most 64 deliveries", func(t *testing.T) {
 		p := finished(t, 200, func(i int) bool { return i%2 == 0 })
 		var sizes []int
 		for {

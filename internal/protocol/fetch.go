@@ -8,18 +8,18 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Trip is one fetch of a capsule: it settles what is done, puts landed jobs back to the
-// taking end of their queues, and takes up to Want jobs under the tokens First,
+// Trip is one fetch of a capsule. It acknowledges deliveries that are done, puts landed jobs
+// back to the taking end of their queues, and takes up to Want jobs, whose tokens are First,
 // First+1, …
 type Trip struct {
 	Capsule int
 	Owner   *queue.Owner
 	Want    int
 	First   uint64
-	Acks    []*Entry // of Owner; in no other list
-	Adopt   []int    // queues whose landing lists are looked at
+	Acks    []*Entry // deliveries of Owner that are done; in no other list
+	Adopt   []int    // queues whose landing lists it empties
 
-	// The caller's: what it asks Redis for, the reply, and how long that took.
+	// The caller sets these: the request to Redis, the reply, and how long it took.
 	Request queue.FetchRequest
 	Got     queue.Fetched
 	Err     error
@@ -31,8 +31,9 @@ func (t *Trip) asked(o *queue.Owner, token uint64) bool {
 	return t.Owner == o && token >= t.First && token < t.First+uint64(t.Want)
 }
 
-// Begin decides whether a capsule makes a trip now, and which. held tells that the lease
-// surely holds: without it nothing is taken. limit bounds the jobs and the acks of a trip.
+// Begin decides whether a capsule makes a trip now, and returns it. held is true while the
+// lease surely holds; otherwise there is no trip. limit is the most jobs and the most acks of a
+// trip.
 func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 	c := &p.capsules[ci]
 	if p.Owner == nil || !held {
@@ -66,9 +67,9 @@ func (p *Process) Due(ci, limit int) bool {
 // Underway reports whether trips of a capsule have not come back.
 func (p *Process) Underway(ci int) bool { return len(p.capsules[ci].trips) > 0 }
 
-// wants is how many jobs and acks a trip of the capsule carries now. Without jobs it has no
-// reason to go for the acks either. The script settles before it takes, so the seats of the
-// acks that ride count as free, and never more is in flight than there are seats.
+// wants returns how many jobs a trip of the capsule asks for now, and how many acks it carries.
+// There is no trip for acks alone. The script acknowledges before it takes jobs, so the seats
+// of the acks count as free, and there are never more deliveries in flight than seats.
 func (p *Process) wants(c *capsule, limit int) (want, acks int) {
 	if p.quiet || p.gate.closed() || (c.asleep && !p.rang(c)) {
 		return 0, 0
@@ -94,8 +95,8 @@ func (p *Process) rang(c *capsule) bool {
 	return false
 }
 
-// adoptable lists the queues whose landed jobs this trip puts back to their places. A trip
-// that takes nothing goes only if no trip is under way, to give to others what landed here
+// adoptable lists the queues whose landed jobs a trip puts back. A trip that takes no jobs is
+// made only if no other trip is under way: it leaves to other processes the jobs that landed
 // while all seats are taken.
 func (p *Process) adoptable(c *capsule, want int) (queues []int) {
 	if want == 0 && len(c.trips) > 0 {
@@ -109,9 +110,9 @@ func (p *Process) adoptable(c *capsule, want int) (queues []int) {
 	return queues
 }
 
-// Returned takes the reply of a trip. err is nil, queue.ErrLeaseLost (the acks were settled, and
-// nothing was taken), or any other error: then nothing is known of the trip. stale counts acks
-// whose deliveries had been taken away.
+// Returned records the reply of a trip. err is nil, or queue.ErrLeaseLost (the acks were carried
+// out and no job was taken), or another error (it is not known what was carried out). stale
+// counts acks whose deliveries had been reclaimed.
 func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 	c := &p.capsules[t.Capsule]
 	for i := range c.trips {
@@ -138,8 +139,8 @@ func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 	return stale
 }
 
-// confirmAcks counts the acks of a trip that were not in the owner's hands, unless one of
-// them may have been settled before.
+// confirmAcks counts the acks of a trip that were not in flight. It returns 0 if one of them
+// may have been carried out before.
 func (p *Process) confirmAcks(t *Trip, acked int) (stale int) {
 	for _, e := range t.Acks {
 		if e.doubt {
@@ -149,8 +150,8 @@ func (p *Process) confirmAcks(t *Trip, acked int) (stale int) {
 	return len(t.Acks) - acked
 }
 
-// doubt notes a trip whose reply was lost: its acks are settled again, its landing lists are
-// looked at again, and an audit finds what it may have taken.
+// doubt records a trip whose reply was lost: its acks are settled again, its landing lists are
+// emptied again, and an audit finds the jobs that it may have taken.
 func (p *Process) doubt(c *capsule, t *Trip) {
 	for _, e := range t.Acks {
 		e.doubt = true
@@ -164,9 +165,9 @@ func (p *Process) doubt(c *capsule, t *Trip) {
 	c.asleep, p.audit = false, true
 }
 
-// Start gives a thread of a capsule the oldest job that may run now, or nil. A job whose
-// owner is not the present one, or that has no lease, must not start: it goes back to its
-// queue, if it is still in the owner's hands.
+// Start returns the oldest job of a capsule that may run now, for a thread, or nil. A job of an
+// earlier identity, or without a lease (held is false), must not start: it goes back to its
+// queue, if it is still in flight.
 func (p *Process) Start(ci int, held bool) *Entry {
 	c := &p.capsules[ci]
 	for p.Waiting(ci) {
@@ -184,15 +185,14 @@ func (p *Process) Start(ci int, held bool) *Entry {
 	return nil
 }
 
-// Waiting reports whether a capsule has jobs that a thread could take. After the intake has
-// ended none starts: they go back together, in their order.
+// Waiting reports whether a capsule has jobs that may start. After the intake has ended no job
+// starts: all go back together, in their order.
 func (p *Process) Waiting(ci int) bool {
 	return len(p.capsules[ci].ready) > 0 && !p.quiet && !p.gate.closed()
 }
 
-// returnReady gives back what was fetched and has not started when the intake has ended. It
-// waits for all trips of a capsule, so that the oldest job of all is put back last and is
-// taken first.
+// returnReady gives back the jobs that have not started when the intake has ended. It waits for
+// all trips of a capsule, so that the oldest job is put back last and is taken first.
 func (p *Process) returnReady() {
 	if !p.quiet {
 		return
@@ -210,8 +210,9 @@ func (p *Process) returnReady() {
 	}
 }
 
-// returnSurplus gives back the newest of what waits, if a doorbell brought a job while a trip
-// that fills all seats was under way: it would wait behind a long job, and others may be idle.
+// returnSurplus gives back the newest jobs that have no seat, because a doorbell brought a job
+// while a trip for all seats was under way. Such a job would wait for a seat here while another
+// process may be idle.
 func (p *Process) returnSurplus(c *capsule) {
 	for n := c.has() - c.Seats; n > 0 && len(c.ready) > 0; n-- {
 		last := len(c.ready) - 1
@@ -222,7 +223,7 @@ func (p *Process) returnSurplus(c *capsule) {
 	}
 }
 
-// giveBack settles a delivery that has not run: back to the taking end of its queue.
+// giveBack settles a delivery that has not run: it goes back to the taking end of its queue.
 func (p *Process) giveBack(c *capsule, e *Entry) {
 	e.State = Finished
 	e.Settlement = &queue.Settlement{Delivery: &e.Delivery, Action: queue.Requeue}

@@ -9,16 +9,15 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// fixture is a Process whose tests read as transcripts: what happens, and what the Process
-// decides.
+// fixture is a Process whose tests read as transcripts of events and decisions.
 type fixture struct {
 	*testing.T
 	*Process
 	owners  map[string]*queue.Owner
-	held    bool // its lease
-	limit   int
-	last    uint64   // token
-	carried [2]*Trip // by the doorbells, by queue
+	held    bool     // the lease holds
+	limit   int      // of jobs and acks in a trip
+	last    uint64   // the last token
+	carried [2]*Trip // the trips of the doorbells, by queue
 }
 
 // newFixture makes a Process with queues x and y, under identity a.
@@ -32,7 +31,7 @@ func newFixture(t *testing.T, capsules ...Capsule) *fixture {
 	return f
 }
 
-// two capsules share queue x; the first serves y too.
+// two describes two capsules: both serve queue x, and the first serves y too.
 func two(seats int) []Capsule {
 	return []Capsule{{Queues: []int{0, 1}, Seats: seats}, {Queues: []int{0}, Seats: 1}}
 }
@@ -44,7 +43,7 @@ func (f *fixture) owner(name string) *queue.Owner {
 	return f.owners[name]
 }
 
-// at lets an event happen and compares what the Process answers.
+// at makes an event happen, and checks what the Process answers.
 func (f *fixture) at(event, want string) {
 	f.Helper()
 	words := strings.Fields(event)
@@ -63,17 +62,17 @@ func (f *fixture) happens(what string, args []string) string {
 	switch what {
 	case "begin":
 		return f.begins(ci)
-	case "back": // a trip of a capsule: back CAPSULE JOB..., a job is its queue and token
+	case "back": // back CAPSULE JOB...: a trip returns; a job is its queue and token
 		var jobs []queue.Delivery
 		for _, d := range f.jobs(args[1:]) {
 			jobs = append(jobs, *d)
 		}
 		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{Jobs: jobs,
 			Acked: len(f.trips(ci)[0].Acks)}, nil))
-	case "lost": // its reply
+	case "lost": // lost CAPSULE: the reply of a trip is lost
 		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{},
 			errors.New("no reply")))
-	case "refused": // for want of a lease
+	case "refused": // refused CAPSULE: a trip finds that the lease is lost
 		return fmt.Sprint("stale ", f.Returned(f.trips(ci)[0], queue.Fetched{
 			Acked: len(f.trips(ci)[0].Acks)}, queue.ErrLeaseLost))
 	case "start":
@@ -96,15 +95,10 @@ func (f *fixture) happens(what string, args []string) string {
 		}
 		return fmt.Sprint("stale ", f.Confirmed(ci, results))
 	case "bells":
-		hang, unhang := f.Bells(f.held)
-		queues := []int{}
-		for _, t := range hang {
-			queues, f.carried[t.Adopt[0]] = append(queues, t.Adopt[0]), t
-		}
-		return fmt.Sprint("hang ", queues, " unhang ", unhang)
-	case "down": // of a queue: how, and what it brought: down QUEUE HOW JOB
+		return f.bells()
+	case "down": // down QUEUE HOW JOB: a doorbell comes down; see rung
 		return fmt.Sprint("wake ", f.Down(f.carried[ci], f.rung(f.carried[ci], args[1], args[2:])))
-	case "audit": // of an identity, which holds JOB...
+	case "audit": // audit IDENTITY JOB...: Redis holds the jobs for the identity
 		f.AuditBegins()
 		held := f.jobs(args[1:])
 		for _, d := range held {
@@ -117,7 +111,17 @@ func (f *fixture) happens(what string, args []string) string {
 	return ""
 }
 
-// rung is how a doorbell came down: quiet, rang (and brought a JOB, or none) or lost.
+// bells hangs doorbells and takes them down, and lists their queues.
+func (f *fixture) bells() string {
+	hang, unhang := f.Bells(f.held)
+	queues := []int{}
+	for _, t := range hang {
+		queues, f.carried[t.Adopt[0]] = append(queues, t.Adopt[0]), t
+	}
+	return fmt.Sprint("hang ", queues, " unhang ", unhang)
+}
+
+// rung makes the end of a doorbell: how is quiet, rang (with or without a job) or lost.
 func (f *fixture) rung(t *Trip, how string, jobs []string) (r Rung) {
 	r.Landed, r.Lost = how == "rang", how == "lost"
 	for _, d := range f.jobs(jobs) {
@@ -150,7 +154,7 @@ func (f *fixture) jobs(names []string) (list []*queue.Delivery) {
 
 func name(e *Entry) string { return fmt.Sprint(e.Queue, e.Token) }
 
-// running finds a delivery that a handler has.
+// running finds a running delivery.
 func (f *fixture) running(s string) *Entry {
 	for _, e := range f.Running() {
 		if name(e) == s {

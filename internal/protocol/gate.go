@@ -1,20 +1,20 @@
 package protocol
 
-// gate lets a suspect run alone: a job that was in flight at so many crashes that one more
-// would make it poison. While somebody is inside, nothing else starts and nothing is
-// fetched. So when the process dies, only the suspect was running, and no innocent job pays.
-// Package worker bounds how long the gate stays closed.
+// gate lets a suspect run alone. A suspect is a job that was in flight at so many crashes that
+// one more would make it poison. While a suspect is inside the gate, no other job starts or is
+// fetched. If the process dies then, the suspect is the cause, and no other job is blamed.
+// Package worker limits the time for which the gate stays closed.
 type gate struct {
-	inside  *Entry // nil: open
-	waiting int    // suspects that have a thread and wait for their turn
+	inside  *Entry // the suspect that runs alone; nil: the gate is open
+	waiting int    // suspects that have a thread and wait to enter
 }
 
 func (g *gate) closed() bool { return g.inside != nil }
 
-// Wait notes that a suspect that has a thread waits for its turn, and runs nothing.
+// Wait records that a suspect has a thread and waits to enter. It does not run yet.
 func (p *Process) Wait() { p.gate.waiting++ }
 
-// Leave notes that a suspect waits no more, and does not run.
+// Leave records that a suspect no longer waits, and does not run.
 func (p *Process) Leave() { p.gate.waiting-- }
 
 // Enter closes the gate for a suspect that waits. It returns false if another is inside.
@@ -27,7 +27,7 @@ func (p *Process) Enter(e *Entry) bool {
 	return true
 }
 
-// Alone reports whether nothing runs but the suspect inside.
+// Alone reports whether e is the suspect inside and no other job runs.
 func (p *Process) Alone(e *Entry) bool {
 	n := 0
 	for i := range p.capsules {
@@ -36,16 +36,16 @@ func (p *Process) Alone(e *Entry) bool {
 	return p.gate.inside == e && n-p.gate.waiting == 1
 }
 
-// Open opens the gate again, if the suspect is inside. The mark in Redis that it runs alone
-// must be gone before.
+// Open opens the gate again, if e is inside. Before, the caller must remove the record in Redis
+// that e runs alone.
 func (p *Process) Open(e *Entry) {
 	if p.gate.inside == e {
 		p.gate.inside = nil
 	}
 }
 
-// Beside ends the wait of a suspect that got no turn: it runs beside the others. It returns
-// false while the gate is closed: then it must wait on, for another suspect is alone.
+// Beside ends the wait of a suspect that could not enter in time: it runs beside other jobs. It
+// returns false while the gate is closed: the suspect must wait, because another one is alone.
 func (p *Process) Beside() bool {
 	if p.gate.closed() {
 		return false

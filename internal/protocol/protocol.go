@@ -1,12 +1,12 @@
-// Package protocol holds the decisions of a worker process about its deliveries: which
-// trips to Redis to make, which delivery may start, what to settle, which doorbells to
-// hang, and when the lease may be given up. It has no goroutine, no clock and no
-// connection: each method of Process takes an event and returns what is to be done.
+// Package protocol decides what a worker process does with its deliveries: which trips to
+// Redis it makes, which delivery may start, what it settles, which doorbells it hangs, and
+// when it may give up its lease. The package has no goroutines, clocks or connections: each
+// method of Process takes an event, changes the state, and returns what the caller must do.
 // Package worker carries the decisions out; test/faults/model explores the same methods.
 //
-// A delivery is in exactly one list of the ledger from the moment a fetch brought it until
-// Redis has confirmed its settlement: ready, running, acks, rest, sending, refused, or the
-// acks of a trip. There is no moment at which it is in none.
+// The lists of all capsules together are the ledger. From the moment when a fetch has brought
+// a delivery until Redis has confirmed its settlement, it is in exactly one of the lists:
+// ready, running, acks, rest, sending, refused, or the acks of a trip.
 package protocol
 
 import (
@@ -15,28 +15,28 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// State is where a delivery is in its life in this process.
+// State is the state of a delivery in this process.
 type State uint8
 
-// The states follow one another in this order. A delivery leaves the ledger when Redis has
-// confirmed its settlement.
+// A delivery has these states in this order. It leaves the ledger when Redis has confirmed
+// its settlement.
 const (
-	Fetched  State = iota // waits for a thread
-	Running               // a handler has it
-	Finished              // its settlement is known, and Redis has not confirmed it
+	Fetched  State = iota // it waits for a thread
+	Running               // a handler runs
+	Finished              // its settlement is decided, and not confirmed by Redis
 )
 
 // Entry is a delivery in the ledger of its process.
 type Entry struct {
 	queue.Delivery
-	Settlement *queue.Settlement // once Finished; nil: it is done
+	Settlement *queue.Settlement // once it is Finished; nil means done
 	Capsule    int               // index of the capsule whose seat it takes
 	State      State
-	doubt      bool // the settlement was sent before without a reply: it may be carried out
-	at         int  // place in the list of running entries
+	doubt      bool // its settlement was sent and the reply lost: it may have been carried out
+	at         int  // its index in the list running
 }
 
-// settlement says what becomes of e.
+// settlement returns the settlement of e.
 func (e *Entry) settlement() queue.Settlement {
 	if e.Settlement == nil {
 		return queue.Settlement{Delivery: &e.Delivery, Action: queue.Done}
@@ -46,33 +46,34 @@ func (e *Entry) settlement() queue.Settlement {
 
 // Capsule describes a set of queues and of threads to a Process.
 type Capsule struct {
-	Queues []int // indexes into the queues of the process, in order
-	Seats  int   // deliveries that it may hold
-	Trips  int   // trips that may be under way at once; 0: one
+	Queues []int // indexes of its queues among those of the process, in order
+	Seats  int   // the most deliveries that it may hold
+	Trips  int   // the most trips under way at once; 0: one
 }
 
-// secondTrip is how many seats must be free for another trip to go while one is under way.
-// With fewer it is better to wait for it: two half-empty trips cost twice.
+// secondTrip is the number of free seats from which another trip is made while one is under
+// way. With fewer, it costs less to wait for that one than to make two trips for a few jobs.
 const secondTrip = 16
 
-// capsule is what a Process knows of one capsule.
+// capsule is the state of one capsule.
 type capsule struct {
 	Capsule
 	ready   []*Entry // fetched, oldest first
 	running []*Entry
-	acks    []*Entry // done, of the present owner: a fetch may take them along
-	rest    []*Entry // everything else that is to be settled
+	acks    []*Entry // done, of the present owner: a fetch may carry their acknowledgements
+	rest    []*Entry // others that must be settled
 	sending []*Entry // in a settle script now
-	refused []*Entry // Redis refuses them for now: a key has the wrong type
+	refused []*Entry // refused by Redis for now, because a key has a wrong type
 	trips   []*Trip  // under way
-	page    Page     // bounds of the next settle
-	short   bool     // the last trip brought less than it wanted: the queues are empty
-	asleep  bool     // the queues are empty, and a doorbell or a push wakes it
+	page    Page     // limits of the next settle script
+	short   bool     // the last trip brought fewer jobs than it asked for: the queues are empty
+	asleep  bool     // the queues are empty: it makes no trip until a doorbell or Wake
 	full    bool     // it has had no free seat for a while: its doorbells come down
 }
 
-// has counts the deliveries whose settlement Redis has not confirmed. They are never more than
-// seats, beside what goes back: a crash runs as many as that a second time.
+// has counts the deliveries whose settlement Redis has not confirmed. Apart from those that go
+// back to their queues they are never more than the seats: a crash makes at most so many jobs
+// run again.
 func (c *capsule) has() int {
 	n := c.unsent()
 	for _, t := range c.trips {
@@ -81,13 +82,13 @@ func (c *capsule) has() int {
 	return n
 }
 
-// unsent counts the deliveries that no trip settles.
+// unsent counts the deliveries that no trip under way settles.
 func (c *capsule) unsent() int {
 	return len(c.ready) + len(c.running) + len(c.acks) + len(c.rest) + len(c.sending) +
 		len(c.refused)
 }
 
-// held counts the seats that are taken, also for what trips may bring.
+// held counts the seats that are taken, also those for the jobs that trips may bring.
 func (c *capsule) held() int {
 	n := c.unsent()
 	for _, t := range c.trips {
@@ -96,22 +97,23 @@ func (c *capsule) held() int {
 	return n
 }
 
-// Process is the state of one worker process. It is not safe for concurrent use.
+// Process is the state of one worker process. Only one goroutine may use it at a time; package
+// worker does so under a lock.
 type Process struct {
 	Owner    *queue.Owner // the identity under which it fetches now
 	capsules []capsule
 	landed   []bool  // by queue: its landing list may hold jobs
 	paused   []bool  // by queue
-	shunned  []bool  // by queue: a key of a wrong type holds its jobs up, no doorbell hangs on it
-	bells    []*Trip // by queue: the trip that its doorbell carries; nil: it is down
+	shunned  []bool  // by queue: a key has a wrong type, so the queue gets no doorbell
+	bells    []*Trip // by queue: the trip that its doorbell carries; nil if it is not hung
 	token    func(n int) uint64
-	quiet    bool // it takes no more jobs, for good
-	audit    bool // Redis may hold deliveries that the ledger does not know
+	quiet    bool // the intake has ended: it takes no more jobs
+	audit    bool // Redis may hold deliveries that are not in the ledger
 	gate     gate
 }
 
-// New makes a Process. Queues counts the queues of all capsules together; token reserves n
-// tokens that were never used before, and returns the first. Owner is set by Renewed.
+// New makes a Process. queues is the number of queues of all capsules together. token reserves n
+// tokens that were never used before, and returns the first. Renewed sets the owner.
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
 		bells: make([]*Trip, queues), shunned: make([]bool, queues), token: token}
@@ -122,32 +124,33 @@ func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	return p
 }
 
-// Free counts the seats of a capsule that nothing takes.
+// Free counts the seats of a capsule that are not taken.
 func (p *Process) Free(c int) int { return max(0, p.capsules[c].Seats-p.capsules[c].held()) }
 
 // Busy counts the deliveries of a capsule that wait for a thread or have one.
 func (p *Process) Busy(c int) int { return len(p.capsules[c].ready) + len(p.capsules[c].running) }
 
-// Seat adds n seats to a capsule: one for a thread that replaces a stuck one; minus one when
-// the stuck one returns.
+// Seat adds n seats to a capsule: 1 for a thread that replaces a stuck one, and -1 when the
+// stuck one returns.
 func (p *Process) Seat(c, n int) { p.capsules[c].Seats += n }
 
-// Paused sets which queues nobody is to take from, and reports whether that is news.
+// Paused sets the paused queues, and reports whether that is a change.
 func (p *Process) Paused(paused []bool) (news bool) {
 	if slices.Equal(p.paused, paused) {
 		return false
 	}
 	copy(p.paused, paused)
 	for i := range p.capsules {
-		p.capsules[i].asleep = false // a queue that is open again may hold jobs
+		p.capsules[i].asleep = false // a queue that is no longer paused may hold jobs
 	}
 	return true
 }
 
-// Pause notes a queue that a fetch found paused, so that no doorbell takes from it.
+// Pause records that a fetch has found a queue paused, so that it gets no doorbell.
 func (p *Process) Pause(q int) { p.paused[q] = true }
 
-// Quiet ends the intake for good. What a trip under way still brings goes back.
+// Quiet ends the intake; there is no way back. Jobs that have not started go back, also those
+// that trips under way still bring.
 func (p *Process) Quiet() {
 	p.quiet = true
 	p.returnReady()
@@ -156,8 +159,8 @@ func (p *Process) Quiet() {
 // IsQuiet reports whether the intake has ended.
 func (p *Process) IsQuiet() bool { return p.quiet }
 
-// Renewed sets a new identity. Results of the one before are settled by their own tokens and
-// never ride in a fetch of the new one.
+// Renewed sets a new identity. Deliveries of an earlier one are settled under that identity,
+// and never by a fetch of the new one.
 func (p *Process) Renewed(o *queue.Owner) {
 	p.Owner = o
 	for i := range p.capsules {
@@ -175,12 +178,12 @@ func (p *Process) Renewed(o *queue.Owner) {
 		c.acks = keep
 	}
 	for i := range p.landed {
-		p.landed[i] = false // the landing lists of the old identity are the reclaimer's
+		p.landed[i] = false // the reclaimer empties the landing lists of the earlier identity
 	}
 }
 
-// Settled reports whether Redis has confirmed everything: only then may a stop give the
-// lease up, for a reclaimer takes what an owner that has left still holds.
+// Settled reports whether Redis has confirmed all settlements. Only then may a stop give up
+// the lease, because a reclaimer takes the deliveries of an owner that has left.
 func (p *Process) Settled() bool {
 	for i := range p.capsules {
 		if p.capsules[i].held() > 0 || len(p.capsules[i].trips) > 0 {
@@ -190,7 +193,7 @@ func (p *Process) Settled() bool {
 	return true
 }
 
-// Running lists what handlers have, over all capsules.
+// Running lists the running deliveries of all capsules.
 func (p *Process) Running() []*Entry {
 	var all []*Entry
 	for i := range p.capsules {
@@ -219,7 +222,7 @@ func (p *Process) each(fn func(e *Entry)) {
 // serves reports whether a capsule serves a queue.
 func (c *capsule) serves(q int) bool { return slices.Contains(c.Queues, q) }
 
-// Serving is the first capsule that serves a queue.
+// Serving returns the first capsule that serves a queue.
 func (p *Process) Serving(q int) int {
 	for i := range p.capsules {
 		if p.capsules[i].serves(q) {

@@ -6,16 +6,16 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// What test/faults/model needs to search through the states of a Process: to copy one, to tell
-// two apart, and to look inside.
+// The methods of this file are for test/faults/model, which searches the states of a Process:
+// it copies one, compares two, and reads their state.
 
-// Clone copies p. What it changes, p does not see. token is its source of tokens.
+// Clone copies p. Changes of the copy do not change p. token is the copy's source of tokens.
 func (p *Process) Clone(token func(n int) uint64) *Process {
 	q := *p
 	q.token = token
 	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
 	q.shunned = append([]bool(nil), p.shunned...)
-	q.bells = append([]*Trip(nil), p.bells...) // those that bells carry never change
+	q.bells = append([]*Trip(nil), p.bells...) // the trip of a doorbell never changes
 	q.capsules = append([]capsule(nil), p.capsules...)
 	entry := func(e *Entry) *Entry {
 		n := *e
@@ -49,8 +49,8 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	return &q
 }
 
-// AppendKey appends all that p is to b: two Processes with the same capsules decide alike
-// for ever if their keys are equal.
+// AppendKey appends the whole state of p to b. Two Processes with the same capsules and equal
+// keys decide alike after the same events.
 func (p *Process) AppendKey(b []byte) []byte {
 	b = appendOwner(b, p.Owner)
 	b = appendBools(b, p.landed...)
@@ -125,16 +125,16 @@ func appendBools(b []byte, list ...bool) []byte {
 	return append(b, n)
 }
 
-// Trips are those of a capsule that are under way, in the order in which they began.
+// Trips lists the trips of a capsule that are under way, in the order in which they began.
 func (p *Process) Trips(ci int) []*Trip { return p.capsules[ci].trips }
 
-// Carried is the trip that the doorbell of a queue carries, or nil.
+// Carried returns the trip that the doorbell of a queue carries, or nil.
 func (p *Process) Carried(q int) *Trip { return p.bells[q] }
 
-// Sending counts the results of a capsule that are in a settle script now.
+// Sending counts the deliveries of a capsule that are in a settle script now.
 func (p *Process) Sending(ci int) int { return len(p.capsules[ci].sending) }
 
-// Taken counts the seats of a capsule that are taken, but for what goes back to its queue.
+// Taken counts the deliveries of a capsule that do not go back to their queues.
 func (p *Process) Taken(ci int) (n int) {
 	p.each(func(e *Entry) {
 		if e.Capsule == ci && (e.Settlement == nil || e.Settlement.Action != queue.Requeue) {
@@ -144,7 +144,7 @@ func (p *Process) Taken(ci int) (n int) {
 	return n
 }
 
-// Inside is the suspect that has the process to itself, or nil.
+// Inside returns the suspect that runs alone, or nil.
 func (p *Process) Inside() *Entry { return p.gate.inside }
 
 // Each calls fn with every delivery of the ledger.
@@ -153,5 +153,5 @@ func (p *Process) Each(fn func(e *Entry)) { p.each(fn) }
 // MayBring reports whether a trip under way may bring a token.
 func (p *Process) MayBring(o *queue.Owner, token uint64) bool { return p.asked(o, token) }
 
-// MayHaveLanded reports whether the landing list of a queue is to be looked at.
+// MayHaveLanded reports whether the landing list of a queue may hold jobs.
 func (p *Process) MayHaveLanded(q int) bool { return p.landed[q] }

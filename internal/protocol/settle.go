@@ -6,24 +6,25 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// SettlePage bounds one settle script.
+// SettlePage limits one settle script.
 var SettlePage = Page{Count: 100, Bytes: 4 << 20}
 
-// Page bounds a batch by count and by bytes. It halves after a time-out, so that a batch that
-// did not fit once fits next time, and grows back when one arrives. One item always fits.
+// Page limits a batch by its count and by the bytes of its payloads. It is halved after a lost
+// reply, so that a batch that is too large for the time-out becomes small enough, and doubled
+// after each reply. A batch may always have one item.
 type Page struct{ Count, Bytes int }
 
-// Halved is half of p, at least one item.
+// Halved returns half of p, at least one item.
 func (p Page) Halved() Page { return Page{max(1, p.Count/2), max(1, p.Bytes/2)} }
 
-// Doubled is twice p, at most limit.
+// Doubled returns twice p, at most limit.
 func (p Page) Doubled(limit Page) Page {
 	return Page{min(limit.Count, 2*p.Count), min(limit.Bytes, 2*p.Bytes)}
 }
 
-// Finish notes what becomes of a running delivery; a nil settlement means that it is done. One
-// that is done and has effects comes with a settlement, as no fetch carries effects out. It
-// returns false, and does nothing, if the delivery was given back before (Abandon).
+// Finish sets the settlement of a running delivery; nil means that it is done. A delivery that
+// is done and has effects needs a settlement, because a fetch does not carry out effects.
+// Finish returns false and does nothing if the delivery was given back before (see Abandon).
 func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 	if e.State != Running {
 		return false
@@ -43,27 +44,29 @@ func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 	return true
 }
 
-// Abandon gives back a delivery whose handler ignores the end of its time: it may run twice.
+// Abandon gives back a delivery whose handler runs on after its context has ended: the job may
+// run twice.
 func (p *Process) Abandon(e *Entry) {
 	p.Finish(e, &queue.Settlement{Delivery: &e.Delivery, Action: queue.Requeue})
 }
 
-// Urgent reports whether a capsule has results that no fetch takes along.
+// Urgent reports whether a capsule has deliveries to settle that no fetch settles.
 func (p *Process) Urgent(ci int) bool {
 	c := &p.capsules[ci]
 	return len(c.rest) > 0 || len(c.sending) > 0
 }
 
-// Unsettled counts the results of a capsule that wait to be sent or are refused.
+// Unsettled counts the deliveries of a capsule that have finished and are not confirmed, except
+// those that trips under way acknowledge.
 func (p *Process) Unsettled(ci int) int {
 	c := &p.capsules[ci]
 	return len(c.acks) + len(c.rest) + len(c.sending) + len(c.refused)
 }
 
-// Batch takes the next results of a capsule to settle: at most a page of them. It is empty
-// if there are none, or if a batch is under way. What is to go back to its queue comes newest
-// first, so that the oldest is taken first. Deliveries with effects go beside those without,
-// but not more than a script may carry.
+// Batch returns the next settlements of a capsule, at most a page. It is empty if there are
+// none, or if a batch is under way. Deliveries that go back to their queues come first, the
+// newest of them first, so that the oldest is taken first again. At most queue.MaxEffectItems
+// deliveries have effects.
 func (p *Process) Batch(ci int) []queue.Settlement {
 	c := &p.capsules[ci]
 	if len(c.sending) > 0 {
@@ -93,8 +96,8 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 	return batch
 }
 
-// newestBackFirst orders deliveries that go back to their queues by falling tokens, before
-// all others, whose order does not matter.
+// newestBackFirst orders deliveries that go back to their queues before all others, by falling
+// tokens. The order of the others does not matter.
 func newestBackFirst(a, b *Entry) int {
 	back := func(e *Entry) bool {
 		return e.Settlement != nil && e.Settlement.Action == queue.Requeue
@@ -112,9 +115,9 @@ func newestBackFirst(a, b *Entry) int {
 	return 0
 }
 
-// Confirmed takes the reply of a batch, a result for each settlement. What Redis refuses is
-// set aside, so that it holds nothing else up, until Retry. stale counts deliveries that had
-// been taken away.
+// Confirmed records the reply of a batch: a result for each settlement. A delivery that Redis
+// refuses is set aside until Retry, so that it does not delay others. stale counts deliveries
+// that had been reclaimed.
 func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 	c := &p.capsules[ci]
 	for i, e := range c.sending {
@@ -131,8 +134,9 @@ func (p *Process) Confirmed(ci int, results []queue.Result) (stale int) {
 	return stale
 }
 
-// Failed takes the loss of a batch's reply: it is sent again, in two halves. A single
-// settlement that Redis answers with an error (rejected) is set aside like a refused one.
+// Failed records that a batch had no reply: its deliveries are settled again, in smaller
+// batches. A batch of one that Redis answered with an error (rejected) is set aside like a
+// refused delivery.
 func (p *Process) Failed(ci int, rejected bool) {
 	c := &p.capsules[ci]
 	for _, e := range c.sending {
@@ -148,10 +152,10 @@ func (p *Process) Failed(ci int, rejected bool) {
 	c.page = c.page.Halved()
 }
 
-// Refused counts the results of a capsule that are set aside.
+// Refused counts the deliveries of a capsule that are set aside.
 func (p *Process) Refused(ci int) int { return len(p.capsules[ci].refused) }
 
-// Retry settles again what was refused.
+// Retry makes the next batches settle the deliveries that were set aside.
 func (p *Process) Retry(ci int) {
 	c := &p.capsules[ci]
 	c.rest = append(c.rest, c.refused...)

@@ -1,4 +1,5 @@
-// Package sdnotify tells systemd how a service is, by sd_notify(3)'s protocol.
+// Package sdnotify reports the state of a service to systemd by the protocol of
+// sd_notify(3).
 package sdnotify
 
 import (
@@ -11,12 +12,11 @@ import (
 	"time"
 )
 
-// Notifier sends states to the service manager. Its zero value, and nil, send
-// nothing.
+// Notifier sends states to systemd. A nil or zero Notifier sends nothing.
 type Notifier struct{ addr string }
 
-// New reads NOTIFY_SOCKET; without it the process was not started by systemd,
-// and nothing is sent.
+// New makes a Notifier for the socket in NOTIFY_SOCKET. Without that variable systemd did
+// not start the process, and nothing is sent.
 func New(lookup func(string) string) *Notifier {
 	addr := lookup("NOTIFY_SOCKET")
 	if strings.HasPrefix(addr, "@") {
@@ -49,8 +49,8 @@ func (n *Notifier) Send(states ...string) error {
 	return errors.Join(err, sent)
 }
 
-// Watchdog is the interval within which systemd wants "WATCHDOG=1", or zero if
-// it does not watch this process.
+// Watchdog returns the longest time between two "WATCHDOG=1" that systemd allows
+// (WatchdogSec), or 0 if it does not watch this process.
 func Watchdog(lookup func(string) string) time.Duration {
 	us, err := strconv.ParseInt(lookup("WATCHDOG_USEC"), 10, 64)
 	if err != nil || us <= 0 {

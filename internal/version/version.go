@@ -1,12 +1,12 @@
-// Package version names the build.
+// Package version holds the version of the build.
 package version
 
 import "runtime/debug"
 
-// Number is the release. The Makefile sets it; a build without it says so.
+// Number is the release. The Makefile sets it when it builds.
 var Number = "0.1.0-dev"
 
-// String is the release and the commit it was built from.
+// String returns the release and, if it is known, the commit: "0.1.0 (0123456789ab)".
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

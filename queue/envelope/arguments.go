@@ -5,18 +5,18 @@ import (
 	"reflect"
 )
 
-// Plan says which exported fields of a struct type are the positional arguments of a job, in
-// order. A push and a handler that share the struct share this plan, so order and number cannot
-// disagree.
+// Plan maps the exported fields of a struct type to the positional arguments of a job, in order.
+// A push and a handler use the same struct and the same plan, so the order and number of
+// arguments agree.
 type Plan struct {
-	Fields   []int // indexes of the struct's fields
-	Required int   // so many must be there; those after it are optional
-	Rest     bool  // the last field, a slice, takes all arguments that are left
+	Fields   []int // indexes of the fields that are arguments
+	Required int   // number of arguments that must be given; later ones are optional
+	Rest     bool  // the last field, a slice, takes all further arguments
 }
 
-// PlanOf reads the plan of a struct type. A tag `job:"optional"` lets trailing arguments be
-// missing, `job:"rest"` on a last slice field takes all that are left, and `job:"-"` leaves a field
-// out. The error names the field that breaks these rules.
+// PlanOf reads the plan of a struct type. The tag `job:"optional"` lets trailing arguments be
+// missing, `job:"rest"` makes the last field, a slice, take all further arguments, and `job:"-"`
+// makes a field no argument. The error names the field that breaks these rules.
 func PlanOf(t reflect.Type) (p Plan, err error) {
 	p.Fields = []int{}
 	optional := false
@@ -29,7 +29,7 @@ func PlanOf(t reflect.Type) (p Plan, err error) {
 		case p.Rest:
 			return p, fmt.Errorf("%s.%s comes after a field that takes the rest", t, f.Name)
 		case tag == "rest" && f.Type.Kind() != reflect.Slice:
-			return p, fmt.Errorf("%s.%s takes the rest but is no slice", t, f.Name)
+			return p, fmt.Errorf("%s.%s takes the rest but is not a slice", t, f.Name)
 		case tag == "rest":
 			p.Rest = true
 		case tag == "optional":
@@ -46,8 +46,8 @@ func PlanOf(t reflect.Type) (p Plan, err error) {
 	return p, nil
 }
 
-// Values lists the arguments of a struct value. Trailing optional ones that are zero are left
-// out, as a Ruby caller leaves out arguments that have a default.
+// Values lists the arguments of a struct value, without trailing optional ones that are zero: a
+// Ruby method then uses its defaults.
 func (p Plan) Values(v reflect.Value) []any {
 	list, keep := []any{}, 0
 	for n, i := range p.Fields {

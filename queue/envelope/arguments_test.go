@@ -23,13 +23,12 @@ func TestValues(t *testing.T) {
 		from mixed
 		want []any
 	}{
-		"trailing optional zeros are left out":      {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
-		"an optional one that is set is there":      {mixed{A: 1, C: "c"}, []any{1, "c"}},
-		"before the rest an optional zero is there": {mixed{D: []string{"d"}}, []any{0, "", "d"}},
-		"each element of the rest is one argument": {mixed{1, "", "", "c", []string{"d", "e"}},
-			[]any{1, "c", "d", "e"}},
-		"a required one is there even if it is zero":  {mixed{}, []any{0}},
-		"an empty rest and no optional one are short": {mixed{A: 7, D: []string{}}, []any{7}},
+		"omit optional zeros at the end":          {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
+		"have an optional argument that is set":   {mixed{A: 1, C: "c"}, []any{1, "c"}},
+		"have an optional zero before the rest":   {mixed{D: []string{"d"}}, []any{0, "", "d"}},
+		"have an argument for each of the rest":   {mixed{1, "", "", "c", []string{"d", "e"}}, []any{1, "c", "d", "e"}},
+		"have a required argument that is zero":   {mixed{}, []any{0}},
+		"omit an empty rest and an optional zero": {mixed{A: 7, D: []string{}}, []any{7}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := plan.Values(reflect.ValueOf(c.from)); !reflect.DeepEqual(got, c.want) {
@@ -45,7 +44,7 @@ func TestPlanOf(t *testing.T) {
 			A []int `job:"rest"`
 			B int
 		}](),
-		"A takes the rest but is no slice": reflect.TypeFor[struct {
+		"A takes the rest but is not a slice": reflect.TypeFor[struct {
 			A int `job:"rest"`
 		}](),
 		`A: unknown tag job:"maybe"`: reflect.TypeFor[struct {
@@ -58,7 +57,7 @@ func TestPlanOf(t *testing.T) {
 	} {
 		t.Run("refuses: "+want, func(t *testing.T) {
 			if _, err := PlanOf(typ); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("error %v, want one that says %q", err, want)
+				t.Errorf("error %v, want one with %q", err, want)
 			}
 		})
 	}
