@@ -1,7 +1,7 @@
-// Package faultproxy stands between a Redis client and its server in tests. It
-// understands the protocol, so it can lose exactly the reply of one command: the
-// server has done it, and the client never hears of it. It can also answer in the
-// server's place, delay, cut, and let connections fall silent.
+// Package faultproxy is a proxy between a Redis client and its server that makes network
+// faults in tests. It parses the protocol, so it can lose the reply of exactly one command:
+// the server has carried it out, and the client gets no answer. It can also answer in place
+// of the server, delay replies, close connections, and make connections silent.
 package faultproxy
 
 import (
@@ -21,36 +21,38 @@ import (
 	"time"
 )
 
-// Proxy forwards connections to a Redis server.
+// Proxy forwards connections to a Redis server. Commands are matched by their first two
+// words in lower case, such as "evalsha 0123…".
 type Proxy struct {
-	Addr string
+	Addr string // where clients connect
 
 	t      testing.TB
-	server string
+	server string // the server's address
 	listen net.Listener
 	done   sync.WaitGroup
 
+	// The test and the goroutines of the connections read and write these fields, under mu.
 	mu      sync.Mutex
 	links   map[*link]bool
-	match   string // of the command's first two words
-	nth     int    // which of them loses its reply; 0: none
-	every   int    // then again every so many
-	dropped int
-	lag     time.Duration     // of every reply
-	answers map[string]string // the error that commands beginning with the key are answered
-	calls   map[string]int    // how many were
+	match   string            // how commands begin that can lose their reply
+	nth     int               // the n-th of them loses it; 0: none does
+	every   int               // after that, each n-th loses it; 0: none does
+	dropped int               // replies that were lost
+	lag     time.Duration     // the delay of each reply
+	answers map[string]string // how commands begin that are answered with an error: the error
+	calls   map[string]int    // number of them
 	holds   holds
 
-	up, down pace
+	up, down pace // the bandwidth to and from the server
 }
 
-// link is a client's connection and ours to the server.
+// link is a client's connection and the proxy's connection to the server.
 type link struct {
 	client, server net.Conn
-	silent         bool // half open: nothing arrives on either side any more
+	silent         bool // nothing is forwarded any more; under Proxy.mu
 }
 
-// Start starts a proxy. It ends with the test.
+// Start starts a proxy for the server at an address. It stops at the end of the test.
 func Start(t testing.TB, server string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,7 +75,8 @@ func Start(t testing.TB, server string) *Proxy {
 	return p
 }
 
-// Script is how a call of one of our scripts begins, whose text has a shebang.
+// Script returns how a call of one of our scripts begins, for the functions that match
+// commands. name is the file in queue/lua, without ".lua".
 func Script(name string) string {
 	_, self, _, _ := runtime.Caller(0)
 	b, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../../queue/lua", name+".lua"))
@@ -84,37 +87,38 @@ func Script(name string) string {
 	return "evalsha " + hex.EncodeToString(sum[:])
 }
 
-// DropReply loses the reply of the n-th command from now on that begins with
-// match (in lower case), and the connection with it.
+// DropReply loses the reply of the n-th command from now on that begins with match, and
+// closes its connection.
 func (p *Proxy) DropReply(match string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.match, p.nth, p.every = match, n, 0
 }
 
-// DropEvery loses the reply of every n-th command that begins with match.
+// DropEvery loses the reply of each n-th command that begins with match, and closes its
+// connection.
 func (p *Proxy) DropEvery(match string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.match, p.nth, p.every = match, n, n
 }
 
-// Dropped is how many replies were lost so far.
+// Dropped returns the number of replies that were lost.
 func (p *Proxy) Dropped() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dropped
 }
 
-// Delay makes every reply come later.
+// Delay delays each reply by d.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lag = d
 }
 
-// Answer lets commands that begin with match (in lower case) be answered with an
-// error; they do not reach the server. An empty text ends it.
+// Answer makes the proxy answer commands that begin with match with an error; they do not
+// reach the server. An empty text ends this.
 func (p *Proxy) Answer(match, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,16 +128,15 @@ func (p *Proxy) Answer(match, text string) {
 	}
 }
 
-// Answered is how many commands were answered so since Answer was called.
+// Answered returns the number of commands that Answer answered for match.
 func (p *Proxy) Answered(match string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.calls[match]
 }
 
-// Silence leaves all connections half open: what either side sends vanishes, and
-// neither is told. The server's ends go when they have nothing more to say. New
-// connections work.
+// Silence makes all present connections silent: the proxy discards what either side sends,
+// and closes none, as a router does that has forgotten a connection. New connections work.
 func (p *Proxy) Silence() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +168,7 @@ func (p *Proxy) accept() {
 			continue
 		}
 		if tcp, ok := client.(*net.TCPConn); ok {
-			tcp.SetReadBuffer(4 * piece) // what a narrow link has not taken yet waits at the sender
+			tcp.SetReadBuffer(4 * piece) // so that a large command waits at the sender
 		}
 		l := &link{client: &pacedConn{client, &p.up, &p.down}, server: server}
 		p.mu.Lock()
@@ -176,14 +179,14 @@ func (p *Proxy) accept() {
 	}
 }
 
-// fate is what becomes of a command's reply.
+// fate tells what happens to the reply of a command.
 type fate struct {
-	drop   bool
-	answer string        // instead of the server's, which was not asked
-	hold   chan struct{} // the reply waits for its end; nil: it does not wait
+	drop   bool          // it is lost
+	answer string        // an error in place of the reply; the server does not get the command
+	hold   chan struct{} // it waits until this is closed; nil: it does not wait
 }
 
-// serve passes commands on and their replies back, in their order.
+// serve forwards commands and their replies, in order.
 func (p *Proxy) serve(l *link) {
 	defer p.done.Done()
 	fates := make(chan fate, 1024)
@@ -207,7 +210,7 @@ func (p *Proxy) serve(l *link) {
 	p.mu.Lock()
 	delete(p.links, l)
 	p.mu.Unlock()
-	for range fates { // let the reader of commands end
+	for range fates { // so that the reader of commands can end
 	}
 }
 
@@ -230,7 +233,7 @@ func (p *Proxy) commands(l *link, fates chan<- fate) {
 	}
 }
 
-// reply passes a reply back, and reports whether the connection goes on.
+// reply forwards a reply, and reports whether the connection can be used further.
 func (p *Proxy) reply(l *link, r *bufio.Reader, f fate) bool {
 	frame := []byte("-" + f.answer + "\r\n")
 	if f.answer == "" {
@@ -285,7 +288,8 @@ func (p *Proxy) chosen(words []string) fate {
 	return f
 }
 
-// readFrame reads one RESP2 value, its bytes and the first two bulk strings in it.
+// readFrame reads one RESP2 value. It returns its bytes, and the first two bulk strings in
+// it.
 func readFrame(r *bufio.Reader) (frame []byte, words []string, err error) {
 	line, err := r.ReadBytes('\n')
 	if err != nil || len(line) < 3 {

@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
-// piece is how many bytes pass at a time on a narrow link.
+// piece is the most bytes that pass at once.
 const piece = 16 << 10
 
-// catchUp is how far a link may be behind and make up for it: timers are late.
+// catchUp is the longest time for which a pace that was too slow, because timers are late,
+// may be faster afterwards.
 const catchUp = 50 * time.Millisecond
 
-// pace is a bound on the bytes that pass in one direction, over all connections.
+// pace limits the bytes per second in one direction, over all connections.
 type pace struct {
+	// The test and the goroutines of the connections read and write these fields, under mu.
 	mu   sync.Mutex
-	rate int // bytes a second; 0: no bound
-	next time.Time
+	rate int       // bytes per second; 0: no limit
+	next time.Time // when the next bytes may pass
 }
 
 // wait blocks until n bytes may pass.
@@ -42,14 +44,14 @@ func (p *pace) set(rate int) {
 	p.rate = rate
 }
 
-// Bandwidth lets so many bytes pass in a second, in each direction and over all
-// connections together. The bytes flow evenly. 0 ends the bound.
+// Bandwidth limits the bytes per second in each direction, over all connections together.
+// 0 ends the limit.
 func (p *Proxy) Bandwidth(bytesPerSecond int) {
 	p.up.set(bytesPerSecond)
 	p.down.set(bytesPerSecond)
 }
 
-// pacedConn is the client's end of a connection, on the narrow link.
+// pacedConn is a client's connection with limited bandwidth.
 type pacedConn struct {
 	net.Conn
 	up, down *pace
@@ -77,29 +79,29 @@ func (c *pacedConn) Write(b []byte) (written int, err error) {
 	return written, nil
 }
 
-// holds are the replies that are kept back.
+// holds are the replies that wait for Release.
 type holds struct {
-	match string // of the commands whose replies are held; "": none
-	kept  []chan struct{}
+	match string          // how commands begin whose replies wait; "": none does
+	kept  []chan struct{} // one for each reply that waits, the oldest first
 }
 
-// HoldReplies keeps back the replies of the commands that begin with match (in lower
-// case) from now on: the server has carried them out, and the client waits. Those that
-// are kept already stay so. With "" no more are kept.
+// HoldReplies makes the replies of commands that begin with match wait for Release, from now
+// on: the server has carried the commands out, and the client gets no answer. With "" no
+// further replies wait; those that wait already still do.
 func (p *Proxy) HoldReplies(match string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.holds.match = match
 }
 
-// Held is how many replies are kept back.
+// Held returns the number of replies that wait.
 func (p *Proxy) Held() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.holds.kept)
 }
 
-// Release lets the oldest of the replies go that are kept back, if there is one.
+// Release sends the oldest reply that waits, if there is one.
 func (p *Proxy) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,8 +111,8 @@ func (p *Proxy) Release() {
 	}
 }
 
-// hold is what the reply of command must wait for; nil if it need not. The caller
-// holds mu.
+// hold returns a channel that is closed when the reply of command may be sent; nil if it
+// need not wait. The caller holds mu.
 func (p *Proxy) hold(command string) chan struct{} {
 	if p.holds.match == "" || !strings.HasPrefix(command, p.holds.match) {
 		return nil

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// Certs is a certificate authority of a test's own: files in Dir.
+// Certs is a certificate authority for a test.
 type Certs struct {
-	Dir  string
+	Dir  string // holds its files
 	site *Site
 	ca   *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewCerts makes one. Its certificate is ca.pem.
+// NewCerts makes an authority. Its own certificate is in ca.pem.
 func (s *Site) NewCerts() *Certs {
 	s.Helper()
 	c := &Certs{Dir: s.TempDir(), site: s}
@@ -33,11 +33,11 @@ func (s *Site) NewCerts() *Certs {
 	return c
 }
 
-// Path is one of the files.
+// Path returns the path of a file.
 func (c *Certs) Path(file string) string { return filepath.Join(c.Dir, file) }
 
-// Issue makes NAME.pem and NAME.key, for servers of the given names and addresses, or
-// for a client.
+// Issue makes the files NAME.pem and NAME.key, for a server with the given names and
+// addresses, or for a client if there are none.
 func (c *Certs) Issue(name string, hosts ...string) {
 	c.site.Helper()
 	c.issue(name, hosts)

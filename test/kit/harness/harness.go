@@ -1,5 +1,5 @@
-// Package harness runs the built programs as real processes for tests, on a Redis
-// of the test's own and beside a real Ruby Sidekiq.
+// Package harness runs the programs as real processes in tests: on a Redis for each test,
+// beside a real Ruby Sidekiq, and under a real systemd.
 package harness
 
 import (
@@ -18,11 +18,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bin is the folder of the programs that Main built.
+// Bin is the folder of the programs that Build built.
 var Bin string
 
-// Main builds programs, runs the tests of a package, and exits. Packages are
-// paths relative to the root of the module.
+// Main builds programs, runs the tests of a package, and exits. packages are paths relative
+// to the root of the module.
 func Main(m *testing.M, packages ...string) {
 	clean := Build(packages...)
 	code := m.Run()
@@ -30,7 +30,7 @@ func Main(m *testing.M, packages ...string) {
 	os.Exit(code)
 }
 
-// Build builds programs into Bin. It returns what removes them.
+// Build builds programs into Bin, and returns a function that removes them.
 func Build(packages ...string) (clean func()) {
 	dir, err := os.MkdirTemp("", "kyu-bin-")
 	if err != nil {
@@ -47,7 +47,7 @@ func Build(packages ...string) (clean func()) {
 	return func() { os.RemoveAll(dir) }
 }
 
-// BuildAs builds one more program into Bin, with build tags, under a name of its own.
+// BuildAs builds a further program into Bin, with build tags and under the given name.
 func BuildAs(name, tags, pkg string) {
 	build := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(Bin, name), pkg)
 	build.Dir = Root()
@@ -58,7 +58,7 @@ func BuildAs(name, tags, pkg string) {
 	}
 }
 
-// Root is the folder of the module: tests run in their package's.
+// Root returns the folder of the module. A test runs in the folder of its package.
 func Root() string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -72,18 +72,18 @@ func Root() string {
 	}
 }
 
-// Site is a Redis and the processes on it.
+// Site is a test's Redis, and the processes that use it.
 type Site struct {
 	testing.TB
 	Server *redistest.Server
-	Raw    *redis.Client
-	Store  *queue.Store
+	Raw    *redis.Client // may do everything
+	Store  *queue.Store  // has a worker's rights
 	Client *queue.Client
-	Dir    string
-	Env    []string // of workerctl, beside REDIS_URL
+	Dir    string   // for files of the test
+	Env    []string // further variables for workerctl
 }
 
-// New starts a Redis; args are further settings of it.
+// New starts a Redis; args are its settings (see redistest.Start).
 func New(t testing.TB, args ...string) *Site {
 	s := &Site{TB: t, Server: redistest.Start(t, args...), Dir: t.TempDir()}
 	s.Raw, s.Store = s.Server.Client(), s.Server.Store()
@@ -91,20 +91,20 @@ func New(t testing.TB, args ...string) *Site {
 	return s
 }
 
-// With is the same site for a subtest.
+// With returns the same site for a subtest.
 func (s *Site) With(t testing.TB) *Site {
 	c := *s
 	c.TB = t
 	return &c
 }
 
-// Until waits for something to become true.
+// Until waits until cond is true; see testwait.Until.
 func (s *Site) Until(limit time.Duration, what string, cond func() bool) {
 	s.Helper()
 	testwait.Until(s, limit, what, cond)
 }
 
-// Ctl runs workerctl and gives what it prints.
+// Ctl runs workerctl, and returns its output and exit code.
 func (s *Site) Ctl(stdin string, args ...string) (out string, code int) {
 	s.Helper()
 	cmd := exec.Command(filepath.Join(Bin, "workerctl"), args...)
@@ -114,7 +114,7 @@ func (s *Site) Ctl(stdin string, args ...string) (out string, code int) {
 	return string(b), cmd.ProcessState.ExitCode()
 }
 
-// OK runs workerctl, which must succeed and print want.
+// OK runs workerctl, checks that it succeeds and prints want, and returns its output.
 func (s *Site) OK(want string, args ...string) string {
 	s.Helper()
 	out, code := s.Ctl("", args...)
@@ -124,11 +124,11 @@ func (s *Site) OK(want string, args ...string) string {
 	return out
 }
 
-// LedgerPath is the file that Test::Ledger jobs write to.
+// LedgerPath returns the path of the file to which Test::Ledger jobs write.
 func (s *Site) LedgerPath() string { return filepath.Join(s.Dir, "ledger") }
 
-// Ledger reads what has run: how often each id has started and ended, and the
-// order of the starts.
+// Ledger reads that file. It returns how often each id has started and ended, and the order
+// of the starts.
 func (s *Site) Ledger() (starts, ends map[string]int, order []string) {
 	starts, ends = map[string]int{}, map[string]int{}
 	b, err := os.ReadFile(s.LedgerPath())
@@ -147,7 +147,7 @@ func (s *Site) Ledger() (starts, ends map[string]int, order []string) {
 	return starts, ends, order
 }
 
-// InFlight counts the jobs in workers' hands, dead ones' too.
+// InFlight counts the jobs that are in flight or landed, also those of dead workers.
 func (s *Site) InFlight() (n int64) {
 	ctx := context.Background()
 	for _, key := range s.Raw.Keys(ctx, "kyu:{queue:*").Val() {
@@ -168,15 +168,15 @@ func (s *Site) Waiting() (n int64) {
 	return n
 }
 
-// Card is the size of a sorted set.
+// Card returns the size of a sorted set.
 func (s *Site) Card(set string) int64 { return s.Raw.ZCard(context.Background(), set).Val() }
 
-// Len is the length of a queue.
+// Len returns the length of a queue.
 func (s *Site) Len(queue string) int64 {
 	return s.Raw.LLen(context.Background(), "queue:"+queue).Val()
 }
 
-// Push pushes a job that must be taken.
+// Push pushes a job and returns its jid. An error fails the test.
 func (s *Site) Push(class string, args []any, o queue.Options) string {
 	s.Helper()
 	jid, err := s.Client.Push(context.Background(), class, args, o)
@@ -186,8 +186,8 @@ func (s *Site) Push(class string, args []any, o queue.Options) string {
 	return jid
 }
 
-// countAll counts in one moment what waits and what is in flight: between two
-// readings a job can go from the one to the other.
+// countAll counts the jobs that wait, have landed or are in flight. It is a script, because a
+// job can move from a queue to another place between two commands.
 const countAll = `local n = 0
 for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
 for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
@@ -196,7 +196,7 @@ for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
 end
 return n`
 
-// Settled waits until the queues are empty and nothing is in anybody's hands.
+// Settled waits until the queues are empty and no job is in flight.
 func (s *Site) Settled(limit time.Duration) {
 	s.Helper()
 	s.Until(limit, "the queues are empty and nothing is in flight", func() bool {

@@ -13,16 +13,16 @@ import (
 	"github.com/kyujobs/kyu/queue/inspect"
 )
 
-// Process is a running program.
+// Process is a program that runs or has ended.
 type Process struct {
-	Done chan struct{} // closed when it has ended
+	Done chan struct{} // closed when the program has ended
 
 	site *Site
 	cmd  *exec.Cmd
 	log  *lockedBuffer
 }
 
-// lockedBuffer is a log that can be read while it is written.
+// lockedBuffer is a log: the goroutines of exec.Cmd write it while the test reads it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -53,7 +53,7 @@ func (s *Site) WorkerWith(env []string, args ...string) *Process {
 		append([]string{"--test-jobs", "--log-format", "plain"}, args...)...)
 }
 
-// Start starts a program. It is killed with the test.
+// Start starts a program. It is killed at the end of the test.
 func (s *Site) Start(program string, args ...string) *Process {
 	s.Helper()
 	return s.StartWith(nil, program, args...)
@@ -91,25 +91,25 @@ func tail(text string) string {
 	return text
 }
 
-// Log is what the program has printed so far.
+// Log returns what the program has printed.
 func (p *Process) Log() string { return p.log.String() }
 
 // Says reports whether the program has printed text.
 func (p *Process) Says(text string) bool { return strings.Contains(p.Log(), text) }
 
-// PID is the process's number.
+// PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal.
+// Signal sends a signal to the process.
 func (p *Process) Signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
-// Kill ends the process as kill -9 does.
+// Kill ends the process by SIGKILL, and waits for its end.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	<-p.Done
 }
 
-// Exit waits for the end and gives the code.
+// Exit waits until the process has ended, and returns its exit code.
 func (p *Process) Exit(limit time.Duration) int {
 	p.site.Helper()
 	select {
@@ -121,14 +121,14 @@ func (p *Process) Exit(limit time.Duration) int {
 	}
 }
 
-// Stop tells the process to end, and gives its exit code.
+// Stop sends SIGTERM, waits until the process has ended, and returns its exit code.
 func (p *Process) Stop() int {
 	p.site.Helper()
 	p.Signal(syscall.SIGTERM)
 	return p.Exit(40 * time.Second)
 }
 
-// Identity is the running worker's, as Redis knows it: the only one there is.
+// Identity returns the identity of the worker. It must be the only one on the Redis.
 func (p *Process) Identity() (id string) {
 	p.site.Helper()
 	p.site.Until(10*time.Second, "it is registered", func() bool {

@@ -10,18 +10,18 @@ import (
 // Record is a line that the Test:: jobs of Go and of Ruby write when they run.
 type Record struct {
 	By    string          `json:"by"`    // go or ruby
-	Event string          `json:"event"` // run, end, or what an iterable job does
+	Event string          `json:"event"` // run, end, or an event of an iterable job
 	JID   string          `json:"jid"`
 	Args  json.RawMessage `json:"args"`
-	Types []string        `json:"types"` // of the arguments, in Ruby's words
+	Types []string        `json:"types"` // the Ruby classes of the arguments
 	Attrs json.RawMessage `json:"attrs"` // current attributes
-	Job   json.RawMessage `json:"job"`   // the payload, as the handler's middleware sees it
+	Job   json.RawMessage `json:"job"`   // the payload that the handler's middleware gets
 }
 
-// RecordPath is the file of the records.
+// RecordPath returns the path of the file of records.
 func (s *Site) RecordPath() string { return filepath.Join(s.Dir, "record") }
 
-// Records reads them, of one event if it is given.
+// Records reads the records of an event, or all if event is empty.
 func (s *Site) Records(event string) (list []Record) {
 	s.Helper()
 	b, err := os.ReadFile(s.RecordPath())
@@ -30,7 +30,7 @@ func (s *Site) Records(event string) (list []Record) {
 	}
 	for line := range strings.Lines(string(b)) {
 		if !strings.HasSuffix(line, "\n") {
-			break // being written
+			break // the line is being written
 		}
 		var r Record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
@@ -43,7 +43,7 @@ func (s *Site) Records(event string) (list []Record) {
 	return list
 }
 
-// Clear empties the Redis and forgets the records.
+// Clear empties the Redis, and removes the records and the ledger.
 func (s *Site) Clear() {
 	s.Helper()
 	if err := s.Raw.FlushAll(s.Context()).Err(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// driver.rb is a Ruby process with Sidekiq's client, API and web page that runs
-// what it is sent; jobs.rb are the classes of the Test:: jobs.
+// driver.rb runs Ruby code that it gets, with Sidekiq's client, API and web page; jobs.rb
+// holds the classes of the Test:: jobs.
 var (
 	//go:embed driver.rb
 	driver string
@@ -21,7 +21,7 @@ var (
 	jobs string
 )
 
-// SidekiqBin is where Debian keeps the command.
+// SidekiqBin is Debian's path of the command sidekiq.
 const SidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
 
 // Ruby is the driver process.
@@ -31,12 +31,12 @@ type Ruby struct {
 	out  *bufio.Scanner
 }
 
-// Ruby starts a driver.
+// Ruby starts a driver. It ends with the test.
 func (s *Site) Ruby() *Ruby {
 	s.Helper()
 	s.write("jobs.rb", jobs)
 	cmd := exec.Command("ruby", s.write("driver.rb", driver))
-	// Sidekiq needs more rights than a worker
+	// Sidekiq needs more rights than a worker.
 	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.Admin, "TEST_RECORD="+s.RecordPath())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -59,7 +59,7 @@ func (s *Site) Ruby() *Ruby {
 	return r
 }
 
-// With is the same driver for a subtest.
+// With returns the same driver for a subtest.
 func (r *Ruby) With(s *Site) *Ruby { return &Ruby{s, r.in, r.out} }
 
 func (s *Site) write(name, text string) string {
@@ -71,8 +71,8 @@ func (s *Site) write(name, text string) string {
 	return path
 }
 
-// Do runs Ruby code in the driver and decodes its value into out, unless that is
-// nil. In the code, q holds params.
+// Do runs Ruby code in the driver, and decodes its value into out if that is not nil. In the
+// code, q is the list of params.
 func (r *Ruby) Do(out any, code string, params ...any) {
 	r.site.Helper()
 	if text := r.try(out, code, params...); text != "" {
@@ -80,7 +80,7 @@ func (r *Ruby) Do(out any, code string, params ...any) {
 	}
 }
 
-// Fails runs Ruby code that must raise, and gives the error.
+// Fails runs Ruby code that must raise an error, and returns the error.
 func (r *Ruby) Fails(code string, params ...any) string {
 	r.site.Helper()
 	text := r.try(nil, code, params...)
@@ -127,14 +127,14 @@ type Page struct {
 	Body   string
 }
 
-// Get reads a page.
+// Get requests a page of Sidekiq's web page.
 func (r *Ruby) Get(path string) (p Page) {
 	r.site.Helper()
 	r.Do(&p, `get(q[0])`, path)
 	return p
 }
 
-// Post presses a button of the page, which must answer with a redirect.
+// Post sends a form of the web page, as a button does. The answer must be a redirect.
 func (r *Ruby) Post(path string, params map[string]any) {
 	r.site.Helper()
 	if params == nil {
@@ -146,8 +146,8 @@ func (r *Ruby) Post(path string, params map[string]any) {
 	}
 }
 
-// Sidekiq starts the real Ruby worker on the site's Redis, with the Test:: jobs,
-// and waits until it is up. It polls the sets about once a second.
+// Sidekiq starts Ruby's worker on the site's Redis, with the Test:: jobs, and waits until
+// the jobs are loaded. It polls the sets about once a second.
 func (s *Site) Sidekiq(args ...string) *Process {
 	s.Helper()
 	s.write("jobs.rb", jobs)

@@ -15,15 +15,15 @@ import (
 //go:embed systemd.sh
 var bootScript string
 
-// Systemd is a real systemd in namespaces of its own. It ends with the test, and
-// all that runs in it.
+// Systemd is a real systemd in its own namespaces. It ends with the test, and so do the
+// processes in it.
 type Systemd struct {
 	site *Site
-	pid  string // of its init, outside
+	pid  string // of its init, in this process's namespace
 }
 
-// Systemd boots one and puts the built programs into its /usr/bin. The test is
-// skipped, with the reason, where the kernel does not allow it.
+// Systemd boots a systemd and puts the programs into its /usr/bin. The test is skipped, with
+// the reason, where the kernel does not allow this.
 func (s *Site) Systemd() *Systemd {
 	s.Helper()
 	if os.Getuid() != 0 {
@@ -46,7 +46,7 @@ func (s *Site) Systemd() *Systemd {
 		close(ended)
 	}()
 	s.Cleanup(func() {
-		boot.Process.Kill() // and with it init, and with init all others
+		boot.Process.Kill() // init ends with it, and all other processes with init
 		<-ended
 	})
 	d := &Systemd{site: s}
@@ -72,7 +72,7 @@ func (s *Site) Systemd() *Systemd {
 	return d
 }
 
-// child is the only child of a process: init, in its own words number 1.
+// child returns the only child of a process, if it is systemd: the init of the namespaces.
 func child(pid int) string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	fields := strings.Fields(string(b))
@@ -86,7 +86,7 @@ func child(pid int) string {
 	return fields[0]
 }
 
-// With is the same systemd for a subtest.
+// With returns the same systemd for a subtest.
 func (d *Systemd) With(s *Site) *Systemd { return &Systemd{s, d.pid} }
 
 func (d *Systemd) run(args ...string) (string, error) {
@@ -95,7 +95,7 @@ func (d *Systemd) run(args ...string) (string, error) {
 	return string(out), err
 }
 
-// Do runs a command in it, which must succeed, and gives what it prints.
+// Do runs a command in the namespaces, which must succeed, and returns its output.
 func (d *Systemd) Do(args ...string) string {
 	d.site.Helper()
 	out, err := d.run(args...)
@@ -105,7 +105,7 @@ func (d *Systemd) Do(args ...string) string {
 	return out
 }
 
-// Install copies a file into it.
+// Install copies a file into the namespaces.
 func (d *Systemd) Install(from, to, mode string) {
 	d.site.Helper()
 	f, err := os.Open(from)
@@ -121,13 +121,13 @@ func (d *Systemd) Install(from, to, mode string) {
 	}
 }
 
-// Write puts a text into a file in it.
+// Write writes a file in the namespaces.
 func (d *Systemd) Write(path, text string) {
 	d.site.Helper()
 	d.Install(d.site.write("file", text), path, "600")
 }
 
-// Get is a property of a unit.
+// Get returns a property of a unit.
 func (d *Systemd) Get(unit, property string) string {
 	d.site.Helper()
 	return strings.TrimSpace(d.Do("systemctl", "show", "--value", "-p", property, unit))
@@ -136,7 +136,7 @@ func (d *Systemd) Get(unit, property string) string {
 // Active reports whether a unit is active.
 func (d *Systemd) Active(unit string) bool { return d.Get(unit, "ActiveState") == "active" }
 
-// Restarts is how often systemd has restarted a unit by itself.
+// Restarts returns how often systemd has restarted a unit on its own.
 func (d *Systemd) Restarts(unit string) int {
 	n, err := strconv.Atoi(d.Get(unit, "NRestarts"))
 	if err != nil {
@@ -145,13 +145,13 @@ func (d *Systemd) Restarts(unit string) int {
 	return n
 }
 
-// Signal sends a signal to a unit's main process, as if from nowhere.
+// Signal sends a signal to a unit's main process, not through systemd.
 func (d *Systemd) Signal(unit string, signal syscall.Signal) {
 	d.site.Helper()
 	d.Do("kill", "-"+strconv.Itoa(int(signal)), d.Get(unit, "MainPID"))
 }
 
-// Journal is what a unit has logged.
+// Journal returns the log of a unit.
 func (d *Systemd) Journal(unit string) string {
 	d.site.Helper()
 	return d.Do("journalctl", "--no-pager", "-o", "cat", "-u", unit)

@@ -1,5 +1,5 @@
-// Package pgserver runs PostgreSQL servers of our own, from the machine's binaries, on
-// private ports and in directories that go away: for tests, the demo and load tests.
+// Package pgserver starts PostgreSQL servers for tests, load tests and the demo, from the
+// binaries of this machine, on free ports and in temporary directories.
 package pgserver
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNotInstalled says that the machine has no PostgreSQL.
+// ErrNotInstalled means that PostgreSQL is not installed on this machine.
 var ErrNotInstalled = errors.New("PostgreSQL is not installed (/usr/lib/postgresql/*/bin): " +
 	"apt-get install postgresql, or make deps")
 
@@ -27,13 +27,14 @@ var ErrNotInstalled = errors.New("PostgreSQL is not installed (/usr/lib/postgres
 type Server struct {
 	URL  string
 	Port int
-	dir  string
-	args []string
-	as   *syscall.SysProcAttr
+	dir  string               // of its data and socket
+	args []string             // of the program postgres
+	as   *syscall.SysProcAttr // the user under which it runs; nil: ours
 	cmd  *exec.Cmd
 }
 
-// Start starts an empty server; settings are such as "max_connections=20".
+// Start starts an empty server with settings such as "max_connections=20". The caller
+// removes it by Remove.
 func Start(settings ...string) (*Server, error) {
 	s, err := prepare()
 	if err != nil {
@@ -47,7 +48,7 @@ func Start(settings ...string) (*Server, error) {
 	return s.serve(settings)
 }
 
-// Replica starts a streaming replica of s.
+// Replica starts a streaming replica of s, with settings as for Start.
 func (s *Server) Replica(settings ...string) (*Server, error) {
 	r, err := prepare()
 	if err != nil {
@@ -69,8 +70,9 @@ func prepare() (*Server, error) {
 	return &Server{dir: dir, as: as}, err
 }
 
-// Dir makes a temporary directory that belongs to the user postgres if we are root,
-// whom the servers refuse, and says how to start a program as that user.
+// Dir makes a temporary directory for a server. If this process runs as root, under which
+// the servers refuse to run, the directory belongs to the user postgres, and as starts a
+// program as that user; else as is nil.
 func Dir(prefix string) (dir string, as *syscall.SysProcAttr, err error) {
 	if dir, err = os.MkdirTemp("", prefix); err != nil || os.Getuid() != 0 {
 		return dir, nil, err
@@ -85,7 +87,7 @@ func Dir(prefix string) (dir string, as *syscall.SysProcAttr, err error) {
 		Gid: uint32(gid)}}, os.Chown(dir, uid, gid)
 }
 
-// binary finds a program of the newest version that is installed.
+// binary returns the path of a program of the newest version that is installed.
 func binary(name string) (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if len(found) == 0 {
@@ -155,10 +157,10 @@ func (s *Server) Restart() (err error) {
 	return nil
 }
 
-// PID is the server's process, the parent of all others.
+// PID returns the id of the server's main process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Stop shuts the server down at once, as a crash would.
+// Stop ends the server at once, without a clean shutdown (SIGQUIT).
 func (s *Server) Stop() {
 	if s.cmd != nil && s.cmd.Process != nil {
 		s.cmd.Process.Signal(syscall.SIGQUIT)
@@ -167,7 +169,7 @@ func (s *Server) Stop() {
 	}
 }
 
-// Remove stops the server and deletes what it had.
+// Remove stops the server and deletes its directory.
 func (s *Server) Remove() {
 	s.Stop()
 	os.RemoveAll(s.dir)

@@ -1,5 +1,5 @@
-// Package pgtest gives tests real PostgreSQL servers, replicas and PgBouncers, which
-// end with the test.
+// Package pgtest starts real PostgreSQL servers, replicas and PgBouncers for tests. They stop
+// at the end of the test.
 package pgtest
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
-// Cluster is a PostgreSQL server of a test's own.
+// Cluster is a PostgreSQL server for one test.
 type Cluster struct {
 	*pgserver.Server
 	t testing.TB
 }
 
-// Start starts an empty cluster and returns its URL.
+// Start starts an empty server and returns its URL.
 func Start(t testing.TB) string {
 	t.Helper()
 	return StartCluster(t).URL
 }
 
-// StartCluster starts an empty cluster; settings are such as "max_connections=20".
+// StartCluster starts an empty server with settings such as "max_connections=20".
 func StartCluster(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
 	return cluster(t)(pgserver.Start(settings...))
@@ -72,7 +72,7 @@ func Exec(t testing.TB, url, sql string, args ...any) {
 	defer conn.Close(context.Background())
 	mode := []any{pgx.QueryExecModeExec}
 	if len(args) == 0 {
-		mode = []any{pgx.QueryExecModeSimpleProtocol} // several statements at once
+		mode = []any{pgx.QueryExecModeSimpleProtocol} // allows several statements
 	}
 	if _, err := conn.Exec(context.Background(), sql, append(mode, args...)...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -91,32 +91,33 @@ max_client_conn = 500
 pool_mode = transaction
 `
 
-// Pooler starts a PgBouncer before c, and returns the URL that goes through it and
-// the one of its admin console. settings are lines of its [pgbouncer] section, such
-// as "default_pool_size = 5"; the mode is transaction unless they say otherwise.
+// Pooler starts a PgBouncer in front of c. It returns the URL of the database behind it, and
+// that of its admin console. settings are lines of the section [pgbouncer], such as
+// "default_pool_size = 5"; the pool mode is transaction by default.
 func (c *Cluster) Pooler(settings ...string) (url, admin string) {
 	c.t.Helper()
 	p := c.StartPooler(settings...)
 	return p.URL, p.Admin
 }
 
-// Bouncer is a PgBouncer of a test's own.
+// Bouncer is a PgBouncer for one test.
 type Bouncer struct {
-	URL, Admin string
+	URL   string // of the database behind it
+	Admin string // of its admin console
 
 	t    testing.TB
-	path string
-	file string
-	as   *syscall.SysProcAttr
+	path string               // of the program
+	file string               // its configuration
+	as   *syscall.SysProcAttr // the user under which it runs; nil: ours
 	cmd  *exec.Cmd
 }
 
-// StartPooler starts a PgBouncer that the test can kill.
+// StartPooler is Pooler for a test that kills and restarts the PgBouncer.
 func (c *Cluster) StartPooler(settings ...string) *Bouncer {
 	c.t.Helper()
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		path = "/usr/sbin/pgbouncer" // not in everybody's PATH
+		path = "/usr/sbin/pgbouncer" // which may not be in PATH
 	}
 	dir, as, err := pgserver.Dir("kyu-pgbouncer-")
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *Cluster) StartPooler(settings ...string) *Bouncer {
 	return b
 }
 
-// Restart starts it again after Kill.
+// Restart starts the PgBouncer again after Kill, and waits until it answers.
 func (b *Bouncer) Restart() {
 	b.t.Helper()
 	b.cmd = exec.Command(b.path, "-q", b.file)
@@ -152,7 +153,7 @@ func (b *Bouncer) Restart() {
 		func() bool { return pgserver.Answers(b.URL) })
 }
 
-// Kill ends it as kill -9 does.
+// Kill ends the PgBouncer by SIGKILL.
 func (b *Bouncer) Kill() {
 	b.cmd.Process.Kill()
 	b.cmd.Wait()

@@ -1,6 +1,6 @@
-// Package redistest starts real Redis servers for tests, on private ports. What the
-// tests run works as the user whom docs/redis.md recommends, with its few rights; what a
-// test does itself, by Client, as one who may do all.
+// Package redistest starts real Redis servers for tests, on free ports. A server has two
+// users: programs and Stores under test use the user that docs/redis.md recommends, with its
+// few rights; a test's own commands, by Client, use one that may do everything.
 package redistest
 
 import (
@@ -22,18 +22,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Server is a redis-server of a test's own.
+// Server is a redis-server for one test.
 type Server struct {
 	Addr  string // host:port
 	URL   string // with the user of docs/redis.md
-	Admin string // with the rights to do all
+	Admin string // with a user that may do everything
 	t     testing.TB
 	args  []string
 	cmd   *exec.Cmd
 }
 
-// Start starts a server with an empty database; args are further settings, such
-// as "--maxmemory", "3mb". It ends with the test.
+// Start starts an empty server. args are further settings, such as "--maxmemory", "3mb". It
+// stops at the end of the test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	port := FreePort(t)
@@ -51,8 +51,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Rule is the rule that docs/redis.md gives for a worker's user, with the password
-// "secret".
+// Rule returns the ACL rule of docs/redis.md for a worker's user, with the password "secret".
 func Rule(t testing.TB) []string {
 	t.Helper()
 	_, self, _, _ := runtime.Caller(0)
@@ -68,13 +67,14 @@ func Rule(t testing.TB) []string {
 	return strings.Fields(strings.Replace(rule, ">PASSWORD", ">secret", 1))
 }
 
-// With is the same server with further settings, for its next start.
+// With adds settings for the next start of the server, and returns it.
 func (s *Server) With(args ...string) *Server {
 	s.args = append(s.args, args...)
 	return s
 }
 
-// Restart starts the server again after Kill, with what it had saved.
+// Restart starts the server again after Kill, with the data that it has saved, and waits
+// until it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Launch()
@@ -83,8 +83,8 @@ func (s *Server) Restart() {
 		func() bool { return c.Ping(context.Background()).Err() == nil })
 }
 
-// Launch starts the server again and waits only until it says something: it may
-// still be loading.
+// Launch is Restart for a server that may take long to load its data: it does not wait for
+// the end of loading.
 func (s *Server) Launch() {
 	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.t.TempDir(), "redis.log"),
@@ -99,13 +99,13 @@ func (s *Server) Launch() {
 		s.t.Fatalf("redis-server does not start: %v: is it installed? (make deps)", err)
 	}
 	c := s.Client()
-	testwait.Until(s.t, 10*time.Second, "redis-server says something", func() bool {
+	testwait.Until(s.t, 10*time.Second, "redis-server answers or loads its data", func() bool {
 		err := c.Ping(context.Background()).Err()
 		return err == nil || redis.HasErrorPrefix(err, "LOADING")
 	})
 }
 
-// Kill ends the server as kill -9 does.
+// Kill ends the server by SIGKILL.
 func (s *Server) Kill() {
 	if s.cmd != nil {
 		s.cmd.Process.Kill()
@@ -114,20 +114,21 @@ func (s *Server) Kill() {
 	}
 }
 
-// Dir is where the server keeps its files.
+// Dir returns the directory of the server's files.
 func (s *Server) Dir() string { return s.args[slices.Index(s.args, "--dir")+1] }
 
-// PID is the server's process.
+// PID returns the id of the server's process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Client is a plain client, for a test to look and to meddle.
+// Client returns a client that may do everything, for commands of the test itself.
 func (s *Server) Client() *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: s.Addr, Protocol: 2})
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// Store opens a Store on the server.
+// Store opens a Store on the server, with the rights of a worker. options change its
+// configuration.
 func (s *Server) Store(options ...func(*queue.Config)) *queue.Store {
 	s.t.Helper()
 	c := queue.Config{URL: s.URL}
@@ -142,7 +143,7 @@ func (s *Server) Store(options ...func(*queue.Config)) *queue.Store {
 	return store
 }
 
-// FreePort finds a port that nobody listens on.
+// FreePort returns a port on which no process listens.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,5 +1,5 @@
-// Package smtptest starts a real mail server for tests, whose answers they decide:
-// Debian's python3-aiosmtpd, with server.py.
+// Package smtptest starts a real mail server for tests: server.py on Debian's
+// python3-aiosmtpd. Its arguments and the recipient of a mail decide its answers.
 package smtptest
 
 import (
@@ -29,31 +29,31 @@ import (
 //go:embed server.py
 var program string
 
-// User and Password are what the server takes with --auth.
+// User and Password are the login that the server accepts with --auth.
 const (
 	User     = "kyu"
 	Password = "s3cret pass"
 )
 
-// Mail is what the server has taken.
+// Mail is a mail that the server has taken.
 type Mail struct {
-	From  string   `json:"from"`
-	To    []string `json:"to"`
-	Data  string   `json:"data"`
-	TLS   bool     `json:"tls"`
-	Login any      `json:"login"`
+	From  string   `json:"from"`  // the envelope's sender
+	To    []string `json:"to"`    // the envelope's recipients
+	Data  string   `json:"data"`  // headers and body
+	TLS   bool     `json:"tls"`   // the connection was encrypted
+	Login any      `json:"login"` // the way of the login; false without one
 }
 
-// Server is a mail server of a test's own.
+// Server is a mail server for one test.
 type Server struct {
 	Port int
 
 	mu    sync.Mutex
-	mails []Mail
+	mails []Mail // written by the reader of server.py's output, read by the test; under mu
 }
 
-// Start starts a server on 127.0.0.1; args are those of server.py. It ends with the
-// test.
+// Start starts a server on 127.0.0.1; args are those of server.py. It stops at the end of
+// the test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "server.py")
@@ -71,14 +71,14 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Fatalf("the mail server does not start: %v (make deps)", err)
 	}
 	read := make(chan struct{})
-	go func() { // ends with the server's output
+	go func() { // ends at the end of the server's output
 		defer close(read)
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 4<<20)
 		for lines.Scan() {
 			var m Mail
 			if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-				t.Errorf("the mail server said %s", lines.Text())
+				t.Errorf("the mail server printed %s", lines.Text())
 				continue
 			}
 			s.mu.Lock()
@@ -102,15 +102,15 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Mails are those that the server has taken.
+// Mails returns the mails that the server has taken.
 func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.mails...)
 }
 
-// Certificate makes a self-signed certificate for 127.0.0.1 and localhost, and
-// returns the file that holds it and its key.
+// Certificate makes a self-signed certificate for 127.0.0.1 and localhost. It returns the
+// path of a file with the certificate and its key.
 func Certificate(t testing.TB) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

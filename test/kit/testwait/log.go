@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Log is a log that a test can read while it is written.
+// Log is a log that a test can read while other goroutines write it.
 type Log struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -18,7 +18,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// String is all that was written.
+// String returns all that was written.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

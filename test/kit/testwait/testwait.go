@@ -1,5 +1,4 @@
-// Package testwait waits in tests for what must become true, without sleeping
-// longer than it takes.
+// Package testwait waits in tests until a condition is true, and no longer.
 package testwait
 
 import (
@@ -7,8 +6,8 @@ import (
 	"time"
 )
 
-// Until polls cond every few milliseconds and fails the test if it has not come
-// true within limit.
+// Until calls cond every 5 ms until it is true. It fails the test if cond is not true within
+// limit; what names the condition in the message.
 func Until(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
