@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-peers starvation bin/testworker bin/loadtest bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -41,11 +41,13 @@ bin/testworker: # the worker and the test jobs; built as the worker is, for figu
 bin/loadtest: bin/testworker
 	@CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./loadtest
 
-bench-peers: deps bin/loadtest ## measure speed and cost beside Sidekiq, Asynq, River and a bare loop (50 minutes)
-	@cd loadtest/peers && CGO_ENABLED=0 go build -trimpath -o ../../bin/peers .
-	@bin/loadtest peers
+bin/rivals:
+	@cd loadtest/compare/rivals && CGO_ENABLED=0 go build -trimpath -o ../../../bin/rivals .
 
-starvation: deps bin/loadtest ## compare one process with several when a queue is over-filled (3 minutes)
+bench-compare: deps bin/loadtest bin/rivals ## measure speed and cost beside Sidekiq, Asynq, River and a bare loop (50 minutes)
+	@bin/loadtest compare
+
+starvation: deps bin/loadtest ## compare one process with several when a queue is over-filled (5 minutes)
 	@bin/loadtest starvation
 
 bench-deadhosts: deps ## measure deliveries when one in twenty goes to a host that never answers

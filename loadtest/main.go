@@ -1,7 +1,6 @@
-// Command loadtest measures Kyu beside Ruby's Sidekiq and beside the limit, the
-// bare loop of its own scripts: one machine, one run, interleaved rounds. It
-// starts its own redis-server and the built testworker, and sends nothing anywhere
-// but to them. testworker is the same runtime as the worker, with the jobs of tests.
+// Command loadtest runs Kyu's experiments: each is a folder here. It starts a Redis of its own
+// and the built testworker, and connects to nothing else but the servers that it starts.
+// testworker is the same runtime as the worker, with the jobs of tests.
 package main
 
 import (
@@ -10,15 +9,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
 
+	"github.com/kyujobs/kyu/loadtest/compare"
+	"github.com/kyujobs/kyu/loadtest/starvation"
 	"github.com/spf13/pflag"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	if err != nil && !errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "loadtest:", err)
 		os.Exit(1)
 	}
@@ -26,60 +27,53 @@ func main() {
 
 const usage = `Usage: loadtest EXPERIMENT [flags]
 
-  peers        throughput, latency, cost and what a kill -9 costs, beside Sidekiq, Asynq, River
-               and the bare script loop
+  compare      throughput, latency, CPU and lost jobs after kill -9, beside the rivals:
+               Sidekiq, Asynq, River, and the bare loop of Kyu's own scripts
   starvation   one process against several, when a queue is over-filled
 
-What is measured is bin/testworker: bin/worker (the same runtime, built with the same flags) with
-handlers for the jobs that the experiments push.
-
+loadtest EXPERIMENT --help lists the flags. Kyu is measured as bin/testworker: bin/worker (the same
+runtime, built with the same flags) with handlers for the jobs that the experiments push.
 `
 
 func run(ctx context.Context, args []string) error {
-	f := pflag.NewFlagSet("loadtest", pflag.ContinueOnError)
-	f.SortFlags = false
-	o, st := options{}, starvationOptions{}
-	f.IntVar(&o.rounds, "rounds", 5, "peers: interleaved rounds; the table shows medians")
-	f.Float64Var(&o.scale, "scale", 1, "peers: how many times as many jobs")
-	f.StringVar(&o.worker, "worker", "bin/testworker", "the built testworker")
-	f.StringVar(&o.before, "before", "", "peers: another built testworker, as of the commit "+
-		"before; it and --worker are compared alone")
-	f.StringVar(&o.json, "json", "", "peers: also write all figures to this file")
-	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "peers: values of -c")
-	f.StringVar(&o.peers, "peers", "bin/peers", "peers: the built program of Asynq and River; "+
-		"empty: without them")
-	f.StringSliceVar(&o.only, "only", nil, "peers: some parts alone: drain, efficiency, push, "+
-		"latency, payload, network, backlog, kill, idle")
-	f.IntVar(&o.backlog, "backlog", 10_000_000, "peers: jobs in the long queue")
-	f.BoolVar(&o.noRuby, "no-ruby", false, "peers: leave Sidekiq out")
-	f.StringVar(&st.runtime, "runtime", "kyu", "starvation: kyu, or the real sidekiq 6.4.1")
-	f.StringVar(&st.burst, "burst", "viral", "starvation: viral (push), outage (default) or "+
-		"deadhosts (push)")
-	f.DurationVar(&st.length, "length", 6*time.Minute, "starvation: time of life")
-	f.Float64Var(&st.speed, "speed", 10, "starvation: how many times faster than life it runs")
-	f.Float64Var(&st.busy, "busy", 0.6,
-		"starvation: share of the threads that the steady load keeps busy")
-	f.Uint64Var(&st.seed, "seed", 1, "starvation: of the arrivals")
-	f.StringVar(&st.dir, "out", "bin/report", "starvation: the folder for the report")
-	f.Usage = func() { fmt.Fprint(os.Stderr, usage, f.FlagUsages()) }
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, pflag.ErrHelp) {
-			return nil
+	name := ""
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "compare":
+		var o compare.Options
+		if err := parse(name, o.Flags, args); err != nil {
+			return err
 		}
+		return compare.Run(ctx, o, os.Stdout)
+	case "starvation":
+		var o starvation.Options
+		if err := parse(name, o.Flags, args); err != nil {
+			return err
+		}
+		return starvation.Run(ctx, o, os.Stdout)
+	case "-h", "--help", "help":
+		fmt.Print(usage)
+		return nil
+	}
+	fmt.Fprint(os.Stderr, usage)
+	return fmt.Errorf("%q is not an experiment: want compare or starvation", name)
+}
+
+// parse reads the flags of an experiment.
+func parse(name string, define func(*pflag.FlagSet), args []string) error {
+	f := pflag.NewFlagSet("loadtest "+name, pflag.ContinueOnError)
+	f.SortFlags = false
+	define(f)
+	f.Usage = func() {
+		fmt.Fprintf(os.Stderr, "Usage: loadtest %s [flags]\n\n%s", name, f.FlagUsages())
+	}
+	if err := f.Parse(args); err != nil {
 		return err
 	}
-	st.worker = o.worker
-	for _, path := range []string{o.worker, o.before} {
-		if _, err := os.Stat(path); path != "" && err != nil {
-			return fmt.Errorf("%s is not there: run `make bin/testworker` first", path)
-		}
+	if f.NArg() > 0 {
+		return fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
-	switch f.Arg(0) {
-	case "peers":
-		return peers(ctx, o)
-	case "starvation":
-		return starvation(ctx, st)
-	}
-	f.Usage()
-	return fmt.Errorf("%q is no experiment: want peers or starvation", f.Arg(0))
+	return nil
 }

@@ -9,7 +9,7 @@ if [ -n "$unformatted" ]; then
 fi
 go vet ./...
 # The rivals are in a module of their own, so that Kyu does not depend on them.
-(cd loadtest/peers && go vet ./...)
+(cd loadtest/compare/rivals && go vet ./...)
 # staticcheck is a tool, not a dependency: it runs at a fixed version, outside go.mod.
 go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 go test ./internal -run TestColumns -count=1

@@ -1,0 +1,149 @@
+package starvation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// answer is the result of a small experiment whose right result is known (docs/wire.md 14.5).
+type answer struct {
+	Case  string
+	Found string
+	Right bool
+}
+
+// knownAnswers checks order and shares. The error names what is wrong.
+func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong error) {
+	for _, check := range []func(context.Context) (answer, error){e.pullStarves,
+		e.pullGetsANinth, e.sharesFollowWeights} {
+		a, err := check(ctx)
+		if err != nil {
+			wrong = errors.Join(wrong, err)
+			continue
+		}
+		if !a.Right {
+			wrong = errors.Join(wrong,
+				fmt.Errorf("a known answer is wrong: %s: %s", a.Case, a.Found))
+		}
+		list = append(list, a)
+	}
+	return list, wrong
+}
+
+// saturate fills queues with jobs of 5 ms, lets one process of 20 threads work, and
+// gives the queues in the order in which their jobs started, while every queue still
+// held some.
+func (e *experiment) saturate(ctx context.Context, name string, sizes map[string]int,
+	flags []string, enough int) ([]string, error) {
+	e.Raw.FlushAll(ctx)
+	path := e.File("answer-" + name)
+	for q, n := range sizes {
+		args := make([][]any, n)
+		for i := range args {
+			args[i] = []any{path, q, 0, 5000}
+		}
+		if _, err := e.Client.PushBulk(ctx, "Test::Work", args,
+			queue.Options{Queue: q}); err != nil {
+			return nil, err
+		}
+	}
+	start := time.Now()
+	stopAll, err := e.launchAll(ctx, [][]string{with(threads, flags)})
+	if err != nil {
+		return nil, err
+	}
+	defer stopAll()
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		runs, err := readRuns(path, start, 1)
+		if err == nil && len(runs) >= enough {
+			order := make([]string, len(runs))
+			for i, r := range runs {
+				order[i] = r.queue
+			}
+			return order, nil
+		}
+		if time.Now().After(limit) || ctx.Err() != nil {
+			return nil, fmt.Errorf("%s: only %d of %d jobs ran within a minute", name,
+				len(runs), enough)
+		}
+	}
+}
+
+func count(list []string, one string) (n int) {
+	for _, s := range list {
+		if s == one {
+			n++
+		}
+	}
+	return n
+}
+
+// pullStarves: strict order, default saturated: no job of pull starts.
+func (e *experiment) pullStarves(ctx context.Context) (answer, error) {
+	const n = 6000
+	order, err := e.saturate(ctx, "strict", map[string]int{"default": n, "pull": 50},
+		each("default", "pull"), n+10)
+	if err != nil {
+		return answer{}, err
+	}
+	// Jobs that start in the last moments run at once: what counts is before them.
+	first := slices.Index(order, "pull")
+	return answer{"strict order, default saturated: pull never starts",
+		fmt.Sprintf("%d jobs of default started before the first of pull, of %d", first, n),
+		first >= n-threads}, nil
+}
+
+// pullGetsANinth: weights 8 and 1, both saturated: pull is drawn in 1/9 of the cases.
+func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
+	const n = 4500
+	order, err := e.saturate(ctx, "ninth", map[string]int{"default": n, "pull": n},
+		each("default,8", "pull,1"), n)
+	if err != nil {
+		return answer{}, err
+	}
+	pull := count(order[:n], "pull")
+	x := chiSquare([]int{n - pull, pull}, []float64{8, 1})
+	return answer{"weights 8:1, both saturated: pull is drawn in 1/9 of the cases",
+		fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
+}
+
+// sharesFollowWeights: four saturated queues with equal service times.
+func (e *experiment) sharesFollowWeights(ctx context.Context) (answer, error) {
+	const n = 4500
+	sizes, weights := map[string]int{}, []float64{8, 6, 2, 1}
+	for _, q := range queues {
+		sizes[q] = n
+	}
+	order, err := e.saturate(ctx, "shares", sizes,
+		each("default,8", "push,6", "mailers,2", "pull,1"), n)
+	if err != nil {
+		return answer{}, err
+	}
+	counts := make([]int, len(queues))
+	for i, q := range queues {
+		counts[i] = count(order[:n], q)
+	}
+	x := chiSquare(counts, weights)
+	return answer{"weights 8:6:2:1, all saturated, equal service times: shares 8:6:2:1",
+		fmt.Sprintf("%v of %d, chi-square %.1f (at most 16.3)", counts, n, x), x <= 16.27}, nil
+}
+
+// chiSquare compares counts with weights. The limits above are those that chance
+// exceeds once in a thousand times, for one and for three degrees of freedom.
+func chiSquare(counts []int, weights []float64) (x float64) {
+	total, sum := 0.0, 0.0
+	for i, n := range counts {
+		total += float64(n)
+		sum += weights[i]
+	}
+	for i, n := range counts {
+		want := total * weights[i] / sum
+		x += (float64(n) - want) * (float64(n) - want) / want
+	}
+	return x
+}

@@ -1,0 +1,46 @@
+package starvation
+
+import "strconv"
+
+// threads of each arrangement, and so its connections to Postgres.
+const threads = 20
+
+// arrangement is a way to spread the threads over the queues.
+type arrangement struct {
+	Name      string
+	Story     string
+	short     string     // begins the title of its panel
+	processes [][]string // the flags of each
+}
+
+func arrangements() []arrangement {
+	return []arrangement{
+		{"single", "strict order: -c 20 -q default -q push -q mailers -q pull", "One process",
+			[][]string{with(20, each(queues...))}},
+		{"split", "one queue each: default 3, push 7, mailers 1, pull 9 threads",
+			"A process per queue", [][]string{
+				with(3, each("default")), with(7, each("push")), with(1, each("mailers")),
+				with(9, each("pull"))}},
+		{"weighted", "-c 20 -q default,8 -q push,6 -q mailers,2 -q pull,1",
+			"Weights", [][]string{with(20, each("default,8", "push,6", "mailers,2", "pull,1"))}},
+		{"rotated", "four processes, -c 5 each, each with another queue first", "Rotated order",
+			[][]string{
+				with(5, each("default", "push", "mailers", "pull")),
+				with(5, each("push", "mailers", "pull", "default")),
+				with(5, each("mailers", "pull", "default", "push")),
+				with(5, each("pull", "default", "push", "mailers"))}},
+	}
+}
+
+// each gives the flags that serve queues.
+func each(queues ...string) (flags []string) {
+	for _, q := range queues {
+		flags = append(flags, "-q", q)
+	}
+	return flags
+}
+
+// with puts the number of threads before other flags.
+func with(threads int, flags []string) []string {
+	return append([]string{"-c", strconv.Itoa(threads)}, flags...)
+}
