@@ -71,8 +71,8 @@ func (o *outcome) busy() []sample {
 
 // chart draws all arrangements on the same axes.
 func (r *report) chart(title string, of func(*outcome) []sample) lab.Chart {
-	c := lab.Chart{Title: title, XTitle: "seconds; a line ends when no queue holds a job", Mark: r.BurstAt, MarkName: "burst",
-		Height: 1}
+	c := lab.Chart{Title: title, XTitle: "seconds; a line ends when no queue holds a job",
+		Mark: r.BurstAt, MarkName: "burst", Height: 1}
 	for i, o := range r.outcomes {
 		f := r.Arrangements[i]
 		p := lab.Panel{Title: f.Finding, Subtitle: f.Story}
