@@ -17,7 +17,7 @@ func arrangements() []arrangement {
 	return []arrangement{
 		{"single", "strict order: -c 20 -q default -q push -q mailers -q pull", "One process",
 			[][]string{with(20, each(queues...))}},
-		{"split", "one queue each: default 3, push 7, mailers 1, pull 9 threads",
+		{"split", "-c 3 default, -c 7 push, -c 1 mailers, -c 9 pull",
 			"A process per queue", [][]string{
 				with(3, each("default")), with(7, each("push")), with(1, each("mailers")),
 				with(9, each("pull"))}},

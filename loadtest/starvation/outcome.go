@@ -156,11 +156,11 @@ func (f arrangementFigures) finding(burst string) string {
 
 // Late writes until when late jobs were waiting.
 func (f arrangementFigures) Late() string {
-	switch {
-	case f.CutOff:
-		return fmt.Sprintf("at least %.0f s", f.End)
-	case f.LateUntil == 0:
+	switch f.LateUntil {
+	case 0:
 		return "none"
+	case f.End:
+		return fmt.Sprintf("at least %.0f s", f.End)
 	}
 	return fmt.Sprintf("%.0f s", f.LateUntil)
 }

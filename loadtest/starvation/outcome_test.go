@@ -77,6 +77,26 @@ func TestLateUntil(t *testing.T) {
 	})
 }
 
+func TestLate(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		figures arrangementFigures
+		want    string
+	}{
+		{"says when the last late job waited", arrangementFigures{LateUntil: 300, End: 360},
+			"300 s"},
+		{"says at least if one waited at the end", arrangementFigures{LateUntil: 360, End: 360},
+			"at least 360 s"},
+		{"says none", arrangementFigures{End: 360, CutOff: true}, "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.figures.Late(); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestChiSquare(t *testing.T) {
 	t.Run("is 0 for exact shares", func(t *testing.T) {
 		if x := chiSquare([]int{4000, 500}, []float64{8, 1}); x > 1e-9 {
