@@ -80,7 +80,7 @@ type comparison struct {
 	pg       *pgx.Conn
 }
 
-// part is one thing that is measured. Each prints a table of its own.
+// part is one kind of measurement, with a table of its own.
 type part struct {
 	name string
 	run  func(*comparison, context.Context) error

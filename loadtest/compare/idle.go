@@ -8,7 +8,7 @@ import (
 	"github.com/kyujobs/kyu/loadtest/lab"
 )
 
-// idle measures what Kyu's workers use without jobs.
+// idle measures the CPU time, commands and RAM that Kyu's workers use without jobs.
 func (c *comparison) idle(ctx context.Context) error {
 	if c.before != "" {
 		if err := c.idleWorker(ctx, "kyu before", c.before); err != nil {

@@ -21,7 +21,7 @@ type killTest struct {
 
 var killTests = []killTest{{1, 600, 100, 2 * time.Minute}, {20, 6000, 50, 5 * time.Minute}}
 
-// killed is what became of the jobs.
+// killed is the result of a test.
 type killed struct {
 	lost, twice int
 	took        time.Duration // from the last kill until all jobs had ended, or until wait

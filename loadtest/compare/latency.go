@@ -13,8 +13,8 @@ import (
 	"github.com/kyujobs/kyu/loadtest/lab"
 )
 
-// idleSpan is how long processes are watched without jobs. What they send then, for leases
-// and statistics, they also send under load, and it is subtracted there.
+// idleSpan is how long processes are watched without jobs. The commands that they send then,
+// for leases and statistics, are subtracted from those that they send under load.
 const idleSpan = 10 * time.Second
 
 // latency is the time from push to start of jobs that find the workers asleep.

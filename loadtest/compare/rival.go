@@ -10,7 +10,7 @@ import (
 // rival is one of those that are compared, Kyu too.
 type rival struct {
 	name    string
-	promise string                // what becomes of a job whose worker is killed
+	promise string                // by its documentation, for a job whose worker is killed
 	jobs    func(threads int) int // how many it is given: enough for a few seconds
 	pusher  pusher
 	store   store

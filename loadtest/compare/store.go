@@ -60,8 +60,8 @@ func (s sidekiqLists) begun(ctx context.Context, n int) (bool, error) {
 	return left < int64(n), err
 }
 
-// left counts jobs that wait, and those that a Kyu worker has taken. Redis does not show what
-// a Sidekiq worker has taken.
+// left counts jobs that wait, and those that a Kyu worker has taken. Redis does not show the
+// jobs that a Sidekiq worker has taken.
 func (s sidekiqLists) left(ctx context.Context) (int64, error) {
 	n, err := s.Raw.LLen(ctx, "queue:default").Result()
 	if n > 0 || err != nil {

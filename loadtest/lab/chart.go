@@ -73,7 +73,7 @@ func (c Chart) SVG() string {
 //go:embed chart.css
 var chartStyle string
 
-// alt is the chart in words, for readers who do not see it.
+// alt is the chart in words, for readers that do not see it.
 func (c Chart) alt() string {
 	words := c.Title
 	for _, p := range c.Panels {

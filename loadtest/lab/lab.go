@@ -1,5 +1,5 @@
-// Package lab is what the experiments of loadtest share: a Redis, processes and what they
-// use, the jobs of the real Sidekiq, statistics, and charts.
+// Package lab holds the parts that the experiments of loadtest share: a Redis, processes with
+// the CPU time and RAM that they use, the jobs of the real Sidekiq, statistics, and charts.
 package lab
 
 import (

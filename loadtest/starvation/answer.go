@@ -17,7 +17,7 @@ type answer struct {
 	Right bool
 }
 
-// knownAnswers checks order and shares. The error names what is wrong.
+// knownAnswers checks order and shares. The error names the answers that are wrong.
 func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong error) {
 	for _, check := range []func(context.Context) (answer, error){e.pullStarves,
 		e.pullGetsANinth, e.sharesFollowWeights} {
@@ -35,9 +35,8 @@ func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong err
 	return list, wrong
 }
 
-// saturate fills queues with jobs of 5 ms, lets one process of 20 threads work, and
-// gives the queues in the order in which their jobs started, while every queue still
-// held some.
+// saturate fills queues with jobs of 5 ms, runs one process of 20 threads until so many have
+// run, and gives the queues in the order in which their jobs started.
 func (e *experiment) saturate(ctx context.Context, name string, sizes map[string]int,
 	flags []string, enough int) ([]string, error) {
 	e.Raw.FlushAll(ctx)
@@ -83,7 +82,7 @@ func count(list []string, one string) (n int) {
 	return n
 }
 
-// pullStarves: strict order, default saturated: no job of pull starts.
+// pullStarves checks that with strict order no job of pull starts while default has jobs.
 func (e *experiment) pullStarves(ctx context.Context) (answer, error) {
 	const n = 6000
 	order, err := e.saturate(ctx, "strict", map[string]int{"default": n, "pull": 50},
@@ -91,14 +90,14 @@ func (e *experiment) pullStarves(ctx context.Context) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	// Jobs that start in the last moments run at once: what counts is before them.
+	// The last jobs of default do not need all threads, and pull gets the others.
 	first := slices.Index(order, "pull")
 	return answer{"strict order, default saturated: pull never starts",
 		fmt.Sprintf("%d jobs of default started before the first of pull, of %d", first, n),
 		first >= n-threads}, nil
 }
 
-// pullGetsANinth: weights 8 and 1, both saturated: pull is drawn in 1/9 of the cases.
+// pullGetsANinth checks that with weights 8 and 1 pull is drawn in 1/9 of the cases.
 func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
 	const n = 4500
 	order, err := e.saturate(ctx, "ninth", map[string]int{"default": n, "pull": n},
@@ -112,7 +111,7 @@ func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
 		fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
 }
 
-// sharesFollowWeights: four saturated queues with equal service times.
+// sharesFollowWeights checks that four queues with equal service times get threads by weight.
 func (e *experiment) sharesFollowWeights(ctx context.Context) (answer, error) {
 	const n = 4500
 	sizes, weights := map[string]int{}, []float64{8, 6, 2, 1}

@@ -47,7 +47,7 @@ func newReport(e *experiment, all []*outcome, answers []answer) *report {
 	return r
 }
 
-// conclude says in words what the figures show.
+// conclude puts the figures into words.
 func (r *report) conclude() string {
 	by := map[string]arrangementFigures{}
 	for _, a := range r.Arrangements {

@@ -11,8 +11,8 @@ import (
 // queues of the model, in strict order.
 var queues = []string{"default", "push", "mailers", "pull"}
 
-// service is how long the jobs of a queue take: lognormal, by its median and a
-// high percentile (docs/wire.md 14.4; nobody has published measured ones).
+// service is how long the jobs of a queue take: a lognormal distribution, given by its median
+// and a high percentile (docs/wire.md 14.4). No measured ones have been published.
 type service struct {
 	share  float64 // of the jobs
 	median time.Duration
@@ -27,8 +27,8 @@ const (
 	z99 = 2.3263
 )
 
-// services are those of the model without ingress, which is for newer servers; the
-// shares add up to one.
+// services are those of the model without ingress, a queue of newer servers. The shares add
+// up to one.
 var services = map[string]service{
 	"default": {0.533, 8 * time.Millisecond, sigma(150.0/8, z99)},
 	"push":    {0.296, 250 * time.Millisecond, sigma(6, z95)},

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// command does one thing with a rival.
+// command pushes or runs jobs with a rival.
 type command struct {
 	arguments int
 	run       func(ctx context.Context, r rival, args []string) error
