@@ -17,13 +17,14 @@ func TestAliases(t *testing.T) {
 		"all queues":         {"q: &q [a, b]\n:queues: *q\n", "5 a b"},
 		"capsules": {"cp: &cp {x: {concurrency: 2, queues: [c]}}\n:capsules: *cp\nqueues: [a]\n",
 			"5 a; 2 c"},
-		"a capsule":         {"x: &x {concurrency: 2, queues: [c]}\ncapsules: {y: *x}\nqueues: [a]\n", "5 a; 2 c"},
+		"a capsule": {"x: &x {concurrency: 2, queues: [c]}\ncapsules: {y: *x}\nqueues: [a]\n",
+			"5 a; 2 c"},
 		"a merge":           {"b: &b\n  :concurrency: 8\n<<: *b\nqueues: [a]\n", "8 a"},
 		"a merge in a part": {"b: &b {concurrency: 8}\nstaging:\n  <<: *b\n  queues: [a]\n", "8 a"},
-		"a later key wins over a merge": {"b: &b {concurrency: 8}\n<<: *b\nconcurrency: 3\nqueues: [a]\n",
-			"3 a"},
-		"a later merge wins over a key": {"b: &b {concurrency: 8}\nconcurrency: 3\n<<: *b\nqueues: [a]\n",
-			"8 a"},
+		"a later key wins over a merge": {
+			"b: &b {concurrency: 8}\n<<: *b\nconcurrency: 3\nqueues: [a]\n", "3 a"},
+		"a later merge wins over a key": {
+			"b: &b {concurrency: 8}\nconcurrency: 3\n<<: *b\nqueues: [a]\n", "8 a"},
 		"of a list of merges the first wins": {"a: &a {concurrency: 1}\nb: &b {concurrency: 2}\n" +
 			"<<: [*a, *b]\nqueues: [a]\n", "1 a"},
 		"an alias of an alias":     {"a: &a 4\nb: &b [*a]\nqueues: [[x, *a]]\n", "5 x,4"},

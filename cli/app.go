@@ -56,8 +56,9 @@ type App struct {
 	// one connection per thread.
 	Configure func(s *Settings, threads int)
 	// Open, if set, opens the connections of the handlers before the first job. Its
-	// context ends 15 seconds after it is called, or when a signal stops the process. The closer, if it is not nil, is called
-	// after the last job. After an error the program exits with ExitBoot.
+	// context ends 15 seconds after it is called, or when a signal stops the process. The
+	// closer, if it is not nil, is called after the last job. After an error the program
+	// exits with ExitBoot.
 	Open func(ctx context.Context, b *Boot) (closer func(), err error)
 	// Adjust, if set, changes the worker's configuration after all flags are read: it
 	// may add hooks, and handlers of errors and deaths.

@@ -68,8 +68,8 @@ func allProblems(t *testing.T) {
 	if code != ExitUsage {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"--concurrency 0", "timeout", `"a\nb"`, "capsules", "--log-format",
-		"--log-level", "Redis URL", "Nothing was started"} {
+	for _, want := range []string{"--concurrency 0", "timeout", `"a\nb"`, "capsules",
+		"--log-format", "--log-level", "Redis URL", "Nothing was started"} {
 		if !strings.Contains(errs.String(), want) {
 			t.Errorf("%s is not named in\n%s", want, errs)
 		}

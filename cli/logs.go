@@ -40,7 +40,8 @@ func newHandler(out io.Writer, format string, level slog.Level,
 	h := &handler{out: out, mu: new(sync.Mutex), format: format, level: level,
 		stamp: getenv("DYNO") == "" &&
 			getenv("JOURNAL_STREAM") == "", pid: strconv.Itoa(os.Getpid())}
-	if f, ok := out.(interface{ Stat() (os.FileInfo, error) }); ok && format == "pretty" && getenv("NO_COLOR") == "" {
+	f, ok := out.(interface{ Stat() (os.FileInfo, error) })
+	if ok && format == "pretty" && getenv("NO_COLOR") == "" {
 		info, err := f.Stat()
 		h.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}

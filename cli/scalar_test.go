@@ -50,7 +50,8 @@ func TestNumbers(t *testing.T) {
 		})
 	}
 	for args, want := range map[string]string{"-t 9999999999": "--timeout 9999999999",
-		"--max-rss nan": "--max-rss", "--max-rss 1e30G": "--max-rss", "-c 99999999": "--concurrency"} {
+		"--max-rss nan": "--max-rss", "--max-rss 1e30G": "--max-rss",
+		"-c 99999999": "--concurrency"} {
 		t.Run("refuses "+args, func(t *testing.T) {
 			s := resolved(t, "", nil, strings.Fields(args)...)
 			if s.problems == nil || !strings.Contains(s.problems.Error(), want) {

@@ -83,7 +83,7 @@ var wrongCalls = map[string]string{
 	"queue":                    "want queue NAME",
 	"queue a delete":           "want queue NAME, or queue NAME delete JID",
 	"queue a drop x":           "want queue NAME, or queue NAME delete JID",
-	"queue a/b":                `"a/b": want 1 to 128 of`,
+	"queue a --pause --clear":  "want one of --pause, --unpause and --clear",
 	"retries explode x":        "explode x: want list, show JID, retry",
 	"retries show":             "show: want list, show JID",
 	"retries retry":            "retry: want JIDs, or --all",

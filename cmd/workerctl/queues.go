@@ -59,7 +59,8 @@ type oneQueue struct {
 func queueCommand() command {
 	q := &oneQueue{}
 	return command{name: "queue", summary: "the jobs of a queue; pause it, clear it",
-		forms: []form{{"NAME", "the jobs of a queue; or one of --pause, --unpause and --clear"},
+		forms: []form{
+			{"NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue"},
 			{"NAME delete JID…", "delete these jobs"}},
 		flags: q.flags, check: q.check, run: q.run}
 }
@@ -68,7 +69,7 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.pause, "pause", false, "workers take no more jobs from the queue")
 	f.BoolVar(&q.unpause, "unpause", false, "workers take jobs from the queue again")
 	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
-	f.BoolVar(&q.force, "force", false, "pause or unpause a queue that nobody has pushed to yet")
+	f.BoolVar(&q.force, "force", false, "pause or unpause a queue into which no job was pushed yet")
 	q.question.flags(f)
 	q.listing.flags(f)
 }
@@ -78,7 +79,7 @@ func (q *oneQueue) check(words []string) error {
 		return errors.New("want queue NAME, or queue NAME delete JID…")
 	}
 	if !envelope.QueueName(words[0]) {
-		return fmt.Errorf("queue %q: want 1 to 512 bytes without a line break", words[0])
+		return fmt.Errorf("%q: want 1 to 512 bytes without a line break", words[0])
 	}
 	if q.pause && q.unpause || q.pause && q.clear || q.unpause && q.clear {
 		return errors.New("want one of --pause, --unpause and --clear")
@@ -121,7 +122,7 @@ func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
 	known := slices.ContainsFunc(list, func(i inspect.QueueInfo) bool { return i.Name == name })
 	if !known && !info.Paused && info.Size == 0 && !q.force {
 		return fmt.Errorf("queue %s: %w: is the name right? With --force the command also takes "+
-			"a queue that nobody has pushed to yet", name, queue.ErrNotFound)
+			"a queue into which no job was pushed yet", name, queue.ErrNotFound)
 	}
 	if q.pause {
 		return c.done(c.store.Pause(ctx, name), "paused "+name)

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestQueues(t *testing.T) {
 	s := withRedis(t)
@@ -8,6 +11,14 @@ func TestQueues(t *testing.T) {
 	s.ok("paused", "queue full --pause")
 	s.ok("paused", "queues")
 	s.ok(`"name": "full"`, "queues --json")
+}
+
+func TestQueueName(t *testing.T) {
+	_, errs, code := withoutRedis(t).run("queue", "a\nb")
+	if want := `workerctl queue: "a\nb": want 1 to 512 bytes`; code != 2 ||
+		!strings.Contains(errs, want) {
+		t.Errorf("exit code %d, %q, want %q", code, errs, want)
+	}
 }
 
 func TestQueue(t *testing.T) {
@@ -28,6 +39,10 @@ func TestQueue(t *testing.T) {
 		if n := s.raw.SCard(t.Context(), "paused").Val(); n != 0 {
 			t.Errorf("%d paused queues", n)
 		}
+	})
+	t.Run("pauses a queue that does not exist only by force", func(t *testing.T) {
+		s.of(t).fails(1, "is the name right? With --force", "queue defualt --pause")
+		s.of(t).ok("paused new", "queue new --pause --force")
 	})
 	t.Run("deletes the jobs that are named", func(t *testing.T) {
 		s.of(t).ok("delete b", "queue default delete b")

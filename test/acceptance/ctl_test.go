@@ -93,7 +93,7 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"iteration":                "want one job",
 		"dead kill x":              "dead already",
 		"quiet":                    "want identities",
-		"queue a/b":                "want 1 to 128",
+		"queue a --pause --clear":  "want one of",
 		"--nope":                   "unknown flag",
 	} {
 		if out, code := s.Ctl("", strings.Fields(args)...); code != 2 ||
