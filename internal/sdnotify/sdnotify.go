@@ -25,8 +25,8 @@ func New(lookup func(string) string) *Notifier {
 	return &Notifier{addr}
 }
 
-// Send sends states, such as "READY=1" and "STATUS=…", in one datagram, if the manager takes it at
-// once. It never waits: a manager that does not read its socket must not hold up the process. Then
+// Send sends states, such as "READY=1" and "STATUS=…", in one datagram. It never waits, because
+// systemd must not block the process by not reading its socket. If the socket's buffer is full,
 // the error is syscall.EAGAIN, and the caller may send the states again later.
 func (n *Notifier) Send(states ...string) error {
 	if n == nil || n.addr == "" {
