@@ -59,7 +59,8 @@ func TestConfigFromEnv(t *testing.T) {
 		r := reader(map[string]string{"DB_HOST": "h", "DB_PORT": "x",
 			"DB_POOL": "-1", "PREPARED_STATEMENTS": "maybe", "DB_SSLMODE": "perhaps"})
 		ConfigFromEnv(r)
-		for _, want := range []string{"DB_PORT", "DB_POOL", "PREPARED_STATEMENTS", "Postgres address"} {
+		for _, want := range []string{"DB_PORT", "DB_POOL", "PREPARED_STATEMENTS",
+			"Postgres address"} {
 			if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("no %s in: %v", want, err)
 			}
@@ -73,7 +74,8 @@ func TestReplicasFromEnv(t *testing.T) {
 			"DB_PASS": "secret", "DB_SSLMODE": "disable",
 			"REPLICA_DB_HOST": "r1, r2", "REPLICA_DB_PORT": "5433",
 			"REPLICA_POLICIES": "A=always,B=delayed"}))
-		if len(c.Replicas) != 2 || c.Replicas[1] != "postgres://u:secret@r2:5433/m?sslmode=disable" {
+		const second = "postgres://u:secret@r2:5433/m?sslmode=disable"
+		if len(c.Replicas) != 2 || c.Replicas[1] != second {
 			t.Error(c.Replicas)
 		}
 		if c.Policies["A"] != Always || c.Policies["B"] != Delayed {

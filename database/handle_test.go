@@ -162,7 +162,8 @@ func TestJobThatWrites(t *testing.T) {
 	t.Run("whose jobs write nothing passes their position on", func(t *testing.T) {
 		child := pushed(t, db, db.Begin(t.Context(), first), "C")
 		if child.String("wal_lsn") != first.String("wal_lsn") {
-			t.Errorf("its child carries %s, want %s", child.String("wal_lsn"), first.String("wal_lsn"))
+			t.Errorf("its child carries %s, want %s", child.String("wal_lsn"),
+				first.String("wal_lsn"))
 		}
 	})
 }
@@ -180,8 +181,8 @@ func TestRowThatAReplicaDoesNotHave(t *testing.T) {
 		if err != nil || !r.FromReplica() {
 			t.Fatal("not from the replica", err)
 		}
-		if ids, err := database.Collect(ctx, r, pgx.RowTo[int], "SELECT id FROM rows"); len(ids) != 0 ||
-			err != nil {
+		ids, err := database.Collect(ctx, r, pgx.RowTo[int], "SELECT id FROM rows")
+		if len(ids) != 0 || err != nil {
 			t.Fatal("the replica has the row, so the test proves nothing:", ids, err)
 		}
 		if id, err := database.One(ctx, r, pgx.RowTo[int],

@@ -117,7 +117,7 @@ func TestJobsBehindPgBouncer(t *testing.T) {
 			}
 		}
 		if bad == 0 {
-			t.Error("prepared statements do not fail behind this pooler: the other tests prove nothing")
+			t.Error("prepared statements do not fail here, so the other tests prove nothing")
 		}
 	})
 	t.Run("run without prepared statements", func(t *testing.T) {
@@ -137,8 +137,8 @@ func TestJobsBehindPgBouncer(t *testing.T) {
 func TestJobsWithoutAPooler(t *testing.T) {
 	t.Run("run with prepared statements", func(t *testing.T) {
 		_, log := open(t, database.Config{URL: pgtest.Start(t)}, 2)
-		if !strings.Contains(log.String(), "pooler=none prepared_statements=true because=\"no pooler "+
-			"was found\"") {
+		if !strings.Contains(log.String(), "pooler=none prepared_statements=true "+
+			"because=\"no pooler was found\"") {
 			t.Error(log)
 		}
 	})

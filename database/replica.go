@@ -71,7 +71,7 @@ func (r *replica) bad(err error) {
 	r.good = 0
 	if !r.out {
 		r.out, r.since = true, time.Now()
-		r.log.Warn("a Postgres replica is taken out: reads go to other servers until it is good again",
+		r.log.Warn("a Postgres replica is taken out: reads go elsewhere until it is good again",
 			"replica", r.name, "err", err)
 	}
 }

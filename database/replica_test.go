@@ -36,8 +36,10 @@ func TestReplica(t *testing.T) {
 	})
 	t.Run("is taken out when it stops, and the primary answers", func(t *testing.T) {
 		replica.Stop()
-		testwait.Until(t, 20*time.Second, "the stopped replica is out", func() bool { return !inUse() })
-		if found, fromReplica, err := sees(t.Context(), db, 100); !found || fromReplica || err != nil {
+		testwait.Until(t, 20*time.Second, "the stopped replica is out",
+			func() bool { return !inUse() })
+		found, fromReplica, err := sees(t.Context(), db, 100)
+		if !found || fromReplica || err != nil {
 			t.Errorf("with no replica left: %v %v %v", found, fromReplica, err)
 		}
 	})
@@ -65,7 +67,8 @@ func TestReplicaThatStopsDuringAQuery(t *testing.T) {
 			t.Fatal("not from the replica", err)
 		}
 		replica.Stop()
-		if n, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT 5"); n != 5 || err != nil {
+		n, err := database.One(t.Context(), r, pgx.RowTo[int], "SELECT 5")
+		if n != 5 || err != nil {
 			t.Error(n, err)
 		}
 		if db.State().Replicas[0].InUse {
@@ -90,7 +93,8 @@ func TestAllReplicasOut(t *testing.T) {
 			f, _ := db.Fresh()
 			for {
 				n, err := database.One(t.Context(), f, pgx.RowTo[int], "SELECT count(*) FROM "+
-					"pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0.05)%' AND state = 'active'")
+					"pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(0.05)%' "+
+					"AND state = 'active'")
 				if err != nil {
 					t.Error(err)
 				}

@@ -13,8 +13,9 @@ import (
 )
 
 func TestServer(t *testing.T) {
-	t.Run("that does not answer is an error with a remedy, without the password", func(t *testing.T) {
-		_, err := database.Open(t.Context(), database.Config{URL: "postgres://u:secret@127.0.0.1:1/d"}, 1,
+	t.Run("that does not answer: the error has a remedy and no password", func(t *testing.T) {
+		_, err := database.Open(t.Context(),
+			database.Config{URL: "postgres://u:secret@127.0.0.1:1/d"}, 1,
 			slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), "is it running") ||
 			strings.Contains(err.Error(), "secret") {

@@ -70,8 +70,8 @@ func TestState(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Run("count jobs, fetches, settlements and reclaims", func(t *testing.T) {
 		m := monitor.New(redistest.Start(t).Store())
-		m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone, Waited: time.Second,
-			Ran: 2 * time.Second})
+		m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeDone,
+			Waited: time.Second, Ran: 2 * time.Second})
 		m.Ran(worker.JobRun{Queue: "a", Class: "A", Outcome: worker.OutcomeRetry})
 		m.Fetched(time.Millisecond, 3, nil)
 		m.Fetched(time.Millisecond, 0, nil)

@@ -17,9 +17,10 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	threads     = gauge("kyu_threads", "Threads of this worker.")
-	busy        = gauge("kyu_threads_busy", "Threads that run a job.")
-	stuck       = gauge("kyu_threads_stuck", "Threads whose handler runs on after its context ended.")
+	threads = gauge("kyu_threads", "Threads of this worker.")
+	busy    = gauge("kyu_threads_busy", "Threads that run a job.")
+	stuck   = gauge("kyu_threads_stuck",
+		"Threads whose handler runs on after its context ended.")
 	ready       = gauge("kyu_ready", "1 while this worker takes jobs.")
 	redisUp     = gauge("kyu_redis_up", "0 while Redis does not serve this worker.")
 	redisErrors = gauge("kyu_redis_errors_total", "Calls to Redis that failed.")

@@ -35,7 +35,8 @@ func TestUp(t *testing.T) {
 	})
 	t.Run("makes only Kyu's own tables in a Mastodon database", func(t *testing.T) {
 		url := pgtest.Start(t)
-		pgtest.Exec(t, url, "CREATE TABLE ar_internal_metadata (key text); CREATE TABLE accounts (id "+
+		pgtest.Exec(t, url, "CREATE TABLE ar_internal_metadata (key text); "+
+			"CREATE TABLE accounts (id "+
 			"bigint, private_key text)")
 		names, err := migrate.Up(t.Context(), url)
 		if err != nil || strings.Join(names, " ") != "0002_kyu.sql" {

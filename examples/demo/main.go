@@ -208,8 +208,8 @@ func (d *demo) retry(ctx context.Context) error {
 	if d.url == "" {
 		return d.worker.stop()
 	}
-	say("2. The other server is busy (503, Retry-After: 1). The job is retried after that second, " +
-		"with up to 10 s of jitter, as in Sidekiq.")
+	say("2. The other server is busy (503, Retry-After: 1). The job is retried after that " +
+		"second, with up to 10 s of jitter, as in Sidekiq.")
 	d.servers.busy.Store(true)
 	if err := d.push(ctx, "pull", "FetchResourceWorker", d.servers.url("/notes/4")); err != nil {
 		return err

@@ -84,8 +84,8 @@ func New(allowed string) (*Guard, error) {
 		if err != nil {
 			a, err := netip.ParseAddr(part)
 			if err != nil {
-				return g, fmt.Errorf("%q is neither an address nor a range, such as 192.168.1.5 or "+
-					"10.0.0.0/8", part)
+				return g, fmt.Errorf("%q is neither an address nor a range, such as 192.168.1.5 "+
+					"or 10.0.0.0/8", part)
 			}
 			p = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
 		}

@@ -35,7 +35,7 @@ func TestTrips(t *testing.T) {
 		f.held = false
 		f.at("begin 0", "-")
 	})
-	t.Run("whose reply is lost have their acks settled again, and need an audit", func(t *testing.T) {
+	t.Run("without a reply need an audit, and their acks are settled again", func(t *testing.T) {
 		f := newFixture(t, two(1)...)
 		f.at("begin 0", "want 1 from 1 acks [] adopt []")
 		f.at("back 0 x1", "stale 0")

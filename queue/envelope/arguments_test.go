@@ -23,10 +23,11 @@ func TestValues(t *testing.T) {
 		from mixed
 		want []any
 	}{
-		"omit optional zeros at the end":          {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
-		"have an optional argument that is set":   {mixed{A: 1, C: "c"}, []any{1, "c"}},
-		"have an optional zero before the rest":   {mixed{D: []string{"d"}}, []any{0, "", "d"}},
-		"have an argument for each of the rest":   {mixed{1, "", "", "c", []string{"d", "e"}}, []any{1, "c", "d", "e"}},
+		"omit optional zeros at the end":        {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
+		"have an optional argument that is set": {mixed{A: 1, C: "c"}, []any{1, "c"}},
+		"have an optional zero before the rest": {mixed{D: []string{"d"}}, []any{0, "", "d"}},
+		"have an argument for each of the rest": {mixed{1, "", "", "c", []string{"d", "e"}},
+			[]any{1, "c", "d", "e"}},
 		"have a required argument that is zero":   {mixed{}, []any{0}},
 		"omit an empty rest and an optional zero": {mixed{A: 7, D: []string{}}, []any{7}},
 	} {

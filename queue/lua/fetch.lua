@@ -11,7 +11,7 @@
 --        or one string per draw, its bytes the order of queues in that draw
 -- Result {acknowledged, 1, buried, more, key, refused, paused, queue index, {raw, ...}, ...}, the
 --        payloads in the order of the tokens. buried jobs were larger than the limit and were
---        moved to the dead set unchanged; more is 1 if jobs were left because they exceed the
+--        moved to the dead set (see shown); more is 1 if jobs were left because they exceed the
 --        bytes; key is '' or a key of a wrong type, refused the indexes of the queues that it
 --        blocks, a byte each, and paused those of the paused queues that were passed over;
 --        {acknowledged, 0, 0, 0, '', '', ''} if the lease is lost: nothing is taken or moved

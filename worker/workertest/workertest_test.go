@@ -39,7 +39,8 @@ func TestFake(t *testing.T) {
 	client.PushIn(ctx, time.Hour, "Job", []any{1, 2.5}, queue.Options{Queue: "low"})
 	client.Push(ctx, "Other", nil, queue.Options{})
 	t.Run("keeps pushed jobs", func(t *testing.T) {
-		if jobs := fake.Jobs("Job"); len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" {
+		jobs := fake.Jobs("Job")
+		if len(jobs) != 1 || !jobs[0].Scheduled || jobs[0].Queue != "low" {
 			t.Errorf("%+v", jobs)
 		}
 		if n := len(fake.Jobs()); n != 2 {
@@ -66,14 +67,16 @@ func TestInline(t *testing.T) {
 	boom := errors.New("boom")
 	worker.Handle(mux, "Job", func(context.Context, args) error { return boom })
 	t.Run("returns the handler's error from the push", func(t *testing.T) {
-		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1, 2.0},
+		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(),
+			"Job", []any{1, 2.0},
 			queue.Options{})
 		if !errors.Is(err, boom) {
 			t.Error(err)
 		}
 	})
 	t.Run("checks the arguments at the push", func(t *testing.T) {
-		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(), "Job", []any{1},
+		_, err := queue.NewClient(&workertest.Inline{Mux: mux}).Push(t.Context(),
+			"Job", []any{1},
 			queue.Options{})
 		if err == nil || !strings.Contains(err.Error(), "wrong number of arguments") {
 			t.Error(err)
@@ -151,7 +154,7 @@ func TestWork(t *testing.T) {
 			t.Errorf("waits %v, want %v", waits, want)
 		}
 	})
-	t.Run("ends a job without retries left as dead, with the error in its payload", func(t *testing.T) {
+	t.Run("sends a job without retries left to the dead set, with its error", func(t *testing.T) {
 		fake, client, mux := begin()
 		worker.Handle(mux, "Job", func(context.Context, int) error { return errBusy })
 		client.Push(t.Context(), "Job", []any{1}, queue.Options{Retry: queue.RetryMax(1)})
@@ -167,7 +170,7 @@ func TestWork(t *testing.T) {
 }
 
 func TestWorkOutcomes(t *testing.T) {
-	t.Run("counts a snooze as no attempt, and runs first the job that is due first", func(t *testing.T) {
+	t.Run("counts a snooze as no attempt, and runs jobs in order of time", func(t *testing.T) {
 		fake, client, mux := begin()
 		var order []string
 		worker.Handle(mux, "Snoozer", func(ctx context.Context, _ int) error {
@@ -215,7 +218,9 @@ func TestWorkOutcomes(t *testing.T) {
 			worker.Handle(mux, "Discard", func(context.Context, int) error {
 				return queue.Discard(errBusy)
 			})
-			worker.Handle(mux, "Kill", func(context.Context, int) error { return queue.Kill(errBusy) })
+			worker.Handle(mux, "Kill", func(context.Context, int) error {
+				return queue.Kill(errBusy)
+			})
 			client.Push(t.Context(), class, []any{1}, queue.Options{})
 			runs, err := fake.Work(t.Context(), mux)
 			if err != nil || runs[0].Outcome != want {
