@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/worker"
 )
 
@@ -74,20 +75,42 @@ func TestFile(t *testing.T) {
 	})
 }
 
+// FuzzConfigFile holds that no file makes the program panic, and that a file without a problem gives
+// settings that a worker takes.
 func FuzzConfigFile(f *testing.F) {
 	f.Add(":concurrency: 5\nqueues:\n  - [a, 2]\n  - \"b,1\"\ncapsules:\n  x:\n    queues: [c]\n")
 	f.Add("production:\n  :queues: 7\n")
 	f.Add("- a\n")
+	f.Add("d: &d default\nqueues: [*d]\n<<: {timeout: 0x8}\n")
+	f.Add("a: &a [*a]\n")
+	f.Add("poll_interval_average: .inf\nmax_rss: nanG\nverbose: YES\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := parseFile("f.yml", []byte(text), "production")
+		file, err := parseFile("f.yml", []byte(text), "production")
 		if err != nil {
 			return
 		}
-		c.capsules()
-		c.unknown()
-		for key, v := range c.values {
-			c.number(key, whole(0, 10))
-			readQueues(key, v)
+		s := &settings{o: &options{set: func(string) bool { return false }}, f: file,
+			env: &env.Reader{Lookup: func(string) (string, bool) { return "", false }}}
+		s.resolveWorker()
+		s.resolveLog()
+		s.resolveWire()
+		s.resolveHTTP()
+		if s.env.Err() != nil {
+			return
 		}
+		w := s.worker
+		for name, d := range map[string]time.Duration{"timeout": w.Timeout,
+			"poll interval": w.PollInterval, "fixed poll interval": w.PollFixed,
+			"max iteration": w.MaxIteration, "dead age": s.deadAge} {
+			if d < 0 || d > maxSeconds*time.Second {
+				t.Errorf("%q: the %s is %v", text, name, d)
+			}
+		}
+		if w.MaxRetries < 1 || s.deadMax < 1 || w.MaxRSS < 0 {
+			t.Errorf("%q: %d retries, %d dead jobs, %d bytes", text, w.MaxRetries, s.deadMax,
+				w.MaxRSS)
+		}
+		w.Mux = worker.NewMux()
+		w.Validate() // may refuse, but must not panic
 	})
 }

@@ -53,7 +53,7 @@ type Entry struct {
 
 // NewEntry makes the Entry of a member and its score.
 func NewEntry(raw string, at float64) Entry {
-	j, _ := envelope.ParseJob(envelope.Original(raw)) // the dead set also holds bytes that are no job
+	j, _ := envelope.ParseJob(envelope.Original(raw)) // the dead set holds more than jobs
 	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
 }
 

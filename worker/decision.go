@@ -172,8 +172,8 @@ func (p *policy) limit(field string) int {
 	return p.maxRetries
 }
 
-// exhausted reports whether a job that has now failed count+1 times is dead. With retry_for only the
-// time since the first failure counts; zero or less allows no retry.
+// exhausted reports whether a job that has now failed count+1 times is dead. With retry_for only
+// the time since the first failure counts; zero or less allows no retry.
 func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
 	if d, ok := seconds(j, "retry_for"); ok {
 		first := j.Time("failed_at")

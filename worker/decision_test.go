@@ -337,8 +337,15 @@ func FuzzDecide(f *testing.F) {
 				if wait := out.settle.At.Sub(now); wait < 0 || wait > maxDelay {
 					t.Errorf("%s: due in %v", raw, wait)
 				}
-				if _, err := envelope.ParseJob(out.settle.Payload); err != nil {
+				again, err := envelope.ParseJob(out.settle.Payload)
+				if err != nil {
 					t.Errorf("%s became %s", raw, out.settle.Payload)
+				} else if err := again.RubyRefuses(); err != nil {
+					t.Errorf("%s became %s: %v", raw, out.settle.Payload, err)
+				}
+			case queue.Dead:
+				if p := out.settle.Payload; envelope.ForDeadSet(p) != p {
+					t.Errorf("the Dead page fails on %s, which %s became", p, raw)
 				}
 			}
 		}

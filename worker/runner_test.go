@@ -821,8 +821,8 @@ func TestAPoisonedJobsDeathIsTold(t *testing.T) {
 
 func TestAConfigurationIsRefusedWithAllItsProblems(t *testing.T) {
 	_, err := worker.New(nil, worker.Config{Lease: time.Millisecond, Capsules: []worker.Capsule{
-		{Concurrency: 0, Queues: []worker.QueueWeight{{Name: "a b"}}}, {Concurrency: 1}}})
-	for _, want := range []string{"no Mux", "concurrency 0", `queue "a b"`, "no queues",
+		{Concurrency: 0, Queues: []worker.QueueWeight{{Name: "a\nb"}}}, {Concurrency: 1}}})
+	for _, want := range []string{"no Mux", "concurrency 0", `queue "a\nb"`, "no queues",
 		"is there twice", "lease"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %q in: %v", want, err)

@@ -101,7 +101,7 @@ func TestForwardingToAQueueOfOnesOwnIsRefused(t *testing.T) {
 
 func TestUnknownPoliciesAreRead(t *testing.T) {
 	for text, ok := range map[string]bool{"retry": true, "hold": true, "forward:ruby": true,
-		"": false, "forward": false, "forward:": false, "forward:a b": false, "drop": false} {
+		"": false, "forward": false, "forward:": false, "forward:a b": true, "forward:a\nb": false, "drop": false} {
 		u, err := worker.ParseUnknown(text)
 		if (err == nil) != ok || (ok && u.String() != text) {
 			t.Errorf("%q: %v %v", text, u, err)

@@ -9,9 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// RubyRefuses says why a Ruby process or one of Sidekiq's pages fails on the job, or nil if they read
-// it. Go reads more than they do: a lone surrogate ("\ud83d", an emoji that was cut in half), a key
-// that an object has twice, invalid UTF-8, nesting beyond 100 levels, tags that are no list
+// RubyRefuses says why a Ruby process or one of Sidekiq's pages fails on the job, or nil if they
+// read it. Go reads more than they do: a lone surrogate ("\ud83d", an emoji that was cut in half),
+// a key that an object has twice, invalid UTF-8, nesting beyond 100 levels, tags that are no list
 // (docs/wire.md 2.3). Such a job must not get into the retry or the schedule set: the page of the
 // set fails, and a Ruby poller takes the job out and loses it.
 func (j *Job) RubyRefuses() error {
@@ -50,10 +50,10 @@ func rubyJSON(raw string) error {
 // hidden is put before bytes on which the Dead page of Ruby fails.
 const hidden = "not a job: "
 
-// ForDeadSet is the form in which bytes go to the dead set: as they are, with one exception. The Dead
-// page shows bytes that are no JSON. But it fails, and then shows no job at all, on JSON that is no
-// object, such as null or [1], and on an object whose tags are no list or whose queue is no text.
-// These get "not a job: " put before them, which makes them no JSON.
+// ForDeadSet is the form in which bytes go to the dead set: as they are, with one exception. The
+// Dead page shows bytes that are no JSON. But it fails, and then shows no job at all, on JSON that
+// is no object, such as null or [1], and on an object whose tags are no list or whose queue is no
+// text. These get "not a job: " put before them, which makes them no JSON.
 func ForDeadSet(raw string) string {
 	text := strings.TrimLeft(raw, " \t\r\n")
 	if text == "" {

@@ -33,7 +33,8 @@ func TestForDeadSet(t *testing.T) {
 		`null`: true, `[1,2]`: true, `5`: true, ` true`: true, `"text"`: true, "\n[\"\xff\"]": true,
 		`{"class":"A","tags":"x"}`: true, `{"queue":5}`: true, `{"class":"A","queue":["q"]}`: true,
 		`{"class":"A","tags":["x"],"queue":"q"}`: false, `{"tags":null,"queue":null}`: false,
-		`{"class":"A"}`: false, `{bad`: false, `no job`: false, ``: false, "\xff": false, `nul`: false,
+		`{"class":"A"}`: false, `{bad`: false, `no job`: false, ``: false, "\xff": false,
+		`nul`: false,
 		` {}`: false,
 	} {
 		got := ForDeadSet(raw)
