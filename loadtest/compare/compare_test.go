@@ -92,7 +92,8 @@ func TestOptions(t *testing.T) {
 		want    string // part of the error; empty: none
 	}{
 		{"an unknown part is refused", Options{worker: here, only: []string{"drian"}}, "drian"},
-		{"a missing worker names the remedy", Options{worker: "nowhere"}, "make build"},
+		{"a missing worker names the remedy", Options{worker: "nowhere"},
+			"make bin/testworker"},
 		{"a missing program of rivals names the remedy",
 			Options{worker: here, program: "nowhere"}, "make bin/rivals"},
 		{"two workers need no rivals", Options{worker: here, before: here, program: "no"}, ""},

@@ -8,7 +8,7 @@ import (
 
 const sidekiqProgram = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
 
-// rubyJobs is the jobs of internal/testjobs in Ruby. Without the job log it logs nothing at
+// rubyJobs is the jobs of test/kit/testjobs in Ruby. Without the job log it logs nothing at
 // all, as Kyu at level warn.
 //
 //go:embed jobs.rb
