@@ -89,8 +89,8 @@ func text(b *strings.Builder, x, y float64, class, words string) {
 
 // panel draws a panel whose title begins at top.
 func (c Chart) panel(b *strings.Builder, p Panel, top float64, first bool) {
-	text(b, 4, top+15, "title", p.Title)
-	text(b, 4, top+31, "soft", p.Subtitle)
+	text(b, 4, top+14, "title", p.Title)
+	text(b, 4, top+28, "soft", p.Subtitle)
 	base := top + titleHeight + plotHeight
 	for _, v := range ticks(c.Height, 4) {
 		y := base - v/c.Height*plotHeight
