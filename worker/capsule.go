@@ -10,30 +10,33 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// QueueWeight is a queue in a capsule's list. Weight 0 is no weight.
+// QueueWeight is a queue in the list of a capsule.
 type QueueWeight struct {
-	Name   string
-	Weight int
+	Name   string // 1 to 512 bytes without a line break
+	Weight int    // 0 to 1000; 0: no weight
 }
 
 // Capsule is a set of queues and the threads that serve them.
 type Capsule struct {
-	Name        string // "default" if empty
-	Concurrency int
-	Queues      []QueueWeight // in order; a name that comes again counts once, or adds its weight
+	Name        string // "default" if empty; unique in a Config
+	Concurrency int    // the number of threads, 1 to 2000
+	// Queues are the queues in order, 1 to 200. A repeated name counts once in strict mode, and
+	// adds its weight in the other modes.
+	Queues []QueueWeight
 }
 
-// Mode is how a capsule picks the queue to take a job from.
+// Mode is how a capsule chooses the queue that it takes the next job from.
 type Mode string
 
+// The modes of a capsule.
 const (
 	Strict   Mode = "strict"   // the first queue that has a job
 	Weighted Mode = "weighted" // at random by weight, drawn anew for every job
 	Random   Mode = "random"   // at random
 )
 
-// Mode follows Sidekiq 7's rules: without any weight strict, with all weights 1
-// random, else weighted.
+// Mode returns the mode by Sidekiq 7's rules: Strict if no queue has a weight, Random if all
+// weights are 1, Weighted otherwise.
 func (c *Capsule) Mode() Mode {
 	none, ones := true, true
 	for _, q := range c.Queues {
@@ -50,7 +53,7 @@ func (c *Capsule) Mode() Mode {
 	}
 }
 
-// names are the queues without repetition, in order.
+// names returns the queues without repetition, in order.
 func (c *Capsule) names() []string {
 	var names []string
 	for _, q := range c.Queues {
@@ -61,8 +64,8 @@ func (c *Capsule) names() []string {
 	return names
 }
 
-// Weights sums the weights by queue; no weight counts as 1 beside queues that
-// have one, and as 0 in strict mode.
+// weights returns the sum of the weights of each queue. In strict mode it is 0; in the other modes
+// a queue without a weight counts as 1.
 func (c *Capsule) weights() map[string]int {
 	w := map[string]int{}
 	for _, q := range c.Queues {
@@ -75,9 +78,9 @@ func (c *Capsule) weights() map[string]int {
 	return w
 }
 
-// draws gives n orders of queues, each drawn as Sidekiq draws: shuffle the list
-// in which every queue stands as often as its weight, keep the first of each.
-// The bytes are 1-based indexes into names. Nil in strict mode.
+// draws returns n random orders of the queues, each drawn as Sidekiq draws: it shuffles a list in
+// which every queue stands as often as its weight, and keeps the first of each queue. The bytes are
+// indexes into names, from 1. It returns nil in strict mode.
 func (c *Capsule) draws(n int) []string {
 	if c.Mode() == Strict {
 		return nil
@@ -104,11 +107,12 @@ func (c *Capsule) draws(n int) []string {
 }
 
 const (
-	maxConcurrency = 2000 // more threads than one record of a process can show
+	maxConcurrency = 2000 // the record of a process in Redis shows no more threads
 	maxQueues      = 200
 	maxWeight      = 1000
 )
 
+// validate joins all problems of the capsule.
 func (c *Capsule) validate() error {
 	var problems []error
 	bad := func(format string, args ...any) {
@@ -135,6 +139,7 @@ func (c *Capsule) validate() error {
 	return errors.Join(problems...)
 }
 
+// record returns the capsule as the process's record in Redis shows it.
 func (c *Capsule) record() queue.CapsuleRecord {
 	return queue.CapsuleRecord{Name: c.Name, Concurrency: c.Concurrency, Mode: string(c.Mode()),
 		Weights: c.weights(), Queues: c.names()}

@@ -11,64 +11,95 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Config is all that a Runner needs beside its Redis. The zero value of every
-// field but Mux and Capsules is a useful default.
+// Config is everything that a Runner needs besides its Store. The zero value of every field but Mux
+// and Capsules is a useful default.
 type Config struct {
-	Mux      *Mux
+	// Mux has the handlers. It is required.
+	Mux *Mux
+	// Capsules are the queues and the threads that serve them, at least one.
 	Capsules []Capsule
 
-	Timeout time.Duration // for running jobs to finish when it stops; 25 s
-	Grace   time.Duration // then, for their contexts' end to be heard; 2 s
+	// Timeout is how long running jobs get to finish after a stop. 0: 25 s.
+	Timeout time.Duration
+	// Grace is how long handlers get to return after cancellation. Then their jobs go back to their
+	// queues. 0: 2 s.
+	Grace time.Duration
 
-	MaxRetries int // of jobs that do not say; 25
-	// between two looks at the retry and schedule sets, per process of the fleet; 5 s
+	// MaxRetries is for jobs whose payload and class do not say how often they are retried. 0: 25.
+	MaxRetries int
+	// PollInterval is the average time after which some process of the fleet looks for jobs in the
+	// retry and schedule sets that are due. 0: 5 s.
 	PollInterval time.Duration
-	PollFixed    time.Duration // the average of this process instead, however many there are
-	Lease        time.Duration // after which a silent process is dead; 10 s
-	Poison       queue.Poison  // 3 times within 72 h; Times < 0: never
-	// handlers that ignore their end before the process gives up; all threads. < 0: never
+	// PollFixed is the average time after which this process looks, however many processes there
+	// are. 0: PollInterval times the number of processes.
+	PollFixed time.Duration
+	// Lease is how long a process may be out of touch with Redis. Then others declare it dead and
+	// take its jobs. From 2 s to 10 min; 0: 10 s.
+	Lease time.Duration
+	// Poison says how many crashes within how much time make a job poison, which goes to the dead
+	// set. The zero value means 3 crashes within 72 h; Times < 0 means never.
+	Poison queue.Poison
+	// MaxStuck is how many handlers may ignore the end of their time before Run gives up with
+	// ErrStuck. 0: as many as there are threads; < 0: Run never gives up.
 	MaxStuck int
-	// bytes of resident memory at which it drains and gives up, for a new process to go on;
-	// 0: no limit
+	// MaxRSS is how many bytes of memory the process may have in RAM. With more it drains, and Run
+	// gives up with ErrMemory, so that a supervisor can start a new process. 0: no limit.
 	MaxRSS int64
 
-	// what becomes of jobs whose class has no handler here; retried by default
+	// Unknown is the policy for jobs whose class has no handler here. The zero value retries them.
 	Unknown Unknown
-	// run jobs of Sidekiq Pro's batches, though the batch will not hear of it
+	// AllowBatches runs jobs of Sidekiq Pro's batches, although the batch will never complete. By
+	// default they are refused, and retried.
 	AllowBatches bool
-	MaxIteration time.Duration // after which an Iterable lets other jobs run; 0: no limit
+	// MaxIteration is how long a job of HandleIterable runs before it lets other jobs run and goes
+	// to the end of its queue. 0: no limit.
+	MaxIteration time.Duration
 
-	// connections that the handlers may open to Postgres, for workerctl doctor; 0: not said
-	Pool    int
+	// Pool is how many connections to Postgres the handlers may open. Only `workerctl doctor` reads
+	// it. 0: not known.
+	Pool int
+	// Tag, Labels and Version describe the process on Sidekiq's web page.
 	Tag     string
 	Labels  []string
-	Version string // shown by Sidekiq's web page
+	Version string
 
-	Logger   *slog.Logger // discards if nil
-	NoJobLog bool         // no lines per job
-	// fields of the payload on a job's lines; DefaultLogAttributes if nil
+	// Logger is for all lines of the worker. nil discards them.
+	Logger *slog.Logger
+	// NoJobLog leaves out the lines that each job begins and ends with.
+	NoJobLog bool
+	// LogAttributes are the fields of a payload that are on its job's lines. nil:
+	// DefaultLogAttributes.
 	LogAttributes []string
-	Hooks         Hooks
-	Observer      Observer // told what happens, for metrics; nobody if nil
+	// Hooks are called when the process starts, beats, becomes quiet and stops.
+	Hooks Hooks
+	// Observer is told about jobs, fetches, settlements and reclaims, for metrics. nil: none.
+	Observer Observer
+	// ErrorHandlers are called after every failure, in order.
 	ErrorHandlers []ErrorHandler
+	// DeathHandlers are called for every job that will not run again after a failure, in order.
 	DeathHandlers []DeathHandler
 }
 
-// DefaultLogAttributes are the fields of a payload on its job's lines, beside
-// class, jid and queue, as in Sidekiq.
+// DefaultLogAttributes are the fields of a payload that are on its job's lines besides class, jid
+// and queue, as in Sidekiq.
 var DefaultLogAttributes = []string{"bid", "tags"}
 
-// Hooks are called at the turns of a process's life; those of Quiet and
-// Shutdown in reverse order.
+// Hooks are functions that the Runner calls in the life of a process. Startup and Heartbeat hooks
+// are called in the given order, Quiet and Shutdown hooks in reverse order. A hook that panics
+// counts as one that returns an error.
 type Hooks struct {
-	Startup []func(context.Context) error // before the first job; an error stops the start
-	// on the first beat, and after Redis had forgotten the process
+	// Startup runs before the first job. An error stops the start.
+	Startup []func(context.Context) error
+	// Heartbeat runs after the first record in Redis, and after Redis had forgotten the record. An
+	// error is logged.
 	Heartbeat []func(context.Context) error
-	Quiet     []func(context.Context) error // when it takes no more jobs
-	Shutdown  []func(context.Context) error // when it begins to stop
+	// Quiet runs when the process takes no more jobs. An error is logged. Each hook gets 5 s.
+	Quiet []func(context.Context) error
+	// Shutdown runs when the process begins to stop. An error is logged. Each hook gets 5 s.
+	Shutdown []func(context.Context) error
 }
 
-// withDefaults fills what was left zero.
+// withDefaults returns c with defaults in the fields that are zero.
 func (c Config) withDefaults() Config {
 	set := func(d *time.Duration, to time.Duration) {
 		if *d == 0 {
@@ -104,8 +135,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Threads is the number of jobs that can run at once: what a pool of database
-// connections must hold.
+// Threads returns how many jobs can run at once. A pool of database connections needs as many.
 func (c Config) Threads() int {
 	n := 0
 	for _, capsule := range c.Capsules {
@@ -114,7 +144,7 @@ func (c Config) Threads() int {
 	return n
 }
 
-// queues are those of all capsules, each once, in order.
+// queues returns the queues of all capsules, each once, in order.
 func (c Config) queues() (all []string) {
 	for i := range c.Capsules {
 		for _, name := range c.Capsules[i].names() {
@@ -126,12 +156,12 @@ func (c Config) queues() (all []string) {
 	return all
 }
 
-// Validate joins all that is wrong with the configuration.
+// Validate returns all problems of the configuration in one error (see errors.Join), or nil.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var problems []error
 	if c.Mux == nil {
-		problems = append(problems, errors.New("no Mux: it knows the handlers"))
+		problems = append(problems, errors.New("no Mux: it has the handlers"))
 	}
 	if len(c.Capsules) == 0 {
 		problems = append(problems, errors.New("no capsules: at least one set of queues and "+
@@ -150,6 +180,11 @@ func (c Config) Validate() error {
 		names[capsule.Name] = true
 		problems = append(problems, capsule.validate())
 	}
+	return errors.Join(append(problems, c.validateTimes()...)...)
+}
+
+// validateTimes returns the problems of the durations.
+func (c Config) validateTimes() (problems []error) {
 	for name, d := range map[string]time.Duration{"timeout": c.Timeout,
 		"poll interval": c.PollInterval, "grace": c.Grace, "longest iteration": c.MaxIteration} {
 		if d < 0 {
@@ -164,5 +199,5 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Errorf("the lease %v is too long: want at most %v", c.Lease,
 			longestLease))
 	}
-	return errors.Join(problems...)
+	return problems
 }

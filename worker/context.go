@@ -10,15 +10,17 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// environment is what running jobs can ask for beside their arguments.
+// environment is what running jobs can ask for besides their arguments. New writes it; afterwards
+// it does not change.
 type environment struct {
 	store        *queue.Store
 	quiet        <-chan struct{} // closed when the worker takes no more jobs
-	timeout      time.Duration   // that a stop waits
+	timeout      time.Duration   // how long a stop waits for running jobs
 	maxIteration time.Duration   // 0: no limit
-	logged       []string        // fields of a payload that are on its job's lines
+	logged       []string        // the fields of a payload that are on its job's lines
 }
 
+// quieting reports whether the worker takes no more jobs.
 func (e *environment) quieting() bool {
 	select {
 	case <-e.quiet:
@@ -28,24 +30,26 @@ func (e *environment) quieting() bool {
 	}
 }
 
-// jobContext is a running job's context: done when the epoch is or when the job
-// has ended. Most handlers never ask, so the part that can be cancelled is made
-// when one does.
+// jobContext is the context of a running job. It ends when the epoch ends or when the handler has
+// returned. Most handlers never ask for its end, so the part that can be cancelled is made when a
+// handler first asks. The thread of the job makes it; any goroutine of the handler may use it.
 type jobContext struct {
 	context.Context // the epoch's
 	job             *queue.Job
-	env             *environment // nil outside of a worker, like the three after it
+	env             *environment // nil outside of a worker, like the three fields after it
 	log             *slog.Logger // at the job's level
 	delivery        *queue.Delivery
 	slot            *slot
 
+	// mu guards the rest: the thread and the goroutines of the handler read and write it.
 	mu     sync.Mutex
-	named  *slog.Logger // log with what names the job; made when somebody writes
+	named  *slog.Logger // log with the attributes that name the job; made by the first line
 	inner  context.Context
 	cancel context.CancelCauseFunc
-	ended  bool
+	ended  bool // the handler has returned
 }
 
+// lazy returns the part that can be cancelled, and makes it if there is none.
 func (c *jobContext) lazy() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +74,7 @@ func (c *jobContext) Value(key any) any {
 	return c.lazy().Value(key)
 }
 
-// logger is the job's logger.
+// logger returns the job's logger.
 func (c *jobContext) logger() *slog.Logger {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +84,7 @@ func (c *jobContext) logger() *slog.Logger {
 	return c.named
 }
 
-// end cancels what the handler may have left running.
+// end cancels the context for goroutines that the handler may have left running.
 func (c *jobContext) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,15 +94,16 @@ func (c *jobContext) end() {
 	}
 }
 
-// jobContextOf is the context of the job that runs under ctx, or nil.
+// jobContextOf returns the context of the job that runs under ctx, or nil.
 func jobContextOf(ctx context.Context) *jobContext {
 	c, _ := ctx.Value(jobContextKey{}).(*jobContext)
 	return c
 }
 
-// LogFrom is the logger of the job that runs under ctx: its lines carry the
-// job's class, jid and tags, and its field log_level, if it has one, decides which
-// of them are written. Outside of a worker it is slog's default.
+// LogFrom returns the logger of the job that runs under ctx. Its lines carry the job's class, jid,
+// queue and thread, and the fields of the payload that Config.LogAttributes names. If the payload
+// has a field log_level, only lines of that level or above are written. Outside of a worker LogFrom
+// returns slog.Default().
 func LogFrom(ctx context.Context) *slog.Logger {
 	if c := jobContextOf(ctx); c != nil && c.log != nil {
 		return c.logger()
@@ -106,10 +111,10 @@ func LogFrom(ctx context.Context) *slog.Logger {
 	return slog.Default()
 }
 
-// Quieting is closed when the worker that runs the job takes no more jobs: it is
-// about to stop. A long job can then end early, and put itself off with
-// queue.Snooze. Outside of a worker it is never closed. (An Iterable asks by
-// itself.)
+// Quieting returns a channel that is closed when the worker that runs the job under ctx takes no
+// more jobs, because it is about to stop. A long job can then end early and put itself off with
+// queue.Snooze; an Iterable does so by itself. Outside of a worker Quieting returns nil, a channel
+// that never closes.
 func Quieting(ctx context.Context) <-chan struct{} {
 	if c := jobContextOf(ctx); c != nil && c.env != nil {
 		return c.env.quiet
@@ -117,7 +122,7 @@ func Quieting(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// leveled writes what is at least at a level, whatever its handler would.
+// leveled writes lines of a level or above, whatever level its own handler has.
 type leveled struct {
 	slog.Handler
 	level slog.Level
@@ -131,14 +136,14 @@ func (h leveled) WithGroup(name string) slog.Handler {
 	return leveled{h.Handler.WithGroup(name), h.level}
 }
 
-// rubyLevels are the values of log_level, by name or number.
+// rubyLevels are the values of the field log_level, by name and by number.
 var rubyLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo,
 	"warn":  slog.LevelWarn,
 	"error": slog.LevelError, "fatal": slog.LevelError,
 	"0": slog.LevelDebug, "1": slog.LevelInfo, "2": slog.LevelWarn, "3": slog.LevelError,
 	"4": slog.LevelError}
 
-// withLevel is log at the level that the job asks for, or as it is.
+// withLevel returns log at the level that the job's payload asks for, else log itself.
 func withLevel(log *slog.Logger, j *queue.Job) *slog.Logger {
 	field := j.Field("log_level")
 	if field == "" {

@@ -15,38 +15,39 @@ import (
 )
 
 var (
-	// ErrShutdown is the cause with which running jobs' contexts are cancelled
-	// when the time to finish is over. A job that then fails goes back to the
-	// head of its queue, and no attempt is counted.
+	// ErrShutdown is the cause with which the contexts of running jobs end when a stop has waited
+	// Config.Timeout. A job that fails after that goes back to the head of its queue, and no
+	// attempt is counted.
 	ErrShutdown = errors.New("the worker is shutting down")
-	// ErrTimeout is the cause when a class's Timeout is over.
+	// ErrTimeout is the cause with which the context of a run ends after Options.Timeout.
 	ErrTimeout = errors.New("the job ran into its timeout")
-	// ErrDeadline is the cause when a job is older than its class's Deadline.
+	// ErrDeadline is the cause with which the context of a run ends when the job becomes older than
+	// Options.Deadline.
 	ErrDeadline = errors.New("the job is past its deadline")
 )
 
-// defaultMaxRetries is Sidekiq's.
+// defaultMaxRetries is Sidekiq's number.
 const defaultMaxRetries = 25
 
-// maxBacktraceLines is as many as all: no stack has more.
+// maxBacktraceLines is the most lines of a backtrace. No stack has more.
 const maxBacktraceLines = 1 << 20
 
-// maxDelay bounds every wait that a job or a handler asks for: numbers in payloads have
-// any size, and a longer wait than this would overflow into one that is over.
+// maxDelay bounds every wait that a job or a handler asks for. Numbers in payloads have any size,
+// and a much longer wait would overflow into one that is over.
 const maxDelay = 100 * 365 * 24 * time.Hour
 
-// decision is what becomes of a delivery: what is settled, and what is told of it. It is computed
-// once, by pure functions of the job, its error and the time.
+// decision is the outcome of a delivery: what Redis is to do with it, and what is reported. Pure
+// functions of the job, its error and the time compute it once.
 type decision struct {
 	settle  queue.Settlement  // without the delivery, which the run adds
-	event   queue.EffectEvent // what it means for the capabilities
-	told    Outcome           // what it is for the observer
+	event   queue.EffectEvent // for the capabilities
+	told    Outcome           // for the observer
 	failed  bool              // counts as a failure
-	died    bool              // death handlers are told
-	payload string            // of a job that died: as the death handlers are told it
+	died    bool              // the death handlers are called
+	payload string            // of a job that died: as the death handlers get it
 }
 
-// The decisions that need nothing but themselves.
+// The decisions that do not depend on the job.
 var (
 	decidedDone = decision{settle: queue.Settlement{Action: queue.Done}, event: queue.EventDone,
 		told: OutcomeDone}
@@ -58,25 +59,26 @@ var (
 		event: queue.EventRequeue, told: OutcomeRequeued}
 )
 
-// decideBytes is what becomes of bytes that are no job: they go to the dead set as they are.
+// decideBytes returns the outcome of bytes that are not a job: they go to the dead set unchanged.
 func decideBytes(raw string, now time.Time) decision {
 	return decision{settle: queue.Settlement{Action: queue.Dead, Payload: envelope.ForDeadSet(raw),
 		At: now}, event: queue.EventDead, told: OutcomeDead}
 }
 
-// policy is what decides beside the job and its error.
+// policy is what a decision depends on besides the job and its error.
 type policy struct {
-	Options
-	maxRetries int
-	failure    func(*queue.Job, time.Time) *envelope.Patch
-	again      func(*queue.Job, time.Time) string // the payload as a new push would store it
-	jitter     func(n int) int                    // uniform in [0, n)
-	log        *slog.Logger
+	Options        // of the class
+	maxRetries int // where neither the job nor its class has a number
+
+	failure func(*queue.Job, time.Time) *envelope.Patch // begins a patch with a failure's fields
+	again   func(*queue.Job, time.Time) string          // the payload as a new push stores it
+	jitter  func(n int) int                             // a random number from 0 to n-1
+	log     *slog.Logger
 }
 
-// decide computes what becomes of j, fetched from queue from, after a run that ended with err at
-// now. stopping tells that the run was interrupted. The rules are Sidekiq's (docs/wire.md 7);
-// payloads are built from the original bytes.
+// decide computes the outcome of j, which was fetched from the queue from, after a run that ended
+// with err at the time now. stopping says that a stop or the loss of the lease interrupted the run.
+// The rules are Sidekiq's (docs/wire.md 7). Payloads are built from the original bytes.
 func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	now time.Time) decision {
 	var steer *queue.Steer
@@ -97,12 +99,12 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	case stopping && steer == nil:
 		return decidedRequeue
 	case p.retryField(j) == "false" && !isRefused(err) && !isSnooze(steer):
-		return decidedDropped // it asked not to be kept
+		return decidedDropped // the job asked not to be retried or kept
 	}
 	return p.decideFailure(j, from, err, steer, now)
 }
 
-// decideFailure computes what becomes of a job that has failed: it is retried, or it dies.
+// decideFailure computes the outcome of a job that has failed: it is retried, or it dies.
 func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queue.Steer,
 	now time.Time) decision {
 	retry := p.retryField(j)
@@ -112,15 +114,17 @@ func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queu
 	if n, ok := j.RetryCount(); ok {
 		count = n + 1
 	}
-	refused := j.RubyRefuses() // then neither retry nor schedule set may hold it
+	refused := j.RubyRefuses() // not nil: neither the retry set nor the schedule set may have it
 	p.describe(patch, j, from, err)
 	if refused != nil {
 		patch.SetString("error_message", errorMessage(cause(err))+"; not tried again: "+
 			refused.Error())
 	}
-	dies := retry == "false" || errors.Is(err, ErrDeadline) || refused != nil ||
-		(steer != nil && steer.Action == queue.Dead) || exhausted(j, count, p.limit(retry), now)
 	payload := patch.Apply(j)
+	killed := steer != nil && steer.Action == queue.Dead
+	spent := retry == "false" || exhausted(j, count, p.limit(retry), now)
+	over := refused != nil || errors.Is(err, ErrDeadline)
+	dies := killed || spent || over
 	switch {
 	case !dies:
 		due := now.Add(p.delay(count, err, steer))
@@ -137,10 +141,11 @@ func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queu
 	}
 }
 
+// isSnooze reports whether a handler put its job off.
 func isSnooze(s *queue.Steer) bool { return s != nil && s.Action == queue.Schedule }
 
-// retryField is the job's retry field; of a job that does not say, the class's
-// option, else true (docs/wire.md 7.2).
+// retryField returns the job's field retry. If there is none, it returns the option of the class,
+// else true (docs/wire.md 7.2).
 func (p *policy) retryField(j *queue.Job) string {
 	field := j.Field("retry")
 	if field == "" || field == "null" {
@@ -149,7 +154,7 @@ func (p *policy) retryField(j *queue.Job) string {
 	return field
 }
 
-// dropped reports whether a job is not kept when it dies.
+// dropped reports whether a job that dies is not kept in the dead set.
 func (p *policy) dropped(j *queue.Job) bool {
 	switch j.Field("dead") {
 	case "", "null":
@@ -160,20 +165,19 @@ func (p *policy) dropped(j *queue.Job) bool {
 	return false
 }
 
-// limit is the most retries that a retry field allows. What is no integer means the
-// number of its class, which a program that only pushes need not know, else the
-// default.
+// limit returns the most retries that a field retry allows. If it is not an integer, the number of
+// the class counts, which a program that only pushes need not know, else the default.
 func (p *policy) limit(field string) int {
 	for _, text := range []string{field, p.Retry.String()} {
 		if n, err := strconv.Atoi(text); err == nil || errors.Is(err, strconv.ErrRange) {
-			return n // beyond all bounds it is the largest integer
+			return n // if it is out of range, the largest integer
 		}
 	}
 	return p.maxRetries
 }
 
-// exhausted reports whether a job that has now failed count+1 times is dead. With retry_for only
-// the time since the first failure counts; zero or less allows no retry.
+// exhausted reports whether a job that has failed count+1 times has no retry left. With the field
+// retry_for only the time since the first failure counts; zero or less allows no retry.
 func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
 	if d, ok := seconds(j, "retry_for"); ok {
 		first := j.Time("failed_at")
@@ -182,9 +186,8 @@ func exhausted(j *queue.Job, count, limit int, now time.Time) bool {
 	return count >= limit
 }
 
-// delay is the wait before the next attempt: what the handler or its class
-// says, else count⁴+15 seconds; always with jitter, so that what failed
-// together does not come back together.
+// delay returns the wait before the next attempt: the time that the handler or its class says, else
+// count⁴+15 seconds. It adds jitter, so that jobs that failed together do not come back together.
 func (p *policy) delay(count int, err error, steer *queue.Steer) time.Duration {
 	var d time.Duration
 	if steer != nil && steer.Action == queue.Retry {
@@ -192,14 +195,14 @@ func (p *policy) delay(count int, err error, steer *queue.Steer) time.Duration {
 	} else if p.RetryDelay != nil {
 		d = p.classDelay(count, err)
 	}
-	n := max(count, 0) // -1 after a retry by hand
+	n := max(count, 0) // it is -1 after a retry by hand
 	if d <= 0 {
 		d = quartic(n)
 	}
 	return bounded(bounded(d) + time.Duration(p.jitter(10*(n+1)))*time.Second)
 }
 
-// quartic is Sidekiq's wait after n failures, n⁴+15 seconds. From 310 on it would
+// quartic returns Sidekiq's wait after n failures, n⁴+15 seconds. From n = 310 on it would
 // overflow.
 func quartic(n int) time.Duration {
 	if n > 300 {
@@ -208,17 +211,17 @@ func quartic(n int) time.Duration {
 	return time.Duration(n*n*n*n+15) * time.Second
 }
 
-// bounded is a wait that is neither negative nor longer than maxDelay.
+// bounded returns d, but at least 0 and at most maxDelay.
 func bounded(d time.Duration) time.Duration { return min(max(d, 0), maxDelay) }
 
-// seconds is a top-level number of seconds, at most maxDelay to either side; ok is false
-// if there is none.
+// seconds returns a top-level number of seconds, between -maxDelay and maxDelay. ok is false if the
+// field is not a number.
 func seconds(j *queue.Job, key string) (d time.Duration, ok bool) {
 	field := j.Field(key)
 	if field == "" {
 		return 0, false
 	}
-	n, err := strconv.ParseFloat(field, 64) // of what is out of range it gives an infinity
+	n, err := strconv.ParseFloat(field, 64) // infinity if it is out of range
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, false
 	}
@@ -226,8 +229,7 @@ func seconds(j *queue.Job, key string) (d time.Duration, ok bool) {
 	return time.Duration(min(max(n, -limit), limit) * float64(time.Second)), true
 }
 
-// classDelay asks the class. A function of the user's that panics must not cost
-// the process: the default counts then.
+// classDelay calls the RetryDelay of the class. If it panics, the default counts.
 func (p *policy) classDelay(count int, err error) (d time.Duration) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -239,7 +241,7 @@ func (p *policy) classDelay(count int, err error) (d time.Duration) {
 	return p.RetryDelay(count, err)
 }
 
-// describe puts the error into the payload.
+// describe adds the error and the queue of the retry to a patch of the payload.
 func (p *policy) describe(patch *envelope.Patch, j *queue.Job, from string, err error) {
 	if q := j.String("retry_queue"); q != "" {
 		from = q
@@ -261,7 +263,7 @@ func (p *policy) describe(patch *envelope.Patch, j *queue.Job, from string, err 
 	}
 }
 
-// cause is the error that a steering error carries, or err itself.
+// cause returns the error that a steering error carries, or err itself.
 func cause(err error) error {
 	var s *queue.Steer
 	if errors.As(err, &s) && s.Err != nil && err == error(s) {
@@ -270,10 +272,10 @@ func cause(err error) error {
 	return err
 }
 
-// expired reports whether a job was to be discarded before now if it had not started: after the
-// time expires_at, which Kyu's client writes, or expiry, which Sidekiq Pro's writes, or so long
-// after it was put into its queue as expires_in says. A job that was scheduled is in its queue from
-// when it was due, and one that failed from when it is tried again: neither expires unrun.
+// expired reports whether a job that has not started is too late to run. That is so after the time
+// expires_at, which Kyu's client writes, or expiry, which Sidekiq Pro's client writes, or when the
+// job has been in its queue for longer than expires_in. A scheduled job is in its queue from when it
+// was due, and a failed job from when it is tried again, so neither expires before it can run.
 func expired(j *queue.Job, now time.Time) bool {
 	for _, key := range []string{"expires_at", "expiry"} {
 		if t := j.Time(key); !t.IsZero() {
@@ -288,7 +290,7 @@ func expired(j *queue.Job, now time.Time) bool {
 	return !since.IsZero() && now.After(since.Add(in))
 }
 
-// pastDeadline is the error of a job that is older than its class allows.
+// pastDeadline returns an error if a job is older than its class allows, else nil.
 func pastDeadline(j *queue.Job, o Options, now time.Time) error {
 	if o.Deadline <= 0 {
 		return nil
@@ -300,17 +302,18 @@ func pastDeadline(j *queue.Job, o Options, now time.Time) error {
 	return fmt.Errorf("%w of %v", ErrDeadline, o.Deadline)
 }
 
-// isRefused tells a job that was not run for a field of its: it has had no
-// chance, so it is never dropped.
+// isRefused reports whether a job was not run because of a field of its payload. It had no chance
+// to succeed, so it is never dropped.
 func isRefused(err error) bool {
 	var r *RefusedError
 	return errors.As(err, &r)
 }
 
+// jitter returns a random number from 0 to n-1.
 func jitter(n int) int { return rand.IntN(max(n, 1)) }
 
-// interrupted reports whether a job that failed under ctx is not to blame: the
-// worker stops, or its lease is lost, so that the job runs elsewhere.
+// interrupted reports whether a job failed because its run was interrupted: the worker stops, or
+// its lease is lost, so that the job runs elsewhere.
 func interrupted(ctx context.Context) bool {
 	cause := context.Cause(ctx)
 	return errors.Is(cause, ErrShutdown) || errors.Is(cause, queue.ErrLeaseLost)

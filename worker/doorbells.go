@@ -15,51 +15,60 @@ import (
 )
 
 const (
-	// unhangWithin is how long Redis may take to take the bells down, and how soon one that it
-	// missed is asked again.
+	// unhangWithin is how long one call may take that has Redis take bells down.
 	unhangWithin = time.Second
-	unhangAgain  = 20 * time.Millisecond
-	// pollEvery is how often a sleeping fetcher looks for jobs where bells cannot be hung, and
-	// pollFor how long before they are tried again.
+	// unhangAgain is the time until the next such call for bells that are still up.
+	unhangAgain = 20 * time.Millisecond
+	// pollEvery is how often a sleeping fetcher looks for jobs while no bells can be hung.
 	pollEvery = 100 * time.Millisecond
-	pollFor   = 5 * time.Second
-	// shunFor is how long no bell is hung on a queue whose keys have a wrong type.
+	// pollFor is how long after a refusal bells are tried again.
+	pollFor = 5 * time.Second
+	// shunFor is how long no bell is hung on a queue one of whose keys has a wrong type.
 	shunFor = 5 * time.Second
 )
 
-// doorbells hang on the queues of the process, one on each, whichever capsules serve it, when
-// the ledger wants them. Run owns the fields, but for the atomic one; each bell has a
-// goroutine that tells the ledger itself what rang, and wakes a thread for what it brought.
+// doorbells hangs bells on the queues of the process when the ledger wants them: at most one on
+// each queue, whichever capsules serve it. Its loop is the goroutine of Run. Each bell has a
+// goroutine besides, which waits in Redis, tells the ledger what the bell brought, and wakes a
+// thread for it.
 type doorbells struct {
+	// New writes these; afterwards they do not change.
 	ledger   *ledger
 	outage   *outage
 	log      *slog.Logger
-	observer Observer
-	serve    [][]string // by capsule: the queues that it serves
+	observer Observer    // nil: none
+	serve    [][]string  // by capsule: the queues that it serves
+	bells    []*doorbell // by queue of the ledger
 
-	bells   []*doorbell // by queue of the ledger
-	refused chan shunned
-	back    chan int     // bells that came down
-	retryAt []time.Time  // by queue: when a shunned one is tried again
-	noted   []time.Time  // by queue: when it was last logged that it is shunned
-	pollTo  atomic.Int64 // until when bells are not tried, in Unix milliseconds; 0: they are
+	refused chan shunned // from fetchers and bells to the loop
+	back    chan int     // from bells that came down to the loop: the index of their queue
+
+	// Only the loop reads and writes these.
+	retryAt []time.Time // by queue: when a shunned queue is tried again; zero: it is not shunned
+	noted   []time.Time // by queue: when it was last logged that it is shunned
+
+	// pollTo is the end of the time in which no bells are tried, in Unix milliseconds. 0: they are
+	// tried. The goroutines of the bells write it; the loop and the fetchers read it.
+	pollTo atomic.Int64
 }
 
 // doorbell is the bell of one queue and its goroutine.
 type doorbell struct {
-	queue int
-	hang  chan errand
-	bell  *queue.Bell // nil before it is first hung
-	out   int         // rings under way: one is hung again before Run hears that it came down
+	queue int         // its index in the ledger; does not change
+	hang  chan toHang // from the loop to the goroutine
+	bell  *queue.Bell // only the loop uses it; nil before the first hang
+	// out counts bells sent to hang that have not come back. It can be 2, because the ledger may
+	// want the bell again before the loop hears that it came down. Only the loop uses it.
+	out int
 }
 
-// errand is a doorbell that is to be hung, and the trip that it carries.
-type errand struct {
+// toHang is a bell that is to be hung, and the round trip that it carries.
+type toHang struct {
 	bell *queue.Bell
 	trip *protocol.Trip
 }
 
-// shunned are queues that a key of a wrong type holds up.
+// shunned is a key of a wrong type, and the queues whose jobs cannot be taken because of it.
 type shunned struct {
 	queues []string
 	key    string
@@ -71,13 +80,13 @@ func newDoorbells(l *ledger, o *outage, log *slog.Logger, observer Observer) *do
 		refused: make(chan shunned, 16), back: make(chan int, 2*n),
 		retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
 	for i := range n {
-		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan errand, 1)})
+		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan toHang, 1)})
 	}
 	return d
 }
 
-// Run hangs bells and takes them down until ctx ends. Then it takes all down, and puts what
-// has landed back to its queue.
+// Run hangs bells and takes them down until ctx ends. Then it takes all bells down, and puts landed
+// jobs back to their queues. If Redis hangs, it leaves calls behind, which end by their timeouts.
 func (d *doorbells) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	calls := context.WithoutCancel(ctx)
@@ -89,7 +98,7 @@ func (d *doorbells) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		timer.Reset(d.turn(calls))
 		select {
-		case <-d.ledger.bell:
+		case <-d.ledger.bells:
 		case i := <-d.back:
 			d.bells[i].out--
 		case r := <-d.refused:
@@ -103,18 +112,19 @@ func (d *doorbells) Run(ctx context.Context) error {
 		close(b.hang)
 	}
 	if !down {
-		d.log.Warn("Redis does not answer: a reclaimer takes what its doorbells may still bring")
-		return nil // the calls under way end by their time-outs
+		d.log.Warn("Redis does not answer: a reclaimer takes the jobs that doorbells may bring")
+		return nil
 	}
 	return g.Wait()
 }
 
-// turn carries out what the ledger wants, and says when to look again anyway.
+// turn hangs the bells and takes down the bells that the ledger names. It returns how long the loop
+// may wait before it looks again.
 func (d *doorbells) turn(ctx context.Context) time.Duration {
 	d.forgive()
 	l := d.ledger
 	l.mu.Lock()
-	hang, unhang := l.process.Bells(l.owners.holds(time.Now()) && !d.polling())
+	hang, unhang := l.process.Bells(l.owners.valid(time.Now()) && !d.polling())
 	l.mu.Unlock()
 	for _, t := range hang {
 		i := t.Adopt[0]
@@ -127,26 +137,27 @@ func (d *doorbells) turn(ctx context.Context) time.Duration {
 	return unhangAgain
 }
 
-// rehang hangs a bell that is down.
+// rehang has the goroutine hang a bell that is down.
 func (b *doorbell) rehang(t *protocol.Trip, name string) {
 	if b.bell == nil || b.bell.Owner() != t.Owner {
 		b.close()
 		b.bell = t.Owner.Bell(name)
 	}
 	b.out++
-	b.hang <- errand{b.bell, t}
+	b.hang <- toHang{b.bell, t}
 }
 
+// close closes the connection of the bell, if it has one.
 func (b *doorbell) close() {
 	if b.bell != nil {
 		b.bell.Close()
 	}
 }
 
-// unhang asks Redis to wake bells. They come down by themselves then; one that it missed is
-// asked again, or times out.
+// unhang asks Redis to end the waiting of bells, so that they come down. For a bell that stays up,
+// the next turn asks again.
 func (d *doorbells) unhang(ctx context.Context, list []int) {
-	// a Redis that hangs must not hold the loop up
+	// A Redis that hangs must not delay the loop for longer.
 	ctx, cancel := context.WithTimeout(ctx, unhangWithin)
 	defer cancel()
 	for _, i := range list {
@@ -156,29 +167,30 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 	}
 }
 
-// answer hangs one bell whenever it is told to, and tells the ledger how it came down. The
-// thread for what it brought is woken last: it runs as soon as this goroutine waits.
+// answer is the goroutine of one bell: it hangs the bell whenever the loop says, waits in Redis,
+// and tells the ledger how the bell came down. It wakes a thread for the job last, because the
+// thread can run on this core as soon as this goroutine waits.
 func (d *doorbells) answer(ctx context.Context, b *doorbell) {
 	for e := range b.hang {
 		rung, err := e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule])
 		d.down(e.trip, rung, d.failed(b, err))
 		d.back <- b.queue
-		d.ledger.rouse(e.trip.Capsule)
+		d.ledger.wakeOne(e.trip.Capsule)
 	}
 }
 
-// failed notes how a bell could not hang or came down, and reports whether it is unknown
-// what it brought.
+// failed takes the error with which a bell came down, or nil. It reports whether the reply is lost:
+// then nobody knows whether the bell brought a job.
 func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
 	name := d.ledger.queues[b.queue]
 	switch {
 	case err == nil:
 		d.outage.worked("doorbell")
-		d.pollTo.Store(0) // it could hang
+		d.pollTo.Store(0) // bells can be hung
 	case errors.Is(err, queue.ErrFull):
 		if d.poll() {
-			d.log.Warn("Redis is over its maxmemory and refuses blocking moves: "+
-				"fetchers look for jobs now and then instead", "every", pollEvery)
+			d.log.Warn("Redis is over its maxmemory and refuses to hang doorbells: "+
+				"fetchers look for jobs at intervals instead", "every", pollEvery)
 		}
 	case errors.Is(err, queue.ErrWrongType):
 		d.shun([]string{name}, "queue:"+name)
@@ -194,7 +206,7 @@ func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
 	return false
 }
 
-// down tells the ledger that a bell is down, and wakes the fetcher that is to look.
+// down tells the ledger that a bell is down, and notifies the loops that have work now.
 func (d *doorbells) down(t *protocol.Trip, r queue.Rung, lost bool) {
 	l := d.ledger
 	l.mu.Lock()
@@ -202,45 +214,47 @@ func (d *doorbells) down(t *protocol.Trip, r queue.Rung, lost bool) {
 	urgent := l.process.Urgent(t.Capsule)
 	l.mu.Unlock()
 	if wake >= 0 {
-		ring(l.pools[wake].freed)
+		notify(l.pools[wake].freed)
 	}
-	if urgent { // it goes back
-		ring(l.pools[t.Capsule].settle)
+	if urgent { // there is no seat for the job: it goes back
+		notify(l.pools[t.Capsule].settle)
 	}
 	if lost {
-		ring(l.audit)
+		notify(l.audit)
 	}
 	if r.Job != nil && d.observer != nil {
 		d.observer.Fetched(0, 1, nil)
 	}
 	if o := l.owners; (r.Landed || lost) && t.Owner != o.current() {
-		// It landed with an identity that is gone, perhaps so long that it was forgotten: it
-		// is written down once more, for a reclaimer to look.
+		// A job may have landed under an identity that is gone, and that reclaimers may have
+		// forgotten. Its record is written once more, so that a reclaimer finds the job.
 		t.Owner.Leave(context.Background(), o.host, o.queues)
 	}
 }
 
-// poll does without bells for a while, and reports whether that is news: a Redis over its
-// maxmemory refuses them, but not a fetch, and so may its rules about users.
+// poll has fetchers poll for pollFor instead of hanging bells, and reports whether bells were tried
+// until now. A Redis over its maxmemory refuses bells, but not fetches, and so may the rules about
+// its user.
 func (d *doorbells) poll() (news bool) {
 	return d.pollTo.Swap(time.Now().Add(jittered(pollFor)).UnixMilli()) == 0
 }
 
-// polling reports whether fetchers are to look for jobs by themselves.
+// polling reports whether fetchers are to look for jobs without bells.
 func (d *doorbells) polling() bool {
 	till := d.pollTo.Load()
 	return till != 0 && time.Now().UnixMilli() < till
 }
 
-// shun leaves queues without a bell for a while: a key has a wrong type, so their jobs cannot
-// be taken, and a bell would ring for them without an end.
+// shun leaves queues without a bell for shunFor: a key has a wrong type, so their jobs cannot be
+// taken, and a bell would ring for them again and again.
 func (d *doorbells) shun(queues []string, key string) {
 	select {
 	case d.refused <- shunned{queues, key}:
-	default: // it is found again
+	default: // the next fetch or bell finds the key again
 	}
 }
 
+// note logs a key of a wrong type, once a minute for each queue, and tells the ledger.
 func (d *doorbells) note(r shunned) {
 	for _, i := range indexes(d.ledger.queues, r.queues) {
 		if time.Since(d.noted[i]) > time.Minute {
@@ -256,7 +270,7 @@ func (d *doorbells) note(r shunned) {
 	}
 }
 
-// forgive tries queues again that were shunned for long enough: fetchers look once.
+// forgive lets queues have a bell again that were shunned for shunFor.
 func (d *doorbells) forgive() {
 	for i, at := range d.retryAt {
 		if at.IsZero() || time.Now().Before(at) {
@@ -269,14 +283,15 @@ func (d *doorbells) forgive() {
 	}
 }
 
-// finish takes the bells down and puts what has landed back, and reports whether it could.
+// finish takes all bells down and puts landed jobs back. It reports whether it could do both within
+// finishWithin.
 func (d *doorbells) finish(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, finishWithin)
 	defer cancel()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for d.anyUp() {
-		d.turn(ctx) // quiet: the ledger wants none
+		d.turn(ctx) // the process is quiet, so the ledger wants all bells down
 		select {
 		case i := <-d.back:
 			d.bells[i].out--
@@ -291,11 +306,12 @@ func (d *doorbells) finish(ctx context.Context) bool {
 	return d.returnLanded(ctx) == nil
 }
 
+// anyUp reports whether a bell that was sent to hang has not come back.
 func (d *doorbells) anyUp() bool {
 	return slices.ContainsFunc(d.bells, func(b *doorbell) bool { return b.out > 0 })
 }
 
-// returnLanded puts back to their queues what lies in the landing lists.
+// returnLanded puts the jobs of the landing lists back to their queues.
 func (d *doorbells) returnLanded(ctx context.Context) error {
 	owner := d.ledger.owners.current()
 	if owner == nil {
@@ -307,7 +323,7 @@ func (d *doorbells) returnLanded(ctx context.Context) error {
 	}
 	_, err := owner.Fetch(ctx, queue.FetchRequest{Queues: d.ledger.queues, Adopt: all})
 	if errors.Is(err, queue.ErrLeaseLost) {
-		return nil // the reclaimer does
+		return nil // a reclaimer puts them back
 	}
 	return err
 }

@@ -9,20 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxMessage is how much of an error's text is kept, in characters, as Sidekiq does.
+// maxMessage is how many characters of an error's text are stored, as in Sidekiq.
 const maxMessage = 10_000
 
-// PanicError is the failure of a handler that panicked, or called
-// runtime.Goexit.
+// PanicError is the error of a handler that panicked or called runtime.Goexit.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // of the panic
+	Stack []byte // of the goroutine when it panicked
 }
 
-func (e *PanicError) Error() string      { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// ErrorClass is the name under which the failure is stored.
 func (e *PanicError) ErrorClass() string { return "panic" }
 
-// Unwrap gives the error that was the panic's value, if it was one.
+// Unwrap returns the value of the panic if it is an error, else nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
@@ -30,12 +31,12 @@ func (e *PanicError) Unwrap() error {
 
 func newPanicError(value any) *PanicError { return &PanicError{value, debug.Stack()} }
 
-// errorClass names an error for the web page: what it calls itself, else the
-// type of the first error in the chain that is more than text.
+// errorClass returns the name under which an error is stored: the name that its method ErrorClass
+// returns, else the type of the first error in the chain that is more than text, else "error".
 func errorClass(err error) (name string) {
 	defer func() {
 		if recover() != nil {
-			name = "error" // its own method panicked
+			name = "error" // a method of the error panicked
 		}
 	}()
 	var named interface{ ErrorClass() string }
@@ -51,12 +52,12 @@ func errorClass(err error) (name string) {
 	return "error"
 }
 
-// anonymousErrors are the standard library's types that carry only text.
+// anonymousErrors are types of errors that say nothing but their text.
 var anonymousErrors = map[string]bool{"errors.errorString": true, "errors.joinError": true,
 	"fmt.wrapError": true, "fmt.wrapErrors": true, "queue.Steer": true}
 
-// errorMessage is the error's text as it is stored. An Error method that panics
-// must not cost the job.
+// errorMessage returns the text of an error as it is stored. If its method Error panics, the text
+// says that, and the job is not lost.
 func errorMessage(err error) (text string) {
 	defer func() {
 		if recover() != nil {
@@ -70,8 +71,8 @@ func errorMessage(err error) (text string) {
 	return text
 }
 
-// backtrace is up to n lines (all, if n < 0) that tell where err came from: the
-// stack of a panic, else the errors that it wraps.
+// backtrace returns up to n lines (all if n < 0) that say where err came from: the stack of a
+// panic, else the errors that it wraps.
 func backtrace(err error, n int) []string {
 	var lines []string
 	var p *PanicError

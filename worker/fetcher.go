@@ -17,30 +17,31 @@ import (
 )
 
 const (
-	// twoTrips is how many threads a capsule has at least to have two round trips under way: while
-	// one is at Redis, the jobs of the other run.
+	// twoTrips is the number of threads from which on a capsule may have two round trips under way:
+	// while one is at Redis, the jobs of the other run.
 	twoTrips = 32
-	// gatherFor is how long the fetcher waits for one more thread to come free before it goes.
-	// A round trip takes several times as long.
+	// gatherFor is how long the fetcher waits for one more thread to come free before it makes a
+	// round trip. A round trip takes several times as long.
 	gatherFor = 10 * time.Microsecond
-	// fullFor is how long all threads are busy before doorbells are taken down: shorter, and
-	// short jobs would have them hung and taken down for nothing.
+	// fullFor is how long all seats are taken before doorbells are taken down. With a shorter time,
+	// short jobs would have doorbells hung and taken down all the time.
 	fullFor = 20 * time.Millisecond
-	// finishWithin is how long a stop waits for Redis to answer what is under way.
+	// finishWithin is how long a stop waits for Redis to answer the calls under way.
 	finishWithin = time.Second
-	// turnEvery is how often a loop turns over when nothing happens, to show that it lives: at
+	// turnEvery is how often a loop turns when nothing happens, to show that it does not hang: at
 	// most half of the shortest WatchdogSec that is supported, 1 s.
 	turnEvery = time.Second / 2
-	// drawsTimesQueues bounds the work of one weighted fetch in Redis.
+	// drawsTimesQueues bounds the work of one weighted fetch in Redis: draws times queues.
 	drawsTimesQueues = 20_000
 )
 
-// fetchPage bounds a trip.
+// fetchPage bounds what one round trip may bring.
 var fetchPage = protocol.Page{Count: queue.MaxFetch, Bytes: queue.FetchBytes}
 
-// fetcher makes the round trips of a capsule that the ledger decides. One goroutine, Run, reads and
-// writes its fields, except the last two, which others read; senders talk to it through channels.
+// fetcher makes the round trips that the ledger decides for a capsule. Its loop is the goroutine of
+// Run. Capsules with many threads have senders besides, which make the round trips.
 type fetcher struct {
+	// newFetcher writes these; afterwards they do not change.
 	capsule  *Capsule
 	names    []string // of its queues
 	queues   []int    // their indexes in the ledger
@@ -51,24 +52,27 @@ type fetcher struct {
 	log      *slog.Logger
 	observer Observer
 
-	trips   chan *protocol.Trip // to the senders
-	results chan *protocol.Trip // from the senders
-	pace    pace
-	fullAt  time.Time // since when no seat is free
+	trips   chan *protocol.Trip // from the loop to the senders
+	results chan *protocol.Trip // from the senders to the loop
 
-	turned  atomic.Int64 // when the loop last turned over, in Unix milliseconds
-	fetched atomic.Bool  // a fetch has worked
+	// Only the loop reads and writes these.
+	pace   pace
+	fullAt time.Time // since when no seat is free; zero: one is free
+
+	// The loop writes these; Status and the watchdog read them.
+	turned  atomic.Int64 // when the loop last turned, in Unix milliseconds
+	fetched atomic.Bool  // a fetch has succeeded
 }
 
-// pace bounds the round trips: how much one carries, and how long to wait after one that failed.
+// pace bounds the round trips: how much one carries, and how long to wait after a failed one.
 type pace struct {
 	page    protocol.Page
-	pop     int // jobs that a round trip looks at at first: few after it met large ones
+	pop     int // jobs that a round trip takes out of a list at first: few after large jobs
 	wait    backoff
-	notTill time.Time // the end of that wait
+	notTill time.Time // the end of the wait after a failure
 }
 
-// trips is how many round trips of the capsule may be under way at once.
+// trips returns how many round trips of the capsule may be under way at once.
 func (c *Capsule) trips() int {
 	if c.Concurrency < twoTrips {
 		return 1
@@ -84,11 +88,11 @@ func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger,
 		trips: make(chan *protocol.Trip, c.trips()), results: make(chan *protocol.Trip, c.trips())}
 }
 
-// Run fetches until ctx ends. It returns when every round trip has ended, and closes the pool.
-// Only if Redis hangs are calls left behind, which end by their time-outs.
+// Run fetches until ctx ends. It closes the pool, and returns when every round trip has ended. If
+// Redis hangs, it leaves calls behind, which end by their timeouts.
 func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
-	// a call under way is not torn: what it brings would be lost to us
+	// A call under way is not interrupted, because the jobs of its reply would be lost.
 	calls := context.WithoutCancel(ctx)
 	if n := f.capsule.trips(); n > 1 {
 		for range n {
@@ -110,17 +114,17 @@ func (f *fetcher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	whole := f.finish()
+	ended := f.finish()
 	close(f.trips)
 	f.pool.close()
-	if !whole {
-		f.log.Warn("Redis does not answer: a reclaimer takes what it may still bring")
+	if !ended {
+		f.log.Warn("Redis does not answer: a reclaimer takes the jobs that late replies may bring")
 		return nil
 	}
 	return g.Wait()
 }
 
-// send makes round trips until there are no more.
+// send makes round trips until the loop has closed the channel.
 func (f *fetcher) send(ctx context.Context) {
 	for t := range f.trips {
 		makeTrip(ctx, t)
@@ -128,7 +132,7 @@ func (f *fetcher) send(ctx context.Context) {
 	}
 }
 
-// patience is how long to wait for an event before looking again anyway.
+// patience returns how long the loop waits for an event before it looks again.
 func (f *fetcher) patience() time.Duration {
 	switch left := time.Until(f.pace.notTill); {
 	case left > 0:
@@ -142,7 +146,7 @@ func (f *fetcher) patience() time.Duration {
 	}
 }
 
-// act makes a round trip, if one is due, and reports whether another may be.
+// act makes a round trip, if one is due, and reports whether another one may be due.
 func (f *fetcher) act(ctx context.Context) (again bool) {
 	if due := f.look(); !due || time.Now().Before(f.pace.notTill) {
 		return false
@@ -157,12 +161,12 @@ func (f *fetcher) act(ctx context.Context) (again bool) {
 		f.trips <- t
 		return true
 	}
-	makeTrip(ctx, t) // in this goroutine: that saves handing it over and back
+	makeTrip(ctx, t) // in this goroutine, which saves two changes of goroutine
 	return f.receive(t)
 }
 
-// look asks the ledger whether a trip is due. It tells it when all seats have been taken for
-// a while, and when that ends.
+// look asks the ledger whether a round trip is due. It also tells the ledger when all seats have
+// been taken for fullFor, and when one is free again.
 func (f *fetcher) look() (due bool) {
 	l, ci := f.ledger, f.pool.index
 	l.mu.Lock()
@@ -180,12 +184,12 @@ func (f *fetcher) look() (due bool) {
 	due = l.process.Due(ci, f.limit())
 	l.mu.Unlock()
 	if news {
-		ring(l.bell)
+		notify(l.bells)
 	}
 	return due
 }
 
-// limit bounds the jobs of the next trip.
+// limit returns the most jobs that the next round trip may bring.
 func (f *fetcher) limit() int {
 	limit := min(f.pace.page.Count, queue.MaxFetch)
 	if f.capsule.Mode() != Strict {
@@ -194,8 +198,8 @@ func (f *fetcher) limit() int {
 	return limit
 }
 
-// gather lets jobs that end in this moment end: a trip costs the same for one job as for
-// fifteen. Long jobs do not hold it up.
+// gather waits for jobs that end in this moment, because a round trip costs the same for one job as
+// for fifteen. It does not wait for long jobs.
 func (f *fetcher) gather() {
 	ended, progress := f.pool.ended.Load(), time.Now()
 	for busy := f.pool.busy(); busy > 0 && time.Since(progress) < gatherFor; {
@@ -207,13 +211,13 @@ func (f *fetcher) gather() {
 	}
 }
 
-// begin asks the ledger for a round trip; nil: none is due.
+// begin asks the ledger for a round trip, and fills in its request. It returns nil if none is due.
 func (f *fetcher) begin() *protocol.Trip {
 	l := f.ledger
 	l.mu.Lock()
-	t, ok := l.process.Begin(f.pool.index, l.owners.holds(time.Now()), f.limit())
+	t, ok := l.process.Begin(f.pool.index, l.owners.valid(time.Now()), f.limit())
 	if ok && len(t.Acks) > 0 {
-		f.pool.rides++
+		f.pool.carried++
 	}
 	l.mu.Unlock()
 	if !ok {
@@ -232,7 +236,7 @@ func (f *fetcher) begin() *protocol.Trip {
 	return t
 }
 
-// makeTrip makes the round trip, and notes its reply in t.
+// makeTrip makes a round trip, and puts its reply into t.
 func makeTrip(ctx context.Context, t *protocol.Trip) {
 	began := time.Now()
 	t.Got, t.Err = t.Owner.Fetch(ctx, t.Request)
@@ -240,8 +244,9 @@ func makeTrip(ctx context.Context, t *protocol.Trip) {
 	t.Took = time.Since(began)
 }
 
-// receive hands out the jobs of a reply, and reports whether another round trip is due at once. A
-// thread is woken last: until this loop waits, it would only be moved to another core.
+// receive hands the jobs of a reply to the ledger, and reports whether another round trip is due at
+// once. It wakes a thread last: while this goroutine still runs, the thread would start on another
+// core.
 func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	l, p := f.ledger, f.pool
 	l.mu.Lock()
@@ -250,28 +255,28 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	for _, i := range t.Got.Refused {
 		l.process.Shun(f.queues[i], true)
 	}
-	for _, i := range t.Got.Paused { // the next beat says when it is open again
+	for _, i := range t.Got.Paused { // a beat will say when they are open again
 		l.process.Pause(f.queues[i])
 	}
 	again = l.process.Due(p.index, f.limit())
 	l.mu.Unlock()
 	l.count(stale)
 	if urgent {
-		ring(p.settle)
+		notify(p.settle)
 	}
 	if asleep {
-		ring(l.bell)
+		notify(l.bells)
 	}
 	if audit {
-		ring(l.audit)
+		notify(l.audit)
 	}
 	f.tell(t)
 	f.judge(t)
-	l.rouse(p.index)
+	l.wakeOne(p.index)
 	return again
 }
 
-// judge notes how a round trip went, and sets the pace of the next.
+// judge sets the pace of the next round trip after the outcome of t.
 func (f *fetcher) judge(t *protocol.Trip) {
 	switch {
 	case errors.Is(t.Err, queue.ErrLeaseLost):
@@ -292,7 +297,7 @@ func (f *fetcher) judge(t *protocol.Trip) {
 	}
 }
 
-// tell reports what a round trip found beside jobs.
+// tell reports the round trip to the observer, and what it found besides jobs to the log.
 func (f *fetcher) tell(t *protocol.Trip) {
 	if f.observer != nil {
 		f.observer.Fetched(t.Took, len(t.Got.Jobs), t.Err)
@@ -302,18 +307,19 @@ func (f *fetcher) tell(t *protocol.Trip) {
 			"jobs", t.Got.Oversized)
 	}
 	if t.Got.BadKey != "" {
-		var held []string
+		var refused []string
 		for _, i := range t.Got.Refused {
-			held = append(held, f.names[i])
+			refused = append(refused, f.names[i])
 		}
-		f.bells.shun(held, t.Got.BadKey)
+		f.bells.shun(refused, t.Got.BadKey)
 	}
 }
 
+// rest has the loop wait before its next round trip.
 func (f *fetcher) rest() { f.pace.notTill = time.Now().Add(f.pace.wait.next()) }
 
-// finish waits for the round trips under way, and reports whether they came back. A Redis that
-// hangs must not keep the process from stopping in time.
+// finish waits for the round trips under way, and reports whether all have ended. It waits no
+// longer than finishWithin, so that a Redis that hangs does not delay the stop of the process.
 func (f *fetcher) finish() bool {
 	limit := time.NewTimer(finishWithin)
 	defer limit.Stop()
@@ -328,11 +334,12 @@ func (f *fetcher) finish() bool {
 	return true
 }
 
+// underway reports whether round trips of the capsule are under way.
 func (f *fetcher) underway() bool {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
 	return f.ledger.process.Underway(f.pool.index)
 }
 
-// join names queues in a log line.
+// join returns names of queues as an attribute of a log line.
 func join(names []string) string { return strings.Join(names, ",") }

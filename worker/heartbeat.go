@@ -17,34 +17,36 @@ import (
 )
 
 const (
-	lookEvery    = time.Second     // for handlers that do not return
-	publishEvery = 5 * time.Second // the record that Sidekiq's web page shows
-	stuckGrace   = time.Second     // for a handler to return after its context ended
+	lookEvery    = time.Second     // the time between two looks for stuck handlers
+	publishEvery = 5 * time.Second // the time between two writes of the process's record
+	stuckGrace   = time.Second     // how long a handler gets to return after its time is over
 )
 
-// heartbeat publishes the process, obeys what is told to it through Redis, and looks after
-// handlers that do not return. It is the last to stop; the lease has a loop of its own.
+// heartbeat writes the record of the process to Redis, obeys the signals that come through Redis,
+// and replaces the threads of handlers that do not return. It stops last. The lease has a loop of
+// its own (ownership).
 type heartbeat struct {
-	runner *Runner
-	log    *slog.Logger
-	record queue.ProcessRecord // what does not change
-	quiet  atomic.Bool
-	turned atomic.Int64 // when the loop last turned over, in Unix milliseconds
-	stuck  atomic.Int64 // handlers that should have returned
+	runner  *Runner             // New writes it
+	log     *slog.Logger        // New writes it
+	record  queue.ProcessRecord // the parts that do not change; New writes it
+	replace func(*slot)         // replaces the thread of a stuck handler; Runner.Run writes it
 
-	replace func(*slot) // gives the capsule of a stuck handler another thread
+	quiet  atomic.Bool  // becomeQuiet writes it; Status and the watchdog read it
+	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
+	stuck  atomic.Int64 // handlers that should have returned; the loop writes it, Status reads it
 
-	// The rest is written by Run alone, but for paused.
-	shown     *queue.Owner // whose record is on the page
-	published time.Time
-	rtt       time.Duration
-	counts    queue.Counts // of a flush that has not been confirmed
-	counted   bool         // counts holds one
+	// Only the loop of Run reads and writes these.
+	shown     *queue.Owner  // the identity whose record is in Redis; nil before the first
+	published time.Time     // when the record was last written
+	rtt       time.Duration // how long that took
+	counts    queue.Counts  // a flush that Redis has not confirmed, if counted
+	counted   bool          // counts has such a flush
 	metrics   map[string]*queue.ClassMetrics
-	paused    []string // written by obey alone
+
+	paused []string // the paused queues, sorted; only obey, on the loop of the lease, uses it
 }
 
-// Run publishes until ctx ends.
+// Run writes the record, and looks for stuck handlers, until ctx ends.
 func (h *heartbeat) Run(ctx context.Context) error {
 	h.metrics = map[string]*queue.ClassMetrics{}
 	calls := context.WithoutCancel(ctx)
@@ -61,6 +63,7 @@ func (h *heartbeat) Run(ctx context.Context) error {
 	}
 }
 
+// tryPublish writes the record, and removes the record of an identity before.
 func (h *heartbeat) tryPublish(ctx context.Context) {
 	failpoint.Hit("heartbeat_mid")
 	owner := h.runner.owners.current()
@@ -75,8 +78,8 @@ func (h *heartbeat) tryPublish(ctx context.Context) {
 	h.shown = owner
 }
 
-// obey carries out what was told to this process through Redis. It does not block: it runs on
-// the loop that keeps the lease.
+// obey carries out the signals and pauses that a beat brought. It must not block, because it runs
+// on the loop that extends the lease.
 func (h *heartbeat) obey(o queue.Orders) {
 	for _, signal := range o.Signals {
 		switch signal {
@@ -87,7 +90,7 @@ func (h *heartbeat) obey(o queue.Orders) {
 		case "TTIN":
 			h.runner.Dump()
 		default:
-			h.log.Warn("a signal that is not known: ignored", "signal", signal)
+			h.log.Warn("ignored an unknown signal", "signal", signal)
 		}
 	}
 	slices.Sort(o.Paused)
@@ -98,8 +101,8 @@ func (h *heartbeat) obey(o queue.Orders) {
 	h.runner.ledger.setPaused(o.Paused)
 }
 
-// publish writes the record and flushes what was counted. Counts are given up only when
-// Redis has confirmed them.
+// publish writes the record, and adds the counts and metrics in Redis. It keeps counts until Redis
+// has confirmed them.
 func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if !h.counted {
 		h.counts = queue.Counts{Flush: h.counts.Flush + 1,
@@ -126,18 +129,24 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 			h.runner.callbacks.later("heartbeat hook", hook)
 		}
 	}
-	for _, s := range h.runner.slots() {
-		s.drainMetrics(h.metrics)
-	}
-	if err := h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()); err == nil {
-		clear(h.metrics)
-	} // else a full Redis refuses them: they are kept, and flushed with the next
+	h.flushMetrics(ctx)
 	return nil
 }
 
-// leave is the last word to Redis: what was counted, then the end of the record, and last
-// the end of the lease, if everything is settled. Otherwise the lease ends by itself: a
-// reclaimer would take what is finished here and not settled.
+// flushMetrics adds the metrics of all slots to those in Redis. If Redis refuses them, because it
+// is full, they are kept for the next flush.
+func (h *heartbeat) flushMetrics(ctx context.Context) {
+	for _, s := range h.runner.slots() {
+		s.drainMetrics(h.metrics)
+	}
+	if h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()) == nil {
+		clear(h.metrics)
+	}
+}
+
+// leave writes the last counts, removes the record, and gives up the lease, if everything is
+// settled. Otherwise it lets the lease end by itself: a reclaimer takes at once the jobs of an
+// owner that gave up its lease, also those that ended here and are not settled.
 func (h *heartbeat) leave(ctx context.Context) {
 	o := h.runner.owners
 	owner := o.current()
@@ -151,28 +160,25 @@ func (h *heartbeat) leave(ctx context.Context) {
 			return
 		}
 		if !sleep(ctx, wait.next()) {
-			h.log.Warn("Redis was not told of the end of this process: a reclaimer takes what "+
-				"was in flight when the lease ends", "err", err)
+			h.log.Warn("Redis does not know that this process ends: a reclaimer takes the jobs "+
+				"in flight when the lease ends", "err", err)
 			return
 		}
 	}
 }
 
-// watch reports handlers that did not return when their time was over, and gives their
-// capsules other threads. With too many of them the process is of no use.
+// watch logs handlers that have not returned although their time is over, and gives their capsules
+// other threads. If there are too many of them, the Runner gives up.
 func (h *heartbeat) watch() {
 	now, n := time.Now(), int64(0)
 	var fresh []*slot
 	for _, s := range h.runner.slots() {
-		s.mu.Lock()
-		late := s.delivery != nil && !s.overdue.IsZero() && now.After(s.overdue.Add(stuckGrace))
-		if late && !s.stuck {
-			fresh = append(fresh, s)
-		}
-		s.stuck = late
-		s.mu.Unlock()
+		late, first := s.late(now)
 		if late {
 			n++
+		}
+		if first {
+			fresh = append(fresh, s)
 		}
 	}
 	for _, s := range fresh {
@@ -183,7 +189,7 @@ func (h *heartbeat) watch() {
 			"another thread takes its place", "class", class, "tid", s.tid,
 			"ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
 	}
-	h.stuck.Store(n) // before others take their place: their jobs may ask
+	h.stuck.Store(n) // before the other threads start: their jobs may read it
 	for _, s := range fresh {
 		h.replace(s)
 	}
@@ -192,7 +198,7 @@ func (h *heartbeat) watch() {
 	}
 }
 
-// residentKiB is the memory that the process has in RAM.
+// residentKiB returns the memory that the process has in RAM, in KiB. 0: not known.
 func residentKiB() int {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// guardedHook runs a hook here and now; a panic is its error.
+// guardedHook calls a hook in the caller's goroutine. A panic becomes its error.
 func guardedHook(ctx context.Context, hook func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -15,13 +15,13 @@ func guardedHook(ctx context.Context, hook func(context.Context) error) (err err
 	return hook(ctx)
 }
 
-// hooks runs hooks in reverse order, each with its deadline. After a second Stop nobody
-// waits for them.
+// hooks calls hooks in reverse order, each with a deadline of its own. After a second Stop it does
+// not wait for them.
 func (r *Runner) hooks(ctx context.Context, kind string, list []func(context.Context) error) {
 	for _, hook := range slices.Backward(list) {
 		hurried, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		ended := make(chan struct{})
-		go func() { // ends with the hook, or with the hook's time
+		go func() { // ends with the hook, or after callbackWithin
 			defer close(ended)
 			r.callbacks.report(kind, r.callbacks.run(hurried, kind, callbackWithin, hook))
 		}()

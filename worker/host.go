@@ -13,8 +13,8 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// newIdentity is host:pid:nonce, as Sidekiq's, in characters that are safe in
-// keys and on pages.
+// newIdentity returns host:pid:nonce, the form of Sidekiq's identities, in characters that are safe
+// in keys and on web pages.
 func newIdentity(h queue.Host) string {
 	var nonce [6]byte
 	rand.Read(nonce[:]) // never fails
@@ -34,8 +34,8 @@ func thisHost() queue.Host {
 	return h
 }
 
-// bootID names the running kernel. A unit that hides it says it in the
-// environment (systemd's %b).
+// bootID returns the id of this start of the kernel. A systemd unit that hides the file gives the
+// id in the environment (%b).
 func bootID() string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -44,6 +44,8 @@ func bootID() string {
 	return strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", "")
 }
 
+// safeHostname returns a name with "-" for each character that is not safe in keys, cut to 64
+// bytes.
 func safeHostname(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if envelope.ValidName(string(r)) && r != ':' {
@@ -57,15 +59,14 @@ func safeHostname(name string) string {
 	return name[:min(len(name), 64)]
 }
 
-// processStart is when a process of this host began, in the kernel's ticks, and
-// whether it is a zombie. ok is false if that cannot be read: hardened units hide
-// the processes of others.
+// processStart returns when a process of this machine started, in ticks of the kernel, and whether
+// it is a zombie. ok is false if that cannot be read: hardened units hide the processes of others.
 func processStart(pid int) (started string, zombie, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", false, false
 	}
-	_, rest, found := strings.Cut(string(b), ") ") // the name before it may hold anything
+	_, rest, found := strings.Cut(string(b), ") ") // the name before it may contain any character
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 20 {
 		return "", false, false
@@ -73,17 +74,24 @@ func processStart(pid int) (started string, zombie, ok bool) {
 	return fields[19], fields[0] == "Z" || fields[0] == "X", true
 }
 
-// provenDead reports whether an owner on our own host is gone: same kernel, same
-// pid namespace, and its process is not there or is another one. That a process
-// is not there only the kernel can say, by ESRCH: in /proc it may be hidden.
+// provenDead reports whether the process of an owner on this machine is gone: no process, or
+// another one, has its pid. Only the kernel can say that a process is gone, by ESRCH, because /proc
+// may hide it.
 func provenDead(self, h queue.Host) bool {
-	if h.PID == 0 || h.BootID == "" || h.BootID != self.BootID || h.PIDNamespace == "" ||
-		h.PIDNamespace != self.PIDNamespace {
+	if h.PID == 0 || !sharesPIDs(self, h) {
 		return false
 	}
 	if errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH) {
 		return true
 	}
 	started, zombie, ok := processStart(h.PID)
-	return ok && (zombie || (h.Started != "" && started != h.Started))
+	replaced := h.Started != "" && started != h.Started
+	return ok && (zombie || replaced)
+}
+
+// sharesPIDs reports whether two hosts are surely the same start of the same kernel, with the same
+// pid namespace, so that a pid means the same process in both.
+func sharesPIDs(a, b queue.Host) bool {
+	kernel := b.BootID != "" && a.BootID == b.BootID
+	return kernel && b.PIDNamespace != "" && a.PIDNamespace == b.PIDNamespace
 }

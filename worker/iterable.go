@@ -10,43 +10,44 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// flushPlace is how often the place of a running iterable job is written down,
-// and how soon it learns that it was cancelled: Sidekiq's five seconds.
+// flushPlace is how often the place of a running iterable job is written to Redis, and how soon it
+// learns that it was cancelled: Sidekiq's five seconds.
 const flushPlace = 5 * time.Second
 
-// Iterable is a job of many steps that can be interrupted between two of them
-// and goes on where it was, here or in another worker: when this one is quieted
-// or stopped, after MaxIteration, after an error, or after a crash. It keeps its
-// place as Sidekiq's iterable jobs do (docs/wire.md 12), so Ruby's page shows it
-// and can cancel it.
+// Iterable is a job of many steps. It can be interrupted between two steps, and continues there
+// later, in this worker or in another one: after this worker was quieted or stopped, after
+// Config.MaxIteration, after an error, or after a crash. Its place is stored in Redis as that of
+// Sidekiq's iterable jobs (docs/wire.md 12), so Sidekiq's web page shows it and can cancel it.
 //
-// A is the type of the job's arguments, T of an element, C of its cursor, which
-// is stored as JSON.
+// A is the type of the job's arguments, T of an element, C of a cursor, which is stored as JSON.
 type Iterable[A, T, C any] struct {
-	// Items yields the elements in order, each with its cursor, and returns when
-	// there are no more or yield returns false. It begins with the element at
-	// cursor, that one included: it has not been done. cursor is nil at the start.
+	// Items yields the elements in order, each with its cursor. It returns when there are no more
+	// elements, or when yield returns false. It begins with the element at cursor, whose step has
+	// not been done; cursor is nil in the first run. An error fails the job, which keeps its place.
+	// Required.
 	Items func(ctx context.Context, args A, cursor *C, yield func(item T, cursor C) bool) error
 
-	// Each does one step. It must bear a second run with the same element: after a
-	// crash, the steps of up to five seconds come again.
+	// Each does one step. It must work when it runs twice for the same element: after a crash, the
+	// steps of the last five seconds run again. An error fails the job, and the next attempt begins
+	// with the same element. Required.
 	Each func(ctx context.Context, args A, item T) error
 
-	// The rest is optional. OnStart runs before the first run, OnResume before
-	// every later one; OnStop after a run that ended without an error; OnCancel
-	// when the job turns out to be cancelled; OnComplete after the last element, or
-	// after OnCancel.
+	// These are optional. OnStart is called before the first run, OnResume before every later run,
+	// OnStop after a run that ended without an error, OnCancel after a run that ended because the
+	// job was cancelled, and OnComplete after the last element or after OnCancel. An error fails
+	// the job.
 	OnStart, OnResume, OnStop, OnCancel, OnComplete func(ctx context.Context, args A) error
 }
 
 var (
-	// errInterrupted is how an iterable job says that it goes on later.
+	// errInterrupted is the error of an iterable job that continues later.
 	errInterrupted = errors.New("interrupted between two steps")
-	errCancelled   = errors.New("cancelled")
+	// errCancelled ends the steps of an iterable job that was cancelled.
+	errCancelled = errors.New("cancelled")
 )
 
-// HandleIterable sets it as the handler of a class. Arguments are decoded as by
-// Handle. It panics if Items or Each is missing.
+// HandleIterable sets it as the handler of a class. The arguments are decoded as Handle does. It
+// panics if Items or Each is nil, and as Handle does.
 func HandleIterable[A, T, C any](m *Mux, class string, it Iterable[A, T, C], options ...Options) {
 	if it.Items == nil || it.Each == nil {
 		panic(fmt.Sprintf("worker: class %q: an Iterable needs Items and Each", class))
@@ -54,6 +55,7 @@ func HandleIterable[A, T, C any](m *Mux, class string, it Iterable[A, T, C], opt
 	m.HandleJob(class, withArgs(class, it.run), options...)
 }
 
+// run is the handler: it reads the place, does steps, and keeps or deletes the place.
 func (it *Iterable[A, T, C]) run(ctx context.Context, j *queue.Job, args A) error {
 	p, err := openPlace(ctx, j.JID)
 	if err != nil {
@@ -80,8 +82,8 @@ func (it *Iterable[A, T, C]) run(ctx context.Context, j *queue.Job, args A) erro
 	return it.finish(ctx, p, args, err)
 }
 
-// steps goes through the elements. The error is errCancelled, errInterrupted, or
-// that of a step, whose place is kept.
+// steps does the steps from cursor on. The error is errCancelled, errInterrupted, or the error of a
+// step, whose place is kept.
 func (it *Iterable[A, T, C]) steps(ctx context.Context, p *place, args A, cursor *C) error {
 	var stopped error
 	err := it.Items(ctx, args, cursor, func(item T, at C) bool {
@@ -105,6 +107,8 @@ func (it *Iterable[A, T, C]) steps(ctx context.Context, p *place, args A, cursor
 	return err
 }
 
+// finish calls the functions that follow a run which ended with err, and returns the error of the
+// job.
 func (it *Iterable[A, T, C]) finish(ctx context.Context, p *place, args A, err error) error {
 	hooks := []func(context.Context, A) error{it.OnStop, it.OnComplete}
 	switch {
@@ -120,7 +124,7 @@ func (it *Iterable[A, T, C]) finish(ctx context.Context, p *place, args A, err e
 		return err
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, queue.ErrLeaseLost) {
-		return cause // it goes on elsewhere: nothing of it has come to its end here
+		return cause // the job continues in another worker, so it has not ended here
 	}
 	for _, hook := range hooks {
 		if err := call1(ctx, hook, args); err != nil {
@@ -130,6 +134,7 @@ func (it *Iterable[A, T, C]) finish(ctx context.Context, p *place, args A, err e
 	return p.end(ctx)
 }
 
+// call1 calls a hook, if there is one.
 func call1[A any](ctx context.Context, hook func(context.Context, A) error, args A) error {
 	if hook == nil {
 		return nil
@@ -137,19 +142,20 @@ func call1[A any](ctx context.Context, hook func(context.Context, A) error, args
 	return hook(ctx, args)
 }
 
-// place is where a run of an iterable job is. Outside of a worker, as in tests,
-// or without a jid, nothing is kept.
+// place is where a run of an iterable job is. Outside of a worker, as in tests, and without a jid,
+// it is not stored. Only the goroutine of the handler uses it.
 type place struct {
 	jid    string
-	env    *environment
+	env    *environment // nil: the place is not stored
 	at     queue.Iteration
-	cursor any           // of the element to come; nil before the first
-	before time.Duration // of earlier runs
-	began  time.Time
-	saved  time.Time
-	warned bool
+	cursor any           // of the next element; nil before the first
+	before time.Duration // how long earlier runs took together
+	began  time.Time     // of this run
+	saved  time.Time     // when the place was last stored, or this run began
+	warned bool          // a slow step was logged
 }
 
+// openPlace reads the place of a job, and counts one more run.
 func openPlace(ctx context.Context, jid string) (*place, error) {
 	p := &place{jid: jid, began: time.Now(), saved: time.Now()}
 	if c := jobContextOf(ctx); c != nil && c.env != nil && jid != "" {
@@ -165,7 +171,8 @@ func openPlace(ctx context.Context, jid string) (*place, error) {
 	return p, nil
 }
 
-// reach comes to an element before it is done: now is the time to stop.
+// reach is called before each step with the cursor of its element. It returns an error if the run
+// is to end here: errInterrupted, errCancelled, or the cause of the context's end.
 func (p *place) reach(ctx context.Context, cursor any) error {
 	p.cursor = cursor
 	if ctx.Err() != nil {
@@ -175,8 +182,8 @@ func (p *place) reach(ctx context.Context, cursor any) error {
 	if p.env == nil {
 		return nil
 	}
-	interrupt := p.env.quieting() || (p.env.maxIteration > 0 &&
-		time.Since(p.began) > p.env.maxIteration)
+	tooLong := p.env.maxIteration > 0 && time.Since(p.began) > p.env.maxIteration
+	interrupt := tooLong || p.env.quieting()
 	if !interrupt && time.Since(p.saved) < flushPlace {
 		return nil
 	}
@@ -189,9 +196,9 @@ func (p *place) reach(ctx context.Context, cursor any) error {
 	return nil
 }
 
-// save writes the place down, and reports whether the job was cancelled. A Redis
-// that is away costs only the steps since it was last there: they come again.
-// Once the lease is lost the place is another worker's to keep.
+// save stores the place, and reports whether the job was cancelled. While Redis does not answer,
+// the place is not stored, and after a crash the steps since the last success run again. After the
+// lease was lost, the place belongs to the worker that has the job now, and save does nothing.
 func (p *place) save(ctx context.Context) (cancelled bool) {
 	if p.env == nil || errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 		return false
@@ -200,8 +207,8 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 	if p.cursor != nil {
 		cursor, err := json.Marshal(p.cursor)
 		if err != nil {
-			LogFrom(ctx).Error("the place of an iterable job cannot be written down: its cursor "+
-				"is no JSON", "err", err)
+			LogFrom(ctx).Error("the place of an iterable job cannot be stored: its cursor has no "+
+				"form in JSON", "err", err)
 			return false
 		}
 		p.at.Cursor = cursor
@@ -209,14 +216,14 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 	p.at.Runtime = p.before + time.Since(p.began)
 	since, err := p.env.store.SaveIteration(context.WithoutCancel(ctx), p.jid, p.at)
 	if err != nil {
-		LogFrom(ctx).Warn("the place of an iterable job was not written down: its last steps may "+
-			"run again", "err", err)
+		LogFrom(ctx).Warn("the place of an iterable job was not stored: its last steps may run "+
+			"again", "err", err)
 	}
 	return !since.IsZero()
 }
 
-// end forgets the place of a job that has come to its end. Once the lease is lost the place
-// belongs to the worker that has the job now.
+// end deletes the place of a job that has ended. After the lease was lost, the place belongs to the
+// worker that has the job now, and end returns queue.ErrLeaseLost.
 func (p *place) end(ctx context.Context) error {
 	if p.env == nil {
 		return nil
@@ -227,11 +234,11 @@ func (p *place) end(ctx context.Context) error {
 	return p.env.store.EndIteration(context.WithoutCancel(ctx), p.jid)
 }
 
-// warnIfSlow tells once of a step that is longer than a stop waits for it.
+// warnIfSlow logs, once in a run, that a step took longer than a stop waits.
 func (p *place) warnIfSlow(ctx context.Context, took time.Duration) {
 	if p.env != nil && !p.warned && took > p.env.timeout {
 		p.warned = true
-		LogFrom(ctx).Warn("a step took longer than a stop waits: it would be interrupted in the "+
+		LogFrom(ctx).Warn("a step took longer than a stop waits: a stop would interrupt it in the "+
 			"middle", "took", took, "timeout", p.env.timeout)
 	}
 }

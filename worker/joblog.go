@@ -9,8 +9,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// jobAttrs are what a job's lines carry; fields of the payload only if it has
-// them.
+// jobAttrs returns the attributes of a job's lines. Of the given fields of the payload it takes
+// those that are there.
 func jobAttrs(j *queue.Job, d *queue.Delivery, s *slot, fields []string) []any {
 	attrs := []any{"class", j.DisplayClass(), "jid", j.JID, "queue", d.Queue, "tid", s.tid}
 	for _, field := range fields {
@@ -21,8 +21,8 @@ func jobAttrs(j *queue.Job, d *queue.Delivery, s *slot, fields []string) []any {
 	return attrs
 }
 
-// fieldText is a JSON token as a log shows it: a list joined with commas, a
-// string without its quotes.
+// fieldText returns a JSON token as a log shows it: a list of strings joined with commas, a string
+// without its quotes, anything else unchanged.
 func fieldText(token string) string {
 	if token == "" || token == "null" {
 		return ""
@@ -38,7 +38,7 @@ func fieldText(token string) string {
 	return token
 }
 
-// logDecision writes the line that ends a job.
+// logDecision writes the line with which a job's run ends.
 func logDecision(log *slog.Logger, d *decision, err error, elapsed time.Duration) {
 	log = log.With("elapsed", elapsed)
 	switch {

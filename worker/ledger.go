@@ -8,25 +8,27 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// ledger is what the process knows of all its deliveries, over all capsules, and the
-// decisions about them (package protocol). Every loop and every thread asks it; the mutex
-// makes each question and its answer one step. Nothing is called while it is held.
+// ledger is what the process knows about all its deliveries, over all capsules. Package protocol
+// decides about them. All loops and threads use the ledger; the mutex makes each question with its
+// answer one step. A goroutine that has the mutex calls nothing that can block.
 type ledger struct {
+	// newLedger writes these; afterwards they do not change.
 	queues []string // of all capsules
 	owners *ownership
 	report func(stale int)
-	bell   chan struct{} // rings when doorbells may have to be hung or taken down
-	audit  chan struct{} // rings when Redis is to be compared with the ledger
-	stale  atomic.Int64  // settlements of deliveries that had been taken away
+	bells  chan struct{} // notifies the doorbells: some may have to be hung or taken down
+	audit  chan struct{} // notifies the auditor: Redis is to be compared with the ledger
+	pools  []*pool       // by capsule; the mutex guards their fields
+
+	stale atomic.Int64 // results that came after their delivery was taken away; only grows
 
 	mu      sync.Mutex
-	process *protocol.Process
-	pools   []*pool // by capsule
+	process *protocol.Process // guarded by mu
 }
 
 func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership,
 	report func(int)) *ledger {
-	l := &ledger{queues: queues, owners: o, report: report, bell: make(chan struct{}, 1),
+	l := &ledger{queues: queues, owners: o, report: report, bells: make(chan struct{}, 1),
 		audit: make(chan struct{}, 1)}
 	var list []protocol.Capsule
 	for i := range capsules {
@@ -39,7 +41,7 @@ func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o
 	return l
 }
 
-// indexes finds names among queues.
+// indexes returns the index in queues of each name. A name that is not there gets 0.
 func indexes(queues, names []string) []int {
 	at := make(map[string]int, len(queues))
 	for i, name := range queues {
@@ -52,12 +54,12 @@ func indexes(queues, names []string) []int {
 	return list
 }
 
-// renewed takes a new identity for what is fetched from now on.
+// renewed sets a new identity, under which jobs are fetched from now on.
 func (l *ledger) renewed(o *queue.Owner) {
 	l.mu.Lock()
 	l.process.Renewed(o)
 	l.mu.Unlock()
-	l.everybody()
+	l.notifyAll()
 }
 
 // quiet ends the intake for good.
@@ -65,10 +67,10 @@ func (l *ledger) quiet() {
 	l.mu.Lock()
 	l.process.Quiet()
 	l.mu.Unlock()
-	l.everybody()
+	l.notifyAll()
 }
 
-// setPaused tells which queues nobody is to take from.
+// setPaused sets the queues that no worker takes jobs from.
 func (l *ledger) setPaused(names []string) {
 	paused := make([]bool, len(l.queues))
 	for _, i := range indexes(l.queues, intersect(l.queues, names)) {
@@ -78,10 +80,11 @@ func (l *ledger) setPaused(names []string) {
 	news := l.process.Paused(paused)
 	l.mu.Unlock()
 	if news {
-		l.everybody()
+		l.notifyAll()
 	}
 }
 
+// intersect returns the strings of a that are also in b.
 func intersect(a, b []string) (both []string) {
 	in := make(map[string]bool, len(b))
 	for _, x := range b {
@@ -95,28 +98,28 @@ func intersect(a, b []string) (both []string) {
 	return both
 }
 
-// everybody wakes all loops: something changed that may concern each.
-func (l *ledger) everybody() {
+// notifyAll wakes all loops, and a thread of each capsule, after a change that may concern each.
+func (l *ledger) notifyAll() {
 	l.mu.Lock()
 	for _, p := range l.pools {
-		p.rouse()
+		p.wakeOne()
 	}
 	l.mu.Unlock()
 	for _, p := range l.pools {
-		ring(p.freed)
-		ring(p.settle)
+		notify(p.freed)
+		notify(p.settle)
 	}
-	ring(l.bell)
+	notify(l.bells)
 }
 
-// rouse wakes a thread of a capsule if there are jobs for it.
-func (l *ledger) rouse(capsule int) {
+// wakeOne wakes a thread of a capsule if there are jobs for it.
+func (l *ledger) wakeOne(capsule int) {
 	l.mu.Lock()
-	l.pools[capsule].rouse()
+	l.pools[capsule].wakeOne()
 	l.mu.Unlock()
 }
 
-// finish notes what becomes of a delivery that a thread had; nil: it is done.
+// finish notes the result of a delivery that a thread had. nil means done.
 func (l *ledger) finish(e *protocol.Entry, x *queue.Settlement) {
 	p := l.pools[e.Capsule]
 	l.mu.Lock()
@@ -125,18 +128,18 @@ func (l *ledger) finish(e *protocol.Entry, x *queue.Settlement) {
 	l.mu.Unlock()
 	p.ended.Add(1)
 	if first || x != nil {
-		ring(p.settle)
+		notify(p.settle)
 	}
 }
 
-// settled reports whether Redis has confirmed everything.
+// settled reports whether Redis has confirmed all results, and nothing runs.
 func (l *ledger) settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.process.Settled()
 }
 
-// abandon gives back what handlers still have that ignore the end of their time.
+// abandon gives back the jobs whose handlers ignore the end of their time, and counts them.
 func (l *ledger) abandon() (n int) {
 	l.mu.Lock()
 	for _, e := range l.process.Running() {
@@ -144,11 +147,11 @@ func (l *ledger) abandon() (n int) {
 		n++
 	}
 	l.mu.Unlock()
-	l.everybody()
+	l.notifyAll()
 	return n
 }
 
-// count notes deliveries that were not ours any more when they were settled.
+// count counts and reports results that came after their deliveries were taken away.
 func (l *ledger) count(stale int) {
 	if stale > 0 {
 		l.stale.Add(int64(stale))
@@ -156,8 +159,9 @@ func (l *ledger) count(stale int) {
 	}
 }
 
-// ring wakes the reader of a channel of one place, which looks for itself for work.
-func ring(c chan struct{}) {
+// notify wakes the reader of a channel with room for one value. The reader then looks for work
+// itself, so a second value would add nothing.
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -12,75 +12,87 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Handler runs a job. Its error decides, with the job's options, what becomes of
-// the job: see queue.Discard, Kill, RetryIn and Snooze.
+// Handler runs a job. Its error decides, together with the job's options, the outcome of the job:
+// nil means done; queue.Discard, Kill, RetryIn and Snooze say their outcome; any other error, and a
+// panic, means a retry.
 type Handler func(ctx context.Context, j *queue.Job) error
 
-// Middleware wraps a handler. What it changes in the context reaches the
-// handler; the job's bytes it cannot change.
+// Middleware wraps a handler: it returns a handler that calls next, or does not. The handler sees
+// the context that the middleware passes on. Middleware cannot change the bytes of the job.
 type Middleware func(next Handler) Handler
 
-// Options are how jobs of a class are treated. What the job's own payload says
-// (retry, dead, backtrace) comes first.
+// Options say how the jobs of one class are treated. The fields retry, dead and backtrace of a
+// job's payload take precedence. The zero Options are Sidekiq's defaults: 25 retries, then the dead
+// set, no time limits, no backtrace.
 type Options struct {
-	Retry queue.RetryOption // for jobs that do not say; retried by default
+	// Retry is for jobs whose payload has no field retry. A number also counts for jobs whose field
+	// is true. The default is Config.MaxRetries retries.
+	Retry queue.RetryOption
 
-	// RetryDelay gives the wait before the next attempt; count is 0 after the
-	// first failure. Zero or less means Sidekiq's n⁴+15 seconds.
+	// RetryDelay returns the wait before the next attempt; count is 0 after the first failure. If
+	// it is nil, or returns zero or less, the wait is Sidekiq's: count⁴+15 seconds. In both cases
+	// jitter of less than 10×(count+1) seconds is added.
 	RetryDelay func(count int, err error) time.Duration
 
-	// Timeout cancels a run's context. A handler that does not return then keeps
-	// its thread, and is reported as stuck.
+	// Timeout is how long one run may take. Then its context ends with the cause ErrTimeout. A
+	// handler that does not return within another second is reported as stuck. 0: no limit.
 	Timeout time.Duration
 
-	// Deadline is the age at which a job, counted from its creation, is given
-	// up: its context ends, and it goes to the dead set without another run.
+	// Deadline is how old a job may become, counted from its creation. Then the context of its run
+	// ends with the cause ErrDeadline. A job that fails after that, or has not started by then,
+	// goes to the dead set without another run. 0: no limit.
 	Deadline time.Duration
 
-	// NoDead drops jobs, and does not keep them in the dead set, when their retries
-	// are exhausted.
+	// NoDead drops jobs whose retries are exhausted. By default they go to the dead set.
 	NoDead bool
 
-	// Backtrace is the number of lines of the stack to keep with a failure, for
-	// jobs that do not say; -1 keeps all.
+	// Backtrace is the number of lines of the stack that are kept with a failure, for jobs whose
+	// payload has no field backtrace. 0 keeps none, -1 keeps all.
 	Backtrace int
 }
 
-// Mux knows the handlers by class. Fill it before the Runner runs; it is not
-// safe to change after.
+// Mux holds the handlers, one for each class, and the middleware around them. Fill it before New:
+// a Runner does not see what is added later. It is not safe to fill it from several goroutines, or
+// while Run runs.
 type Mux struct {
-	entries    map[string]*entry
-	middleware []Middleware
+	entries    map[string]*entry // by class
+	middleware []Middleware      // the outermost first
 }
 
+// entry is a class with its handler.
 type entry struct {
 	class   string
 	handler Handler
 	Options
 }
 
-// NewMux makes an empty Mux.
+// NewMux returns an empty Mux.
 func NewMux() *Mux { return &Mux{entries: map[string]*entry{}} }
 
-// Use adds middleware around every handler, also those added before. The first
-// is the outermost.
+// Use adds middleware around every handler, also around the handlers that were added before. The
+// first middleware is the outermost.
 func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware, middleware...) }
 
-// Handle sets fn as the handler of a class. The job's positional arguments are
-// decoded into A. A struct takes them in the order of its exported fields: after a tag
-// `job:"optional"` the field and those after it may have no argument, a last field `job:"rest"`
-// takes all that are left, and `job:"-"` leaves a field out. []json.RawMessage takes the arguments
-// as they are, a type with UnmarshalJSON the whole array, any other type exactly one argument.
-// It panics if the class has a handler already, or if A cannot be decoded:
-// both are mistakes of the program, found when it starts.
+// Handle sets fn as the handler of a class. The positional arguments of the job are decoded into A:
+//
+//   - A struct takes them in the order of its exported fields. After a field with the tag
+//     `job:"optional"` that field and all later ones may have no argument. A last field with the
+//     tag `job:"rest"` takes all arguments that are left. The tag `job:"-"` leaves a field out.
+//   - []json.RawMessage takes the arguments unchanged.
+//   - A type with UnmarshalJSON takes the whole JSON array.
+//   - Any other type takes exactly one argument.
+//
+// Arguments that do not fit are an *ArgumentError, and the job is retried. Handle uses the first of
+// options, if there is one. It panics if the class has a handler already or if nothing can be
+// decoded into A, because both are mistakes of the program that its start reveals.
 func Handle[A any](m *Mux, class string, fn func(context.Context, A) error, options ...Options) {
 	m.HandleJob(class, withArgs(class, func(ctx context.Context, _ *queue.Job, args A) error {
 		return fn(ctx, args)
 	}), options...)
 }
 
-// HandleArgs sets fn as the handler of the class that A names: queue.Push with an A pushes its
-// jobs. A is a struct, not a pointer to one. It panics as Handle does.
+// HandleArgs sets fn as the handler of the class that A.JobClass names: queue.Push with a value of
+// A pushes its jobs. A is a struct, not a pointer to a struct. HandleArgs panics as Handle does.
 func HandleArgs[A queue.Args](m *Mux, fn func(context.Context, A) error, options ...Options) {
 	var args A
 	if t := reflect.TypeFor[A](); t.Kind() != reflect.Struct {
@@ -89,7 +101,7 @@ func HandleArgs[A queue.Args](m *Mux, fn func(context.Context, A) error, options
 	Handle(m, args.JobClass(), fn, options...)
 }
 
-// withArgs is a handler that gets the job's arguments decoded.
+// withArgs returns a handler that decodes the arguments of the job and calls fn.
 func withArgs[A any](class string, fn func(context.Context, *queue.Job, A) error) Handler {
 	d, err := envelope.NewDecoder[A]()
 	if err != nil {
@@ -105,7 +117,8 @@ func withArgs[A any](class string, fn func(context.Context, *queue.Job, A) error
 	}
 }
 
-// HandleJob sets a handler that reads the job by itself.
+// HandleJob sets a handler that reads the job itself. It uses the first of options, if there is
+// one, and panics if the class has a handler already.
 func (m *Mux) HandleJob(class string, h Handler, options ...Options) {
 	if m.entries[class] != nil {
 		panic(fmt.Sprintf("worker: class %q has a handler already", class))
@@ -117,7 +130,7 @@ func (m *Mux) HandleJob(class string, h Handler, options ...Options) {
 	m.entries[class] = e
 }
 
-// Classes are the classes that have a handler, sorted.
+// Classes returns the classes that have a handler, sorted.
 func (m *Mux) Classes() []string {
 	names := make([]string, 0, len(m.entries))
 	for name := range m.entries {
@@ -127,9 +140,9 @@ func (m *Mux) Classes() []string {
 	return names
 }
 
-// Run runs one payload's handler with its middleware, and returns the handler's
-// error. Nothing is retried or settled: it is for tests and for programs that run
-// a job at once.
+// Run calls the handler of one payload, with its middleware, and returns the handler's error. It
+// retries and settles nothing: it is for tests, and for programs that run a job at once. Further
+// errors: the payload is not a job, *UnknownClassError, and *PanicError if the handler panics.
 func (m *Mux) Run(ctx context.Context, payload string) error {
 	j, err := envelope.ParseJob(payload)
 	if err != nil {
@@ -145,7 +158,7 @@ func (m *Mux) Run(ctx context.Context, payload string) error {
 	return call(c, e.handler, j)
 }
 
-// wrapped gives the entries with the middleware around their handlers.
+// wrapped returns the entries with the middleware around their handlers.
 func (m *Mux) wrapped() map[string]*entry {
 	out := make(map[string]*entry, len(m.entries))
 	for class, e := range m.entries {
@@ -158,22 +171,26 @@ func (m *Mux) wrapped() map[string]*entry {
 	return out
 }
 
-// ArgumentError says that a job's arguments do not fit its handler. Ruby's name
-// for it is stored with the failure.
+// ArgumentError says that the arguments of a job do not fit its handler. The job is retried, and
+// Sidekiq's web page shows Ruby's name of the error.
 type ArgumentError struct {
-	Class string
-	Err   error
+	Class string // of the job
+	Err   error  // why they do not fit
 }
 
-func (e *ArgumentError) Error() string      { return fmt.Sprintf("%s: %v", e.Class, e.Err) }
-func (e *ArgumentError) Unwrap() error      { return e.Err }
+func (e *ArgumentError) Error() string { return fmt.Sprintf("%s: %v", e.Class, e.Err) }
+
+// Unwrap returns why the arguments do not fit.
+func (e *ArgumentError) Unwrap() error { return e.Err }
+
+// ErrorClass is the name under which the failure is stored: Ruby's ArgumentError.
 func (e *ArgumentError) ErrorClass() string { return "ArgumentError" }
 
-// UnknownClassError says that no handler is registered. The job is retried: the
-// program that knows the class may be about to be deployed.
+// UnknownClassError says that no handler is registered for the class of a job. The job is retried:
+// a program that knows the class may be about to be deployed.
 type UnknownClassError struct {
-	Class string
-	Known []string
+	Class string   // of the job
+	Known []string // the classes that have a handler
 }
 
 func (e *UnknownClassError) Error() string {
@@ -184,5 +201,5 @@ func (e *UnknownClassError) Error() string {
 	return fmt.Sprintf("uninitialized constant %s: this worker knows %s", e.Class, known)
 }
 
-// ErrorClass is Ruby's name for it, so that dashboards group it.
+// ErrorClass is the name under which the failure is stored: Ruby's NameError.
 func (e *UnknownClassError) ErrorClass() string { return "NameError" }

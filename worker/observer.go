@@ -4,52 +4,56 @@ import (
 	"time"
 )
 
-// Observer is told what happens in a worker, for metrics and traces. It is called
-// from many goroutines, in the middle of the work: it must be quick. A
-// panic of its costs a line in the log.
+// Observer is told what happens in a worker, for metrics and traces. Its methods are called from
+// many goroutines at once, so it must be safe for concurrent use, and Ran must be quick: its time
+// is that of the thread. A panic in it is logged, and changes nothing else.
 type Observer interface {
-	// Ran is told of every job that was taken, when it is known what becomes of it.
+	// Ran is called for every job that was taken, when its outcome is known.
 	Ran(r JobRun)
-	// Fetched is told of every fetch: how long its round trip took, and how many jobs it brought.
-	// One that a doorbell carried waited for none: took is 0.
+	// Fetched is called after every fetch with the time of its round trip, the number of jobs that
+	// it brought, and its error. took is 0 for a job that a doorbell brought, because that round
+	// trip waited for a push.
 	Fetched(took time.Duration, jobs int, err error)
-	// Settled is told of every batch of jobs that was taken out of flight by itself.
+	// Settled is called after every round trip that only sent results, with its time, the number of
+	// results, and its error. Results that a fetch sends along are not among them.
 	Settled(took time.Duration, jobs int, err error)
-	// Reclaimed is told of jobs that were taken out of a dead worker's hands, and of
-	// those among them that went to the dead set.
+	// Reclaimed is called when jobs of a dead worker were recovered: so many went back to their
+	// queues, and so many went to the dead set as poison.
 	Reclaimed(requeued, poisoned int)
 }
 
-// JobRun is what became of a job.
+// JobRun describes one run of a job, or why it did not run.
 type JobRun struct {
-	Queue   string
-	Class   string // that it is really about; UnknownClass if it has no handler here
-	Outcome Outcome
-	Waited  time.Duration // from when it was enqueued to its start; 0 if the payload does not say
-	Ran     time.Duration
+	Queue   string        // the queue that the job was taken from
+	Class   string        // for ActiveJob the wrapped class; UnknownClass if it has no handler here
+	Outcome Outcome       // what became of the job
+	Waited  time.Duration // from enqueued_at, else created_at, to the start; 0 without both
+	Ran     time.Duration // how long the run took; 0 if the job did not run
 }
 
-// UnknownClass stands for all classes without a handler: anybody can push any
-// name, and metrics must not grow with them.
+// UnknownClass stands for all classes without a handler. Anybody can push any name, and the number
+// of metrics must not grow with them.
 const UnknownClass = "(unknown)"
 
-// Outcome is what became of a job, in one word.
+// Outcome is the outcome of a job in one word.
 type Outcome string
 
+// The outcomes of a job.
 const (
 	OutcomeDone        Outcome = "done"
 	OutcomeRetry       Outcome = "retry"       // failed, and goes to the retry set
 	OutcomeDead        Outcome = "dead"        // failed, and goes to the dead set
 	OutcomeDropped     Outcome = "dropped"     // failed, and is not kept
-	OutcomeExpired     Outcome = "expired"     // not run: it was too late
+	OutcomeExpired     Outcome = "expired"     // not run, because it was too late
 	OutcomeSnoozed     Outcome = "snoozed"     // put off by its handler
-	OutcomeRequeued    Outcome = "requeued"    // interrupted by the stop: back to its queue
-	OutcomeInterrupted Outcome = "interrupted" // an iterable job that goes on later
-	OutcomeForwarded   Outcome = "forwarded"   // not known here: to another queue
-	OutcomeHeld        Outcome = "held"        // not known here: put aside
+	OutcomeRequeued    Outcome = "requeued"    // interrupted by a stop, and goes back to its queue
+	OutcomeInterrupted Outcome = "interrupted" // an iterable job, which continues later
+	OutcomeForwarded   Outcome = "forwarded"   // has no handler here; goes to another queue
+	OutcomeHeld        Outcome = "held"        // has no handler here; goes to the hold set
 )
 
-// Observers tells several observers. Those that are nil are left out.
+// Observers returns an Observer that calls those of list that are not nil, in order. It is nil if
+// all of them are nil.
 func Observers(list ...Observer) Observer {
 	var some observers
 	for _, o := range list {

@@ -11,20 +11,22 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// promotePage bounds one script of the poller.
+// promotePage is how many jobs one script of the poller moves at most.
 const promotePage = 100
 
-// poller moves jobs that are due from the retry and schedule sets to their
-// queues, and held jobs that this process can run. All processes of the fleet poll; the
-// more there are, the less often each does.
+// poller moves jobs of the retry and schedule sets to their queues when they are due, and jobs of
+// the hold set that this process can run. All processes of the fleet poll; the more processes there
+// are, the less often each of them polls.
 type poller struct {
+	// feed writes these; afterwards they do not change.
 	store    *queue.Store
 	outage   *outage
-	interval time.Duration // of the whole fleet, on average
-	fixed    time.Duration // of this process, if set
+	interval time.Duration // the average time between two polls of the whole fleet
+	fixed    time.Duration // the average time between two polls of this process; 0: by interval
+	classes  []string      // that have a handler here
+	queues   []string      // that this process serves
 
-	classes, queues []string // that this process serves: held jobs of both are for it to take out
-
+	// Only the loop of Run reads and writes these.
 	due     []*queue.Promotion // a walk over each set, kept from poll to poll
 	refused []string           // keys of the wrong type that the last poll met
 }
@@ -33,14 +35,14 @@ type poller struct {
 func (p *poller) Run(ctx context.Context) error {
 	first := rand.N(5 * time.Second)
 	if p.fixed == 0 {
-		first += 10 * time.Second // a fleet that restarts settles first
+		first += 10 * time.Second // a fleet that restarts first runs the jobs that wait already
 	} else {
 		first = rand.N(p.fixed)
 	}
 	if !sleep(ctx, first) {
 		return nil
 	}
-	p.store.CleanProcesses(ctx) // for tidiness only; Ruby's processes do it too
+	p.store.CleanProcesses(ctx) // only to keep the set small; Ruby's processes do it too
 	for {
 		if err := p.poll(ctx); err != nil && ctx.Err() == nil {
 			p.outage.failed("poll", err)
@@ -53,8 +55,8 @@ func (p *poller) Run(ctx context.Context) error {
 	}
 }
 
-// poll goes through all that is due. What fails does not keep it from what is behind, unless
-// Redis serves nobody.
+// poll moves all jobs that are due. A job that cannot be moved does not stop the jobs behind it,
+// unless Redis serves no client at all.
 func (p *poller) poll(ctx context.Context) error {
 	if p.due == nil {
 		for _, set := range queue.DueSets {
@@ -79,21 +81,21 @@ func (p *poller) poll(ctx context.Context) error {
 	return errors.Join(rest...)
 }
 
-// warn tells of each key that has the wrong type once, as long as it has it.
+// warn logs each key of the wrong type when a poll first meets it.
 func (p *poller) warn(keys []string) {
 	for _, key := range keys {
 		if !slices.Contains(p.refused, key) {
 			p.outage.log.Error("a key has the wrong type, so the jobs that go to it stay "+
-				"where they are: another program wrote it: RENAME it away, and they go on "+
-				"at the next poll", "key", key)
+				"where they are: another program wrote it: RENAME it, and the next poll "+
+				"moves the jobs", "key", key)
 		}
 	}
 	p.refused = keys
 }
 
-// pause is Sidekiq's rule (docs/wire.md 8.2): the average interval grows with
-// the number of processes; below ten of them it varies by half, from there on
-// from nothing to twice.
+// pause returns the time until the next poll by Sidekiq's rule (docs/wire.md 8.2). The average
+// grows with the number of processes. With fewer than ten processes the time is between 1/2 and 3/2
+// of the average, with ten or more between 0 and twice the average.
 func (p *poller) pause(ctx context.Context) time.Duration {
 	n, err := p.store.ProcessCount(ctx)
 	n = max(n, 1)

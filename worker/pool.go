@@ -9,25 +9,27 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-// pool is the slots of a capsule: its threads. The fetcher asks Redis for as many jobs as
-// there are seats, so there is never a job without a thread. A job wakes one sleeping slot at
-// most: short jobs are run one after another by slots that are awake, and a woken slot that
-// finds more jobs than itself wakes the next, so that a long job holds nothing up.
+// pool is the slots of a capsule: its threads. The fetcher asks Redis for as many jobs as there are
+// free seats, so every job has a thread. A job wakes at most one sleeping slot. Slots that are
+// awake run short jobs one after the other. A woken slot that finds further jobs wakes the next
+// slot, so a long job delays no other job.
 type pool struct {
+	// newPool writes these; afterwards they do not change.
 	ledger *ledger
-	index  int // of the capsule
-	name   string
-	freed  chan struct{} // rings when a seat may have come free, for the fetcher
-	settle chan struct{} // rings when there are results, for the settler
-	ended  atomic.Uint64 // jobs that have ended; the fetcher reads it without the mutex
+	index  int           // of the capsule
+	name   string        // of the capsule
+	freed  chan struct{} // notifies the fetcher: a seat may have come free
+	settle chan struct{} // notifies the settler: there are results
 
-	// The rest is guarded by the ledger's mutex.
-	all    []*slot
-	made   int // slots ever, for their names
-	idle   []*slot
-	waking bool // a slot was woken and has not looked yet
-	closed bool
-	rides  uint64 // trips that took results along
+	ended atomic.Uint64 // jobs that have ended; slots add, the fetcher reads
+
+	// The ledger's mutex guards the rest.
+	all     []*slot // the heartbeat adds replacements; a replaced slot removes itself
+	made    int     // slots ever made, for their names
+	idle    []*slot // slots that sleep add themselves; loops that wake one remove it
+	waking  bool    // a slot was woken and has not looked for a job yet
+	closed  bool    // the fetcher sets it: no more jobs come
+	carried uint64  // the fetcher counts round trips that took results along; the settler reads
 }
 
 func newPool(l *ledger, index int, name string, n int) *pool {
@@ -39,7 +41,7 @@ func newPool(l *ledger, index int, name string, n int) *pool {
 	return p
 }
 
-// add makes a slot. The caller holds the ledger's mutex, or is alone.
+// add makes a slot. The caller holds the ledger's mutex, unless it is newPool.
 func (p *pool) add() *slot {
 	s := newSlot(p.name + strconv.Itoa(p.made))
 	p.made++
@@ -47,8 +49,8 @@ func (p *pool) add() *slot {
 	return s
 }
 
-// replace makes a slot in the place of one whose handler does not return. The old one ends
-// when it does. It returns nil when there is no more work, or s is not one of the pool's.
+// replace makes a slot in the place of s, whose handler does not return. s ends when its handler
+// returns. replace returns nil if no more jobs come, or if s is not a slot of this pool.
 func (p *pool) replace(s *slot) *slot {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
@@ -57,11 +59,11 @@ func (p *pool) replace(s *slot) *slot {
 	}
 	s.replaced = true
 	p.ledger.process.Seat(p.index, 1)
-	ring(p.freed)
+	notify(p.freed)
 	return p.add()
 }
 
-// slots are the threads that there are now.
+// slots returns the threads that there are now.
 func (p *pool) slots() []*slot {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()
@@ -75,9 +77,9 @@ func (p *pool) busy() int {
 	return p.ledger.process.Busy(p.index)
 }
 
-// rouse wakes a slot if there are jobs, and none is waking already. The caller holds the
-// ledger's mutex.
-func (p *pool) rouse() {
+// wakeOne wakes a slot if there are jobs, unless a woken slot has not looked yet. The caller holds
+// the ledger's mutex.
+func (p *pool) wakeOne() {
 	if n := len(p.idle); n > 0 && !p.waking && p.ledger.process.Waiting(p.index) {
 		s := p.idle[n-1]
 		p.idle = p.idle[:n-1]
@@ -86,9 +88,9 @@ func (p *pool) rouse() {
 	}
 }
 
-// next blocks until there is a job for s, and returns it with the time at which it may start:
-// the lease held then. It returns nil when there will be no more. done tells that s has
-// finished one.
+// next blocks until there is a job for s. It returns the job and a time at which the lease was
+// valid, from which the job may start. It returns nil when no more jobs come. done says that s has
+// just finished a job.
 func (p *pool) next(s *slot, done bool) (*protocol.Entry, time.Time) {
 	l := p.ledger
 	l.mu.Lock()
@@ -99,16 +101,16 @@ func (p *pool) next(s *slot, done bool) (*protocol.Entry, time.Time) {
 		return nil, time.Time{}
 	}
 	if done {
-		ring(p.freed)
+		notify(p.freed)
 	}
 	for {
 		waited, now := l.process.Waiting(p.index), time.Now()
-		if e := l.process.Start(p.index, l.owners.holds(now)); e != nil {
-			p.rouse()
+		if e := l.process.Start(p.index, l.owners.valid(now)); e != nil {
+			p.wakeOne()
 			return e, now
 		}
-		if waited { // its lease is lost: it goes back
-			ring(p.settle)
+		if waited { // the lease of the job is lost: it goes back to its queue
+			notify(p.settle)
 		}
 		if p.closed {
 			return nil, now
@@ -121,7 +123,7 @@ func (p *pool) next(s *slot, done bool) (*protocol.Entry, time.Time) {
 	}
 }
 
-// close lets the slots end.
+// close has the slots end when there are no more jobs.
 func (p *pool) close() {
 	p.ledger.mu.Lock()
 	defer p.ledger.mu.Unlock()

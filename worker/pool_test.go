@@ -36,7 +36,7 @@ func (l *ledger) bring(t *testing.T, raws ...string) int {
 			Token: trip.First + uint64(i)})
 	}
 	l.process.Returned(trip, queue.Fetched{Jobs: jobs, Acked: len(trip.Acks)}, nil)
-	l.pools[0].rouse()
+	l.pools[0].wakeOne()
 	return trip.Want
 }
 

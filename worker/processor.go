@@ -9,39 +9,44 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// ErrorHandler is told of every failure: of a job's (j is its envelope), or of
-// bytes that are no job (j is nil).
+// ErrorHandler is called after every failure: of a job (j is its envelope), or of bytes that are
+// not a job (j is nil). It runs after the result was handed over, in a goroutine of its own. The
+// handlers of one failure may take 5 s together; then the thread goes on without them. A panic is
+// logged. ctx ends after these 5 s, not when the worker stops.
 type ErrorHandler func(ctx context.Context, err error, j *queue.Job)
 
-// DeathHandler is told of a job that will not run again: its retries are
-// exhausted, it was killed or discarded, or it asked not to be retried.
+// DeathHandler is called for a job that will not run again after a failure: its retries are
+// exhausted, its handler killed or discarded it, or it asked not to be retried. It is called as an
+// ErrorHandler is.
 type DeathHandler func(ctx context.Context, j *queue.Job, err error)
 
-// processor runs jobs: it is what the slots of all capsules share.
+// processor is what the slots of all capsules share to run jobs. newProcessor writes its fields;
+// afterwards they do not change, except the counters.
 type processor struct {
 	ledger    *ledger
 	callbacks *callbacks
-	handlers  map[string]*entry
-	classes   []string
+	handlers  map[string]*entry // by class
+	classes   []string          // that have a handler
 	policy    policy
 	log       *slog.Logger
-	jobLog    bool
+	jobLog    bool // write the lines that a job begins and ends with
 	onError   []ErrorHandler
 	onDeath   []DeathHandler
 	env       *environment
 	unknown   Unknown
-	batches   bool // jobs of Sidekiq Pro's batches may run
-	observer  Observer
+	batches   bool     // jobs of Sidekiq Pro's batches may run
+	observer  Observer // nil: none
 
 	poison     queue.Poison
 	quarantine *quarantine
 
+	// Slots add; the heartbeat takes the counts and sets them to zero.
 	processed, failed atomic.Int64
 }
 
-// work lets s run jobs until there are no more; done tells that it has just run one. A
-// handler that calls runtime.Goexit ends the goroutine, and nothing can stop that: then goOn
-// is called, for another goroutine to run s.
+// work has s run jobs until no more come. done says that s has just run one. A handler that calls
+// runtime.Goexit ends the goroutine, which nothing can prevent. Then work calls goOn, which starts
+// another goroutine for s.
 func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done bool,
 	goOn func()) error {
 	s.mu.Lock()
@@ -58,7 +63,7 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 		failpoint.Hit("registered")
 		*r = run{processor: p, entry: e, slot: s, epoch: epoch(), start: now}
 		r.process()
-		*r = run{} // a thread that waits keeps no payload
+		*r = run{} // a thread that waits must not keep a payload in memory
 	}
 	exited = false
 	return nil

@@ -10,34 +10,35 @@ import (
 )
 
 const (
-	// turnWithin is how long a suspect waits for its turn to run alone. Then it runs beside
-	// the others, and a crash is not blamed on it alone.
+	// turnWithin is how long a suspect waits for its turn to run alone. Then it runs beside other
+	// jobs, and a crash counts for more jobs than this one.
 	turnWithin = 5 * time.Second
-	// emptyWithin is how long the gate is closed for running jobs to end. Jobs that run longer
-	// must not keep all others from starting.
+	// emptyWithin is how long the gate stays closed for running jobs to end. With jobs that run
+	// longer, it opens again, so that other jobs can start.
 	emptyWithin = time.Second
 	// aloneFor is how long a suspect has the process to itself.
 	aloneFor = time.Second
-	// aloneEvery is how often a suspect looks whether it is its turn.
+	// aloneEvery is the time between two looks of a suspect whether it is its turn.
 	aloneEvery = 5 * time.Millisecond
 )
 
-// quarantine gives each suspect a turn to run alone: a job that was in flight at so many
-// crashes that one more would make it poison. While it is alone Redis knows it, so that a
-// crash is blamed on nobody else. Redis also knows the suspects that run beside others: for
-// those that still wait, a crash does not count. All is bounded: the gate is closed for two
-// seconds at most, then open for as long as it was closed, and a suspect waits for at most five.
+// quarantine gives each suspect a turn to run alone. A suspect is a job that was in flight at so
+// many crashes that one more would make it poison. While it runs alone, a mark in Redis says so,
+// and a crash counts for no other job. Other marks name the suspects that run beside other jobs; a
+// crash does not count for a suspect that still waits. All times are bounded: the gate is closed
+// for at most 2 s, then open for as long as it was closed, and a suspect waits for at most 5 s. Its
+// methods run on the threads of the suspects.
 type quarantine struct {
 	ledger *ledger
 	log    *slog.Logger
 
-	// Guarded by the ledger's mutex.
-	closedAt time.Time // when the gate was closed last
-	openTill time.Time // until when it stays open
+	// The threads of suspects read and write these; the ledger's mutex guards them.
+	closedAt time.Time // when the gate was last closed
+	openTill time.Time // until when it must stay open
 }
 
-// run calls fn for a suspect, alone if it gets a turn. It returns false without calling fn if
-// ctx ends before: the job has not started.
+// run calls fn for a suspect, alone if it gets a turn. If ctx ends before its turn, run returns
+// false and does not call fn.
 func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool {
 	alone, ok := q.turn(ctx, e)
 	if !ok {
@@ -47,7 +48,7 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		if !q.mark(ctx, e) {
 			return false
 		}
-		q.log.Warn("a suspect does not get the process to itself: it runs beside other jobs",
+		q.log.Warn("a suspect got no turn to run alone: it runs beside other jobs",
 			"within", turnWithin)
 		fn()
 		return true
@@ -59,12 +60,12 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		defer timer.Stop()
 		select {
 		case <-done:
-		case <-timer.C: // it runs on, beside others
+		case <-timer.C: // the suspect goes on beside other jobs
 			q.mark(q.ledger.owners.jobs, e)
 		}
 		q.open(ctx, e)
 	}()
-	defer func() { // also after a handler that calls runtime.Goexit
+	defer func() { // deferred, because a handler may call runtime.Goexit
 		close(done)
 		<-opened
 	}()
@@ -72,8 +73,8 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 	return true
 }
 
-// turn waits until the suspect may run, and says whether it is alone. ok is false if ctx
-// ended first.
+// turn waits until the suspect may run, and reports whether it is alone. ok is false if ctx ended
+// first.
 func (q *quarantine) turn(ctx context.Context, e *protocol.Entry) (alone, ok bool) {
 	q.locked(func(p *protocol.Process) { p.Wait() })
 	limit, entered := time.Now().Add(turnWithin), false
@@ -106,12 +107,14 @@ func (q *quarantine) turn(ctx context.Context, e *protocol.Entry) (alone, ok boo
 	}
 }
 
+// locked calls fn under the ledger's mutex.
 func (q *quarantine) locked(fn func(*protocol.Process)) {
 	q.ledger.mu.Lock()
 	defer q.ledger.mu.Unlock()
 	fn(q.ledger.process)
 }
 
+// enter closes the gate for a suspect, unless the gate must stay open or another suspect is inside.
 func (q *quarantine) enter(e *protocol.Entry, now time.Time) (entered bool) {
 	q.locked(func(p *protocol.Process) {
 		if now.Before(q.openTill) {
@@ -124,29 +127,32 @@ func (q *quarantine) enter(e *protocol.Entry, now time.Time) (entered bool) {
 	return entered
 }
 
+// closed returns when the gate was last closed.
 func (q *quarantine) closed() (at time.Time) {
 	q.locked(func(*protocol.Process) { at = q.closedAt })
 	return at
 }
 
+// alone reports whether nothing runs but the suspect, which is inside the gate.
 func (q *quarantine) alone(e *protocol.Entry) (alone bool) {
 	q.locked(func(p *protocol.Process) { alone = p.Alone(e) })
 	return alone
 }
 
+// beside ends the wait of a suspect, unless another suspect is inside the gate.
 func (q *quarantine) beside() (ok bool) {
 	q.locked(func(p *protocol.Process) { ok = p.Beside() })
 	return ok
 }
 
-// mark tells Redis that a suspect runs beside others from now on: without that, a crash does
-// not count for it. It returns false if ctx or the identity ended before Redis knew.
+// mark writes to Redis that a suspect runs beside other jobs from now on. Without the mark a crash
+// would not count for it. mark returns false if ctx or the identity ended before Redis had it.
 func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
 	for ctx.Err() == nil && q.ledger.owners.current() == e.Owner {
 		err := e.Owner.Beside(calls, &e.Delivery)
-		// After a refusal Redis counts no crash for this job either.
+		// If Redis refuses the mark, no crash will count for this job.
 		if err == nil || redisdb.Rejected(err) {
 			return true
 		}
@@ -155,15 +161,16 @@ func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
 	return false
 }
 
-// open lets others start again. Redis is told first: a crash of theirs must not be blamed on
-// the suspect. While Redis is away nothing starts, until the identity is another or a stop
-// ends all. The end of the lease is not enough: it can come back, with the mark still there.
+// open lets other jobs start again. First it removes the mark in Redis that the suspect runs alone,
+// because a crash caused by another job must not count for the suspect only. While Redis does not
+// answer, nothing starts, until the identity changes or a stop cancels all jobs. A lapse of the
+// lease does not open the gate: the lease can come back while the mark is still there.
 func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
 	for q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
 		err := e.Owner.Alone(calls, nil)
-		if err == nil || redisdb.Rejected(err) { // what Redis refuses to write it refused before
+		if err == nil || redisdb.Rejected(err) { // if Redis refuses this, it refused the mark too
 			break
 		}
 		sleep(calls, wait.next())
@@ -172,5 +179,5 @@ func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
 		p.Open(e)
 		q.openTill = time.Now().Add(time.Since(q.closedAt))
 	})
-	q.ledger.everybody()
+	q.ledger.notifyAll()
 }

@@ -12,52 +12,54 @@ import (
 )
 
 const (
-	reclaimEvery = time.Second
-	reclaimPage  = 50
-	sweepPage    = 100
-	// lookAgain is how soon a dead owner that held nothing is looked at again: a late command
-	// of its may still bring it a job.
+	reclaimEvery = time.Second // the time between two sweeps
+	reclaimPage  = 50          // the most jobs that one script takes from a dead owner
+	sweepPage    = 100         // the most dead owners of one sweep
+	// lookAgain is how soon a dead owner without jobs is looked at again: a late command of the
+	// owner may still bring it a job.
 	lookAgain = 2 * time.Second
 	// remembered is how long a dead identity is kept after its jobs were taken: longer than a
-	// command of its can hang in Redis or on the way.
+	// command of that owner can hang in Redis or on the way.
 	remembered = time.Minute
-	// longestLease is the longest that a lease can sensibly be: one that ends later was written
+	// longestLease is the longest lease that a Config can have. A lease that ends later was written
 	// before Redis's clock was set back.
 	longestLease = 10 * time.Minute
-	// clockSet is how far Redis's clock may run from our own between two looks, before it
-	// counts as set.
+	// clockSet is how far Redis's clock may move against our own between two sweeps. If it moves
+	// further, somebody has set it.
 	clockSet = 500 * time.Millisecond
 )
 
-// reclaimer takes the jobs of dead owners out of their hands, back to the heads of their
-// queues. An owner is dead when it gave up its lease, when its lease has ended, or, on this
-// host, when its process is gone. Run owns all fields.
+// reclaimer takes the jobs in flight of dead owners back to the heads of their queues. An owner is
+// dead when it gave up its lease, when its lease has ended, or, on this machine, when its process
+// is gone.
 type reclaimer struct {
+	// feed writes these; afterwards they do not change.
 	store    *queue.Store
 	owners   *ownership
 	outage   *outage
 	poison   queue.Poison
 	log      *slog.Logger
-	notify   func(payload string) // of a job that turned out to be poison
-	observer Observer
+	notify   func(payload string) // called with each job that turned out to be poison
+	observer Observer             // nil: none
 
-	running context.Context        // of Run: ends with the intake
-	known   map[string]*ownerFacts // of owners that may be dead, and of those beside us
-	skip    int                    // of the fenced owners, for the next look
+	// Only the loop of Run reads and writes these.
+	running context.Context        // of Run; ends with the intake
+	known   map[string]*ownerFacts // by identity: owners that may be dead, or are on this machine
+	skip    int                    // how many fenced owners the next sweep skips
 	offset  time.Duration          // Redis's clock less our own
 	setAt   time.Time              // when Redis's clock was last seen to be set
 }
 
-// ownerFacts are what another owner wrote of itself, which does not change, and what was
-// seen of it, by our own clock.
+// ownerFacts are what another owner wrote about itself, which does not change, and what the sweeps
+// saw of it. Times are by our own clock. Only the loop of the reclaimer uses them.
 type ownerFacts struct {
 	host   queue.Host
 	queues []string
-	score  string
-	beat   time.Time // when its score last changed
+	score  string    // the end of its lease, as Redis has it
+	beat   time.Time // when the score was last seen to change
 	next   time.Time // when it is looked at again, once it is fenced
-	seen   time.Time
-	told   bool // it was logged that it cannot be reclaimed
+	seen   time.Time // when a sweep last found it
+	told   bool      // it was logged that its jobs cannot be taken
 }
 
 // Run reclaims until ctx ends.
@@ -80,8 +82,9 @@ func (r *reclaimer) Run(ctx context.Context) error {
 	}
 }
 
-// sweep looks once. more tells that all owners beside us were dead: there may be others
-// behind them. An owner whose recovery fails holds up no other.
+// sweep looks for dead owners once, and reclaims them. more says that all owners of this machine in
+// the reply were dead, so that further ones may follow. An owner whose recovery fails does not stop
+// the recovery of others.
 func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 	self, began := r.owners.current(), time.Now()
 	s, err := self.Sweep(ctx, r.owners.host, sweepPage, r.skip, longestLease)
@@ -121,10 +124,10 @@ func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 	return more && lost == nil, lost
 }
 
-// look compares Redis's clock with our own since the last look: a clock that was set says
-// nothing about leases for the length of one.
+// look compares how far Redis's clock and our own moved since the last sweep. If Redis's clock was
+// set, it says nothing about leases for the length of a lease.
 func (r *reclaimer) look(redis, began time.Time) {
-	offset := redis.Sub(r.owners.born.Add(time.Since(r.owners.born))) // of the monotonic clock
+	offset := redis.Sub(r.owners.born.Add(time.Since(r.owners.born))) // by our monotonic clock
 	slack := clockSet + time.Since(began)
 	if moved := offset - r.offset; moved > slack || moved < -slack {
 		r.setAt = time.Now()
@@ -132,7 +135,7 @@ func (r *reclaimer) look(redis, began time.Time) {
 	r.offset = offset
 }
 
-// judge reclaims an owner if it is dead.
+// judge reclaims an owner if dead says that it is dead. It reports whether it was.
 func (r *reclaimer) judge(ctx context.Context, l queue.Lease,
 	dead func(*ownerFacts) bool) (bool, error) {
 	if l.Identity == r.owners.current().Identity {
@@ -151,7 +154,7 @@ func (r *reclaimer) judge(ctx context.Context, l queue.Lease,
 	return true, err
 }
 
-// facts are what is known of an owner, read once.
+// facts returns what is known about an owner. It reads the owner's record the first time.
 func (r *reclaimer) facts(ctx context.Context, l queue.Lease) (*ownerFacts, error) {
 	f := r.known[l.Identity]
 	if f == nil {
@@ -169,26 +172,28 @@ func (r *reclaimer) facts(ctx context.Context, l queue.Lease) (*ownerFacts, erro
 	return f, nil
 }
 
-// silent judges an owner whose lease has ended. After an outage of Redis the living get one lease's
-// length to beat first; likewise after Redis's clock was set, so that no clock can kill the living.
-// A lease that has ended is watched for a moment more. One that ends too late to be true is judged
-// by our own clock: its score must not change for a lease's length.
+// silent reports whether an owner is dead whose lease has ended, or ends later than any lease can.
+// After an outage of Redis, and after Redis's clock was set, all owners get the length of a lease
+// to beat first, so that a clock alone declares no owner dead. A lease that has ended is watched
+// for an eighth of its length more. A lease that ends too late is judged by our own clock: the
+// owner is dead if the score does not change for the length of a lease.
 func (r *reclaimer) silent(l queue.Lease, f *ownerFacts) bool {
 	length := max(r.owners.lease, f.host.Lease)
 	if r.outage.steadyFor() <= length || time.Since(r.setAt) <= length {
 		return false
 	}
 	if l.Ended {
-		length /= 8 // a moment more, in which a beat would be seen
+		length /= 8 // in this time a late beat would be seen
 	}
 	return time.Since(f.beat) > length
 }
 
+// reclaim fences an owner, takes its jobs, and forgets it after a while.
 func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, f *ownerFacts) error {
 	if !l.Fenced {
 		fenced, err := r.store.Fence(ctx, l)
 		if err != nil || !fenced {
-			return err // it has beaten after all
+			return err // nil: the owner has beaten meanwhile
 		}
 		r.log.Warn("a worker is dead: its jobs go back to their queues", "identity", l.Identity)
 	}
@@ -209,12 +214,12 @@ func (r *reclaimer) reclaim(ctx context.Context, l queue.Lease, f *ownerFacts) e
 	return err
 }
 
-// find looks for the queues of an owner whose record is missing: it never said which.
+// find looks for the queues of an owner whose record is missing.
 func (r *reclaimer) find(identity string, f *ownerFacts) (err error) {
 	if len(f.queues) > 0 {
 		return nil
 	}
-	// A stop does not wait for the walk: it only reads.
+	// A stop interrupts this walk over the keys, because it only reads.
 	if f.queues, err = r.store.QueuesOf(r.running, identity); err != nil {
 		return err
 	}
@@ -226,7 +231,7 @@ func (r *reclaimer) find(identity string, f *ownerFacts) (err error) {
 	return nil
 }
 
-// empty takes the jobs of one queue out of a dead owner's hands, a page at a time.
+// empty takes the jobs of one queue from a dead owner, a page at a time.
 func (r *reclaimer) empty(ctx context.Context, identity, q string) error {
 	for more := true; more; {
 		failpoint.Hit("reclaim_mid")
@@ -240,6 +245,7 @@ func (r *reclaimer) empty(ctx context.Context, identity, q string) error {
 	return nil
 }
 
+// tell reports the jobs that were taken from a dead owner.
 func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
 	if n := got.Requeued + len(got.Poisoned); r.observer != nil && n > 0 {
 		r.observer.Reclaimed(got.Requeued, len(got.Poisoned))
@@ -253,8 +259,8 @@ func (r *reclaimer) tell(identity, q string, got queue.Reclaimed) {
 		r.log.Warn("reclaimed", "identity", identity, "queue", q, "jobs", n)
 	}
 	for _, why := range got.Failed {
-		r.log.Error("a job was reclaimed, but not all that it held was released", "queue", q,
-			"err", why)
+		r.log.Error("a job was reclaimed, but not everything that it held was released",
+			"queue", q, "err", why)
 	}
 	for _, payload := range got.Poisoned {
 		r.log.Error("poison: workers keep dying with this job, it goes to the dead set", "queue", q)

@@ -13,15 +13,15 @@ import (
 // Rehearsal is what a worker would have done with a job after one run.
 type Rehearsal struct {
 	Outcome Outcome
-	Err     error     // the handler's error, also of a snooze; nil if the job is done
-	Payload string    // how the job comes again, or lies in the dead set; empty if it does neither
-	At      time.Time // when it comes again; zero if it does not
+	Err     error     // of the handler, also of a snooze; nil if the job is done
+	Payload string    // of the next attempt, or in the dead set; empty if there is neither
+	At      time.Time // of the next attempt; zero if there is none
 }
 
-// Rehearse runs a job as a worker with the default configuration would at a moment, and decides
-// what becomes of it by the same rules, without a Redis: for tests (see workertest.Fake.Work).
-// Waits have no jitter. A class without a handler is a failure, as in a worker. The error says
-// that the payload is not a job.
+// Rehearse runs a job as a worker with the default configuration would run it at the time now, and
+// decides its outcome by the same rules, without a Redis. It is for tests (see
+// workertest.Fake.Work). Waits have no jitter. A class without a handler is a failure, as in a
+// worker. Rehearse returns an error only if the payload is not a job.
 func (m *Mux) Rehearse(ctx context.Context, payload string, now time.Time) (Rehearsal, error) {
 	j, err := envelope.ParseJob(payload)
 	if err != nil {
@@ -42,7 +42,7 @@ func (m *Mux) Rehearse(ctx context.Context, payload string, now time.Time) (Rehe
 	if err == nil {
 		err = m.Run(ctx, payload)
 	}
-	store := new(queue.Store) // only builds payloads
+	store := new(queue.Store) // it only builds payloads
 	p := policy{Options: options, maxRetries: defaultMaxRetries, failure: store.Failed,
 		again: store.Enqueued, jitter: func(int) int { return 0 },
 		log: slog.New(slog.NewTextHandler(io.Discard, nil))}

@@ -12,25 +12,26 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// run is one delivery in the hands of a thread, from its payload to its settlement. Only that
-// thread writes its fields.
+// run is one delivery that a thread runs, from its payload to its settlement. Only that thread
+// reads and writes the fields.
 type run struct {
 	*processor
 	entry   *protocol.Entry
 	slot    *slot
-	epoch   context.Context // done when the worker stops, or its lease is lost
-	job     *queue.Job      // nil: the payload is no job
-	class   string
-	handler *entry // nil: the class is not known here
-	ctx     *jobContext
+	epoch   context.Context // ends when the worker stops or its lease is lost
+	job     *queue.Job      // nil: the payload is not a job
+	class   string          // for metrics: UnknownClass if there is no handler
+	handler *entry          // nil: the class has no handler here
+	ctx     *jobContext     // nil before dispatch
 	start   time.Time
 }
 
-// process runs the delivery, if it may run, and settles it.
+// process runs the delivery, if it may run, and settles it. A suspect waits for its turn to run
+// alone.
 func (r *run) process() {
 	j, err := envelope.ParseJob(r.entry.Raw)
 	if err != nil {
-		r.log.Error("not a job: it goes to the dead set as it is", "queue", r.entry.Queue,
+		r.log.Error("not a job: it goes to the dead set unchanged", "queue", r.entry.Queue,
 			"err", err)
 		r.class = UnknownClass
 		r.conclude(decideBytes(r.entry.Raw, r.start), 0)
@@ -42,10 +43,10 @@ func (r *run) process() {
 		r.dispatch()
 		return
 	}
-	r.log.Warn("workers died with this job in their hands: it is to run alone",
+	r.log.Warn("workers died while this job was in flight: it waits for a turn to run alone",
 		"class", j.DisplayClass(), "jid", j.JID)
 	alone := func() {
-		r.start = time.Now() // it may have waited for its turn
+		r.start = time.Now() // the job may have waited for its turn
 		r.dispatch()
 	}
 	if !r.quarantine.run(r.epoch, r.entry, alone) {
@@ -53,10 +54,12 @@ func (r *run) process() {
 	}
 }
 
-// dispatch finds the handler and runs it, unless the job is held, forwarded or expired.
+// dispatch finds the handler and runs it, unless the job expired, or its class has no handler and
+// the policy holds or forwards the job.
 func (r *run) dispatch() {
 	class, _ := r.job.Unwrapped()
-	// metrics keep the class's name: the job's own text would keep the whole payload
+	// The handler's copy of the name: the job's own is a part of the payload, and metrics would
+	// keep the whole payload in memory.
 	r.class = UnknownClass
 	if r.handler = r.handlers[class]; r.handler != nil {
 		r.class = r.handler.class
@@ -65,7 +68,7 @@ func (r *run) dispatch() {
 		delivery: &r.entry.Delivery, slot: r.slot}
 	if r.handler == nil {
 		if d, ok := r.unknown.decide(r.job, r.entry.Queue, class, r.start); ok {
-			r.ctx.logger().Warn("its class is not known here", "unknown", r.unknown.String())
+			r.ctx.logger().Warn("its class has no handler here", "unknown", r.unknown.String())
 			r.conclude(d, 0)
 			return
 		}
@@ -90,7 +93,7 @@ func (r *run) dispatch() {
 	r.finish(jobLog, err)
 }
 
-// execute calls the handler, if the job may run, and returns the error of the job.
+// execute calls the handler, if the job may run, and returns the error of the run.
 func (r *run) execute(class string) error {
 	d, now := &r.entry.Delivery, r.start
 	if r.handler == nil {
@@ -118,8 +121,8 @@ func (r *run) execute(class string) error {
 	return err
 }
 
-// finish ends a run of the handler that ended with err: it decides, settles, and only then tells
-// users' code, which may hang: that costs the thread, and not the job.
+// finish ends a run whose handler returned err. It decides and settles first, and calls error and
+// death handlers last: one that hangs delays the thread, but not the job.
 func (r *run) finish(jobLog bool, err error) {
 	elapsed := time.Since(r.start)
 	d := r.decide(err)
@@ -131,7 +134,7 @@ func (r *run) finish(jobLog bool, err error) {
 	case queue.Requeue:
 		failpoint.Hit("requeue_on_stop")
 	}
-	// a job that no handler ran is in no metrics (docs/wire.md 3.4)
+	// A job that no handler ran is not in the metrics (docs/wire.md 3.4).
 	r.slot.end(elapsed, d.failed, r.handler != nil && !isRefused(err))
 	r.ctx.end()
 	r.count(&d)
@@ -147,9 +150,9 @@ func (r *run) finish(jobLog bool, err error) {
 	}
 }
 
-// decide computes what becomes of the job after a run that ended with err. A job whose owner lost
-// its lease has another run elsewhere: Redis carries out the decision only if the job has not been
-// taken away. An error whose own methods panic is a failure like any other.
+// decide computes the outcome of the job after a run that ended with err. If the owner lost its
+// lease, the job may run elsewhere: Redis carries out the decision only if no other worker has
+// taken the job. An error whose own methods panic counts as a failure with that panic.
 func (r *run) decide(err error) (d decision) {
 	if err == nil {
 		return decidedDone
@@ -168,7 +171,7 @@ func (r *run) decide(err error) (d decision) {
 	return d
 }
 
-// conclude settles the delivery and tells the observer, after a run that took so long.
+// conclude settles the delivery and tells the observer. ran is how long the run took.
 func (r *run) conclude(d decision, ran time.Duration) {
 	r.settle(d)
 	if r.observer == nil {
@@ -182,25 +185,26 @@ func (r *run) conclude(d decision, ran time.Duration) {
 		Ran: ran})
 }
 
-// settle hands over what becomes of the delivery. From here on the ledger keeps it until Redis has
-// confirmed that.
+// settle hands the decision to the ledger, which keeps the delivery until Redis has confirmed it.
 func (r *run) settle(d decision) {
 	effects, err := r.env.store.Effects(r.job, d.event)
 	if err != nil {
-		r.log.Error("not all that a job holds can be released", "queue", r.entry.Queue, "err", err)
+		r.log.Error("not everything that a job holds can be released", "queue", r.entry.Queue,
+			"err", err)
 	}
 	if d.settle.Action == queue.Done && len(effects) == 0 {
-		r.ledger.finish(r.entry, nil) // nothing is allocated, and a fetch may take it along
+		// Most jobs: nothing is allocated, and a fetch may take the result along.
+		r.ledger.finish(r.entry, nil)
 		return
 	}
-	x := new(queue.Settlement) // a copy: the address of d would move every decision to the heap
+	x := new(queue.Settlement) // a copy: the address of d would put every decision on the heap
 	*x = d.settle
 	x.Delivery, x.Effects = &r.entry.Delivery, effects
 	r.ledger.finish(r.entry, x)
 }
 
-// count notes a run as Sidekiq does: a failure is processed too. A job that is put back or put off
-// has not been run to an end.
+// count counts a run as Sidekiq does: a failure counts as processed too. A job that goes back or is
+// put off does not count, because it has not run to an end.
 func (r *run) count(d *decision) {
 	switch d.settle.Action {
 	case queue.Requeue, queue.Schedule, queue.Forward:
@@ -212,7 +216,8 @@ func (r *run) count(d *decision) {
 	}
 }
 
-// runLimit is when a run that begins now must end, zero if never, and why.
+// runLimit returns when a run that begins now must end, and the cause with which its context ends
+// then. limit is zero if the run has no limit.
 func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause error) {
 	if o.Timeout > 0 {
 		limit, cause = now.Add(o.Timeout), ErrTimeout
@@ -228,7 +233,7 @@ func runLimit(j *queue.Job, o Options, now time.Time) (limit time.Time, cause er
 	return limit, cause
 }
 
-// call runs a handler; a panic becomes its error.
+// call calls a handler. A panic becomes its error.
 func call(ctx context.Context, h Handler, j *queue.Job) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -1,11 +1,3 @@
-// Package worker runs jobs: capsules of threads that take them from their
-// queues in order, retries, schedules, heartbeats, and the recovery of what dead
-// processes left. What is in Redis is package queue's business.
-//
-// It guarantees that a job that was acknowledged to its pusher runs at least
-// once to an end, whatever process is killed when, and that it has one owner at
-// a time. It does not guarantee that a job runs once: handlers must bear a
-// second run.
 package worker
 
 import (
@@ -25,20 +17,21 @@ import (
 )
 
 var (
-	// ErrStuck is why a Runner gave up: too many handlers ignored the end of their
-	// time. Only a new process gets their threads back.
+	// ErrStuck is the error of a Run that gave up because as many handlers as Config.MaxStuck
+	// ignored the end of their time. Only a new process gets their threads back.
 	ErrStuck = errors.New("too many handlers are stuck")
-	// ErrMemory is why a Runner gave up: the process uses more memory than
-	// Config.MaxRSS.
+	// ErrMemory is the error of a Run that gave up because the process had more than Config.MaxRSS
+	// bytes of memory in RAM.
 	ErrMemory = errors.New("too much memory")
-	// ErrRanBefore is why Run did nothing: a Runner runs once.
+	// ErrRanBefore is the error of a second Run: a Runner runs once.
 	ErrRanBefore = errors.New("a Runner runs once: make a new one")
 )
 
-// Runner owns the order of start and stop.
+// Runner takes jobs from its queues and runs them. All its methods are safe for concurrent use.
 type Runner struct {
+	// New writes these; afterwards they do not change.
 	store     *queue.Store
-	config    Config
+	config    Config // with defaults
 	owners    *ownership
 	outage    *outage
 	ledger    *ledger
@@ -48,28 +41,27 @@ type Runner struct {
 	bells     *doorbells
 	capsules  []*capsuleRun
 
-	began     atomic.Bool   // Run was called
-	quietOnce sync.Once     //
+	began     atomic.Bool   // set by the first Run
+	quietOnce sync.Once     // closes quieted
 	quieted   chan struct{} // closed when no more jobs are to be taken
-	stopOnce  sync.Once
-	stopping  chan struct{} // closed by the first Stop
-	hurryOnce sync.Once
-	hurry     chan struct{} // closed by the second
-	running   chan struct{} // closed when jobs are taken
+	stopOnce  sync.Once     // closes stopping
+	stopping  chan struct{} // closed by the first Stop, or by Run when its context ends
+	hurryOnce sync.Once     // closes hurry
+	hurry     chan struct{} // closed by the second Stop
+	running   chan struct{} // closed by Run when it takes jobs
 
 	mu     sync.Mutex
-	failed error
+	failed error // why the Runner gave up; giveUp writes it once, Run reads it at its end
 }
 
-// capsuleRun is a capsule at work.
+// capsuleRun is a capsule with the loops that serve it.
 type capsuleRun struct {
 	pool    *pool
 	settler *settler
 	fetcher *fetcher
 }
 
-// New makes a Runner. The error joins all that is wrong with the configuration.
-// It starts nothing.
+// New returns a Runner, and starts nothing. The error joins all problems of the configuration.
 func New(store *queue.Store, c Config) (*Runner, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -113,6 +105,7 @@ func newProcessor(r *Runner, observer Observer) *processor {
 		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}}
 }
 
+// record returns the parts of the process's record that do not change.
 func (r *Runner) record() queue.ProcessRecord {
 	h := r.owners.host
 	p := queue.ProcessRecord{Hostname: h.Name, PID: os.Getpid(), Tag: r.config.Tag,
@@ -124,13 +117,15 @@ func (r *Runner) record() queue.ProcessRecord {
 	return p
 }
 
-// Run works until ctx ends or Stop is called: then it takes no more jobs, gives
-// running ones Timeout to finish, cancels them, puts what has not ended back at
-// the head of its queue, settles the rest, and returns. When it returns,
-// everything that it started has ended, except handlers and callbacks that ignore their
-// context, and calls to a Redis that hangs, which end by their timeouts. It runs
-// once. The error is nil after a stop, ErrStuck or ErrMemory if it gave up,
-// ErrRanBefore, or why it could not start.
+// Run runs jobs until ctx ends or Stop is called. Then it takes no more jobs, gives the running
+// jobs Config.Timeout to finish, ends the contexts of the others, and waits Config.Grace for them.
+// It puts the jobs that have not ended by then back to the heads of their queues, sends all results
+// to Redis, and returns.
+//
+// When it returns, everything that it started has ended, with two exceptions: handlers and
+// callbacks that ignore their context, and calls to a Redis that hangs, which end by their
+// timeouts. The error is nil after a stop. Otherwise it is ErrStuck or ErrMemory if the Runner gave
+// up, ErrRanBefore if Run was called before, or says why the Runner could not start.
 func (r *Runner) Run(ctx context.Context) error {
 	if r.began.Swap(true) {
 		return ErrRanBefore
@@ -146,8 +141,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	settling, intake := newTier(root), newTier(root)
 	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
 	support.run(r.owners.Run)
-	telling := newTier(root)
-	telling.run(r.callbacks.Run, r.heartbeat.Run)
+	reporting := newTier(root)
+	reporting.run(r.callbacks.Run, r.heartbeat.Run)
 	for _, c := range r.capsules {
 		settling.run(c.settler.Run)
 		for _, s := range c.pool.slots() {
@@ -158,21 +153,21 @@ func (r *Runner) Run(ctx context.Context) error {
 	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
 	settling.run(audit.Run) // also while the process is quiet
 	intake.run(r.bells.Run)
-	feeding := newTier(intake.ctx) // nothing waits for its calls before the end
+	feeding := newTier(intake.ctx) // ends with the intake; Run waits for its calls at the end
 	r.feed(feeding)
 	close(r.running)
 
 	r.await(ctx, intake)
-	// from here: a Redis that hangs may hold up the intake's end
+	// The deadline counts from here: a Redis that hangs may delay the end of the intake.
 	deadline := time.Now().Add(r.config.Timeout)
 	err := intake.end()
 	if !r.drain(processors, abort, deadline) {
 		r.putBack()
 	}
 	audit.last(root)
-	telling.cancel()
-	// the lease is kept until all is settled
-	err = errors.Join(err, feeding.end(), settling.end(), telling.end(), support.end())
+	reporting.cancel()
+	// The lease is kept until everything is settled.
+	err = errors.Join(err, feeding.end(), settling.end(), reporting.end(), support.end())
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
 	r.heartbeat.leave(last)
@@ -180,11 +175,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	return errors.Join(r.failure(), err)
 }
 
-// leaveWithin is how long a stop tries to tell Redis of its end.
+// leaveWithin is how long a stop tries to tell Redis that the process ends.
 const leaveWithin = time.Second
 
-// start runs the startup hooks, and then takes the lease, which nobody would keep while a
-// hook runs: an error of either is the reason not to start.
+// start calls the startup hooks, and then takes the lease: no loop would extend it while a hook
+// runs. An error of either stops the start.
 func (r *Runner) start(ctx context.Context) error {
 	for _, hook := range r.config.Hooks.Startup {
 		if err := guardedHook(ctx, hook); err != nil {
@@ -197,7 +192,7 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// feed starts what brings jobs into the queues. It ends with the intake.
+// feed starts the loops that bring jobs into the queues.
 func (r *Runner) feed(t *tier) {
 	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval,
 		fixed:   r.config.PollFixed,
@@ -208,60 +203,7 @@ func (r *Runner) feed(t *tier) {
 	t.run(p.Run, rec.Run)
 }
 
-// await blocks while jobs are taken, and, once quiet, until it is to stop.
-func (r *Runner) await(ctx context.Context, intake *tier) {
-	select {
-	case <-r.quieted:
-	case <-ctx.Done():
-	case <-r.stopping:
-	}
-	r.becomeQuiet()
-	intake.cancel()
-	r.hooks(ctx, "quiet hook", r.config.Hooks.Quiet)
-	select {
-	case <-ctx.Done():
-	case <-r.stopping:
-	}
-	r.stopOnce.Do(func() { close(r.stopping) }) // the end of ctx is a first Stop
-	r.log().Info("Shutting down")
-	r.hooks(ctx, "shutdown hook", r.config.Hooks.Shutdown)
-}
-
-// drain gives running jobs their time, up to the deadline, then cancels them, and
-// reports whether all have ended.
-func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc,
-	deadline time.Time) bool {
-	done := make(chan struct{})
-	go func() { // ends with the last handler: the one goroutine that Run cannot promise to end
-		processors.Wait()
-		close(done)
-	}()
-	if n := len(r.work()); n > 0 {
-		r.log().Info("Pausing to allow jobs to finish...", "busy", n, "timeout", r.config.Timeout)
-	}
-	timeout := time.NewTimer(time.Until(deadline))
-	defer timeout.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timeout.C:
-	case <-r.hurry:
-	}
-	if n := len(r.work()); n > 0 {
-		r.log().Warn("Terminating busy threads", "busy", n)
-	}
-	abort(ErrShutdown)
-	grace := time.NewTimer(r.config.Grace)
-	defer grace.Stop()
-	select {
-	case <-done:
-		return true
-	case <-grace.C:
-		return false
-	}
-}
-
-// employ gives a slot a goroutine.
+// employ starts a goroutine for a slot. done says that the slot has just run a job.
 func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done bool) {
 	processors.Go(func() error {
 		return r.processor.work(s, c.pool, r.owners.context, done,
@@ -269,7 +211,7 @@ func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done
 	})
 }
 
-// replace gives the capsule of a slot whose handler does not return another one.
+// replace gives the capsule of a slot another slot, because the handler does not return.
 func (r *Runner) replace(processors *errgroup.Group, s *slot) {
 	for _, c := range r.capsules {
 		if fresh := c.pool.replace(s); fresh != nil {
@@ -278,58 +220,18 @@ func (r *Runner) replace(processors *errgroup.Group, s *slot) {
 	}
 }
 
-// putBack puts jobs whose handlers ignore their end back into their queues: they may run
-// twice. The settlers carry it out; what the handlers say later is ignored.
-func (r *Runner) putBack() {
-	if n := r.ledger.abandon(); n > 0 {
-		r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context",
-			"jobs", n)
-	}
-}
-
-// Quiet takes no more jobs, for good; running ones go on, and so does the process, until it
-// is told to stop. Before Run it has Run take none.
-func (r *Runner) Quiet() {
-	if r.becomeQuiet() {
-		r.log().Info("Received TSTP, no longer accepting new work")
-	}
-}
-
-// becomeQuiet ends the intake, and reports whether this call did.
-func (r *Runner) becomeQuiet() (first bool) {
-	r.quietOnce.Do(func() {
-		r.ledger.quiet() // before: who sees it quiet must not see it take a job after
-		r.heartbeat.quiet.Store(true)
-		close(r.quieted)
-		first = true
-	})
-	return first
-}
-
-// Stop stops; called again, it cancels running jobs without waiting for the
-// timeout.
-func (r *Runner) Stop() {
-	first := false
-	r.stopOnce.Do(func() { close(r.stopping); first = true })
-	if !first {
-		r.hurryOnce.Do(func() { close(r.hurry) })
-	}
-}
-
-// Queues are those that the Runner serves, in all capsules.
+// Queues returns the queues that the Runner serves, in all capsules.
 func (r *Runner) Queues() []string { return slices.Clone(r.owners.queues) }
 
-// Stopping is closed when the Runner was told to stop.
-func (r *Runner) Stopping() <-chan struct{} { return r.stopping }
+// Running returns a channel that is closed when the Runner takes jobs.
+func (r *Runner) Running() <-chan struct{} { return r.running }
 
 // Dump writes the stacks of all goroutines to the log.
 func (r *Runner) Dump() { r.log().Warn("stacks of all goroutines", "stacks", allStacks()) }
 
-// Running is closed when the Runner takes jobs.
-func (r *Runner) Running() <-chan struct{} { return r.running }
-
 func (r *Runner) log() *slog.Logger { return r.config.Logger }
 
+// slots returns the threads of all capsules.
 func (r *Runner) slots() []*slot {
 	var all []*slot
 	for _, c := range r.capsules {
@@ -338,7 +240,7 @@ func (r *Runner) slots() []*slot {
 	return all
 }
 
-// work is what runs now, as the Busy page shows it.
+// work returns the jobs that run now, as Sidekiq's Busy page shows them.
 func (r *Runner) work() []queue.WorkRecord {
 	var list []queue.WorkRecord
 	for _, s := range r.slots() {
@@ -349,11 +251,13 @@ func (r *Runner) work() []queue.WorkRecord {
 	return list
 }
 
+// reportStale logs that n results came after their jobs had been taken away.
 func (r *Runner) reportStale(n int) {
 	r.log().Error("jobs were finished here that had been taken away: they ran, or run, elsewhere "+
 		"too", "jobs", n)
 }
 
+// tellPoison has the death handlers called for a job that the reclaimer found to be poison.
 func (r *Runner) tellPoison(payload string) {
 	j, err := envelope.ParseJob(payload)
 	if err != nil {
@@ -364,24 +268,4 @@ func (r *Runner) tellPoison(payload string) {
 			errors.New(j.String("error_message")))
 		return nil
 	})
-}
-
-// giveUp stops the worker, in good order, because only a new process can go on.
-func (r *Runner) giveUp(err error) {
-	r.mu.Lock()
-	first := r.failed == nil
-	if first {
-		r.failed = err
-	}
-	r.mu.Unlock()
-	if first {
-		r.log().Error("gives up: a new process is needed", "err", err)
-		r.Stop()
-	}
-}
-
-func (r *Runner) failure() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
 }

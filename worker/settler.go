@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// linger is how long an acknowledgement waits for others to share its round trip, or for
-	// the next fetch to take it along. It widens the window in which a crash runs a finished
-	// job again.
+	// linger is how long a result waits, for others to share its round trip, or for the next fetch
+	// to take it along. A crash in that time runs the finished job again.
 	linger = 2 * time.Millisecond
-	// settleWithin is how long a stop goes on settling without Redis confirming anything.
+	// settleWithin is how long a stop sends results while Redis confirms none.
 	settleWithin = 2 * time.Second
-	// settleRefused is how often results are tried again that Redis refuses.
+	// settleRefused is the time after which results that Redis refused are sent again.
 	settleRefused = time.Second
 )
 
-// settler takes the finished deliveries of a capsule out of flight, in batches. The ledger
-// keeps each until Redis has confirmed it; while Redis is away the settler tries again.
+// settler sends the results of a capsule to Redis, in batches. The ledger keeps each result until
+// Redis has confirmed it; while Redis does not answer, the settler sends it again.
 type settler struct {
+	// New writes these; afterwards they do not change.
 	store    *queue.Store
 	pool     *pool
 	ledger   *ledger
@@ -32,15 +32,15 @@ type settler struct {
 	log      *slog.Logger
 	observer Observer
 
-	// Only Run touches these.
-	refusal error     // the last answer by which Redis refused results
+	// Only Run reads and writes these.
+	refusal error     // the last error with which Redis refused results
 	toldAt  time.Time // when refused results were last logged
 	failing time.Time // since when Redis has confirmed nothing; zero: it confirms
 }
 
-// Run settles until ctx ends, and then what is left, as long as Redis takes it.
+// Run sends results until ctx ends, and then the rest, as long as Redis confirms some.
 func (s *settler) Run(ctx context.Context) error {
-	calls := context.WithoutCancel(ctx) // torn, the outcome of a call would be unknown
+	calls := context.WithoutCancel(ctx) // the outcome of an interrupted call would be unknown
 	again := time.NewTimer(settleRefused)
 	defer again.Stop()
 	for {
@@ -62,8 +62,8 @@ func (s *settler) Run(ctx context.Context) error {
 	}
 }
 
-// lingers waits for results to share a trip, unless some are urgent. It reports whether
-// fetches come and go, and take the results along.
+// lingers waits for further results to share a round trip, unless some are urgent. It reports
+// whether fetches take the results along.
 func (s *settler) lingers(ctx context.Context) bool {
 	before, urgent := s.look()
 	if urgent {
@@ -74,18 +74,19 @@ func (s *settler) lingers(ctx context.Context) bool {
 	if after == before || urgent || ctx.Err() != nil {
 		return false
 	}
-	ring(s.pool.settle)
+	notify(s.pool.settle)
 	return true
 }
 
-// look says how often a fetch took results along, and whether some wait that none takes.
-func (s *settler) look() (rides uint64, urgent bool) {
+// look returns how many fetches have taken results along, and whether results wait that no fetch
+// takes.
+func (s *settler) look() (carried uint64, urgent bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	return s.pool.rides, s.ledger.process.Urgent(s.pool.index)
+	return s.pool.carried, s.ledger.process.Urgent(s.pool.index)
 }
 
-// retry has refused results sent again, and reports whether there are any.
+// retry puts refused results back among those to be sent, and reports whether there are any.
 func (s *settler) retry() bool {
 	l := s.ledger
 	l.mu.Lock()
@@ -94,7 +95,7 @@ func (s *settler) retry() bool {
 	l.mu.Unlock()
 	if n > 0 && time.Since(s.toldAt) > time.Minute {
 		s.toldAt = time.Now()
-		s.log.Error("Redis refuses results, and they keep their threads until it takes them: "+
+		s.log.Error("Redis refuses results, and they keep their threads until it accepts them: "+
 			"rename or delete a key of the wrong type that they go to (retry, schedule, dead, "+
 			"queues, or their queue), or allow this user to write it",
 			"results", n, "err", s.refusal)
@@ -102,7 +103,7 @@ func (s *settler) retry() bool {
 	return n > 0
 }
 
-// flush settles until nothing is left, or ctx ends. Its calls end with calls.
+// flush sends results until none is left, or ctx ends. Its calls to Redis end with calls.
 func (s *settler) flush(ctx, calls context.Context) {
 	var wait backoff
 	for ctx.Err() == nil {
@@ -120,9 +121,9 @@ func (s *settler) flush(ctx, calls context.Context) {
 	}
 }
 
-// finish settles what is left, until Redis confirms nothing for a while.
+// finish sends the rest, until Redis has confirmed nothing for settleWithin.
 func (s *settler) finish(ctx context.Context) {
-	s.retry() // once more
+	s.retry() // refused results get one more attempt
 	since := s.failing
 	if since.IsZero() {
 		since = time.Now()
@@ -144,7 +145,7 @@ func (s *settler) finish(ctx context.Context) {
 	}
 }
 
-// send settles one batch, and reports whether there was one.
+// send sends one batch, and reports whether there was one.
 func (s *settler) send(ctx context.Context) (sent bool, err error) {
 	l, ci := s.ledger, s.pool.index
 	l.mu.Lock()
@@ -159,17 +160,7 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 		s.observer.Settled(time.Since(began), len(batch), err)
 	}
 	if err != nil {
-		if s.failing.IsZero() {
-			s.failing = began
-		}
-		s.outage.failed("settle", err)
-		rejected := redisdb.Rejected(err)
-		if rejected {
-			s.refusal = err
-		}
-		l.mu.Lock()
-		l.process.Failed(ci, rejected)
-		l.mu.Unlock()
+		s.failed(began, err)
 		return true, err
 	}
 	failpoint.Hit("ack_reply")
@@ -180,11 +171,26 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 	stale := l.process.Confirmed(ci, results)
 	l.mu.Unlock()
 	l.count(stale)
-	ring(s.pool.freed) // their seats are free
+	notify(s.pool.freed) // their seats are free
 	return true, nil
 }
 
-// tell writes down which effects failed.
+// failed notes that a batch, sent at began, was not confirmed.
+func (s *settler) failed(began time.Time, err error) {
+	if s.failing.IsZero() {
+		s.failing = began
+	}
+	s.outage.failed("settle", err)
+	rejected := redisdb.Rejected(err)
+	if rejected {
+		s.refusal = err
+	}
+	s.ledger.mu.Lock()
+	s.ledger.process.Failed(s.pool.index, rejected)
+	s.ledger.mu.Unlock()
+}
+
+// tell logs the jobs of which some effects failed.
 func (s *settler) tell(batch []queue.Settlement, results []queue.Result) {
 	for i, r := range results {
 		if r != queue.Partly {
@@ -194,7 +200,7 @@ func (s *settler) tell(batch []queue.Settlement, results []queue.Result) {
 		if j, err := envelope.ParseJob(d.Raw); err == nil {
 			jid = j.JID
 		}
-		s.log.Error("a job is settled, but not all that it held was released", "jid", jid,
+		s.log.Error("a job is settled, but not everything that it held was released", "jid", jid,
 			"queue", d.Queue, "action", batch[i].Action, "err", batch[i].Failed)
 	}
 }

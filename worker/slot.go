@@ -7,19 +7,21 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// slot is one of a capsule's threads: a goroutine that runs one job at a time.
+// slot is one of the threads of a capsule: a goroutine that runs one job at a time.
 type slot struct {
-	tid      string
-	wake     chan struct{} // takes one; rings when the pool wants it to look for a job
-	replaced bool          // another has its place; guarded by the ledger's mutex
+	tid      string        // newSlot writes it
+	wake     chan struct{} // takes one value; the pool sends it when there is a job
+	replaced bool          // another slot has its place; guarded by the ledger's mutex
 
-	mu        sync.Mutex      // guards the rest: the thread writes, heartbeat and status read
-	delivery  *queue.Delivery // that runs; nil between two jobs
-	class     string
-	started   time.Time
-	overdue   time.Time // when the handler should have returned; zero if it may run on
-	stuck     bool      // has been reported
-	goroutine string    // "goroutine 12", to find its stack
+	// mu guards the rest. The slot's goroutine writes all of it; the heartbeat writes stuck and
+	// metrics; the heartbeat and Status read.
+	mu        sync.Mutex
+	delivery  *queue.Delivery // of the job that runs; nil between two jobs
+	class     string          // of the job that runs
+	started   time.Time       // when the job that runs started
+	overdue   time.Time       // when its handler should have returned; zero: it has no limit
+	stuck     bool            // that handler was reported as stuck
+	goroutine string          // its name in a dump of all stacks: "goroutine 12"
 	metrics   map[string]*queue.ClassMetrics
 }
 
@@ -34,8 +36,7 @@ func (s *slot) begin(d *queue.Delivery, class string, now, overdue time.Time) {
 	s.mu.Unlock()
 }
 
-// end notes that the handler has returned. counted tells whether its run is one for the
-// metrics.
+// end notes that the handler has returned. counted says that the run belongs in the metrics.
 func (s *slot) end(elapsed time.Duration, failed, counted bool) {
 	s.mu.Lock()
 	if counted {
@@ -50,7 +51,19 @@ func (s *slot) end(elapsed time.Duration, failed, counted bool) {
 	s.mu.Unlock()
 }
 
-// work is the job that runs, as the Busy page shows it.
+// late reports whether the handler that runs has not returned although its time was over stuckGrace
+// before now, and whether this is the first call that finds this.
+func (s *slot) late(now time.Time) (late, first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limited := s.delivery != nil && !s.overdue.IsZero()
+	late = limited && now.After(s.overdue.Add(stuckGrace))
+	first = late && !s.stuck
+	s.stuck = late
+	return late, first
+}
+
+// work returns the job that runs, as Sidekiq's Busy page shows it.
 func (s *slot) work() (w queue.WorkRecord, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +74,7 @@ func (s *slot) work() (w queue.WorkRecord, busy bool) {
 		RunAt: s.started}, true
 }
 
-// drainMetrics moves what the slot has measured into m.
+// drainMetrics moves the metrics of the slot into m.
 func (s *slot) drainMetrics(m map[string]*queue.ClassMetrics) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// goroutineName is what a dump of all stacks calls the calling goroutine.
+// goroutineName returns the name of the calling goroutine in a dump of all stacks: "goroutine 12".
 func goroutineName() string {
 	var b [64]byte
 	name, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), " [")
 	return name
 }
 
-// stackOf cuts one goroutine out of a dump of all.
+// stackOf returns the stack of one goroutine, from a dump of all stacks, or "".
 func stackOf(goroutine string) string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
@@ -25,8 +25,7 @@ func stackOf(goroutine string) string {
 	return ""
 }
 
-// allStacks is what TTIN writes to the log: goroutines that do the same are
-// counted, not repeated.
+// allStacks returns the stacks of all goroutines, equal ones once with their number.
 func allStacks() string {
 	var b strings.Builder
 	pprof.Lookup("goroutine").WriteTo(&b, 1)

@@ -2,22 +2,22 @@ package worker
 
 import "time"
 
-// Status is a Runner at a glance.
+// Status describes a Runner at one moment.
 type Status struct {
-	Identity string
-	Ready    bool // it has beaten, and looked into its queues
-	Threads  int
-	Busy     int
-	Stuck    int // handlers that ignore their end
-	Quiet    bool
-	Stale    int64         // settlements that came after the job had been taken away
-	LastErr  error         // of Redis, while it does not serve us
-	Errors   int64         // of Redis, ever
-	Down     time.Duration // that Redis did not serve us, ever
-	LastBeat time.Time
+	Identity string        // in Redis; empty before the start
+	Ready    bool          // a beat has reached Redis, and every capsule has fetched once
+	Threads  int           // of all capsules
+	Busy     int           // threads whose handler runs
+	Stuck    int           // handlers that have not returned although their time is over
+	Quiet    bool          // it takes no more jobs
+	Stale    int64         // results that came after the job had been taken away, since the start
+	LastErr  error         // of Redis, while it does not serve this process; nil otherwise
+	Errors   int64         // calls to Redis that failed, since the start
+	Down     time.Duration // for which Redis did not serve this process, since the start
+	LastBeat time.Time     // when a beat last reached Redis; the year 1970 if none has
 }
 
-// Status tells how the Runner is. Safe to call at any time.
+// Status returns the present Status. It is safe at any time, also before Run.
 func (r *Runner) Status() Status {
 	s := Status{Threads: r.config.Threads(), Busy: len(r.work()),
 		Stuck: int(r.heartbeat.stuck.Load()),
@@ -34,12 +34,12 @@ func (r *Runner) Status() Status {
 	return s
 }
 
-// Turned is when the laziest of the loops last turned over: of a healthy
-// process, Redis there or not, a few seconds ago. A watchdog asks.
+// Turned returns when the loop that is furthest behind began its last turn. In a healthy process
+// that is at most a few seconds ago, whether Redis answers or not. A watchdog asks for it.
 func (r *Runner) Turned() time.Time {
 	oldest := min(r.heartbeat.turned.Load(), r.owners.turned.Load())
 	for _, c := range r.capsules {
-		if !r.heartbeat.quiet.Load() { // then the fetchers have ended
+		if !r.heartbeat.quiet.Load() { // a quiet process has no fetchers any more
 			oldest = min(oldest, c.fetcher.turned.Load())
 		}
 	}

@@ -19,14 +19,14 @@ func newTier(parent context.Context) *tier {
 	return t
 }
 
-// run starts loops, which run until end.
+// run starts loops, which run until end is called.
 func (t *tier) run(loops ...func(context.Context) error) {
 	for _, loop := range loops {
 		t.group.Go(func() error { return loop(t.ctx) })
 	}
 }
 
-// end tells the loops to end, and waits for them.
+// end tells the loops to end, waits for them, and returns the first error.
 func (t *tier) end() error {
 	t.cancel()
 	return t.group.Wait()

@@ -10,23 +10,22 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Unknown says what becomes of a job whose class has no handler here. The zero
-// Unknown fails it with Ruby's NameError, so that it is retried by whoever gets
-// it then.
+// Unknown is the policy for jobs whose class has no handler here. The zero Unknown fails such a job
+// with *UnknownClassError, and the job is retried by the worker that gets it then.
 type Unknown struct {
 	hold    bool
-	forward string
+	forward string // the queue to forward to; empty: do not forward
 }
 
-// HoldUnknown puts such a job aside, without spending a retry, until a worker
-// that serves its class and its queue takes it out.
+// HoldUnknown moves such a job to the hold set, until a worker comes that serves its class and its
+// queue. It costs no retry.
 func HoldUnknown() Unknown { return Unknown{hold: true} }
 
-// ForwardUnknown moves such a job to another queue, unchanged otherwise, without
-// spending a retry.
+// ForwardUnknown moves such a job to another queue, and changes nothing else in it. It costs no
+// retry.
 func ForwardUnknown(queue string) Unknown { return Unknown{forward: queue} }
 
-// ParseUnknown reads retry, hold or forward:QUEUE.
+// ParseUnknown reads a policy: retry, hold or forward:QUEUE. Any other text is an error.
 func ParseUnknown(text string) (Unknown, error) {
 	verb, name, named := strings.Cut(text, ":")
 	switch {
@@ -41,6 +40,7 @@ func ParseUnknown(text string) (Unknown, error) {
 	}
 }
 
+// String returns the policy as ParseUnknown reads it.
 func (u Unknown) String() string {
 	switch {
 	case u.hold:
@@ -52,12 +52,12 @@ func (u Unknown) String() string {
 	}
 }
 
-// decide says where a job of an unknown class goes; ok is false if it is to be failed.
+// decide returns where a job of an unknown class goes. ok is false if the job is to fail.
 func (u Unknown) decide(j *queue.Job, from, class string, now time.Time) (d decision, ok bool) {
 	var patch envelope.Patch
 	switch {
 	case u.hold:
-		patch.SetString("queue", from) // the queue to which Release gives it back
+		patch.SetString("queue", from) // Release puts the job back to this queue
 		return decision{settle: queue.Settlement{Action: queue.Hold, Payload: patch.Apply(j),
 			At: now, To: class}, event: queue.EventHold, told: OutcomeHeld}, true
 	case u.forward != "":
@@ -69,20 +69,21 @@ func (u Unknown) decide(j *queue.Job, from, class string, now time.Time) (d deci
 	}
 }
 
-// RefusedError says that a job carries a field whose meaning this worker cannot
-// keep. The job is not run. It is retried, and never dropped.
+// RefusedError says that a job was not run because this worker cannot do what a field of the
+// payload asks for. The job is retried, and never dropped.
 type RefusedError struct {
-	Field  string
-	Reason string
+	Field  string // of the payload
+	Reason string // and the remedy
 }
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refused for its field %q: %s", e.Field, e.Reason)
 }
 
+// ErrorClass is the name under which the failure is stored.
 func (e *RefusedError) ErrorClass() string { return "kyu.Refused" }
 
-// refusal is why j must not be run, nil if it may (docs/wire.md 3.7).
+// refusal returns why j must not run, or nil if it may (docs/wire.md 3.7).
 func refusal(j *queue.Job, allowBatches bool) error {
 	switch {
 	case truthy(j.Field("encrypt")):
@@ -96,5 +97,5 @@ func refusal(j *queue.Job, allowBatches bool) error {
 	return nil
 }
 
-// truthy is Ruby's idea of a JSON value.
+// truthy reports whether Ruby counts a JSON value as true.
 func truthy(token string) bool { return token != "" && token != "null" && token != "false" }

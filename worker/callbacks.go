@@ -14,42 +14,41 @@ import (
 )
 
 const (
-	callbackWithin = 5 * time.Second // that a callback may take
-	callbackQueue  = 1024            // events that wait to be told
-	maxOverdue     = 64              // callbacks past their time, before no more are called
+	callbackWithin = 5 * time.Second // how long a callback may take
+	callbackQueue  = 1024            // the most events that wait for their call
+	maxOverdue     = 64              // with so many overdue callbacks no more are called
 
-	// callbackShare is how long one goroutine tells events before another takes over:
-	// so that each event has nearly all of callbackWithin to itself.
+	// callbackShare is how long one goroutine begins calls before another one takes over, so that
+	// each call has nearly all of callbackWithin to itself.
 	callbackShare = 100 * time.Millisecond
-	// callbackGather is how long events gather, so that a goroutine tells many.
+	// callbackGather is how long events gather, so that one goroutine makes many calls.
 	callbackGather = 10 * time.Millisecond
-	callbackBatch  = 256
+	callbackBatch  = 256 // the most events of a batch
 )
 
 var (
-	errOverdue = errors.New("it still runs, and nobody waits for it any more")
+	errOverdue = errors.New("it has not returned in time, and runs on")
 	errRefused = errors.New("it was not called: too many callbacks are past their time")
 )
 
-// callbacks runs the users' code that is no handler of jobs: hooks, handlers of
-// errors and deaths, observers. It runs each in a goroutine of its own, for code
-// that hangs cannot be stopped: then its caller goes on without it. At most
-// maxOverdue callbacks, and one more for each caller that waits at that moment,
-// can hang.
+// callbacks calls the users' code that does not run jobs: hooks, error handlers, death handlers and
+// observers. Each call has a goroutine of its own, because nothing can stop code that hangs: then
+// the caller goes on without it. At most maxOverdue calls, and one more for each caller that waits
+// at that moment, can hang. Safe for concurrent use.
 type callbacks struct {
 	log   *slog.Logger
-	queue chan event
-	end   atomic.Pointer[time.Time] // of Run, once it is told to end
+	queue chan event                // from all goroutines to Run
+	end   atomic.Pointer[time.Time] // when Run ends; Run writes it when its context ends
 
-	mu      sync.Mutex
-	overdue int // calls that run on without a caller that waits
-	tallies map[string]*tally
+	mu      sync.Mutex        // guards the rest: callers and the goroutines of the calls use it
+	overdue int               // calls that run on although their caller has gone on
+	tallies map[string]*tally // by what they count
 }
 
-// tally counts what happens too often for a line each time.
+// tally counts events that happen too often for a line each time.
 type tally struct {
-	n    int
-	said time.Time
+	n    int       // since the last line
+	said time.Time // when the last line was written
 }
 
 func newCallbacks(log *slog.Logger) *callbacks {
@@ -61,22 +60,22 @@ func newCallbacks(log *slog.Logger) *callbacks {
 type callback struct {
 	kind      func() string
 	began     time.Time
-	goroutine atomic.Pointer[string]
-	done      chan struct{}
-	err       error // once done is closed
-	overdue   bool  // of the mutex of callbacks
+	goroutine atomic.Pointer[string] // the name of the call's goroutine, which writes it
+	done      chan struct{}          // closed when the call has returned
+	err       error                  // the call's goroutine writes it before it closes done
+	overdue   bool                   // the caller has gone on; guarded by the mutex of callbacks
 }
 
-// run calls fn in a goroutine of its own, with a context that ends within the
-// given time, and returns its error. A panic, and a call of runtime.Goexit, is a
-// *PanicError. When the time is over it returns without fn. The end of ctx reaches
-// fn, but run waits on: what is told of a stop is told to its end.
+// run calls fn in a goroutine of its own, with a context that ends after the given time, and
+// returns its error. A panic, and a call of runtime.Goexit, become a *PanicError. When the time is
+// over, run returns errOverdue, and fn runs on. The end of ctx ends the context of fn, but run
+// still waits for fn, so that a callback can finish during a stop.
 func (c *callbacks) run(ctx context.Context, kind string, within time.Duration,
 	fn func(context.Context) error) error {
 	return c.start(ctx, func() string { return kind }, within, fn)
 }
 
-// start is run; kind is asked only when there is something to say.
+// start is run, with a kind that is computed only if there is something to log.
 func (c *callbacks) start(ctx context.Context, kind func() string, within time.Duration,
 	fn func(context.Context) error) error {
 	if !c.may() {
@@ -101,7 +100,8 @@ func (c *callbacks) start(ctx context.Context, kind func() string, within time.D
 	}
 }
 
-// do sets the error itself: after runtime.Goexit no function returns.
+// do calls fn and writes call.err. It does not return the error, because after runtime.Goexit no
+// function returns.
 func (call *callback) do(ctx context.Context, fn func(context.Context) error) {
 	returned := false
 	defer func() {
@@ -115,14 +115,14 @@ func (call *callback) do(ctx context.Context, fn func(context.Context) error) {
 	returned = true
 }
 
-// may reports whether one more may be called: not while many hang.
+// may reports whether one more callback may be called: not while maxOverdue are overdue.
 func (c *callbacks) may() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.overdue < maxOverdue
 }
 
-// leave ends a call that has returned.
+// leave notes that a call has returned.
 func (c *callbacks) leave(call *callback) {
 	c.mu.Lock()
 	if call.overdue {
@@ -137,11 +137,11 @@ func (c *callbacks) leave(call *callback) {
 	}
 }
 
-// abandon lets a call run on without its caller.
+// abandon has the caller go on while the call runs. It logs the stack of the call.
 func (c *callbacks) abandon(call *callback, within time.Duration) error {
 	c.mu.Lock()
 	select {
-	case <-call.done: // at the last moment
+	case <-call.done: // it returned at the last moment
 		c.mu.Unlock()
 		return call.err
 	default:
@@ -150,17 +150,16 @@ func (c *callbacks) abandon(call *callback, within time.Duration) error {
 	c.overdue++
 	c.mu.Unlock()
 	kind := call.kind()
-	stack := "" // it costs a stop of all goroutines, so not every time
+	stack := "" // once a minute only, because it stops all goroutines for a moment
 	if name := call.goroutine.Load(); name != nil && c.minutely("stack of "+kind, 1) > 0 {
 		stack = stackOf(*name)
 	}
-	c.log.Error("a callback does not return, the worker goes on without it: "+
-		"make it obey its context",
-		"callback", kind, "ran", within, "stack", stack)
+	c.log.Error("a callback does not return, the worker goes on without it: make it obey its "+
+		"context", "callback", kind, "ran", within, "stack", stack)
 	return fmt.Errorf("%s, after %v: %w", kind, within, errOverdue)
 }
 
-// report writes down why a callback failed, unless that was done already.
+// report logs why a callback failed, unless abandon has logged it.
 func (c *callbacks) report(kind string, err error) {
 	switch {
 	case err == nil, errors.Is(err, errOverdue):
@@ -171,29 +170,31 @@ func (c *callbacks) report(kind string, err error) {
 	}
 }
 
+// refused counts n callbacks that were not called, and logs their number once a minute.
 func (c *callbacks) refused(kind string, n int) {
 	if n := c.minutely("refused", n); n > 0 {
-		c.log.Error("callbacks are not called, for too many do not return: "+
+		c.log.Error("callbacks are not called, because too many do not return: "+
 			"only a new process gets rid of them", "callback", kind, "hang", maxOverdue,
 			"not_called", n)
 	}
 }
 
+// failed counts a failure of a callback, and logs it once a minute.
 func (c *callbacks) failed(kind string, err error) {
 	if n := c.minutely("failed "+kind, 1); n > 0 {
 		c.log.Error("a callback failed", "callback", kind, "err", err, "times", n)
 	}
 }
 
-// minutely counts n more of what, and gives their number if it is time for a line:
-// it is once a minute. Else it gives 0.
-func (c *callbacks) minutely(what string, n int) int {
+// minutely adds n to the tally of a name. Once a minute it returns the sum since the last line,
+// which the caller logs. Otherwise it returns 0.
+func (c *callbacks) minutely(name string, n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.tallies[what]
+	t := c.tallies[name]
 	if t == nil {
 		t = new(tally)
-		c.tallies[what] = t
+		c.tallies[name] = t
 	}
 	t.n += n
 	if !t.said.IsZero() && time.Since(t.said) < time.Minute {
@@ -203,8 +204,8 @@ func (c *callbacks) minutely(what string, n int) int {
 	return n
 }
 
-// tellError tells the error handlers of a failure. A handler that hangs holds its
-// caller up for callbackWithin; those after it are told when it returns.
+// tellError calls the error handlers for a failure. A handler that hangs delays the caller by
+// callbackWithin; the handlers after it are called when it returns.
 func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err error,
 	j *queue.Job) {
 	c.each(ctx, "error handler", len(handlers), func(ctx context.Context, i int) {
@@ -212,8 +213,8 @@ func (c *callbacks) tellError(ctx context.Context, handlers []ErrorHandler, err 
 	})
 }
 
-// tellDeath tells the death handlers of a job. payload is what was kept of it, with
-// the fields of its last failure; it may be empty.
+// tellDeath calls the death handlers for a job. payload is the job with the fields of its last
+// failure; it may be empty.
 func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *queue.Job,
 	payload string, err error) {
 	if payload != "" && len(handlers) > 0 {
@@ -226,8 +227,8 @@ func (c *callbacks) tellDeath(ctx context.Context, handlers []DeathHandler, j *q
 	})
 }
 
-// each calls n handlers in order. The end of ctx does not reach them: a stop is no
-// reason not to hear of a failure.
+// each calls n handlers in order. The end of ctx does not cancel them, because they must hear of a
+// failure during a stop too.
 func (c *callbacks) each(ctx context.Context, kind string, n int, call func(context.Context, int)) {
 	if n == 0 {
 		return
@@ -241,22 +242,21 @@ func (c *callbacks) each(ctx context.Context, kind string, n int, call func(cont
 	c.report(kind, err)
 }
 
-// protect calls fn here and now. A panic costs a line.
+// protect calls fn in the caller's goroutine. A panic is logged.
 func (c *callbacks) protect(kind string, fn func()) {
 	defer c.recovered(kind)
 	fn()
 }
 
-// recovered must be deferred itself: recover works nowhere else.
+// recovered logs a panic. It must be deferred itself, because recover works nowhere else.
 func (c *callbacks) recovered(kind string) {
 	if v := recover(); v != nil {
 		c.failed(kind, newPanicError(v))
 	}
 }
 
-// guardedDecision calls fn, which asks an error for what it is, and gives its
-// panic. That carries plain text, not the value: it may be the very error whose
-// methods panic.
+// guardedDecision calls fn, which calls methods of a job's error, and returns its panic. The panic
+// carries plain text, not the value, because the value may be the error whose methods panic.
 func guardedDecision(fn func()) (panicked *PanicError) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -267,10 +267,10 @@ func guardedDecision(fn func()) (panicked *PanicError) {
 	return nil
 }
 
-// textOf is a value's text, also of one whose own methods panic.
+// textOf returns the text of a value, also if the methods of the value panic.
 func textOf(v any) (text string) {
 	defer func() {
-		if recover() != nil { // fmt gives up when printing the panic panics too
+		if recover() != nil { // fmt panics if the text of a panic panics too
 			text = fmt.Sprintf("a %T, whose text cannot be read", v)
 		}
 	}()

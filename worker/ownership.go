@@ -12,37 +12,41 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// beatEvery is how often the lease is extended; remote signals and paused queues come along.
+// beatEvery is the time between two beats. A beat extends the lease, and its reply brings signals
+// and the paused queues.
 const beatEvery = time.Second
 
-// ownership is the process's identity in Redis, its lease, and, bound to both, the context
-// of the jobs that run. It notes by its own monotonic clock until when the lease surely
-// holds. Past that moment nothing starts and what runs is cancelled with
-// queue.ErrLeaseLost, whether or not Redis can be reached. When a reclaimer has taken the
-// identity, it takes a new one. Safe for concurrent use. Nothing else is done on the loop
-// that keeps the lease.
+// ownership is the identity of the process in Redis, its lease, and the context of the jobs that
+// run under both, the epoch. It computes by its own monotonic clock until when the lease is valid.
+// After that time no job starts, and the epoch is cancelled with queue.ErrLeaseLost, whether Redis
+// answers or not. When a reclaimer has fenced the identity, the process takes a new one. Its loop,
+// the goroutine of Run, does nothing else. Safe for concurrent use.
 type ownership struct {
-	store  *queue.Store
-	host   queue.Host
-	queues []string
-	lease  time.Duration
-	outage *outage
-	log    *slog.Logger
-	jobs   context.Context // parent of all epochs; cancelled by the shutdown
-
-	renewed func(*queue.Owner)   // is told of each new identity
+	// New writes these; afterwards they do not change.
+	store   *queue.Store
+	host    queue.Host
+	queues  []string      // of all capsules
+	lease   time.Duration // how long a beat extends the lease
+	outage  *outage
+	log     *slog.Logger
+	born    time.Time            // the zero of until
+	renewed func(*queue.Owner)   // called with each new identity
 	obey    func(o queue.Orders) // carries out what a beat brought; must not block
-	gone    chan *queue.Owner    // owners whose loss a fetcher noticed first
-	leaving []*queue.Owner       // the identities before, not yet written down; only Run touches it
-	born    time.Time            // what until counts from
-	until   atomic.Int64         // how long after born the lease surely holds, in nanoseconds
-	last    atomic.Int64         // when a beat last reached Redis, in Unix milliseconds
-	turned  atomic.Int64         // when the loop last turned over, likewise
 
-	mu     sync.Mutex // guards the rest; only Run and take write
-	owner  *queue.Owner
-	epoch  context.Context
-	cancel context.CancelCauseFunc
+	jobs    context.Context   // parent of all epochs; a stop cancels it; Runner.Run writes it
+	gone    chan *queue.Owner // from fetchers to the loop: identities whose lease is lost
+	leaving []*queue.Owner    // earlier identities without a record; only the loop uses it
+
+	// The loop writes until and last, and fetchers set until to 0; all threads read them.
+	until  atomic.Int64 // how long after born the lease is valid, in nanoseconds
+	last   atomic.Int64 // when a beat last reached Redis, in Unix milliseconds; 0: none has
+	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
+
+	// mu guards the rest. The loop writes it; all threads read it.
+	mu     sync.Mutex
+	owner  *queue.Owner            // the present identity; nil before the first
+	epoch  context.Context         // of the jobs that start now
+	cancel context.CancelCauseFunc // of epoch
 }
 
 func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Duration, o *outage,
@@ -51,25 +55,25 @@ func newOwnership(s *queue.Store, h queue.Host, queues []string, lease time.Dura
 		gone: make(chan *queue.Owner, 1), born: time.Now()}
 }
 
-// holds reports whether the lease surely holds in this moment.
-func (o *ownership) holds(at time.Time) bool { return int64(at.Sub(o.born)) < o.until.Load() }
+// valid reports whether the lease is surely valid at a time, by our own clock.
+func (o *ownership) valid(at time.Time) bool { return int64(at.Sub(o.born)) < o.until.Load() }
 
-// current is the owner under which to fetch and beat.
+// current returns the owner under which to fetch and beat, or nil before the first.
 func (o *ownership) current() *queue.Owner {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.owner
 }
 
-// context is that of the jobs that start now.
+// context returns the context of the jobs that start now.
 func (o *ownership) context() context.Context {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.epoch
 }
 
-// extended notes that a command that took or extended the lease was sent at a moment, and
-// that Redis has carried it out: it cannot end before a lease's length from then. Jobs that
+// extended notes that Redis has carried out a command, sent at the given time, that took or
+// extended the lease: the lease cannot end before its length has passed since then. The jobs that
 // start from now on have a context that is not cancelled.
 func (o *ownership) extended(sent time.Time) {
 	o.until.Store(int64(sent.Sub(o.born) + o.lease))
@@ -81,7 +85,7 @@ func (o *ownership) extended(sent time.Time) {
 	}
 }
 
-// take registers a new identity. What the one before held is left to reclaimers.
+// take registers a new identity. It leaves the jobs of the identity before to reclaimers.
 func (o *ownership) take(ctx context.Context) error {
 	next, sent := o.store.Owner(newIdentity(o.host)), time.Now()
 	if err := next.Register(ctx, o.host, o.queues, o.lease); err != nil {
@@ -105,18 +109,18 @@ func (o *ownership) take(ctx context.Context) error {
 	return nil
 }
 
-// leave writes down the identities before. One may be written down nowhere: Redis was
-// emptied, or a failover lost it. It must be, for a reclaimer to find what its doorbells
-// landed. What fails is tried again after the next beat.
+// leave writes the records of earlier identities. Redis may have lost them, when it was emptied or
+// in a failover, and without a record no reclaimer finds the jobs that doorbells landed under that
+// identity. After a failure the next beat tries again.
 func (o *ownership) leave(ctx context.Context) {
 	o.leaving = slices.DeleteFunc(o.leaving, func(before *queue.Owner) bool {
 		return before.Leave(ctx, o.host, o.queues) == nil
 	})
 }
 
-// ends notes that the lease of the present identity is lost: nothing starts under it any more,
-// and what runs is cancelled, also while Redis has not taken the next one down yet. It returns
-// false if owner is not the present one.
+// ends notes that the lease of the present identity is lost: nothing starts under it any more, and
+// running jobs are cancelled, also while the next identity is not registered yet. It returns false
+// if owner is not the present identity.
 func (o *ownership) ends(owner *queue.Owner) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -128,7 +132,7 @@ func (o *ownership) ends(owner *queue.Owner) bool {
 	return true
 }
 
-// lost tells that a fetch was refused for want of a lease.
+// lost takes the word of a fetcher that a fetch was refused because the lease is lost.
 func (o *ownership) lost(owner *queue.Owner) {
 	o.ends(owner)
 	select {
@@ -137,10 +141,10 @@ func (o *ownership) lost(owner *queue.Owner) {
 	}
 }
 
-// Run keeps the lease until ctx ends.
+// Run extends the lease until ctx ends.
 func (o *ownership) Run(ctx context.Context) error {
 	calls := context.WithoutCancel(ctx)
-	o.beat(calls) // it tells what is paused
+	o.beat(calls) // at once, because it brings the paused queues
 	for {
 		o.turned.Store(time.Now().UnixMilli())
 		wait := jittered(beatEvery)
@@ -163,7 +167,7 @@ func (o *ownership) Run(ctx context.Context) error {
 	}
 }
 
-// lapse cancels what runs: the lease may have ended, and a peer may run it again.
+// lapse cancels running jobs: the lease may have ended, and another process may run them again.
 func (o *ownership) lapse() {
 	o.mu.Lock()
 	first := o.epoch.Err() == nil
@@ -175,8 +179,8 @@ func (o *ownership) lapse() {
 	}
 }
 
-// beat extends the lease. It waits for Redis no longer than the lease holds, or, if it has
-// ended, for a beat's length.
+// beat extends the lease. It waits for Redis as long as the lease is valid, or, if it is not, for
+// the length of a lease.
 func (o *ownership) beat(ctx context.Context) {
 	sent, owner := time.Now(), o.current()
 	left := time.Duration(o.until.Load()) - sent.Sub(o.born)
@@ -199,14 +203,14 @@ func (o *ownership) beat(ctx context.Context) {
 	}
 }
 
-// renew takes a new identity after owner was declared dead: the process was stopped, or cut
-// off, for longer than its lease.
+// renew takes a new identity after another process has declared owner dead: this process stood
+// still, or could not reach Redis, for longer than its lease.
 func (o *ownership) renew(ctx context.Context, owner *queue.Owner) {
 	if !o.ends(owner) {
 		return // it has been renewed already
 	}
-	o.log.Error("the lease of this process is lost: others have its jobs, the contexts of those "+
-		"that run here are cancelled", "identity", owner.Identity)
+	o.log.Error("the lease of this process is lost: other workers take its jobs, and the contexts "+
+		"of the jobs that run here are cancelled", "identity", owner.Identity)
 	if err := o.take(ctx); err != nil {
 		o.outage.failed("beat", err)
 		return

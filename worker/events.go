@@ -7,31 +7,33 @@ import (
 	"time"
 )
 
-// event is something to be told to the users' code when there is time: fn, or a
-// method of an observer, which needs no closure.
+// event is a call of users' code that is made later, by Run: a call of fn, or of a method of an
+// observer, which needs no closure.
 type event struct {
 	kind string
-	fn   func(context.Context) error
+	fn   func(context.Context) error // nil: kind names the method of an observer
 
+	// The observer, and the arguments of its method.
 	to         Observer
 	took       time.Duration
 	jobs, dead int
 	err        error
 }
 
-// The methods of an observer that are told later.
+// The methods of an observer that are called later.
 const (
 	toldFetched   = "an observer's Fetched"
 	toldSettled   = "an observer's Settled"
 	toldReclaimed = "an observer's Reclaimed"
 )
 
-// later has fn called soon, in order, by Run. It does not block: of too many
-// events some are dropped, and counted.
+// later has Run call fn soon, after the events before it. It does not block: if callbackQueue
+// events wait already, it drops this one and counts it.
 func (c *callbacks) later(kind string, fn func(context.Context) error) {
 	c.put(event{kind: kind, fn: fn})
 }
 
+// put adds an event to the queue, or drops it.
 func (c *callbacks) put(e event) {
 	select {
 	case c.queue <- e:
@@ -40,18 +42,19 @@ func (c *callbacks) put(e event) {
 	}
 }
 
+// drop counts n dropped events, and logs their number once a minute.
 func (c *callbacks) drop(kind string, n int) {
 	if n := c.minutely("dropped", n); n > 0 {
-		c.log.Warn("callbacks were dropped, for those before them take too long", "callback", kind,
-			"dropped", n, "waiting", len(c.queue))
+		c.log.Warn("callbacks were dropped, because those before them take too long",
+			"callback", kind, "dropped", n, "waiting", len(c.queue))
 	}
 }
 
-// Run tells what later puts until ctx ends, and then what is left, for at most
-// callbackWithin: what has not been told then is dropped.
+// Run makes the calls of the queued events until ctx ends. Then it makes the calls that are left,
+// for at most callbackWithin, and drops the rest.
 func (c *callbacks) Run(ctx context.Context) error {
 	last := func() { end := time.Now().Add(callbackWithin); c.end.CompareAndSwap(nil, &end) }
-	defer context.AfterFunc(ctx, last)() // it may end while an event hangs
+	defer context.AfterFunc(ctx, last)() // ctx may end while a call hangs
 	calls := context.WithoutCancel(ctx)
 	for ctx.Err() == nil {
 		select {
@@ -72,28 +75,28 @@ func (c *callbacks) Run(ctx context.Context) error {
 	}
 }
 
-// batch is events that one goroutine tells, one after the other. When one hangs,
-// another goroutine goes on behind it.
+// batch is a list of events whose calls one goroutine makes, one after the other. When a call
+// hangs, another goroutine makes the calls behind it.
 type batch struct {
-	mu     sync.Mutex
-	events []event
-	next   int
-	turn   int // of the goroutine that may take events
+	mu     sync.Mutex // guards the rest: the goroutines of the turns and Run read and write it
+	events []event    // does not change
+	next   int        // index of the first event that no goroutine has claimed
+	turn   int        // the number of the turn whose goroutine may claim events
 }
 
-// batch collects what waits behind e.
+// batch returns e with the events that wait behind it.
 func (c *callbacks) batch(e event) *batch {
 	n := min(len(c.queue), callbackBatch-1)
 	b := &batch{events: make([]event, 1, 1+n)}
 	b.events[0] = e
-	for range n { // nobody else takes events out
+	for range n { // only Run takes events out of the queue
 		b.events = append(b.events, <-c.queue)
 	}
 	return b
 }
 
-// tellBatch tells a batch, until the end of Run if that is known. An event that
-// hangs holds up those behind it for callbackWithin.
+// tellBatch makes the calls of a batch, until the end of Run if that is known. A call that hangs
+// delays those behind it by callbackWithin.
 func (c *callbacks) tellBatch(ctx context.Context, b *batch) {
 	for {
 		turn, left := b.take()
@@ -120,7 +123,7 @@ func (c *callbacks) tellBatch(ctx context.Context, b *batch) {
 	}
 }
 
-// tellTurn tells events of a batch for callbackShare, if they go on taking time.
+// tellTurn makes calls of a batch, and begins none after callbackShare.
 func (c *callbacks) tellTurn(ctx context.Context, b *batch, turn int) {
 	for began := time.Now(); time.Since(began) < callbackShare; {
 		e := b.claim(turn)
@@ -131,8 +134,8 @@ func (c *callbacks) tellTurn(ctx context.Context, b *batch, turn int) {
 	}
 }
 
-// take makes a new turn, so that no earlier one takes another event, and tells how
-// many are left.
+// take begins a new turn, so that no earlier turn claims another event. It returns the number of
+// the turn, and how many events are left.
 func (b *batch) take() (turn, left int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,6 +143,7 @@ func (b *batch) take() (turn, left int) {
 	return b.turn, len(b.events) - b.next
 }
 
+// claim returns the next event, or nil if there is none or a later turn has begun.
 func (b *batch) claim(turn int) *event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,13 +154,14 @@ func (b *batch) claim(turn int) *event {
 	return &b.events[b.next-1]
 }
 
-// kind is that of the event that is told now.
+// kind returns the kind of the event whose call is made now.
 func (b *batch) kind() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.events[max(b.next-1, 0)].kind
 }
 
+// tell makes the call of one event. A panic is logged.
 func (c *callbacks) tell(ctx context.Context, e *event) {
 	defer c.recovered(e.kind)
 	switch {
@@ -171,9 +176,9 @@ func (c *callbacks) tell(ctx context.Context, e *event) {
 	}
 }
 
-// observer guards the worker against o: it hears of trips and reclaims later, from
-// Run's goroutines. Of a job it hears in the goroutine that ran it, where a panic
-// costs a line, and time is that thread's. A nil o stays nil.
+// observer returns an Observer that protects the worker from o. Fetched, Settled and Reclaimed of o
+// are called later, by Run. Ran is called by the thread that ran the job: a panic is logged, and
+// the time is the thread's. If o is nil, observer returns nil.
 func (c *callbacks) observer(o Observer) Observer {
 	if o == nil {
 		return nil
@@ -181,6 +186,7 @@ func (c *callbacks) observer(o Observer) Observer {
 	return &guarded{o, c}
 }
 
+// guarded is an Observer that calls another one in a way that cannot harm the worker.
 type guarded struct {
 	to Observer
 	c  *callbacks

@@ -6,13 +6,18 @@ import (
 	"time"
 )
 
-// auditEvery is how often Redis is asked whether it holds deliveries for this process that
-// the ledger does not know, beside after every lost reply.
-const auditEvery = 30 * time.Second
+const (
+	// auditEvery is the time between two audits when no reply is lost.
+	auditEvery = 30 * time.Second
+	// lostReplies is how long an audit waits after a lost reply, because several are often lost at
+	// the same moment.
+	lostReplies = 20 * time.Millisecond
+)
 
-// auditor compares what Redis holds for the process with its ledger, over all capsules, and
-// puts back what a lost reply brought. Fetches go on meanwhile: the ledger knows which tokens
-// they may bring.
+// auditor compares the deliveries that Redis has for the process with the ledger, over all
+// capsules. A delivery that the ledger does not know came with a lost reply: its job goes back to
+// its queue. Fetches continue meanwhile, because the ledger knows the tokens that they may bring.
+// The fields do not change.
 type auditor struct {
 	ledger *ledger
 	bells  *doorbells
@@ -29,7 +34,7 @@ func (a *auditor) Run(ctx context.Context) error {
 		select {
 		case <-a.ledger.audit:
 			timer.Stop()
-			if !sleep(ctx, jittered(lostReplies)) { // several replies are lost at once
+			if !sleep(ctx, jittered(lostReplies)) {
 				return nil
 			}
 		case <-timer.C:
@@ -48,23 +53,21 @@ func (a *auditor) Run(ctx context.Context) error {
 	}
 }
 
-// lostReplies is how long an audit waits for further replies to be lost.
-const lostReplies = 20 * time.Millisecond
-
+// audit compares once.
 func (a *auditor) audit(ctx context.Context) error {
 	l := a.ledger
 	owner := l.owners.current()
 	l.mu.Lock()
 	l.process.AuditBegins()
 	l.mu.Unlock()
-	held, landed, err := owner.Held(ctx, l.queues)
+	delivered, landed, err := owner.Held(ctx, l.queues)
 	l.mu.Lock()
 	if err != nil {
 		l.process.AuditFailed()
 		l.mu.Unlock()
 		return err
 	}
-	lost := l.process.Audited(owner, held, l.capsuleOf, landed)
+	lost := l.process.Audited(owner, delivered, l.capsuleOf, landed)
 	quiet := l.process.IsQuiet()
 	l.mu.Unlock()
 	if lost > 0 {
@@ -72,15 +75,15 @@ func (a *auditor) audit(ctx context.Context) error {
 			"jobs", lost)
 	}
 	if lost > 0 || len(landed) > 0 {
-		l.everybody()
+		l.notifyAll()
 	}
 	if quiet && len(landed) > 0 {
-		return a.bells.returnLanded(ctx) // no fetcher looks any more
+		return a.bells.returnLanded(ctx) // no fetch will adopt them any more
 	}
 	return nil
 }
 
-// last audits once more before a stop settles the rest, if a reply was lost at its end.
+// last audits once more during a stop, if a reply was lost since the last audit.
 func (a *auditor) last(ctx context.Context) {
 	a.ledger.mu.Lock()
 	due := a.ledger.process.Audit()
@@ -95,7 +98,7 @@ func (a *auditor) last(ctx context.Context) {
 	}
 }
 
-// capsuleOf is the first capsule that serves a queue. The caller holds the mutex.
+// capsuleOf returns the first capsule that serves a queue. The caller holds the mutex.
 func (l *ledger) capsuleOf(name string) int {
 	for i, q := range l.queues {
 		if q == name {
