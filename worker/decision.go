@@ -274,8 +274,8 @@ func cause(err error) error {
 
 // expired reports whether a job that has not started is too late to run. That is so after the time
 // expires_at, which Kyu's client writes, or expiry, which Sidekiq Pro's client writes, or when the
-// job has been in its queue for longer than expires_in. A scheduled job is in its queue from when it
-// was due, and a failed job from when it is tried again, so neither expires before it can run.
+// job has been in its queue for longer than expires_in. A scheduled job is in its queue from when
+// it was due, and a failed job from when it is tried again, so neither expires before it can run.
 func expired(j *queue.Job, now time.Time) bool {
 	for _, key := range []string{"expires_at", "expiry"} {
 		if t := j.Time(key); !t.IsZero() {
