@@ -8,162 +8,169 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
-// logText is what was logged.
-type logText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+// testCallbacks returns callbacks and their log.
+func testCallbacks() (*callbacks, *testwait.Log) {
+	log := new(testwait.Log)
+	return newCallbacks(slog.New(slog.NewTextHandler(log, nil))), log
 }
 
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
+// lines counts the lines of a log that contain a text.
+func lines(log *testwait.Log, text string) (n int) {
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
 }
 
-func (l *logText) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), part)
-}
-
-func testCallbacks() (*callbacks, *logText) {
-	l := new(logText)
-	return newCallbacks(slog.New(slog.NewTextHandler(l, nil))), l
-}
-
-// hanging gives a callback that ignores its context until let is called.
-func hanging() (fn func(context.Context) error, let func()) {
-	end := make(chan struct{})
-	return func(context.Context) error { <-end; return nil }, func() { close(end) }
+// hanging returns a callback that ignores its context until end is called.
+func hanging() (fn func(context.Context) error, end func()) {
+	c := make(chan struct{})
+	return func(context.Context) error { <-c; return nil }, func() { close(c) }
 }
 
 func nothing(context.Context) error { return nil }
 
 func TestCallback(t *testing.T) {
-	boom := errors.New("boom")
-	fails := func(context.Context) error { return boom }
+	t.Parallel()
 	for name, test := range map[string]func(*testing.T){
-		"gives its error": func(t *testing.T) {
-			c, _ := testCallbacks()
-			if err := c.run(t.Context(), "hook", time.Second, fails); err != boom {
-				t.Error(err)
-			}
-		},
-		"a panic is its error": func(t *testing.T) {
-			c, _ := testCallbacks()
-			err := c.run(t.Context(), "hook", time.Second,
-				func(context.Context) error { panic(boom) })
-			var p *PanicError
-			if !errors.As(err, &p) || !errors.Is(err, boom) {
-				t.Fatal(err)
-			}
-			if !bytes.Contains(p.Stack, []byte("callback_test.go")) {
-				t.Errorf("the stack does not say where: %s", p.Stack)
-			}
-		},
-		"runtime.Goexit does not hang the caller": func(t *testing.T) {
-			c, _ := testCallbacks()
-			err := c.run(t.Context(), "hook", time.Second, func(context.Context) error {
-				runtime.Goexit()
-				return nil
-			})
-			if err == nil || !strings.Contains(err.Error(), "Goexit") {
-				t.Error(err)
-			}
-			synctest.Wait()
-		},
-		"its context ends at the deadline": func(t *testing.T) {
-			c, _ := testCallbacks()
-			began := time.Now()
-			err := c.run(t.Context(), "hook", time.Second, func(ctx context.Context) error {
-				<-ctx.Done()
-				return ctx.Err()
-			})
-			if took := time.Since(began); took != time.Second || err == nil {
-				t.Error(took, err)
-			}
-			synctest.Wait()
-		},
-		"an ended context does not keep it from being called to its end": func(t *testing.T) {
-			c, _ := testCallbacks()
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			ran := false
-			err := c.run(ctx, "hook", time.Second, func(ctx context.Context) error {
-				<-time.After(time.Millisecond)
-				ran = ctx.Err() != nil
-				return nil
-			})
-			if err != nil || !ran {
-				t.Error(err, ran)
-			}
-		},
-		"one that hangs is left behind, with its stack": testLeftBehind,
-		"no more are called when 64 hang":               testRefused,
+		"returns its error":                        callbackError,
+		"a panic is its error, with the stack":     callbackPanic,
+		"runtime.Goexit does not hang the caller":  callbackGoexit,
+		"its context ends at the deadline":         callbackDeadline,
+		"runs to its end though its context ended": callbackAfterStop,
+		"that hangs is left alone, with a line":    callbackHangs,
+		"is not called when 64 others hang":        callbacksRefused,
 	} {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 	}
 }
 
-func testLeftBehind(t *testing.T) {
+var errBoom = errors.New("boom")
+
+func callbackError(t *testing.T) {
+	c, _ := testCallbacks()
+	err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { return errBoom })
+	if err != errBoom {
+		t.Error(err)
+	}
+}
+
+func callbackPanic(t *testing.T) {
+	c, _ := testCallbacks()
+	err := c.run(t.Context(), "hook", time.Second, func(context.Context) error { panic(errBoom) })
+	var p *PanicError
+	if !errors.As(err, &p) || !errors.Is(err, errBoom) {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(p.Stack, []byte("callbacks_test.go")) {
+		t.Errorf("the stack does not name this file: %s", p.Stack)
+	}
+}
+
+func callbackGoexit(t *testing.T) {
+	c, _ := testCallbacks()
+	err := c.run(t.Context(), "hook", time.Second, func(context.Context) error {
+		runtime.Goexit()
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "Goexit") {
+		t.Error(err)
+	}
+	synctest.Wait()
+}
+
+func callbackDeadline(t *testing.T) {
+	c, _ := testCallbacks()
+	began := time.Now()
+	err := c.run(t.Context(), "hook", time.Second, func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if took := time.Since(began); took != time.Second || err == nil {
+		t.Errorf("after %v: %v, want an error after 1s", took, err)
+	}
+	synctest.Wait()
+}
+
+func callbackAfterStop(t *testing.T) {
+	c, _ := testCallbacks()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := false
+	err := c.run(ctx, "hook", time.Second, func(ctx context.Context) error {
+		<-time.After(time.Millisecond)
+		ended = ctx.Err() != nil
+		return nil
+	})
+	if err != nil || !ended {
+		t.Errorf("%v, and the end of its context was seen: %v", err, ended)
+	}
+}
+
+func callbackHangs(t *testing.T) {
 	c, log := testCallbacks()
-	fn, let := hanging()
+	fn, end := hanging()
 	for range 2 {
 		began := time.Now()
 		err := c.run(t.Context(), "quiet hook", 3*time.Second, fn)
 		if took := time.Since(began); took != 3*time.Second || !errors.Is(err, errOverdue) {
-			t.Error(took, err)
+			t.Errorf("after %v: %v, want errOverdue after 3s", took, err)
 		}
 	}
-	if log.count("a callback does not return") != 2 || log.count("hanging") != 1 {
-		t.Error("want two lines, the first with the stack: ", log.b.String())
+	if n := lines(log, "a callback does not return"); n != 2 {
+		t.Errorf("%d lines, want 2: %s", n, log)
 	}
-	let()
+	if n := lines(log, "hanging"); n != 1 {
+		t.Errorf("%d lines have the stack, want the first: %s", n, log)
+	}
+	end()
 	synctest.Wait()
-	if log.count("has returned after its time") != 2 || c.overdue != 0 {
-		t.Error(c.overdue, log.b.String())
+	if n := lines(log, "has returned after its time"); n != 2 || c.overdue != 0 {
+		t.Errorf("%d lines that it has returned, %d overdue, want 2 and 0: %s", n, c.overdue, log)
 	}
 }
 
-func testRefused(t *testing.T) {
+func callbacksRefused(t *testing.T) {
 	c, log := testCallbacks()
-	fn, let := hanging()
+	fn, end := hanging()
 	for range maxOverdue {
 		c.run(t.Context(), "hook", time.Millisecond, fn)
 	}
 	for range 3 {
 		began := time.Now()
 		err := c.run(t.Context(), "hook", time.Second, func(context.Context) error {
-			t.Error("called")
+			t.Error("it was called")
 			return nil
 		})
 		if !errors.Is(err, errRefused) || time.Since(began) != 0 {
-			t.Error(err)
+			t.Errorf("after %v: %v, want errRefused at once", time.Since(began), err)
 		}
 		c.report("hook", err)
 	}
-	if log.count("callbacks are not called") != 1 {
-		t.Error(log.b.String())
+	if n := lines(log, "callbacks are not called"); n != 1 {
+		t.Errorf("%d lines, want 1: %s", n, log)
 	}
-	let()
+	end()
 	synctest.Wait()
 	if err := c.run(t.Context(), "hook", time.Second, nothing); err != nil {
-		t.Error("after they have returned: ", err)
+		t.Error("after they have returned:", err)
 	}
 }
 
-func TestCallbackHandlersOfFailures(t *testing.T) {
+func TestFailureHandlers(t *testing.T) {
+	t.Parallel()
 	j := parse(t, `{"class":"A","jid":"x","args":[]}`)
-	boom := errors.New("boom")
-	t.Run("one that panics costs a line, the others are told", func(t *testing.T) {
+	t.Run("one that panics is logged, and the others are called", func(t *testing.T) {
 		c, log := testCallbacks()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // the stop of a worker
@@ -173,37 +180,40 @@ func TestCallbackHandlersOfFailures(t *testing.T) {
 			func(ctx context.Context, err error, j *queue.Job) {
 				told = append(told, err.Error(), j.JID, fmt.Sprint(ctx.Err()))
 			},
-		}, boom, j)
-		if strings.Join(told, " ") != "boom x <nil>" || log.count("no handler") != 1 {
-			t.Error(told, log.b.String())
+		}, errBoom, j)
+		if got := strings.Join(told, " "); got != "boom x <nil>" {
+			t.Errorf("called with %s", got)
+		}
+		if n := lines(log, "no handler"); n != 1 {
+			t.Errorf("%d lines, want 1: %s", n, log)
 		}
 	})
-	t.Run("a death is told with the fields of the last failure", func(t *testing.T) {
+	t.Run("a death handler gets the fields of the last failure", func(t *testing.T) {
 		c, _ := testCallbacks()
 		var class string
 		c.tellDeath(t.Context(), []DeathHandler{func(_ context.Context, j *queue.Job, _ error) {
 			class = j.String("error_class")
-		}}, j, `{"class":"A","jid":"x","args":[],"error_class":"E"}`, boom)
+		}}, j, `{"class":"A","jid":"x","args":[],"error_class":"E"}`, errBoom)
 		if class != "E" {
-			t.Error(class)
+			t.Errorf("error_class is %q, want E", class)
 		}
 	})
-	t.Run("one that hangs holds its thread up for 5 s", func(t *testing.T) {
+	t.Run("one that hangs delays its thread by 5 s", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := testCallbacks()
-			fn, let := hanging()
+			fn, end := hanging()
 			began, told := time.Now(), false
 			c.tellDeath(t.Context(), []DeathHandler{
 				func(context.Context, *queue.Job, error) { fn(nil) },
 				func(context.Context, *queue.Job, error) { told = true },
-			}, j, "", boom)
+			}, j, "", errBoom)
 			if took := time.Since(began); took != callbackWithin || told {
-				t.Error(took, told)
+				t.Errorf("after %v the handler behind it was called: %v", took, told)
 			}
-			let()
+			end()
 			synctest.Wait()
 			if !told {
-				t.Error("the handler behind it was never told")
+				t.Error("the handler behind it was never called")
 			}
 		})
 	})
@@ -219,22 +229,28 @@ func (w worst) Unwrap() error          { panic(w) }
 func (w worst) ErrorClass() string     { panic(w) }
 func (w worst) Format(fmt.State, rune) { panic(w) }
 
-func TestCallbackDecisionsSurviveAnErrorsOwnMethods(t *testing.T) {
-	p := testPolicy()
-	j := parse(t, `{"class":"A","jid":"x","args":[],"retry":true,"backtrace":true}`)
-	var out decision
-	panicked := guardedDecision(func() { out = p.decide(j, "q", worst{}, false, now) })
-	if panicked == nil {
-		t.Fatal("decide did not panic: the guard is of no use")
-	}
-	again := guardedDecision(func() { out = p.decide(j, "q", panicked, false, now) })
-	if again != nil {
-		t.Fatal("the panic itself cannot be decided on: ", again)
-	}
-	if out.settle.Action != queue.Retry || !strings.Contains(out.settle.Payload, "worker.worst") {
-		t.Error(out)
-	}
-	if p := guardedDecision(func() {}); p != nil {
-		t.Error(p)
-	}
+func TestGuardedDecision(t *testing.T) {
+	t.Parallel()
+	t.Run("survives an error whose methods all panic", func(t *testing.T) {
+		p := testPolicy()
+		j := parse(t, `{"class":"A","jid":"x","args":[],"retry":true,"backtrace":true}`)
+		var d decision
+		panicked := guardedDecision(func() { d = p.decide(j, "q", worst{}, false, now) })
+		if panicked == nil {
+			t.Fatal("decide did not panic: there is nothing to guard against")
+		}
+		again := guardedDecision(func() { d = p.decide(j, "q", panicked, false, now) })
+		if again != nil {
+			t.Fatal("the panic itself cannot be decided on:", again)
+		}
+		if d.settle.Action != queue.Retry || !strings.Contains(d.settle.Payload, "worker.worst") {
+			t.Errorf("%s with %s, want a retry that names the error", d.settle.Action,
+				d.settle.Payload)
+		}
+	})
+	t.Run("returns nil without a panic", func(t *testing.T) {
+		if p := guardedDecision(func() {}); p != nil {
+			t.Error(p)
+		}
+	})
 }

@@ -1,38 +1,58 @@
 package worker
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
 
-func TestMode(t *testing.T) {
-	q := func(weights ...int) Capsule {
-		c := Capsule{Concurrency: 1}
-		for i, w := range weights {
-			c.Queues = append(c.Queues, QueueWeight{string(rune('a' + i)), w})
-		}
-		return c
+// weighted returns a capsule with the queues a, b, … of these weights.
+func weighted(weights ...int) *Capsule {
+	c := &Capsule{Concurrency: 1}
+	for i, w := range weights {
+		c.Queues = append(c.Queues, QueueWeight{string(rune('a' + i)), w})
 	}
-	for want, list := range map[Mode][]Capsule{
-		Strict: {q(0), q(0, 0)}, Random: {q(1), q(1, 1)},
-		Weighted: {q(2, 1), q(0, 1), q(1, 0), q(3)},
-	} {
-		for _, c := range list {
-			if got := c.Mode(); got != want {
-				t.Errorf("%v is %s, want %s", c.Queues, got, want)
-			}
-		}
-	}
+	return c
 }
 
-// Weighted is a shuffle of the weighted list without repetition: the first is
-// drawn in proportion to its weight (docs/wire.md 5). Chi-square, p = 0.001.
-func TestDraws(t *testing.T) {
-	c := Capsule{Queues: []QueueWeight{{"default", 8}, {"push", 6}, {"mailers", 2}, {"pull", 1}}}
+func TestCapsule(t *testing.T) {
+	t.Parallel()
+	t.Run("has the mode of Sidekiq 7", func(t *testing.T) {
+		for want, capsules := range map[Mode][]*Capsule{
+			Strict: {weighted(0), weighted(0, 0)}, Random: {weighted(1), weighted(1, 1)},
+			Weighted: {weighted(2, 1), weighted(0, 1), weighted(1, 0), weighted(3)},
+		} {
+			for _, c := range capsules {
+				if got := c.Mode(); got != want {
+					t.Errorf("%v is %s, want %s", c.Queues, got, want)
+				}
+			}
+		}
+	})
+	t.Run("counts a repeated queue once, with the sum of its weights", func(t *testing.T) {
+		c := &Capsule{Queues: []QueueWeight{{"a", 2}, {"b", 0}, {"a", 3}}}
+		if got := c.names(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("names %v, want a and b", got)
+		}
+		if got := c.weights(); !maps.Equal(got, map[string]int{"a": 5, "b": 1}) {
+			t.Errorf("weights %v, want a 5 and b 1", got)
+		}
+	})
+	t.Run("draws the first queue by its weight, without repetition", drawsByWeight)
+	t.Run("draws nothing in strict mode", func(t *testing.T) {
+		if draws := weighted(0, 0).draws(3); draws != nil {
+			t.Errorf("drew %q", draws)
+		}
+	})
+}
+
+// A draw is a shuffle of the weighted list without repetition: the first queue is drawn in
+// proportion to its weight (docs/wire.md 5). Chi-square, p = 0.001.
+func drawsByWeight(t *testing.T) {
 	const n = 34_000
-	first := map[byte]float64{}
-	ahead := 0.0 // pull before default
-	for _, d := range c.draws(n) {
+	first, ahead := map[byte]float64{}, 0.0 // how often the last queue came before the first
+	for _, d := range weighted(8, 6, 2, 1).draws(n) {
 		if len(d) != 4 {
 			t.Fatalf("draw %q", d)
 		}
@@ -50,6 +70,6 @@ func TestDraws(t *testing.T) {
 		t.Errorf("chi-square %.1f, first %v", chi, first)
 	}
 	if share := ahead / n; share < 0.103 || share > 0.119 {
-		t.Errorf("pull came before default in %.3f of the draws, want 1/9", share)
+		t.Errorf("the last queue came before the first in %.3f of the draws, want 1/9", share)
 	}
 }

@@ -59,7 +59,7 @@ var (
 		event: queue.EventRequeue, told: OutcomeRequeued}
 )
 
-// decideBytes returns the outcome of bytes that are not a job: they go to the dead set unchanged.
+// decideBytes returns the outcome of bytes that are not a job: they go to the dead set.
 func decideBytes(raw string, now time.Time) decision {
 	return decision{settle: queue.Settlement{Action: queue.Dead, Payload: envelope.ForDeadSet(raw),
 		At: now}, event: queue.EventDead, told: OutcomeDead}

@@ -1,4 +1,4 @@
-package worker_test
+package worker
 
 import (
 	"context"
@@ -11,11 +11,10 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
-	"github.com/kyujobs/kyu/worker"
 )
 
-// noting gives the bench a capability that writes down how each job leaves. A job with a
-// field bad has effects that go wrong.
+// noting gives the bench a capability that writes down how each job leaves. A job with a field bad
+// has effects that fail.
 func (b *bench) noting() {
 	notes := queue.Capability{Kind: "note", Lua: "redis.call('RPUSH', keys[1], args[1])",
 		Effects: func(j *queue.Job, event queue.EffectEvent) []queue.Effect {
@@ -33,16 +32,36 @@ func (b *bench) noting() {
 	b.client = queue.NewClient(b.store)
 }
 
+// noted returns what the capability has written, sorted.
 func (b *bench) noted() []string {
-	list := b.raw.LRange(b.Context(), "kyu:notes", 0, -1).Val()
-	slices.Sort(list)
-	return list
+	notes := b.raw.LRange(b.Context(), "kyu:notes", 0, -1).Val()
+	slices.Sort(notes)
+	return notes
 }
 
-func TestEffectsRunOnceForEachWayInWhichAJobLeavesAWorker(t *testing.T) {
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	t.Run("run once for each way in which a job leaves a worker", effectsOnce)
+	t.Run("that fail delay no worker", failingEffects)
+	t.Run("of poison are run by the reclaimer", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.noting()
+		b.config.Poison = queue.Poison{Times: 1, Within: time.Hour}
+		b.deadOwner("elsewhere:1:x", "a", payload("a", "Poison", 1, 0))
+		b.start()
+		b.until("it is dead", func() bool { return b.size("dead") == 1 })
+		if got := b.noted(); !slices.Equal(got, []string{"Poison poison"}) {
+			t.Errorf("written: %q", got)
+		}
+	})
+}
+
+func effectsOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.noting()
-	b.config.Unknown = worker.HoldUnknown()
+	b.config.Unknown = HoldUnknown()
 	handle := func(class string, err error) {
 		b.handle(class, func(context.Context) error { return err })
 	}
@@ -62,14 +81,15 @@ func TestEffectsRunOnceForEachWayInWhichAJobLeavesAWorker(t *testing.T) {
 		`{"class":"Expire","jid":"e","args":[],"expires_at":1.5}`, "no job")
 	want = append(want, "Expire expire", "Unknown hold")
 	slices.Sort(want)
-	b.run()
+	b.start()
 	b.until("all have left", func() bool { return b.empty() && b.size("dead") == 2 })
 	if got := b.noted(); !slices.Equal(got, want) {
-		t.Errorf("written down: %q, want %q", got, want)
+		t.Errorf("written: %q, want %q", got, want)
 	}
 }
 
-func TestEffectsThatGoWrongHoldNoWorkerUp(t *testing.T) {
+func failingEffects(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.noting()
 	var ran atomic.Int64
@@ -79,29 +99,17 @@ func TestEffectsThatGoWrongHoldNoWorkerUp(t *testing.T) {
 		b.raw.LPush(t.Context(), "queue:a",
 			fmt.Sprintf(`{"class":"Done","jid":"%d","args":[],"bad":%q}`, i, bad))
 	}
-	r := b.run()
+	p := b.start()
 	b.until("all have left", func() bool { return b.empty() && ran.Load() == 20 })
 	if got := b.noted(); len(got) != 10 {
-		t.Errorf("written down: %q", got)
+		t.Errorf("written: %q, want 10 notes", got)
 	}
 	for _, part := range []string{"panicked: no good", "NOPERM", "jid=2"} {
-		if !strings.Contains(b.log.String(), part) {
+		if !b.says(part) {
 			t.Errorf("no %q in the log", part)
 		}
 	}
-	if n := r.Status().Stale; n != 0 {
+	if n := p.Status().Stale; n != 0 {
 		t.Errorf("%d counted as stale", n)
-	}
-}
-
-func TestEffectsOfPoisonAreRunByTheReclaimer(t *testing.T) {
-	s := newStage(t)
-	s.noting()
-	s.config.Poison = queue.Poison{Times: 1, Within: time.Hour}
-	s.deadOwner("elsewhere:1:x", "a", payload("a", "Poison", 1, 0))
-	s.start(s.store)
-	s.until("it is dead", func() bool { return s.size("dead") == 1 })
-	if got := s.noted(); len(got) != 1 || got[0] != "Poison poison" {
-		t.Errorf("written down: %q", got)
 	}
 }

@@ -1,46 +1,15 @@
 package worker
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/kyujobs/kyu/queue"
 )
 
-// newTestLedger has one capsule with so many seats, and an owner whose lease holds.
-func newTestLedger(seats int) (*ledger, *queue.Owner) {
-	o := &ownership{born: time.Now()}
-	o.until.Store(int64(time.Hour))
-	last := uint64(0)
-	tokens := func(n int) uint64 { last += uint64(n); return last - uint64(n) + 1 }
-	capsule := Capsule{Name: "x", Concurrency: seats, Queues: []QueueWeight{{Name: "x"}}}
-	l := newLedger([]Capsule{capsule}, []string{"x"}, tokens, o, func(int) {})
-	owner := &queue.Owner{Identity: "h:1:a"}
-	l.renewed(owner)
-	return l, owner
-}
-
-// bring has a trip bring jobs with these payloads, and returns how many it asked for.
-func (l *ledger) bring(t *testing.T, raws ...string) int {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	trip, ok := l.process.Begin(0, true, queue.MaxFetch)
-	if !ok {
-		t.Fatal("no trip is due")
-	}
-	var jobs []queue.Delivery
-	for i, raw := range raws {
-		jobs = append(jobs, queue.Delivery{Raw: raw, Queue: "x", Owner: trip.Owner,
-			Token: trip.First + uint64(i)})
-	}
-	l.process.Returned(trip, queue.Fetched{Jobs: jobs, Acked: len(trip.Acks)}, nil)
-	l.pools[0].wakeOne()
-	return trip.Want
-}
-
 func TestPool(t *testing.T) {
+	t.Parallel()
 	t.Run("long jobs of a batch start beside each other", func(t *testing.T) {
 		synctest.Test(t, longJobsStartBesideEachOther)
 	})
@@ -52,9 +21,36 @@ func TestPool(t *testing.T) {
 		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
-		if batch := l.process.Batch(0); len(batch) != 2 || batch[0].Action != queue.Requeue ||
-			batch[0].Delivery.Raw != "2" {
-			t.Errorf("settles %+v, want both back in their queue, the newest first", batch)
+		var back []string
+		for _, s := range l.process.Batch(0) {
+			back = append(back, string(s.Action)+" "+s.Delivery.Raw)
+		}
+		if want := []string{"requeue 2", "requeue 1"}; !slices.Equal(back, want) {
+			t.Errorf("settles %q, want %q: the newest first", back, want)
+		}
+	})
+	t.Run("a stuck slot is replaced, and gives its seat back when it returns", func(t *testing.T) {
+		l, _ := newTestLedger(1)
+		p := l.pools[0]
+		stuck := p.all[0]
+		l.bring(t, "1")
+		e, _ := p.next(stuck, false)
+		fresh := p.replace(stuck)
+		if fresh == nil || p.replace(stuck) != nil {
+			t.Fatalf("replaced by %v, want one slot, once", fresh)
+		}
+		if n := l.bring(t, "2"); n != 1 {
+			t.Errorf("the next round trip asks for %d jobs, want 1", n)
+		}
+		l.finish(e, nil)
+		if e, _ := p.next(stuck, true); e != nil {
+			t.Errorf("the stuck slot got %s", e.Raw)
+		}
+		if e, _ := p.next(fresh, false); e == nil || e.Raw != "2" {
+			t.Errorf("the new slot got %v", e)
+		}
+		if all := p.slots(); !slices.Equal(all, []*slot{fresh}) {
+			t.Errorf("%d slots, want 1", len(all))
 		}
 	})
 	t.Run("a job does not start without a lease", func(t *testing.T) {
@@ -68,7 +64,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// Every slot that is busy with a long job has others start the jobs behind it.
+// Each slot that gets a long job wakes the next slot for the jobs behind it.
 func longJobsStartBesideEachOther(t *testing.T) {
 	l, _ := newTestLedger(3)
 	p := l.pools[0]
@@ -90,7 +86,7 @@ func longJobsStartBesideEachOther(t *testing.T) {
 		<-running
 	}
 	if p.busy() != 3 || l.process.Free(0) != 0 {
-		t.Errorf("%d busy, %d free", p.busy(), l.process.Free(0))
+		t.Errorf("%d busy and %d free, want 3 and 0", p.busy(), l.process.Free(0))
 	}
 	close(release)
 	synctest.Wait()

@@ -1,7 +1,8 @@
-package worker_test
+package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -9,61 +10,59 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
-	"github.com/kyujobs/kyu/worker"
-	"github.com/redis/go-redis/v9"
 )
 
-// pushRaw pushes a payload as it is, to be taken next.
-func (b *bench) pushRaw(payload string) {
+func TestQuarantine(t *testing.T) {
+	t.Parallel()
+	t.Run("a suspect has the process to itself", runsAlone)
+	t.Run("a run that ends clears a suspect", clearsSuspect)
+	t.Run("a suspect does not wait for a handler that never returns", waitsNotForEver)
+	t.Run("a suspect that runs longer than its time alone is marked", isMarked)
+	t.Run("many suspects delay neither one another nor other capsules for long", manySuspects)
+}
+
+// suspect returns a job of queue a that was in flight at two crashes.
+func suspect(class, jid string) string {
+	return fmt.Sprintf(`{"class":%q,"jid":%q,"args":[],"queue":"a","crashes":2,"crashed_at":%d}`,
+		class, jid, time.Now().Unix())
+}
+
+// pushNext pushes a payload to queue a, to be taken next.
+func (b *bench) pushNext(payload string) {
 	b.Helper()
 	if err := b.raw.RPush(b.Context(), "queue:a", payload).Err(); err != nil {
 		b.Fatal(err)
 	}
 }
 
-func suspect(class, jid string) string {
-	return fmt.Sprintf(`{"class":%q,"jid":%q,"args":[],"queue":"a","crashes":2,"crashed_at":%d}`,
-		class, jid, time.Now().Unix())
-}
-
-// inHands counts what Redis holds for workers.
-func (b *bench) inHands() (n int64) {
-	for _, key := range b.raw.Keys(b.Context(), "kyu:{queue:*").Val() {
-		if strings.Contains(key, ":inflight:") {
-			n += b.raw.HLen(b.Context(), key).Val()
-		} else {
-			n += b.raw.LLen(b.Context(), key).Val()
-		}
-	}
-	return n
-}
-
-// alone counts the owners of which Redis knows that only one of their jobs runs.
-func (b *bench) alone() (n int64) {
+// marks counts the marks of a kind in the records of owners: "alone" or "beside:".
+func (b *bench) marks(prefix string) (n int64) {
 	for _, key := range b.raw.Keys(b.Context(), "kyu:owner:*").Val() {
-		if b.raw.HExists(b.Context(), key, "alone").Val() {
-			n++
+		for field := range b.raw.HGetAll(b.Context(), key).Val() {
+			if strings.HasPrefix(field, prefix) {
+				n++
+			}
 		}
 	}
 	return n
 }
 
-func TestASuspectHasTheProcessToItself(t *testing.T) {
+func runsAlone(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	b.config.Capsules = append(b.config.Capsules, worker.Capsule{Name: "other", Concurrency: 20,
-		Queues: []worker.QueueWeight{{Name: "c"}}})
+	b.config.Capsules = append(b.config.Capsules, Capsule{Name: "other", Concurrency: 20,
+		Queues: queues("c")})
 	var running, beside, suspects atomic.Int64
-	job := func(context.Context) error {
+	b.handle("Job", func(context.Context) error {
 		running.Add(1)
 		defer running.Add(-1)
 		<-time.After(time.Millisecond) // the work
 		return nil
-	}
-	b.handle("Job", job)
+	})
 	b.handle("Suspect", func(context.Context) error {
 		suspects.Add(1)
 		for range 20 { // for a while
-			if running.Load() > 0 || b.alone() != 1 {
+			if running.Load() > 0 || b.marks("alone") != 1 {
 				beside.Add(1)
 			}
 		}
@@ -72,153 +71,114 @@ func TestASuspectHasTheProcessToItself(t *testing.T) {
 	for i := range 300 {
 		b.push("Job", nil, queue.Options{Queue: []string{"a", "b", "c"}[i%3]})
 	}
-	b.run()
+	b.start()
 	for i := range 5 {
-		b.pushRaw(suspect("Suspect", fmt.Sprint("s", i)))
+		b.pushNext(suspect("Suspect", fmt.Sprint("s", i)))
 		b.push("Job", nil, queue.Options{Queue: "c"})
 	}
 	b.until("all have run", func() bool { return suspects.Load() == 5 && b.empty() })
 	if n := beside.Load(); n > 0 {
-		t.Errorf("%d times another job ran, or Redis did not know that the suspect was alone", n)
+		t.Errorf("%d times another job ran, or Redis had no mark that the suspect is alone", n)
 	}
-	if b.size("dead")+b.size("retry") > 0 {
-		t.Error("jobs failed for it")
+	if n := b.size("dead") + b.size("retry"); n > 0 {
+		t.Errorf("%d jobs failed", n)
 	}
 }
 
-func TestAnEndedRunClearsASuspect(t *testing.T) {
+func clearsSuspect(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	b.handle("Fails", func(context.Context) error { return fmt.Errorf("as jobs do") })
-	b.pushRaw(suspect("Fails", "x"))
-	b.run()
-	b.until("failed", func() bool { return b.size("retry") == 1 })
+	b.handle("Fails", func(context.Context) error { return errors.New("as jobs do") })
+	b.pushNext(suspect("Fails", "x"))
+	b.start()
+	b.until("it has failed", func() bool { return b.size("retry") == 1 })
 	if raw := b.raw.ZRange(t.Context(), "retry", 0, 0).Val()[0]; strings.Contains(raw, "crash") {
-		t.Errorf("it is still suspected: %s", raw)
+		t.Errorf("it still counts its crashes: %s", raw)
 	}
 }
 
-func TestASuspectDoesNotWaitForAHandlerThatNeverReturns(t *testing.T) {
+func waitsNotForEver(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.config.MaxStuck = -1
-	release := make(chan struct{})
-	b.handle("Hang", func(context.Context) error { <-release; return nil })
+	release := b.gate()
+	b.handle("Hang", release.hook)
 	var ran atomic.Bool
 	var marks atomic.Int64
 	b.handle("Suspect", func(context.Context) error {
-		marks.Store(b.besides())
+		marks.Store(b.marks("beside:"))
 		ran.Store(true)
 		return nil
 	})
 	b.push("Hang", nil, queue.Options{})
-	b.run()
-	b.until("it hangs", func() bool { return b.inHands() == 1 })
-	b.pushRaw(suspect("Suspect", "x"))
-	b.until("the suspect waits for its turn", func() bool { return b.inHands() == 2 })
-	if n := b.besides(); n > 0 && !ran.Load() {
-		t.Errorf("it waits, and Redis has %d marks that a suspect runs: a crash would count for it",
-			n)
+	b.start()
+	b.until("one handler hangs", func() bool { return b.inFlight() == 1 })
+	b.pushNext(suspect("Suspect", "x"))
+	b.until("the suspect waits for its turn", func() bool { return b.inFlight() == 2 })
+	if n := b.marks("beside:"); n > 0 && !ran.Load() {
+		t.Errorf("it waits, and Redis has %d marks that it runs: a crash would count for it", n)
 	}
 	b.until("the suspect has run", ran.Load)
 	if n := marks.Load(); n != 1 {
-		t.Errorf("it ran beside another job with %d marks in Redis: a crash would not count for it",
-			n)
+		t.Errorf("it ran beside another job with %d marks, want 1: a crash must count for it", n)
 	}
-	close(release)
+	release.open()
 	b.until("all is done", b.empty)
 }
 
-// besides counts the suspects of which Redis knows that they run beside others.
-func (b *bench) besides() (n int64) {
-	for _, key := range b.raw.Keys(b.Context(), "kyu:owner:*").Val() {
-		for field := range b.raw.HGetAll(b.Context(), key).Val() {
-			if strings.HasPrefix(field, "beside:") {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-func TestASuspectThatRunsOnAfterItsTimeAloneIsMarked(t *testing.T) {
+func isMarked(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	release := make(chan struct{})
-	b.handle("Suspect", func(context.Context) error { <-release; return nil })
-	b.pushRaw(suspect("Suspect", "x"))
-	b.run()
-	b.until("it is alone", func() bool { return b.alone() == 1 })
-	b.until("it runs on, and others may start", func() bool { return b.alone() == 0 })
-	if n := b.besides(); n != 1 {
-		t.Errorf("Redis has %d marks: a crash would not count for it", n)
+	release := b.gate()
+	b.handle("Suspect", release.hook)
+	b.pushNext(suspect("Suspect", "x"))
+	b.start()
+	b.until("it is alone", func() bool { return b.marks("alone") == 1 })
+	b.until("it runs on, and others may start", func() bool { return b.marks("alone") == 0 })
+	if n := b.marks("beside:"); n != 1 {
+		t.Errorf("%d marks that it runs beside others, want 1: a crash must count for it", n)
 	}
-	close(release)
+	release.open()
 	b.until("it is done", b.empty)
 }
 
-func TestAThreadThatIsStuckIsReplaced(t *testing.T) {
+func manySuspects(t *testing.T) {
+	t.Parallel()
+	const suspects = 20
 	b := newBench(t)
-	b.config.Capsules[0].Concurrency = 1
-	b.config.MaxStuck = 5
-	release := make(chan struct{})
-	b.handle("Hang", func(context.Context) error { <-release; return nil },
-		worker.Options{Timeout: 10 * time.Millisecond})
-	var runs ran
-	b.handle("Job", func(context.Context) error { runs.add("ran"); return nil })
-	r := b.run()
-	for i := range 3 {
-		b.push("Hang", nil, queue.Options{})
-		b.push("Job", nil, queue.Options{})
-		b.until("the next job runs", func() bool { return len(runs.all()) == i+1 })
+	b.config.Capsules = []Capsule{{Name: "slow", Concurrency: 25, Queues: queues("a")},
+		{Name: "high", Concurrency: 25, Queues: queues("b")}}
+	var done atomic.Int64
+	b.handleNumber("Suspect", func(ctx context.Context, _ int) error {
+		select {
+		case <-time.After(time.Second): // the work
+			done.Add(1)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	b.handleNumber("High", func(context.Context, int) error { return nil })
+	for i := range suspects {
+		b.pushNext(suspect("Suspect", fmt.Sprint("s", i)))
 	}
-	if s := r.Status(); s.Stuck != 3 || s.Busy != 3 {
-		t.Errorf("status %+v, want 3 stuck", s)
-	}
-	close(release)
-	b.until("the stuck ones are settled", func() bool { return b.empty() && r.Status().Busy == 0 })
-	b.push("Job", nil, queue.Options{})
-	b.until("it still runs jobs", func() bool { return len(runs.all()) == 4 })
-	if n := r.Status().Stuck; n != 0 {
-		b.until("nothing is stuck any more", func() bool { return r.Status().Stuck == 0 })
-	}
-}
-
-// Redis's clock is set forward or back: leases have ended long ago, or end in an
-// hour. Who beats lives, who does not is dead.
-func TestAClockThatIsSetKillsNobodyAndKeepsNobody(t *testing.T) {
-	for name, offset := range map[string]time.Duration{"forward": -24 * time.Hour,
-		"back": time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t)
-			b.config.Lease = 2 * time.Second
-			b.handle("Job", func(context.Context) error { return nil })
-			for _, id := range []string{"living:1:a", "dead:1:a"} {
-				o := b.store.Owner(id)
-				if err := o.Register(t.Context(), queue.Host{Name: "elsewhere", PID: 1},
-					[]string{"x"}, time.Second); err != nil {
-					t.Fatal(err)
-				}
-				b.push("Job", nil, queue.Options{Queue: "x", JID: id})
-				if jobs, err := take(b, o, "x"); err != nil || len(jobs) != 1 {
-					t.Fatal(jobs, err)
-				}
-			}
-			beat := func(id string, end time.Time) {
-				b.raw.ZAddXX(t.Context(), "kyu:leases",
-					redis.Z{Score: float64(end.UnixMilli()), Member: id})
-			}
-			beat("dead:1:a", time.Now().Add(offset))
-			b.run()
-			b.until("the dead one's job is back", func() bool {
-				beat("living:1:a", time.Now().Add(offset))
-				return b.raw.LLen(t.Context(), "queue:x").Val() == 1
-			})
-			if lease := b.raw.ZScore(t.Context(), "kyu:leases", "living:1:a").Val(); lease < 0 {
-				t.Error("the living one was declared dead")
-			}
-			if raw := b.raw.LIndex(t.Context(), "queue:x", 0).Val(); !strings.Contains(raw,
-				"dead:1:a") {
-				t.Errorf("in the queue is %s", raw)
-			}
+	p := b.start()
+	b.until("a suspect runs", func() bool { return p.Status().Busy > 0 })
+	// One after the other they would take 20 s alone, and as long with the gate open.
+	for began := time.Now(); done.Load() < suspects; {
+		if took := time.Since(began); took > 20*time.Second {
+			t.Fatalf("%d of %d suspects are done after %v", done.Load(), suspects,
+				took.Round(time.Second))
+		}
+		pushed := time.Now()
+		b.fill("b", "High", 1, 0)
+		b.until("the other capsule's job is done", func() bool {
+			return b.waiting("b") == 0 && b.count("High") == 0
 		})
+		// The gate is closed for at most 2 s.
+		if waited := time.Since(pushed); waited > 4*time.Second {
+			t.Errorf("the other capsule's job waited %v", waited)
+		}
+		<-time.After(100 * time.Millisecond) // until the next is pushed
 	}
 }

@@ -31,8 +31,7 @@ type run struct {
 func (r *run) process() {
 	j, err := envelope.ParseJob(r.entry.Raw)
 	if err != nil {
-		r.log.Error("not a job: it goes to the dead set unchanged", "queue", r.entry.Queue,
-			"err", err)
+		r.log.Error("not a job: it goes to the dead set", "queue", r.entry.Queue, "err", err)
 		r.class = UnknownClass
 		r.conclude(decideBytes(r.entry.Raw, r.start), 0)
 		r.callbacks.tellError(r.epoch, r.onError, err, nil)

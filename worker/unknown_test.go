@@ -1,110 +1,129 @@
-package worker_test
+package worker
 
 import (
-	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
-	"github.com/kyujobs/kyu/worker"
 )
 
-func TestAHeldJobWaitsForAWorkerThatServesItsClassAndItsQueue(t *testing.T) {
-	b := newBench(t)
-	b.config.Unknown = worker.HoldUnknown()
-	b.run()
-	jid := b.push("New", []any{1.0}, queue.Options{Retry: queue.RetryMax(0)})
-	b.until("it is held", func() bool { return b.size("kyu:hold:New") == 1 && b.empty() })
-	e, err := inspect.New(b.store).HoldSet("New").Find(t.Context(), jid)
-	if err != nil ||
-		e.Job.Field("retry_count")+e.Job.Field("failed_at")+e.Job.Field("error_class") != "" {
-		t.Errorf("a retry was spent: %s %v", e.Raw, err)
-	}
-	held, err := inspect.New(b.store).HeldClasses(t.Context())
-	if err != nil || len(held) != 1 || held[0].Class != "New" || held[0].Size != 1 {
-		t.Errorf("%+v %v", held, err)
-	}
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	t.Run("hold: a job waits for a worker that serves its class and its queue", holdsJob)
+	t.Run("forward: a job changes nothing but its queue", forwardsJob)
+	t.Run("is read and printed", func(t *testing.T) {
+		for text, ok := range map[string]bool{"retry": true, "hold": true, "forward:ruby": true,
+			"forward:a b": true, "": false, "forward": false, "forward:": false,
+			"forward:a\nb": false, "drop": false} {
+			u, err := ParseUnknown(text)
+			if (err == nil) != ok || (ok && u.String() != text) {
+				t.Errorf("%q: %v %v", text, u, err)
+			}
+		}
+	})
+}
 
-	var r ran
-	knows := worker.NewMux()
-	worker.Handle(knows, "New", func(context.Context, float64) error { r.add("ran"); return nil })
-	elsewhere := b.beside(knows)
-	elsewhere.config.Capsules = []worker.Capsule{{Concurrency: 1,
-		Queues: []worker.QueueWeight{{Name: "c"}}}}
-	elsewhere.run() // knows the class, but not the queue: it must not take it
-	b.push("New", []any{2}, queue.Options{Queue: "c"})
-	b.until("it runs its own", func() bool { return len(r.all()) == 1 })
-	if n := b.size("kyu:hold:New"); n != 1 {
-		t.Errorf("%d held", n)
-	}
-	b.stop()
-	b.beside(knows).run()
-	b.until("it has run", func() bool { return len(r.all()) == 2 && b.empty() })
-	classes, err := inspect.New(b.store).Served(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := 0
-	for _, s := range classes {
-		if strings.Join(s.Classes, " ") == "New" {
-			served++
+func holdsJob(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.config.Unknown = HoldUnknown()
+	first := b.start()
+	b.push("New", nil, queue.Options{Retry: queue.RetryMax(0)})
+	b.until("it is held", func() bool { return b.size("kyu:hold:New") == 1 && b.empty() })
+	j := b.only(inspect.New(b.store).HoldSet("New"))
+	for _, field := range []string{"retry_count", "failed_at", "error_class"} {
+		if value := j.Field(field); value != "" {
+			t.Errorf("an attempt was counted: %s is %s", field, value)
 		}
 	}
-	if served != 2 {
-		t.Errorf("advertised: %v", classes)
+	classes, err := inspect.New(b.store).HeldClasses(t.Context())
+	if err != nil || len(classes) != 1 || classes[0].Class != "New" {
+		t.Errorf("held are %+v (%v), want the class New", classes, err)
+	}
+
+	var runs list
+	b.mux = NewMux()
+	b.handle("New", runs.adds("ran"))
+	b.config.Unknown = Unknown{}
+	b.config.Capsules = []Capsule{{Concurrency: 1, Queues: queues("c")}}
+	b.start() // it serves the class, but not the queue: it must not take the job
+	b.push("New", nil, queue.Options{Queue: "c"})
+	b.until("it runs a job of its own", func() bool { return runs.len() == 1 })
+	if n := b.size("kyu:hold:New"); n != 1 {
+		t.Errorf("%d jobs are held, want 1", n)
+	}
+	first.stop()
+	b.config.Capsules = []Capsule{{Concurrency: 1, Queues: queues("a")}}
+	b.start()
+	b.until("the held job has run", func() bool { return runs.len() == 2 && b.empty() })
+	if n := b.servers("New"); n != 2 {
+		t.Errorf("%d processes say that they serve the class, want 2", n)
 	}
 	if b.size("retry")+b.size("dead") != 0 {
 		t.Error("it failed")
 	}
 }
 
-// beside is a bench for another worker on the same Redis.
-func (b *bench) beside(mux *worker.Mux) *bench {
-	c := b.config
-	c.Unknown = worker.Unknown{}
-	return &bench{T: b.T, server: b.server, raw: b.raw, store: b.store, client: b.client,
-		mux: mux, config: c}
+// servers counts the processes that say in Redis that they serve exactly these classes.
+func (b *bench) servers(classes string) (n int) {
+	b.Helper()
+	served, err := inspect.New(b.store).Served(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, s := range served {
+		if strings.Join(s.Classes, " ") == classes {
+			n++
+		}
+	}
+	return n
 }
 
-func TestAForwardedJobChangesNothingButItsQueue(t *testing.T) {
+func forwardsJob(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	b.config.Unknown = worker.ForwardUnknown("ruby")
-	b.run()
+	b.config.Unknown = ForwardUnknown("ruby")
+	b.start()
 	jid := b.push("Rubys", []any{1.0, "é"}, queue.Options{Retry: queue.NeverRetry,
 		Extra: map[string]any{"vendor": map[string]any{"a": 1.0}}})
-	b.until("it is forwarded", func() bool {
-		return b.raw.LLen(t.Context(), "queue:ruby").Val() == 1
-	})
+	b.until("it is forwarded", func() bool { return b.waiting("ruby") == 1 })
 	j, err := inspect.New(b.store).FindInQueue(t.Context(), "ruby", jid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Replace(j.Raw(), `"queue":"ruby"`, `"queue":"a"`, 1); !strings.Contains(got,
-		`"queue":"a","class":"Rubys","args":[1.0,"é"],"jid":"`+jid+`"`) ||
-		!strings.Contains(got, `"vendor":{"a":1.0}`) || j.Field("retry_count") != "" {
-		t.Errorf("forwarded as %s", j.Raw())
+	for _, part := range []string{`"queue":"ruby","class":"Rubys","args":[1.0,"é"],"jid":"` + jid,
+		`"vendor":{"a":1.0}`} {
+		if !strings.Contains(j.Raw(), part) {
+			t.Errorf("no %s in the forwarded %s", part, j.Raw())
+		}
+	}
+	if count := j.Field("retry_count"); count != "" {
+		t.Errorf("an attempt was counted: %s", count)
 	}
 	if !b.raw.SIsMember(t.Context(), "queues", "ruby").Val() {
 		t.Error("its queue is not in the set of queues")
 	}
 }
 
-func TestForwardingToAQueueOfOnesOwnIsRefused(t *testing.T) {
-	b := newBench(t)
-	b.config.Mux, b.config.Unknown = b.mux, worker.ForwardUnknown("b")
-	if _, err := worker.New(b.store, b.config); err == nil ||
-		!strings.Contains(err.Error(), "come back for ever") {
-		t.Error(err)
-	}
-}
-
-func TestUnknownPoliciesAreRead(t *testing.T) {
-	for text, ok := range map[string]bool{"retry": true, "hold": true, "forward:ruby": true,
-		"": false, "forward": false, "forward:": false, "forward:a b": true, "forward:a\nb": false, "drop": false} {
-		u, err := worker.ParseUnknown(text)
-		if (err == nil) != ok || (ok && u.String() != text) {
-			t.Errorf("%q: %v %v", text, u, err)
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	t.Run("names the field that this worker cannot serve", func(t *testing.T) {
+		for fields, want := range map[string]string{
+			`"encrypt":true`: "encrypt", `"bid":"b1"`: "bid",
+			`"encrypt":false`: "", `"bid":null`: "", `"x":1`: "",
+		} {
+			err := refusal(parse(t, `{"class":"A","args":[],`+fields+`}`), false)
+			var refused *RefusedError
+			if errors.As(err, &refused) != (want != "") {
+				t.Errorf("%s: %v", fields, err)
+			} else if want != "" && refused.Field != want {
+				t.Errorf("%s: refused for %s", fields, refused.Field)
+			}
 		}
-	}
+		if err := refusal(parse(t, `{"class":"A","args":[],"bid":"b1"}`), true); err != nil {
+			t.Errorf("with AllowBatches: %v", err)
+		}
+	})
 }
