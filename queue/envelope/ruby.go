@@ -16,7 +16,7 @@ import (
 // set fails, and a Ruby poller takes the job out and loses it.
 func (j *Job) RubyRefuses() error {
 	if !j.shown() {
-		return errors.New("the pages of Ruby cannot show it: its tags are no list, or its queue " +
+		return errors.New("not readable by the pages of Ruby: its tags are no list, or its queue " +
 			"is no text")
 	}
 	return rubyJSON(j.raw)
@@ -39,10 +39,10 @@ func rubyJSON(raw string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("Ruby cannot read it: %w", err)
+			return fmt.Errorf("not readable by Ruby: %w", err)
 		}
 		if d.StackDepth() > maxDepth {
-			return fmt.Errorf("Ruby cannot read it: nested deeper than %d levels", maxDepth)
+			return fmt.Errorf("not readable by Ruby: nested deeper than %d levels", maxDepth)
 		}
 	}
 }
