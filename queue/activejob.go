@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// PushActiveJob pushes a Rails job, in the wrapper whose name every version of
-// Rails and Sidekiq knows. Arguments must be as ActiveJob encodes them: numbers,
-// strings, booleans, nil and lists are themselves; a record is
+// PushActiveJob pushes a job of Rails' ActiveJob, in the wrapper that every version of Rails and
+// Sidekiq knows. It returns the JID and the errors of Push. The arguments must be in ActiveJob's
+// encoding: numbers, strings, booleans, nil and lists as they are, a record as
 // {"_aj_globalid": "gid://app/Model/1"} (docs/wire.md 3.5).
 func (c *Client) PushActiveJob(ctx context.Context, class string, args []any,
 	o Options) (jid string, err error) {
@@ -29,7 +29,7 @@ func (c *Client) PushActiveJob(ctx context.Context, class string, args []any,
 	return c.Push(ctx, "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper", []any{inner}, o)
 }
 
-// newUUID is a random UUID (RFC 9562, version 4).
+// newUUID returns a random UUID (RFC 9562, version 4).
 func newUUID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails

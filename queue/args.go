@@ -10,28 +10,29 @@ import (
 )
 
 // Args are the arguments of the jobs of one class: a struct whose exported fields are the
-// positional arguments, in order. A push and worker.HandleArgs share it, so a pusher and a handler
-// cannot disagree. The tags are those of worker.Handle: `job:"optional"`, `job:"rest"` and
-// `job:"-"`.
+// positional arguments, in order. Push and worker.HandleArgs share the type, so a pusher and a
+// handler agree on the arguments. The tags are those of worker.Handle: `job:"optional"`,
+// `job:"rest"` and `job:"-"`.
 type Args interface {
-	// JobClass is the class of the jobs: a Ruby constant, if Ruby runs or pushes them too. It
-	// must not depend on the fields.
+	// JobClass returns the class of the jobs. If Ruby runs or pushes them too, it is the name of
+	// the Ruby class. It must not depend on the fields.
 	JobClass() string
 }
 
-// Push stores a job of the class of args, as Client.Push does, and returns its JID. Options may
-// be left out. Trailing optional arguments that are zero are not sent. An *InvalidError means
-// that args are not a struct, or that a tag is wrong.
+// Push pushes a job of the class of args and returns its JID, or an error of Client.Push. Options
+// may be left out. Trailing optional arguments that are zero are not sent. An *InvalidError means
+// that args are no struct, or that a tag is wrong.
 func Push(ctx context.Context, c *Client, args Args, options ...Options) (jid string, err error) {
 	list, err := positional(args)
 	if err != nil {
 		return "", err
 	}
-	return c.Push(ctx, args.JobClass(), list, oneOf(options))
+	return c.Push(ctx, args.JobClass(), list, firstOf(options))
 }
 
-// PushAll pushes a job for each element of list, in order, as Client.PushBulk does, and returns
-// their JIDs. Options may be left out. Nothing is pushed if one element cannot be sent.
+// PushAll pushes a job for each element of list, in order, and returns their JIDs, or an error of
+// Client.PushBulk. Options may be left out. If an element is no struct or has a wrong tag, nothing
+// is pushed.
 func PushAll[A Args](ctx context.Context, c *Client, list []A,
 	options ...Options) (jids []string, err error) {
 	if len(list) == 0 {
@@ -43,17 +44,18 @@ func PushAll[A Args](ctx context.Context, c *Client, list []A,
 			return nil, err
 		}
 	}
-	return c.PushBulk(ctx, list[0].JobClass(), all, oneOf(options))
+	return c.PushBulk(ctx, list[0].JobClass(), all, firstOf(options))
 }
 
-func oneOf(options []Options) (o Options) {
+// firstOf returns the first options, or the zero Options.
+func firstOf(options []Options) (o Options) {
 	if len(options) > 0 {
 		o = options[0]
 	}
 	return o
 }
 
-// positional gives the arguments that args stand for.
+// positional returns the fields of args as a list.
 func positional(args Args) ([]any, error) {
 	v := reflect.ValueOf(args)
 	if v.Kind() == reflect.Pointer && !v.IsNil() {

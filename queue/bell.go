@@ -10,38 +10,38 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bell is a doorbell on one queue: a connection that sleeps in Redis until a job is pushed,
-// by whomever. Redis wakes one sleeper in the whole fleet, and the job is in the owner's
-// landing list before anybody knows of it. The bell carries a call that delivers it if no
-// other job waits, and that Redis makes as soon as the bell comes down; what that leaves waits
-// in the landing list until a Fetch adopts it. Not safe for concurrent use, but for Unhang.
+// Bell is a doorbell on one queue: a connection that waits in Redis (BLMOVE) until a job is pushed.
+// Redis wakes one of all the fleet's bells and moves the job to the landing list of the bell's
+// owner. Behind the BLMOVE, on the same connection, the bell sends a script that delivers the job
+// if no other job waits. A job that the script does not deliver stays in the landing list until a
+// Fetch adopts it. Only Unhang is safe for concurrent use.
 type Bell struct {
 	owner *Owner
 	queue string
 	conn  *redis.Conn
-	id    int64
-	hung  atomic.Int64 // the client id while it sleeps in Redis, else 0
+	id    int64        // of the connection; -1 if the server has no CLIENT ID
+	hung  atomic.Int64 // the id of the connection while the bell hangs in Redis, else 0
 }
 
-// Bell makes a doorbell on a queue. It connects when it is first hung.
+// Bell returns a doorbell on a queue. It connects when it is first hung.
 func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} }
 
-// Owner is the identity under which the bell hangs.
+// Owner returns the owner whose landing list the bell fills.
 func (b *Bell) Owner() *Owner { return b.owner }
 
-// Rung is how a bell came down.
+// Rung is the result of a bell that came down.
 type Rung struct {
-	Landed bool      // a job has landed; if there is no Job, it waits for a Fetch
-	Job    *Delivery // what landed, delivered
+	Landed bool      // a job has landed; if Job is nil, it waits for a Fetch
+	Job    *Delivery // the job that landed, if it was delivered
 }
 
-// Ring hangs the bell and sleeps until a job lands, for at most a few seconds. A job that
-// lands while all of queues are empty, which the caller serves, is delivered under the token.
-// If none comes, or Unhang takes the bell down, both fields of the result are zero.
+// Ring hangs the bell and waits until a job lands, for at most a few seconds. The job is delivered
+// under token if all the given queues, which the caller serves, are empty. If no job comes, or if
+// Unhang takes the bell down, both fields of the result are zero.
 //
-// The error is ErrFull if Redis does not let the bell hang because it is full, ErrWrongType if the
-// queue is no list, and the answer of Redis (redisdb.Answered) if it refuses for another reason.
-// After any other error a job may have landed, and may have been delivered.
+// The error is ErrFull if Redis is full and so refuses the bell, ErrWrongType if the queue is no
+// list, and an error of Redis (redisdb.Answered) if it refuses the bell for another reason. After
+// any other error a job may have landed, and may have been delivered.
 func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Rung, err error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
@@ -64,7 +64,7 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 	switch {
 	case err == nil:
 		rung.Job = &Delivery{Raw: raw, Queue: b.queue, Owner: o, Token: token}
-	// a script that Redis has forgotten did nothing
+	// after an error of Redis, such as NOSCRIPT, the script did nothing
 	case !errors.Is(err, redis.Nil) && !redisdb.Answered(err):
 		b.Close()
 		return rung, fmt.Errorf("bell: %w", err)
@@ -99,8 +99,8 @@ func (b *Bell) connect(ctx context.Context) error {
 	return nil
 }
 
-// Unhang wakes the bell if it sleeps. A job that rang at the same moment has landed all the
-// same. Safe to call while Ring runs, and more than once.
+// Unhang takes the bell down if it hangs. A job that was pushed at the same moment may have landed.
+// Unhang may be called while Ring runs, and more than once.
 func (b *Bell) Unhang(ctx context.Context) error {
 	if id := b.hung.Load(); id > 0 {
 		return b.owner.store.db.Own.ClientUnblock(ctx, id).Err()
@@ -108,7 +108,7 @@ func (b *Bell) Unhang(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the connection back.
+// Close closes the connection.
 func (b *Bell) Close() {
 	if b.conn != nil {
 		b.conn.Close()
@@ -116,8 +116,8 @@ func (b *Bell) Close() {
 	}
 }
 
-// bellSeconds is how long a bell hangs. Where it cannot be taken down it must not hang long,
-// for a stop waits for it.
+// bellSeconds returns how many seconds a bell hangs. A server without CLIENT UNBLOCK gets a short
+// time, because a worker that stops must wait for the bell.
 func (s *Store) bellSeconds() float64 {
 	if s.db.NoUnblock {
 		return 0.2

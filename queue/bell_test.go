@@ -8,10 +8,11 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 	"github.com/redis/go-redis/v9"
 )
 
-// hung is a bell on queue b of a capsule that serves all three queues.
+// hung is a bell on queue b, of an owner that serves all three queues.
 type hung struct {
 	*fixture
 	bell *queue.Bell
@@ -30,19 +31,10 @@ func (f *fixture) hang() *hung {
 		h.down <- rung
 	}()
 	f.Cleanup(func() { h.bell.Unhang(f.Context()); <-done; h.bell.Close() })
-	f.until("it hangs", func() bool {
+	testwait.Until(f.T, 10*time.Second, "the bell hangs", func() bool {
 		return strings.Contains(f.raw.ClientList(f.Context()).Val(), "cmd=blmove")
 	})
 	return h
-}
-
-func (f *fixture) until(what string, yes func() bool) {
-	f.Helper()
-	for start := time.Now(); !yes(); {
-		if time.Since(start) > 10*time.Second {
-			f.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 // rung waits for the bell to come down.
@@ -68,76 +60,31 @@ func (f *fixture) both(q1, q2 string) {
 }
 
 func TestBell(t *testing.T) {
-	t.Run("it brings the job that rings, without another command", func(t *testing.T) {
+	t.Run("delivers the job that rings, without another call", func(t *testing.T) {
 		f := newFixture(t)
 		h := f.hang()
 		f.push("b", 1)
 		r := h.rung()
-		if h.err != nil || !r.Landed || r.Job == nil || r.Job.Queue != "b" {
+		if h.err != nil || !r.Landed || r.Job == nil {
 			t.Fatalf("rang with %+v, %v", r, h.err)
 		}
+		same(t, "the queue", r.Job.Queue, "b")
 		f.at("inflight=1")
 		if !f.settle(r.Job, queue.Done, "") {
-			t.Error("what it brought is not held under its token")
+			t.Error("the job is not in flight under its token")
 		}
 	})
-	t.Run("it leaves the job where it landed", func(t *testing.T) {
-		large := `{"class":"Job","jid":"large","args":["` + strings.Repeat("x", 1<<10) + `"]}`
-		for name, happens := range map[string]func(f *fixture){
-			"while a job waits in a queue before its own": func(f *fixture) { f.both("b", "a") },
-			"while another waits in its own":              func(f *fixture) { f.both("b", "b") },
-			"while one has landed before": func(f *fixture) {
-				f.raw.LPush(f.Context(), "kyu:{queue:b}:landing:h:1:a", "x")
-				f.push("b", 1)
-			},
-			"while its queue is paused": func(f *fixture) {
-				f.raw.SAdd(f.Context(), "paused", "b")
-				f.push("b", 1)
-			},
-			"without a lease": func(f *fixture) {
-				f.raw.ZAdd(f.Context(), "kyu:leases", redis.Z{Score: -1, Member: "h:1:a"})
-				f.push("b", 1)
-			},
-			"when Redis has forgotten the script": func(f *fixture) {
-				f.raw.ScriptFlush(f.Context())
-				f.raw.LPush(f.Context(), "queue:b", "{}")
-			},
-			"while its hash holds a wrong type": func(f *fixture) {
-				f.raw.Set(f.Context(), "kyu:{queue:b}:inflight:h:1:a", "x", 0)
-				f.push("b", 1)
-			},
-			"when it is too large": func(f *fixture) { f.raw.LPush(f.Context(), "queue:b", large) },
-		} {
-			t.Run(name, func(t *testing.T) {
-				f := newFixture(t)
-				if name == "when it is too large" {
-					f.store = f.server.Store(func(c *queue.Config) { c.MaxTaken = 1 << 10 })
-					f.owner = f.newOwner("h:1:a")
-				}
-				h := f.hang()
-				happens(f)
-				r := h.rung()
-				if r.Job != nil || r.Landed == (h.err != nil) || h.err != nil &&
-					!errors.Is(h.err, redisdb.ErrLarge) {
-					t.Errorf("rang with %+v, %v", r, h.err)
-				}
-				if n := f.raw.LLen(t.Context(), "kyu:{queue:b}:landing:h:1:a").Val(); n == 0 {
-					t.Error("nothing lies in the landing list")
-				}
-			})
-		}
-	})
-	t.Run("unhung it comes down at once, and takes nothing", func(t *testing.T) {
+	t.Run("comes down at once and takes nothing when it is unhung", func(t *testing.T) {
 		f := newFixture(t)
 		h := f.hang()
-		f.push("a", 1) // it does not hang there
+		f.push("a", 1) // another queue
 		h.bell.Unhang(t.Context())
 		if r := h.rung(); h.err != nil || r.Landed || r.Job != nil {
 			t.Errorf("came down with %+v, %v", r, h.err)
 		}
 		f.at("queue:a=1")
 	})
-	t.Run("unhung it brings what landed before", func(t *testing.T) {
+	t.Run("delivers a job that landed before when it is unhung", func(t *testing.T) {
 		f := newFixture(t)
 		h := f.hang()
 		f.push("a", 1)
@@ -147,9 +94,9 @@ func TestBell(t *testing.T) {
 			t.Errorf("came down with %+v, %v", r, h.err)
 		}
 	})
-	t.Run("a queue of the wrong type is told", func(t *testing.T) {
+	t.Run("returns ErrWrongType for a queue of a wrong type", func(t *testing.T) {
 		f := newFixture(t)
-		f.raw.Set(t.Context(), "queue:b", "x", 0)
+		f.spoil("queue:b")
 		bell := f.owner.Bell("b")
 		defer bell.Close()
 		rung, err := bell.Ring(t.Context(), f.store.Tokens(1), abc)
@@ -157,4 +104,66 @@ func TestBell(t *testing.T) {
 			t.Errorf("rang with %+v, %v", rung, err)
 		}
 	})
+	t.Run("hangs again after a job that is too large", testBellOverMaxTaken)
+}
+
+func TestBellLeavesJobLanded(t *testing.T) {
+	for name, event := range map[string]func(f *fixture){
+		"while a job waits in a queue before its own": func(f *fixture) { f.both("b", "a") },
+		"while another job waits in its own queue":    func(f *fixture) { f.both("b", "b") },
+		"while a job landed before": func(f *fixture) {
+			f.raw.LPush(f.Context(), "kyu:{queue:b}:landing:h:1:a", "x")
+			f.push("b", 1)
+		},
+		"while its queue is paused": func(f *fixture) {
+			f.store.Pause(f.Context(), "b")
+			f.push("b", 1)
+		},
+		"without a lease": func(f *fixture) {
+			f.fence("h:1:a")
+			f.push("b", 1)
+		},
+		"when Redis has lost the script": func(f *fixture) {
+			f.raw.ScriptFlush(f.Context())
+			f.raw.LPush(f.Context(), "queue:b", "{}")
+		},
+		"while the in-flight hash has a wrong type": func(f *fixture) {
+			f.spoil("kyu:{queue:b}:inflight:h:1:a")
+			f.push("b", 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			h := f.hang()
+			event(f)
+			if r := h.rung(); h.err != nil || !r.Landed || r.Job != nil {
+				t.Errorf("rang with %+v, %v", r, h.err)
+			}
+			if f.raw.LLen(t.Context(), "kyu:{queue:b}:landing:h:1:a").Val() == 0 {
+				t.Error("the landing list is empty")
+			}
+		})
+	}
+}
+
+func testBellOverMaxTaken(t *testing.T) {
+	f := newFixture(t)
+	f.owner = f.limited()
+	h := f.hang()
+	f.put("queue:b", large)
+	if r := h.rung(); !errors.Is(h.err, redisdb.ErrLarge) || r.Job != nil {
+		t.Fatalf("rang with %+v, %v", r, h.err)
+	}
+	f.at("inflight=1")
+	got, err := f.owner.Fetch(t.Context(), queue.FetchRequest{Queues: abc, Want: 1,
+		First: f.store.Tokens(1), Adopt: []int{1}})
+	if err != nil || len(got.Jobs) != 0 || got.Oversized != 1 {
+		t.Errorf("fetched %+v, %v", got, err)
+	}
+	f.at("dead=1")
+	f.deadIsLarge()
+	f.push("b", 1)
+	if r, err := h.bell.Ring(t.Context(), f.store.Tokens(1), abc); err != nil || r.Job == nil {
+		t.Errorf("then rang with %+v, %v", r, err)
+	}
 }

@@ -39,19 +39,12 @@ func BenchmarkPatch(b *testing.B) {
 	}
 }
 
-// nowhere takes what is pushed, and forgets it.
+// nowhere is a backend that drops all jobs.
 type nowhere struct{}
 
 func (nowhere) PushBatches(context.Context, []queue.Batch) error { return nil }
 
-func bulkArgs(n int) [][]any {
-	args := make([][]any, n)
-	for i := range args {
-		args[i] = []any{i, "abcdefghijklmnopqrstuvwxyzabcdef"}
-	}
-	return args
-}
-
+// bulk pushes 100,000 jobs at a time.
 func bulk(b *testing.B, backend queue.Backend) {
 	const n = 100_000
 	client, args := queue.NewClient(backend), bulkArgs(n)
@@ -68,8 +61,7 @@ func BenchmarkBulkEncoding(b *testing.B) { bulk(b, nowhere{}) }
 
 func BenchmarkBulkPush(b *testing.B) { bulk(b, redistest.Start(b).Store()) }
 
-// fetching takes n jobs at a time from the last of some queues, and acknowledges those
-// before.
+// fetching takes n jobs at a time from the last of some queues, and acknowledges the n jobs before.
 func fetching(b *testing.B, n int, queues ...string) {
 	store := redistest.Start(b).Store()
 	owner := store.Owner("bench:1:1")
@@ -116,7 +108,7 @@ func BenchmarkFetchFromTheLastQueue(b *testing.B) {
 	}
 }
 
-// One goroutine and 16 on two cores: what a push gains from company, beside a bare LPUSH.
+// BenchmarkPushers compares a push with a bare LPUSH, by one goroutine and by 16 on two cores.
 func BenchmarkPushers(b *testing.B) {
 	server := redistest.Start(b)
 	raw, client := server.Client(), queue.NewClient(server.Store())

@@ -8,45 +8,45 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-const waitFor = time.Second // for replicas to confirm a push
+// replicaTimeout is how long replicas may take to confirm a push.
+const replicaTimeout = time.Second
 
 // Client pushes jobs. It is safe for concurrent use.
 type Client struct {
 	backend    Backend
 	middleware []ClientMiddleware
 	timestamps Timestamps
-	maxPayload int
+	maxPayload int // bytes
 }
 
-// ClientMiddleware runs around every push, for each job of a bulk push too. It
-// may change the job, add fields to Extra, or leave out next: then the job is
-// not pushed, and its JID is returned as "". It may run more than once for a job
-// that is pushed again. Args, Tags and Extra are the job's own, to be changed freely;
-// what they point to, as a map among the arguments, is the caller's.
+// ClientMiddleware wraps the push of each job, also of each job of a bulk push. It may change the
+// job, and it calls next to push it. If it does not call next, the job is not pushed, and its JID
+// is returned as "". It runs again for a job that is pushed again. Args, Tags and Extra are copies
+// that it may change, but not the values in them: a map among the arguments is the caller's.
 type ClientMiddleware func(ctx context.Context, j *NewJob,
 	next func(context.Context, *NewJob) error) error
 
-// Backend is where pushed jobs go: a Store, or a test's collector.
+// Backend stores pushed jobs. It is a Store, or a fake in tests.
 type Backend interface {
 	// PushBatches stores the jobs of all batches, or none.
 	PushBatches(ctx context.Context, batches []Batch) error
 }
 
-// Batch is jobs for one queue, or, if Queue is empty, for the schedule set.
+// Batch is a list of jobs for one queue.
 type Batch struct {
-	Queue      string
+	Queue      string // the schedule set if empty
 	Jobs       []Pushed
-	Idempotent bool
+	Idempotent bool // leave out jobs whose JIDs were pushed before, as Options.Idempotent says
 }
 
 // Pushed is a job as it is stored.
 type Pushed struct {
 	JID     string
 	Payload string
-	At      time.Time // zero in a queue
+	At      time.Time // when it is due; zero for a job in a queue
 }
 
-// NewClient makes a client. The first middleware is the outermost.
+// NewClient returns a client that pushes to b. The first middleware is the outermost.
 func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
 	c := &Client{backend: b, middleware: middleware, timestamps: Float,
 		maxPayload: DefaultMaxPayload}
@@ -59,11 +59,10 @@ func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
 	return c
 }
 
-// Push stores a job and returns its JID. When it returns without an error the
-// job is in Redis. An *InvalidError or *TooLargeError, or an error that says so,
-// means that nothing was pushed. ErrUnknown means that the reply was lost: the
-// job may be in Redis. It is never pushed twice behind your back; with Idempotent
-// set you can repeat the push with the JID that was returned.
+// Push pushes a job and returns its JID. If there is no error, the job is in Redis. If the error is
+// ErrUnknown, the reply of Redis was lost, and the job may be in Redis. If the push had
+// Options.Idempotent, it can be repeated with the returned JID. After any other error, such as an
+// *InvalidError or a *TooLargeError, nothing was pushed. Push itself never repeats a push.
 func (c *Client) Push(ctx context.Context, class string, args []any,
 	o Options) (jid string, err error) {
 	p := c.begin(class, o, 1)
@@ -74,25 +73,27 @@ func (c *Client) Push(ctx context.Context, class string, args []any,
 	return p.jids[0], err
 }
 
-// PushIn pushes a job that is due in d. A d of zero or less is now.
+// PushIn pushes a job that is due after d, or at once if d is not positive. It returns the JID and
+// the errors of Push.
 func (c *Client) PushIn(ctx context.Context, d time.Duration, class string, args []any,
 	o Options) (string, error) {
 	o.At = time.Now().Add(d)
 	return c.Push(ctx, class, args, o)
 }
 
-// PushAt pushes a job that is due at t. A past t is now.
+// PushAt pushes a job that is due at t, or at once if t is past. It returns the JID and the errors
+// of Push.
 func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []any,
 	o Options) (string, error) {
 	o.At = t
 	return c.Push(ctx, class, args, o)
 }
 
-// PushBulk pushes a job for each element of args, in slices of 1,000 (100 when
-// scheduled) or of 4 MiB, and keeps their order. It returns the JIDs, "" for a job
-// that middleware held back. After an error, those of the jobs that Redis confirmed:
-// the slice that failed was pushed not at all or, with ErrUnknown, perhaps, to all of
-// its queues alike. A JID in o is refused for more than one job.
+// PushBulk pushes a job for each element of args, in order, in slices of at most 1,000 jobs (100
+// scheduled ones) and 4 MiB. It returns the JIDs, with "" for each job that middleware did not
+// push. After an error it returns the JIDs of the jobs that Redis has confirmed. Then the slice
+// that failed was not pushed or, if the error is ErrUnknown, was pushed completely or not at all.
+// With a JID in o, more than one job is an *InvalidError.
 func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,
 	o Options) (jids []string, err error) {
 	if o.JID != "" && len(args) > 1 {
@@ -110,8 +111,8 @@ func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,
 	return p.jids, nil
 }
 
-// PushBatches stores the jobs of all batches, or none. Of an idempotent batch, jobs
-// that were pushed before are left out.
+// PushBatches stores the jobs of all batches, or none. Jobs of an idempotent batch that were pushed
+// before are left out. The errors are those of Client.Push.
 func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	n := 0
 	for i := range batches {
@@ -132,7 +133,7 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	return s.pushAndWait(ctx, keys, args)
 }
 
-// destination adds a batch to the keys and arguments of a push.
+// destination appends a batch to the keys and arguments of a push.
 func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []any) {
 	dest, life := s.ks.Queue(b.Queue), 0
 	if b.Queue == "" {
@@ -155,21 +156,21 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 	return keys, args
 }
 
-// pushAndWait confirms a push when enough replicas have it. WAIT counts what its own
-// connection has written, so both go over one.
+// pushAndWait pushes, and waits until enough replicas have the push. Both go over one connection,
+// because WAIT is about the writes of its own connection.
 func (s *Store) pushAndWait(ctx context.Context, keys []string, args []any) error {
 	conn := s.db.Shared.Conn()
 	defer conn.Close()
 	if err := s.db.RunOn(ctx, conn, pushScript, keys, args...).Err(); err != nil {
 		return pushError(err)
 	}
-	n, err := conn.Wait(ctx, s.replicas, waitFor).Result()
+	n, err := conn.Wait(ctx, s.replicas, replicaTimeout).Result()
 	switch {
 	case err != nil:
 		return fmt.Errorf("push: %w (%w)", ErrUnknown, err)
 	case n < int64(s.replicas):
-		return fmt.Errorf("push: %w: it is in Redis, but %d of %d replicas have confirmed it "+
-			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, waitFor)
+		return fmt.Errorf("push: %w: it is in Redis, but only %d of %d replicas confirmed it "+
+			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, replicaTimeout)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,9 @@ import (
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
-	"github.com/kyujobs/kyu/test/kit/faultproxy"
-	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
-func TestPushWritesTheCanonicalPayload(t *testing.T) {
+func TestClientPush(t *testing.T) {
 	f := newFixture(t)
 	jid, err := f.client.Push(t.Context(), "My::Job", []any{1, 1.0, "é<b>&\u2028", nil,
 		map[string]any{"k": []bool{true}}}, queue.Options{
@@ -27,23 +26,88 @@ func TestPushWritesTheCanonicalPayload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val()
-	want := `^\{"retry":3,"queue":"a","class":"My::Job","args":\[1,1\.0,"é<b>&` + "\u2028" +
-		`",null,\{"k":\[true\]\}\],"jid":"` + jid +
-		`","created_at":\d+\.\d+,"retry_for":3600,"retry_queue":"b","dead":false,"backtrace":5,` +
-		`"tags":\["x"\],"locale":"ja","enqueued_at":\d+\.\d+\}$`
-	if !regexp.MustCompile(want).MatchString(raw) {
-		t.Errorf("payload %s\nwant    %s", raw, want)
-	}
-	if !regexp.MustCompile(`^[0-9a-f]{24}$`).MatchString(jid) {
-		t.Errorf("jid %q", jid)
-	}
-	if !f.raw.SIsMember(t.Context(), "queues", "a").Val() {
-		t.Error("the queue is not in the set of queues")
-	}
+	t.Run("writes the bytes that Ruby would write", func(t *testing.T) {
+		raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val()
+		want := `^\{"retry":3,"queue":"a","class":"My::Job","args":\[1,1\.0,"é<b>&` + "\u2028" +
+			`",null,\{"k":\[true\]\}\],"jid":"` + jid +
+			`","created_at":\d+\.\d+,"retry_for":3600,"retry_queue":"b","dead":false,` +
+			`"backtrace":5,"tags":\["x"\],"locale":"ja","enqueued_at":\d+\.\d+\}$`
+		if !regexp.MustCompile(want).MatchString(raw) {
+			t.Errorf("payload %s\nwant    %s", raw, want)
+		}
+	})
+	t.Run("makes a JID of 24 hex digits", func(t *testing.T) {
+		if !regexp.MustCompile(`^[0-9a-f]{24}$`).MatchString(jid) {
+			t.Errorf("jid %q", jid)
+		}
+	})
+	t.Run("adds the queue to the set of queues", func(t *testing.T) {
+		if !f.raw.SIsMember(t.Context(), "queues", "a").Val() {
+			t.Error("it is not there")
+		}
+	})
 }
 
-func TestAScheduledPayloadHasNeitherAtNorEnqueuedAt(t *testing.T) {
+// refused checks that a push is refused with the name of a field, and that nothing is pushed.
+func (f *fixture) refused(class string, args []any, o queue.Options, field string) {
+	f.Helper()
+	_, err := f.client.Push(f.Context(), class, args, o)
+	var invalid *queue.InvalidError
+	if !errors.As(err, &invalid) || invalid.Field != field {
+		f.Errorf("%v, want it to name %s", err, field)
+	}
+	f.at("")
+}
+
+func TestClientPushRefuses(t *testing.T) {
+	f := newFixture(t)
+	long := strings.Repeat("x", 129)
+	for name, class := range map[string]string{"a class with a space": "A B",
+		"an empty class": ""} {
+		t.Run(name, func(t *testing.T) { f.in(t).refused(class, nil, queue.Options{}, "class") })
+	}
+	for name, c := range map[string]struct {
+		field string
+		o     queue.Options
+	}{
+		"a queue with a slash":       {"queue", queue.Options{Queue: "a/b"}},
+		"a queue of 129 bytes":       {"queue", queue.Options{Queue: long}},
+		"a retry queue beyond ASCII": {"retry_queue", queue.Options{RetryQueue: "é"}},
+		"a RetryFor of 63 years":     {"retry_for", queue.Options{RetryFor: 2e9 * time.Second}},
+		"an extra field jid":         {"extra", queue.Options{Extra: map[string]any{"jid": 1}}},
+	} {
+		t.Run(name, func(t *testing.T) { f.in(t).refused("A", nil, c.o, c.field) })
+	}
+	var deep any = 1
+	for range 99 {
+		deep = []any{deep}
+	}
+	type badKey struct{ X float64 }
+	for name, arg := range map[string]any{
+		"NaN":                     math.NaN(),
+		"an infinity in a struct": badKey{math.Inf(1)},
+		"invalid UTF-8":           "\xff",
+		"JSON 101 levels deep":    deep,
+		"a channel":               make(chan int),
+		"raw JSON that is broken": json.RawMessage("{"),
+		"the number 1e400":        json.RawMessage("1e400"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.in(t).refused("A", []any{arg}, queue.Options{}, "args")
+		})
+	}
+	t.Run("a payload over the limit", func(t *testing.T) {
+		var large *queue.TooLargeError
+		args := []any{strings.Repeat("x", 1<<20)}
+		_, err := f.client.Push(t.Context(), "A", args, queue.Options{})
+		if !errors.As(err, &large) || large.Limit != 1<<20 {
+			t.Error(err)
+		}
+		f.in(t).at("")
+	})
+}
+
+func TestPushAt(t *testing.T) {
 	f := newFixture(t)
 	due := time.Now().Add(time.Hour)
 	if _, err := f.client.PushAt(t.Context(), due, "Job", nil, queue.Options{}); err != nil {
@@ -51,93 +115,62 @@ func TestAScheduledPayloadHasNeitherAtNorEnqueuedAt(t *testing.T) {
 	}
 	f.at("schedule=1")
 	z := f.raw.ZRangeWithScores(t.Context(), "schedule", 0, -1).Val()[0]
-	raw := z.Member.(string)
-	if strings.Contains(raw, `"at"`) || strings.Contains(raw, "enqueued_at") ||
-		math.Abs(z.Score-float64(due.UnixMicro())/1e6) > 1e-6 {
-		t.Errorf("%s at %f", raw, z.Score)
-	}
-	if f.raw.Exists(t.Context(), "queues").Val() != 0 {
-		t.Error("a queue without a job is in the set of queues")
-	}
-	if _, err := f.client.PushIn(t.Context(), -time.Second, "Job", nil,
-		queue.Options{Queue: "a"}); err != nil {
-		t.Fatal(err)
-	}
-	f.at("queue:a=1 schedule=1") // the past is now
-}
-
-func TestABulkPushKeepsOrderInSlices(t *testing.T) {
-	f := newFixture(t)
-	args := make([][]any, 2500)
-	for i := range args {
-		args[i] = []any{i}
-	}
-	jids, err := f.client.PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"})
-	if err != nil || len(jids) != 2500 {
-		t.Fatal(len(jids), err)
-	}
-	page, _ := inspect.New(f.store).QueuePage(t.Context(), "a", 0, 2500)
-	for i, raw := range page {
-		if j, _ := envelope.ParseJob(raw); j.JID != jids[i] ||
-			string(j.Args) != fmt.Sprintf("[%d]", i) {
-			t.Fatalf("place %d holds %s", i, raw)
+	t.Run("stores the time as the score, to the microsecond", func(t *testing.T) {
+		if math.Abs(z.Score-float64(due.UnixMicro())/1e6) > 1e-6 {
+			t.Errorf("%f, want %v", z.Score, due)
 		}
-	}
-	jids, err = f.client.PushBulk(t.Context(), "Job", args[:150],
-		queue.Options{At: time.Now().Add(time.Hour)})
-	if err != nil || len(jids) != 150 {
-		t.Error(len(jids), err)
-	}
-	f.at("queue:a=2500 schedule=150")
-	if _, err := f.client.PushBulk(t.Context(), "Job", args[:2],
-		queue.Options{JID: "x"}); err == nil {
-		t.Error("one JID was taken for two jobs")
-	}
-}
-
-func TestABadPushIsRefusedAndNothingIsStored(t *testing.T) {
-	f := newFixture(t)
-	var deep any = 1
-	for range 99 {
-		deep = []any{deep}
-	}
-	type badKey struct{ X float64 }
-	for name, c := range map[string]struct {
-		class string
-		args  []any
-		o     queue.Options
-		field string
-	}{
-		"class":       {"A B", nil, queue.Options{}, "class"},
-		"empty class": {"", nil, queue.Options{}, "class"},
-		"queue":       {"A", nil, queue.Options{Queue: "a/b"}, "queue"},
-		"long queue":  {"A", nil, queue.Options{Queue: strings.Repeat("x", 129)}, "queue"},
-		"retry queue": {"A", nil, queue.Options{RetryQueue: "é"}, "retry_queue"},
-		"retry for":   {"A", nil, queue.Options{RetryFor: 2e9 * time.Second}, "retry_for"},
-		"NaN":         {"A", []any{math.NaN()}, queue.Options{}, "args"},
-		"NaN inside":  {"A", []any{badKey{math.Inf(1)}}, queue.Options{}, "args"},
-		"UTF-8":       {"A", []any{"\xff"}, queue.Options{}, "args"},
-		"depth 101":   {"A", []any{deep}, queue.Options{}, "args"},
-		"channel":     {"A", []any{make(chan int)}, queue.Options{}, "args"},
-		"bad JSON":    {"A", []any{json.RawMessage("{")}, queue.Options{}, "args"},
-		"1e400":       {"A", []any{json.RawMessage("1e400")}, queue.Options{}, "args"},
-		"extra":       {"A", nil, queue.Options{Extra: map[string]any{"jid": 1}}, "extra"},
-	} {
-		_, err := f.client.Push(t.Context(), c.class, c.args, c.o)
-		var invalid *queue.InvalidError
-		if !errors.As(err, &invalid) || invalid.Field != c.field {
-			t.Errorf("%s: %v, want it to name %s", name, err, c.field)
+	})
+	t.Run("writes neither at nor enqueued_at", func(t *testing.T) {
+		raw := z.Member.(string)
+		if strings.Contains(raw, `"at"`) || strings.Contains(raw, "enqueued_at") {
+			t.Error(raw)
 		}
-	}
-	var large *queue.TooLargeError
-	if _, err := f.client.Push(t.Context(), "A", []any{strings.Repeat("x", 1<<20)},
-		queue.Options{}); !errors.As(err, &large) || large.Limit != 1<<20 {
-		t.Errorf("a payload over the limit: %v", err)
-	}
-	f.at("")
+	})
+	t.Run("does not add the queue to the set of queues", func(t *testing.T) {
+		same(t, "the number of sets", f.raw.Exists(t.Context(), "queues").Val(), 0)
+	})
+	t.Run("pushes to the queue if the time is past", func(t *testing.T) {
+		if _, err := f.client.PushIn(t.Context(), -time.Second, "Job", nil,
+			queue.Options{Queue: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		f.in(t).at("queue:a=1 schedule=1")
+	})
 }
 
-func TestClientMiddlewareChangesAndVetoes(t *testing.T) {
+func TestPushBulk(t *testing.T) {
+	f := newFixture(t)
+	args := bulkArgs(2500)
+	t.Run("keeps the order over several slices", func(t *testing.T) {
+		jids, err := f.client.PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"})
+		if err != nil || len(jids) != 2500 {
+			t.Fatal(len(jids), err)
+		}
+		page, _ := inspect.New(f.store).QueuePage(t.Context(), "a", 0, 2500)
+		for i, raw := range page {
+			j, _ := envelope.ParseJob(raw)
+			if j.JID != jids[i] || !strings.HasPrefix(string(j.Args), fmt.Sprintf("[%d,", i)) {
+				t.Fatalf("place %d holds %s", i, raw)
+			}
+		}
+	})
+	t.Run("schedules jobs", func(t *testing.T) {
+		jids, err := f.client.PushBulk(t.Context(), "Job", args[:150],
+			queue.Options{At: time.Now().Add(time.Hour)})
+		if err != nil || len(jids) != 150 {
+			t.Error(len(jids), err)
+		}
+		f.in(t).at("queue:a=2500 schedule=150")
+	})
+	t.Run("refuses one JID for two jobs", func(t *testing.T) {
+		_, err := f.client.PushBulk(t.Context(), "Job", args[:2], queue.Options{JID: "x"})
+		if !says(err, "jid") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClientMiddleware(t *testing.T) {
 	f := newFixture(t)
 	var order []string
 	trace := func(name string) queue.ClientMiddleware {
@@ -152,85 +185,22 @@ func TestClientMiddlewareChangesAndVetoes(t *testing.T) {
 		}
 	}
 	c := queue.NewClient(f.store, trace("outer"), trace("inner"))
-	if jid, err := c.Push(t.Context(), "Veto", nil, queue.Options{}); jid != "" || err != nil {
-		t.Errorf("veto: %q %v", jid, err)
-	}
-	f.at("")
-	c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a"})
-	if raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val(); !strings.Contains(raw,
-		`"trace":"inner"`) {
-		t.Error(raw)
-	}
-	if got := strings.Join(order, " "); got != "outer outer inner" {
-		t.Errorf("order %s", got)
-	}
-}
-
-func TestALostReplyIsSaidAndNeverSentTwice(t *testing.T) {
-	f := newFixture(t)
-	proxy := faultproxy.Start(t, f.server.Addr)
-	store, err := queue.Open(t.Context(), queue.Config{URL: "redis://" + proxy.Addr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	c := queue.NewClient(store)
-	proxy.DropReply(faultproxy.Script("push"), 1)
-	jid, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true})
-	if !errors.Is(err, queue.ErrUnknown) || jid == "" {
-		t.Fatalf("push: %q %v, want ErrUnknown and the JID", jid, err)
-	}
-	f.at("queue:a=1")
-	if _, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true,
-		JID: jid}); err != nil {
-		t.Fatal(err)
-	}
-	f.at("queue:a=1") // repeated with its JID it is there once
-	if ttl := f.raw.TTL(t.Context(), "kyu:pushed:"+jid).Val(); ttl <= 0 || ttl > time.Hour {
-		t.Errorf("the marker lives for %v", ttl)
-	}
-}
-
-func TestAnUnreachableRedisIsToldFromAnUnknownOutcome(t *testing.T) {
-	f := newFixture(t)
-	f.server.Kill()
-	_, err := f.client.Push(t.Context(), "Job", nil, queue.Options{})
-	if err == nil || (errors.Is(err, queue.ErrUnknown) && !strings.Contains(err.Error(), "EOF")) {
-		t.Errorf("push: %v", err)
-	}
-	if _, err = f.client.Push(t.Context(), "Job", nil, queue.Options{}); errors.Is(err,
-		queue.ErrUnknown) || !strings.Contains(err.Error(), "nothing was pushed") {
-		t.Errorf("push without a server: %v", err)
-	}
-}
-
-func TestOpenSaysWhatToDoAboutAWrongAddressOrPassword(t *testing.T) {
-	f := newFixture(t, "--requirepass", "")
-	f.raw.ConfigSet(t.Context(), "requirepass", "secret")
-	for url, want := range map[string]string{
-		"redis://127.0.0.1:1":                  "is it running",
-		f.server.Admin:                         "wants a password",
-		"redis://:bad@" + f.server.Addr + "/0": "refuses the user or password",
-		"redis://x y":                          "is not understood",
-	} {
-		_, err := queue.Open(t.Context(), queue.Config{URL: url})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", url, err, want)
+	t.Run("drops a job when it does not call next", func(t *testing.T) {
+		jid, err := c.Push(t.Context(), "Veto", nil, queue.Options{})
+		if jid != "" || err != nil {
+			t.Errorf("%q %v", jid, err)
 		}
-		if err != nil && strings.Contains(err.Error(), "bad") {
-			t.Errorf("the password is in the error: %v", err)
+		f.in(t).at("")
+	})
+	t.Run("changes a job, the outermost first", func(t *testing.T) {
+		order = nil
+		c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a"})
+		raw := f.raw.LIndex(t.Context(), "queue:a", 0).Val()
+		if !strings.Contains(raw, `"trace":"inner"`) {
+			t.Error(raw)
 		}
-	}
-}
-
-func TestAConnectionThatTheServerHasClosedIsNotUsed(t *testing.T) {
-	s := redistest.Start(t)
-	c := queue.NewClient(s.Store())
-	for range 3 {
-		if _, err := c.Push(t.Context(), "Job", nil, queue.Options{}); err != nil {
-			t.Fatal(err)
+		if !slices.Equal(order, []string{"outer", "inner"}) {
+			t.Errorf("order %s", order)
 		}
-		s.Kill()
-		s.Restart()
-	}
+	})
 }

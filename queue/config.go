@@ -16,61 +16,63 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// DefaultMaxPayload is the largest payload that a push accepts, in bytes.
+// DefaultMaxPayload is the largest payload in bytes that a push accepts.
 const DefaultMaxPayload = 1 << 20
 
-// DefaultMaxTaken is the largest payload that a worker reads, in bytes. Ruby's clients push any
-// size.
+// DefaultMaxTaken is the largest payload in bytes that a worker reads. Ruby's clients push payloads
+// of any size.
 const DefaultMaxTaken = 32 << 20
 
 // Config says which Redis to use and how to write to it. The zero value is
 // redis://localhost:6379/0.
 type Config struct {
-	// redis://, rediss:// or unix://; overridden field by field by what follows
-	URL      string
-	Network  string      // "tcp" or "unix"
-	Addr     string      // host:port, or the path of a socket
-	DB       int         // -1 or the zero value: as in URL
-	Username string      //
-	Password string      //
-	TLS      *tls.Config // as in URL if nil
-	// of a fleet of Sidekiq 6 with the redis-namespace gem: before every key, with a colon
-	Namespace  string
-	Metrics7   bool       // write metrics for Sidekiq 7's page too, beside those for Sidekiq 8's
-	Timestamps Timestamps // of new payloads and of rewrites; Mirror if empty
-	MaxPayload int        // bytes; DefaultMaxPayload if 0
-	// bytes of a payload that is read; what is larger goes to the dead set as it is;
-	// DefaultMaxTaken if 0
+	URL string // redis://, rediss:// or unix://
+
+	// These fields replace the part of URL that they name, unless they are zero.
+	Network  string // "tcp" or "unix"
+	Addr     string // host:port, or the path of a socket
+	DB       int
+	Username string
+	Password string
+	TLS      *tls.Config
+
+	Namespace  string     // of Sidekiq 6 with the gem redis-namespace: a prefix of every key
+	Metrics7   bool       // write metrics for Sidekiq 7's page too, not only for Sidekiq 8's
+	Timestamps Timestamps // form of the times in payloads; Mirror if empty
+	MaxPayload int        // largest payload of a push in bytes; DefaultMaxPayload if 0
+	// MaxTaken is the largest payload in bytes that a worker reads; DefaultMaxTaken if 0. A job
+	// with a larger one goes to the dead set unchanged.
 	MaxTaken int
 
-	// host:port; then Sentinel says where the Redis is, and URL and Addr do not
+	// Sentinels are host:port of Sentinels, which know the address of the Redis. Then the addresses
+	// in URL and Addr are not used.
 	Sentinels        []string
-	SentinelMaster   string // the name under which they watch it
+	SentinelMaster   string // the Redis's name in the Sentinels
 	SentinelUsername string
 	SentinelPassword string
-	// a push is confirmed when so many replicas have it too, so that a failover does not lose
-	// it; 0: none
+	// WaitReplicas is how many replicas must have a push before it is confirmed, so that a failover
+	// does not lose it.
 	WaitReplicas int
 
-	Capabilities []Capability // what other packages add to the life of jobs
+	Capabilities []Capability // add effects to the removal of jobs
 
-	// connections for pushes and inspection; a worker's own calls and doorbells have
-	// others; 10 if 0
+	// PoolSize is the number of connections for pushes and inspection; 10 if 0. A worker's own
+	// calls and doorbells use other connections.
 	PoolSize int
 
-	// Options may change what the fields above do not name: Dialer, DialTimeout, ClientName. The
-	// promises of the runtime stand on the others, which are set after it: time-outs of replies,
-	// retries, the protocol, the sizes of the pools. nil changes nothing
+	// Options, if not nil, may set options of go-redis that the fields above do not name: Dialer,
+	// DialTimeout, ClientName. The time-outs of replies, the retries, the protocol and the sizes of
+	// the pools are set after it, because the guarantees of the runtime depend on them.
 	Options func(*redis.Options)
-	// Hooks are called around each command of each connection, doorbells included: they must not
-	// hold it up, for the lease goes over them too
+	// Hooks are called around each command of each connection, also of doorbells. They must be
+	// quick, because they delay the lease too.
 	Hooks []redis.Hook
 }
 
-// ConfigFromEnv reads the variables that Sidekiq and Mastodon use. The first of
-// SIDEKIQ_REDIS_URL, the variable that REDIS_PROVIDER names, and REDIS_URL is
-// the address; each of HOST, PORT, DB, USER and PASSWORD is then taken from
-// SIDEKIQ_REDIS_x, else, without a URL, from REDIS_x. Problems go to r.
+// ConfigFromEnv returns the Config of the variables that Sidekiq and Mastodon use. The URL is in
+// SIDEKIQ_REDIS_URL, else in the variable that REDIS_PROVIDER names, else in REDIS_URL. HOST, PORT,
+// DB, USER and PASSWORD are then taken from SIDEKIQ_REDIS_x or, if there is no URL, from REDIS_x.
+// It adds problems to r. It is for package cli; other programs use FromEnvironment.
 func ConfigFromEnv(r *env.Reader) Config {
 	c := fromEnv(r, "redis", "SIDEKIQ_")
 	c.setNamespace(r)
@@ -79,23 +81,22 @@ func ConfigFromEnv(r *env.Reader) Config {
 	return c
 }
 
-// RedisFromEnv reads the address of another Redis of the same program, for a
-// client of its own: with the prefix "" the one of REDIS_URL or REDIS_x, which holds
-// a Mastodon-like server's feeds and counters; with "CACHE_" the cache's, where each
-// field that CACHE_REDIS_x leaves out is that of the former. name is how
-// --print-config calls it. Problems go to r.
+// RedisFromEnv returns the Config of another Redis of the same program. With the prefix "" it is
+// the Redis of REDIS_URL or REDIS_x, which holds the feeds and counters of a server like Mastodon.
+// With "CACHE_" it is the cache, and REDIS_x gives the fields that CACHE_REDIS_x leaves out. name
+// is its name in --print-config. It adds problems to r. It is for the jobs of this module.
 func RedisFromEnv(r *env.Reader, name, prefix string) Config { return fromEnv(r, name, prefix) }
 
-// FromEnvironment reads the process's own environment as ConfigFromEnv does, for programs that
-// do without package cli. The error has all problems, one a line, each with its variable.
+// FromEnvironment returns the Config of the process's environment variables, by the rules of
+// ConfigFromEnv. The error has all problems, one in each line, with the names of the variables.
 func FromEnvironment() (Config, error) {
 	r := new(env.Reader)
 	c := ConfigFromEnv(r)
 	return c, r.Err()
 }
 
-// Redis is a plain client of that server with so many connections, for what is not
-// queues. It connects when it is first used.
+// Redis returns a client of the same server for other data than queues, with a pool of the given
+// number of connections. It connects when it is first used. The error says that URL is wrong.
 func (c *Config) Redis(connections int) (*redis.Client, error) {
 	o, err := c.redisOptions()
 	if err != nil {
@@ -205,8 +206,8 @@ func (c *Config) setDB(n int) {
 	c.URL = u.String()
 }
 
-// setSentinels reads Mastodon's variables: both SENTINELS and SENTINEL_MASTER must
-// be there, and a URL comes first.
+// setSentinels reads Mastodon's variables. SENTINELS and SENTINEL_MASTER must both be set. With a
+// URL none of them is used.
 func (c *Config) setSentinels(r *env.Reader, part func(string) string) {
 	list, master := part("SENTINELS"), part("SENTINEL_MASTER")
 	port := part("SENTINEL_PORT")
@@ -230,10 +231,10 @@ func (c *Config) setSentinels(r *env.Reader, part func(string) string) {
 	c.SentinelUsername, c.SentinelPassword = cmp.Or(user, c.Username), cmp.Or(password, c.Password)
 }
 
-// setTLS reads a certificate authority and a client certificate, as PEM texts; the
-// variable with _FILE names a file instead.
+// setTLS reads a certificate authority and a client certificate, in PEM. A variable that ends with
+// _FILE names a file instead.
 func (c *Config) setTLS(r *env.Reader, prefix string) {
-	pem := func(field string) string { // beside a URL too, which cannot say it
+	pem := func(field string) string { // also with a URL, which cannot hold certificates
 		v, source := r.Get(prefix+"REDIS_TLS_"+field, "REDIS_TLS_"+field)
 		if source != "" {
 			r.Note("redis TLS "+field, env.Mask(v), source)
@@ -268,7 +269,7 @@ func (c *Config) setTLS(r *env.Reader, prefix string) {
 	c.TLS.Certificates = []tls.Certificate{pair}
 }
 
-// client makes a client of o, through Sentinel if there are any.
+// client returns a client with the hooks of c.
 func (c *Config) client(o *redis.Options) *redis.Client {
 	client := c.connect(o)
 	for _, h := range c.Hooks {
@@ -277,6 +278,7 @@ func (c *Config) client(o *redis.Options) *redis.Client {
 	return client
 }
 
+// connect returns a client for o, by Sentinel if there are Sentinels.
 func (c *Config) connect(o *redis.Options) *redis.Client {
 	if len(c.Sentinels) == 0 {
 		return redis.NewClient(o)
@@ -303,7 +305,7 @@ func (c *Config) setNamespace(r *env.Reader) {
 	c.Namespace = name
 }
 
-// where names the server in messages.
+// where returns the name of the server for messages.
 func (c *Config) where(o *redis.Options) string {
 	if len(c.Sentinels) == 0 {
 		return o.Addr
@@ -311,7 +313,7 @@ func (c *Config) where(o *redis.Options) string {
 	return c.SentinelMaster + " (by Sentinel: " + strings.Join(c.Sentinels, ", ") + ")"
 }
 
-// redisOptions are go-redis's options for c, with what the user changes in them.
+// redisOptions returns the options of go-redis for c, after c.Options has changed them.
 func (c *Config) redisOptions() (*redis.Options, error) {
 	o, err := c.options()
 	if err == nil && c.Options != nil {
@@ -320,7 +322,7 @@ func (c *Config) redisOptions() (*redis.Options, error) {
 	return o, err
 }
 
-// options are go-redis's options for the fields of c.
+// options returns the options of go-redis for the fields of c.
 func (c *Config) options() (*redis.Options, error) {
 	o := &redis.Options{Addr: "localhost:6379"}
 	if c.URL != "" {

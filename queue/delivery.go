@@ -14,27 +14,28 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Delivery is a job in someone's hands: a field of an in-flight hash, until it is settled.
+// Delivery is a job in flight: it is a field of an in-flight hash until it is settled.
 type Delivery struct {
-	Raw   string // the payload, byte for byte; empty if only its token is known (Held)
-	Queue string // the queue it was taken from
-	Owner *Owner
-	Token uint64 // names it in the owner's in-flight hash; never used twice by a Store
+	Raw   string // the payload, byte for byte; empty if only the token is known (InFlight)
+	Queue string // the queue from which it was taken
+	Owner *Owner // the owner that has it in flight
+	Token uint64 // its field in the owner's in-flight hash; a Store uses a token only once
 }
 
-// Owner is what one identity holds in Redis: its lease and its deliveries. A process takes a
-// new identity, and so a new Owner, when its lease is lost.
+// Owner is one identity of a process in Redis: it has a lease and takes jobs in flight. When the
+// lease is lost, the process takes a new identity, with a new Owner. An Owner is safe for
+// concurrent use, except for the methods that say otherwise.
 type Owner struct {
-	Identity string
-	store    *Store
-	mu       sync.Mutex
-	keys     map[string]*ownerKeys // by queue
-	told     beatReply             // of the last beat; only Beat reads and writes it
+	Identity    string
+	store       *Store
+	mu          sync.Mutex
+	keys        map[string]*ownerKeys // by queue; guarded by mu
+	lastSignals signalReply           // only Beat uses it
 }
 
 type ownerKeys struct{ list, inflight, landing string }
 
-// Owner gives identity a place in Redis. It takes no lease: Register does.
+// Owner returns the Owner of an identity. It does not call Redis; Register takes the lease.
 func (s *Store) Owner(identity string) *Owner {
 	return &Owner{Identity: identity, store: s, keys: map[string]*ownerKeys{}}
 }
@@ -51,53 +52,55 @@ func (o *Owner) queue(name string) *ownerKeys {
 	return k
 }
 
-// Tokens reserves n tokens and returns the first. A token names a delivery for the life of
-// the Store, whatever identity it is used under: an acknowledgement that comes late can
-// never meet another delivery.
+// Tokens reserves n consecutive tokens and returns the first. A token names one delivery for the
+// life of the Store, under every identity. So an acknowledgement that arrives late cannot settle
+// another delivery.
 func (s *Store) Tokens(n int) uint64 { return s.tokens.Add(uint64(n)) - uint64(n) + 1 }
 
 const (
-	// MaxFetch is the most jobs that one Fetch takes or acknowledges: Lua's stack bounds it.
+	// MaxFetch is the most jobs that one Fetch takes, and the most that it acknowledges: Lua's
+	// stack has no room for more.
 	MaxFetch = 1000
-	// FetchBytes is the most bytes of payloads that one Fetch takes, beside the first.
+	// FetchBytes is the most bytes of payloads that one Fetch takes, without the first payload.
 	FetchBytes = 8 << 20
-	// FetchPop is how many jobs are popped from a queue before their sizes are known.
+	// FetchPop is how many jobs a Fetch pops from a queue before it knows the sizes of payloads.
 	FetchPop = 64
 )
 
-// FetchRequest says what a fetch does, in this order: it acknowledges Done, puts the jobs of
-// the landing lists of Adopt back to the taking end of their queues, and takes up to Want
-// jobs, under the tokens First, First+1, ….
+// FetchRequest is a request for a fetch, which works in this order: it acknowledges Done, moves the
+// jobs of the landing lists of Adopt back to the taking end of their queues, and takes up to Want
+// jobs in flight, under the tokens First, First+1, ….
 type FetchRequest struct {
 	Queues []string
 	Want   int    // at most MaxFetch
-	First  uint64 // of Tokens(Want)
-	// nil: strict; else an order of queues for each job, 1-based indexes as bytes
+	First  uint64 // from Tokens(Want)
+	// Draws is nil for the order of Queues. Else it has, for each job to take, the order in which
+	// queues are tried: their 1-based indexes, as bytes.
 	Draws []string
-	Done  []*Delivery // of this owner and of Queues; others must be settled by Settle
+	Done  []*Delivery // of this owner and of Queues; other deliveries are settled by Settle
 	Adopt []int       // indexes of Queues
-	Bytes int         // of all payloads together, beside the first; 0: FetchBytes
-	Pop   int         // jobs to look at at first, to learn how large they are; 0: FetchPop
+	Bytes int         // the most bytes of all payloads, without the first; FetchBytes if 0
+	Pop   int         // how many jobs to pop before sizes are known; FetchPop if 0
 }
 
 // Fetched is the reply of a fetch.
 type Fetched struct {
-	Jobs      []Delivery // to be copied: one that is kept would keep all
-	Acked     int        // of Done, how many were in the owner's hands
-	Oversized int        // jobs too large to be read (Config.MaxTaken): in the dead set as they are
-	More      bool       // jobs were left behind for their bytes, though Jobs is short
-	BadKey    string     // a key of a wrong type that held jobs up, or ""
-	Refused   []int      // indexes of the queues that it holds up: their jobs stay where they are
-	Paused    []int      // indexes of the queues that were left alone because they are paused
+	Jobs      []Delivery // share memory: copy them with Own to keep some
+	Acked     int        // how many of Done were in flight
+	Oversized int        // how many jobs over Config.MaxTaken were moved to the dead set unchanged
+	More      bool       // fewer than Want jobs were taken because of their bytes: others wait
+	BadKey    string     // a key of a wrong type that stopped a queue, or ""
+	Refused   []int      // indexes of the queues that wrong types stopped: their jobs stay
+	Paused    []int      // indexes of the queues that were passed over because they are paused
 }
 
-// Fetch carries a request out in one script. Without draws, no job is taken from a queue
-// while one before it in Queues holds a job. With draws, each takes one job from the first
-// queue that has one. Paused queues are skipped.
+// Fetch carries out a request, in one script. Without draws, no job is taken from a queue while a
+// queue before it in Queues holds a job. With draws, each draw takes one job from the first of its
+// queues that has one. Paused queues are passed over.
 //
-// The error is ErrLeaseLost if the lease is gone; Done is settled then all the same. After
-// any other error what was done is not known: Done can be settled again by Settle, and what
-// may have been taken is found by Held.
+// The error is ErrLeaseLost if the lease is lost; Done is acknowledged nevertheless. After any
+// other error the outcome is unknown: Done can be settled again by Settle, and InFlight finds the
+// jobs that may have been taken.
 func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
 	keys, args := o.fetchArgs(&r)
 	reply, err := o.store.db.RunOwn(ctx, fetchScript, keys, args...).Slice()
@@ -116,7 +119,7 @@ func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error
 	return f, nil
 }
 
-// queueIndexes reads indexes of queues, which Lua counts from 1, a byte each.
+// queueIndexes decodes indexes of queues, a byte each, which Lua counts from 1.
 func queueIndexes(v any) (list []int) {
 	text, _ := v.(string)
 	for _, q := range []byte(text) {
@@ -125,6 +128,7 @@ func queueIndexes(v any) (list []int) {
 	return list
 }
 
+// fetchArgs returns the keys and arguments of the fetch script, as its header describes them.
 func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	ks := o.store.ks
 	keys = make([]string, 4, 4+2*len(r.Queues)+len(r.Adopt))
@@ -142,7 +146,7 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	tokens := make([]uint64, r.Want)
 	for i := range tokens {
 		tokens[i] = r.First + uint64(i)
-		args = append(args, &tokens[i]) // a number would be allocated, each by itself
+		args = append(args, &tokens[i]) // a pointer: each number would be allocated on its own
 	}
 	for _, name := range r.Queues {
 		k := o.queue(name)
@@ -166,7 +170,7 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	return keys, args
 }
 
-// deliveries reads the jobs of a fetch: per run of one queue its index and the payloads.
+// deliveries decodes the jobs of a fetch: pairs of the index of a queue and a list of payloads.
 func (o *Owner) deliveries(reply []any, r *FetchRequest) []Delivery {
 	jobs, token := make([]Delivery, 0, r.Want), r.First
 	for i := 0; i+1 < len(reply); i += 2 {
@@ -181,43 +185,43 @@ func (o *Owner) deliveries(reply []any, r *FetchRequest) []Delivery {
 	return jobs
 }
 
-// Action is where a settled job goes.
+// Action says where a settled job goes.
 type Action string
 
 const (
-	Done     Action = "done"     // nowhere: it has run, or is discarded
-	Retry    Action = "retry"    // the retry set
-	Schedule Action = "schedule" // the schedule set
-	Dead     Action = "dead"     // the dead set
-	Requeue  Action = "requeue"  // the taking end of its queue, unchanged
-	Forward  Action = "forward"  // the end of a queue, its own or another
-	Hold     Action = "hold"     // the hold set of its class
+	Done     Action = "done"     // it is removed: it has run, or is discarded
+	Retry    Action = "retry"    // to the retry set
+	Schedule Action = "schedule" // to the schedule set
+	Dead     Action = "dead"     // to the dead set
+	Requeue  Action = "requeue"  // to the taking end of its queue, unchanged
+	Forward  Action = "forward"  // to the back of a queue, its own or another
+	Hold     Action = "hold"     // to the hold set of its class
 )
 
-// Settlement says what becomes of a delivery.
+// Settlement says where a delivery goes.
 type Settlement struct {
 	Delivery *Delivery
 	Action   Action
-	Payload  string    // the new bytes, for all but Done and Requeue
-	At       time.Time // when it is due, when it died, or since when it is held
-	To       string    // the queue for Forward, the class for Hold
-	Effects  []Effect  // of Store.Effects; at most MaxEffectItems settlements of a batch have any
-	Failed   string    // set by Settle if the result is Partly: which effects failed, and why
+	Payload  string    // the new payload; not used by Done and Requeue
+	At       time.Time // when the job is due, died, or was held
+	To       string    // the queue of Forward, the class of Hold
+	Effects  []Effect  // from Store.Effects; at most MaxEffectItems settlements of a batch have any
+	Failed   string    // set by Settle if the result is Partly: the effects that failed, and why
 }
 
-// Result is what a script did with one job.
+// Result is the result of Settle for a delivery.
 type Result int8
 
 const (
-	Refused Result = -1 // nothing: a key that it would go to has a wrong type
-	Stale   Result = 0  // nothing: the delivery was not in its owner's hands any more
+	Refused Result = -1 // nothing: a key to which the job would go has a wrong type
+	Stale   Result = 0  // nothing: the delivery was not in flight any more
 	Settled Result = 1
-	Partly  Result = 2 // settled, but an effect of it failed
+	Partly  Result = 2 // settled, but one of its effects failed
 )
 
-// Settle carries out settlements, in order, with a result for each. After an error it can
-// be repeated: what was settled is then stale. A batch without effects takes the script that
-// knows none.
+// Settle carries out settlements, in order, and returns a result for each. After an error the
+// outcome is unknown, and Settle can be repeated: the results of deliveries that were settled are
+// then Stale. A batch without effects uses the script without effects.
 func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error) {
 	keys, args := s.settleArgs(batch)
 	if s.effects != nil && slices.ContainsFunc(batch, (Settlement).hasEffects) {
@@ -234,6 +238,7 @@ func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error
 	return results, nil
 }
 
+// settleArgs returns the keys and arguments of the settle script, as its header describes them.
 func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 	keys = []string{s.ks.Queues(), s.ks.Retry(), s.ks.Schedule(),
 		s.ks.Dead(), s.ks.Held()}
@@ -268,7 +273,7 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 	return keys, args
 }
 
-// Own copies the jobs, so that each can be kept by itself.
+// Own returns copies of the jobs, each of which can be kept without the others.
 func (f *Fetched) Own() []*Delivery {
 	list := make([]*Delivery, len(f.Jobs))
 	for i, d := range f.Jobs {
@@ -277,11 +282,11 @@ func (f *Fetched) Own() []*Delivery {
 	return list
 }
 
-// Held lists what Redis says is in the owner's hands, without payloads, and the indexes of
-// the queues whose landing lists hold jobs. What the caller does not know of came with a
-// reply that was lost.
-func (o *Owner) Held(ctx context.Context,
-	queues []string) (held []*Delivery, landed []int, err error) {
+// InFlight returns the deliveries that the owner has in Redis, without payloads, and the indexes of
+// the queues whose landing lists hold jobs. A delivery that the caller does not know was in a reply
+// that was lost.
+func (o *Owner) InFlight(ctx context.Context,
+	queues []string) (list []*Delivery, landed []int, err error) {
 	pipe := o.store.db.Own.Pipeline()
 	tokens, lengths := make([]*redis.StringSliceCmd, len(queues)),
 		make([]*redis.IntCmd, len(queues))
@@ -289,19 +294,19 @@ func (o *Owner) Held(ctx context.Context,
 		k := o.queue(name)
 		tokens[i], lengths[i] = pipe.HKeys(ctx, k.inflight), pipe.LLen(ctx, k.landing)
 	}
-	// A key that answers with an error has a wrong type: it holds nothing of ours.
+	// A key whose reply is an error has a wrong type, so it holds no deliveries.
 	if _, err := pipe.Exec(ctx); err != nil && !redisdb.Answered(err) {
 		return nil, nil, fmt.Errorf("audit: %w", err)
 	}
 	for i, name := range queues {
 		for _, field := range tokens[i].Val() {
 			if token, err := strconv.ParseUint(field, 10, 64); err == nil {
-				held = append(held, &Delivery{Queue: name, Owner: o, Token: token})
+				list = append(list, &Delivery{Queue: name, Owner: o, Token: token})
 			}
 		}
 		if lengths[i].Val() > 0 {
 			landed = append(landed, i)
 		}
 	}
-	return held, landed, nil
+	return list, landed, nil
 }

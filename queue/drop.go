@@ -12,41 +12,41 @@ import (
 
 var dropScript = mustScript("drop") // only a Store with capabilities runs it
 
-// dropping is the removal of jobs from a set or a queue by a person, with their effects: to
-// the dead set if the event is EventDead, else for good.
-type dropping struct {
-	store *Store
-	c     redis.Scripter
-	key   string
-	event EffectEvent
-	n     int // that were still there
-	stay  int // as a key has a wrong type
-	held  EffectsError
+// removal is the removal by hand of jobs from a set or a queue, with their effects. If the event is
+// EventDead, the jobs go to the dead set.
+type removal struct {
+	store   *Store
+	c       redis.Scripter
+	key     string
+	event   EffectEvent
+	removed int
+	stayed  int // jobs that stay because a key has a wrong type
+	failed  EffectsError
 }
 
-// drop takes members out of a set or a queue, and returns how many were still there.
-func (s *Store) drop(ctx context.Context, c redis.Scripter, key string, event EffectEvent,
+// remove removes members of a set or a queue, and returns how many it found there.
+func (s *Store) remove(ctx context.Context, c redis.Scripter, key string, event EffectEvent,
 	members []string) (int, error) {
-	d := &dropping{store: s, c: c, key: key, event: event}
-	err := d.some(ctx, members)
-	if err == nil && d.stay > 0 {
+	r := &removal{store: s, c: c, key: key, event: event}
+	err := r.run(ctx, members)
+	if err == nil && r.stayed > 0 {
 		if event == EventDead {
 			key = s.ks.Dead()
 		}
-		err = &WrongTypeError{[]string{key}, d.stay}
+		err = &WrongTypeError{[]string{key}, r.stayed}
 	}
-	return d.n, d.held.unless(err)
+	return r.removed, r.failed.unless(err)
 }
 
-// dropAll takes out what there is now, read a page at a time from one end. What comes
-// meanwhile does not keep it from ending.
-func (s *Store) dropAll(ctx context.Context, c redis.Scripter, key string, now int64,
+// removeAll removes the first count members, which page reads from one end. The count makes it end
+// although new members come.
+func (s *Store) removeAll(ctx context.Context, c redis.Scripter, key string, count int64,
 	page func(count int64) ([]string, error)) error {
-	d := &dropping{store: s, c: c, key: key, event: EventDelete}
-	for now > 0 {
-		members, err := page(min(now, MaxEffectItems))
+	r := &removal{store: s, c: c, key: key, event: EventDelete}
+	for count > 0 {
+		members, err := page(min(count, MaxEffectItems))
 		if err == nil {
-			err = d.some(ctx, members)
+			err = r.run(ctx, members)
 		}
 		if err != nil {
 			return err
@@ -54,37 +54,38 @@ func (s *Store) dropAll(ctx context.Context, c redis.Scripter, key string, now i
 		if len(members) == 0 {
 			break
 		}
-		now -= int64(len(members))
+		count -= int64(len(members))
 	}
-	return d.held.unless(nil)
+	return r.failed.unless(nil)
 }
 
-// some drops members, in calls of bounded size.
-func (d *dropping) some(ctx context.Context, members []string) error {
+// run removes members, in calls of limited size.
+func (r *removal) run(ctx context.Context, members []string) error {
 	size := redisdb.NewPageSize(MaxEffectItems, redisdb.PageBytes)
 	return size.Pages(len(members), func(i int) int { return len(members[i]) },
-		func(from, to int) error { return d.page(ctx, members[from:to]) })
+		func(from, to int) error { return r.page(ctx, members[from:to]) })
 }
 
-// page drops a page. If Redis forbids a key, it is halved down to the job that holds it.
-func (d *dropping) page(ctx context.Context, members []string) error {
-	s := d.store
-	args, items, unclear := d.args(members)
-	codes, failed, err := s.runEffects(ctx, d.c, dropScript, s.dropKeys(d.key), args, items)
+// page removes a page of members. If Redis forbids a key of an effect, the page is halved until the
+// job with that effect is alone.
+func (r *removal) page(ctx context.Context, members []string) error {
+	s := r.store
+	args, items, problems := r.args(members)
+	codes, failed, err := s.runEffects(ctx, r.c, dropScript, s.dropKeys(r.key), args, items)
 	if half := len(members) / 2; half > 0 && redisdb.ForbidsKey(err) {
-		if err := d.page(ctx, members[:half]); err != nil {
+		if err := r.page(ctx, members[:half]); err != nil {
 			return err
 		}
-		return d.page(ctx, members[half:])
+		return r.page(ctx, members[half:])
 	}
 	for i, code := range codes {
 		switch {
 		case code == int64(Refused):
-			d.stay++
+			r.stayed++
 		case code > 0:
-			d.n++
-			if why := unclear[i] + failed[i]; why != "" {
-				d.held.add(why)
+			r.removed++
+			if reason := problems[i] + failed[i]; reason != "" {
+				r.failed.add(reason)
 			}
 		}
 	}
@@ -95,42 +96,42 @@ func (s *Store) dropKeys(key string) []string {
 	return []string{key, s.ks.Dead(), s.ks.Queues()}
 }
 
-// args are the arguments for a page, and of each member the effects and why some are not
-// known.
-func (d *dropping) args(members []string) (args []any, items [][]Effect, unclear []string) {
-	s, now, at := d.store, time.Now(), ""
-	if d.event == EventDead {
+// args returns the arguments of the script for a page, the effects of each member, and the errors
+// of capabilities for each member.
+func (r *removal) args(members []string) (args []any, items [][]Effect, problems []string) {
+	s, now, at := r.store, time.Now(), ""
+	if r.event == EventDead {
 		at = envelope.Score(now)
 	}
 	args = []any{at, envelope.Score(now.Add(-s.deadLimits.age)), s.deadLimits.max, ""}
-	items, unclear = make([][]Effect, len(members)), make([]string, len(members))
+	items, problems = make([][]Effect, len(members)), make([]string, len(members))
 	for i, raw := range members {
 		dead := ""
-		if form := envelope.ForDeadSet(raw); d.event == EventDead && form != raw {
+		if form := envelope.ForDeadSet(raw); r.event == EventDead && form != raw {
 			dead = form
 		}
 		args = append(args, raw, dead)
-		j, _ := envelope.ParseJob(raw) // what is no job holds nothing
-		items[i], unclear[i] = s.ask(j, d.event)
+		j, _ := envelope.ParseJob(raw) // bytes that are no job have no effects
+		items[i], problems[i] = s.effectsOf(j, r.event)
 	}
-	return args, items, unclear
+	return args, items, problems
 }
 
-// dropQueue is ClearQueue with effects: its name stays if jobs have come meanwhile.
-func (s *Store) dropQueue(ctx context.Context, name string) error {
+// removeQueue is ClearQueue with effects. The name of the queue stays if jobs have come meanwhile.
+func (s *Store) removeQueue(ctx context.Context, name string) error {
 	key := s.ks.Queue(name)
-	now, err := s.db.Shared.LLen(ctx, key).Result()
+	size, err := s.db.Shared.LLen(ctx, key).Result()
 	if err != nil {
 		return err
 	}
-	dropped := s.dropAll(ctx, s.db.Shared, key, now, func(count int64) ([]string, error) {
+	removed := s.removeAll(ctx, s.db.Shared, key, size, func(count int64) ([]string, error) {
 		page, err := s.db.Shared.LRange(ctx, key, -count, -1).Result()
-		slices.Reverse(page) // the next to run first
+		slices.Reverse(page) // the next job to run is first
 		return page, err
 	})
 	err = s.db.Run(ctx, dropScript, s.dropKeys(key), "", "", "", name).Err()
-	if dropped != nil {
-		return dropped
+	if removed != nil {
+		return removed
 	}
 	return err
 }

@@ -12,65 +12,64 @@ import (
 	"github.com/kyujobs/kyu/internal/redisdb"
 )
 
-// Effect is a change that Redis makes together with the removal of a job, if and
-// only if that removal succeeds: the release of what the job holds beside itself.
+// Effect is a change in Redis that is made in the same call as the removal of a job, if and only if
+// the job is removed there. It releases, for example, a lock of the job.
 type Effect struct {
-	Kind string   // whose Lua carries it out
-	Keys []string // every key that it touches
+	Kind string   // of the capability whose Lua carries it out
+	Keys []string // all keys that it uses
 	Args []string
 }
 
-// EffectEvent is how a job leaves its owner's hands, or the system.
+// EffectEvent says why a job is removed from where it is.
 type EffectEvent string
 
 const (
 	EventDone    EffectEvent = "done"    // it has run
-	EventRetry   EffectEvent = "retry"   // it failed, and waits for its next attempt
+	EventRetry   EffectEvent = "retry"   // it failed, and goes to the retry set
 	EventSnooze  EffectEvent = "snooze"  // its handler puts it off
-	EventRequeue EffectEvent = "requeue" // back to its queue, unchanged, after a thread had it
-	EventForward EffectEvent = "forward" // to the end of a queue
-	EventHold    EffectEvent = "hold"    // its class is not known here: put aside
-	EventDead    EffectEvent = "dead"    // to the dead set: it failed, or a person killed it
+	EventRequeue EffectEvent = "requeue" // a thread had it, and it goes back to its queue unchanged
+	EventForward EffectEvent = "forward" // it goes to the back of a queue
+	EventHold    EffectEvent = "hold"    // no handler has its class, and it is held
+	EventDead    EffectEvent = "dead"    // it failed or was killed by hand: to the dead set
 	EventDiscard EffectEvent = "discard" // it failed, and is not kept
-	EventExpire  EffectEvent = "expire"  // too late to be run
-	EventReclaim EffectEvent = "reclaim" // out of a dead owner's hands, back to its queue
-	EventPoison  EffectEvent = "poison"  // out of a dead owner's hands, to the dead set
-	EventDelete  EffectEvent = "delete"  // a person deleted it, or cleared where it was
+	EventExpire  EffectEvent = "expire"  // it is too late to run it
+	EventReclaim EffectEvent = "reclaim" // its owner died, and it goes back to its queue
+	EventPoison  EffectEvent = "poison"  // its owner died, and it goes to the dead set
+	EventDelete  EffectEvent = "delete"  // it was deleted by hand, or its queue or set was cleared
 )
 
-// Capability is what a package adds to the life of jobs. The core knows none by
-// name: it asks each for the effects of a job, and has Redis run them.
+// Capability adds effects to the removal of jobs. A program passes it in Config.Capabilities. When
+// a job is removed, the Store asks each capability for the effects of the job.
 type Capability struct {
-	// Kind names its effects: a letter, then letters, digits and underscores.
+	// Kind is the name of its effects: a letter a-z, then up to 31 of a-z, 0-9 and _.
 	Kind string
-	// Lua is the body of function(keys, args). It must not assume the type of a key, and must
-	// be short: Redis serves nobody else meanwhile.
-	// If it raises an error, the job is settled all the same, and what the body
-	// did until then stays done.
+	// Lua is the body of function(keys, args), which carries out an effect. It must not assume
+	// the types of keys. It must be short, because Redis does nothing else meanwhile. If it raises
+	// an error, the job is removed nevertheless, and the changes before the error stay.
 	Lua string
-	// Effects gives what is to be done when j leaves. It must be quick, and give the
-	// same whenever it is asked: a call whose reply was lost is repeated.
+	// Effects returns the effects of the removal of j. It must be quick. It must return the same
+	// effects each time, because a call whose reply was lost is repeated.
 	Effects func(j *Job, event EffectEvent) []Effect
 }
 
-// MaxEffectItems bounds the jobs with effects in one call: a script blocks Redis for as long
-// as it runs.
+// MaxEffectItems is the most jobs with effects in one call, because a script blocks Redis while it
+// runs.
 const MaxEffectItems = 64
 
-// Limits of effects.
+// The limits of effects.
 const (
-	maxEffects     = 8    // of one job
+	maxEffects     = 8    // effects of one job
 	maxEffectWords = 32   // keys and arguments of one effect
-	maxEffectBytes = 4096 // of its keys and arguments together
+	maxEffectBytes = 4096 // bytes of its keys and arguments together
 )
 
 var validKind = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
-// capabilities are those of a Store, by kind. The nil capabilities are none.
+// capabilities are the capabilities of a Store, sorted by kind. nil means no capabilities.
 type capabilities struct{ list []Capability }
 
-// newCapabilities checks them. Their order is no matter: it must not change the
-// script, whose hash is its name.
+// newCapabilities checks and sorts capabilities. Every order of list gives the same script: a
+// script's name is its hash.
 func newCapabilities(list []Capability) (*capabilities, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -84,7 +83,7 @@ func newCapabilities(list []Capability) (*capabilities, error) {
 			problems = append(problems,
 				fmt.Errorf("capability %q: want a letter a-z, then up to 31 of a-z 0-9 _", x.Kind))
 		case i > 0 && c.list[i-1].Kind == x.Kind:
-			problems = append(problems, fmt.Errorf("capability %s is there twice", x.Kind))
+			problems = append(problems, fmt.Errorf("two capabilities have the kind %s", x.Kind))
 		case strings.TrimSpace(x.Lua) == "":
 			problems = append(problems, fmt.Errorf("capability %s has no Lua", x.Kind))
 		}
@@ -92,8 +91,8 @@ func newCapabilities(list []Capability) (*capabilities, error) {
 	return c, errors.Join(problems...)
 }
 
-// effects are those of a job, of all capabilities. The error names the capability
-// whose list is wrong; the lists of the others are given with it.
+// effects returns the effects that all capabilities have for a job. The error names each capability
+// whose list is wrong. The effects of the other capabilities are returned with the error.
 func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err error) {
 	if c == nil || j == nil {
 		return nil, nil
@@ -103,7 +102,7 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		if x.Effects == nil {
 			continue
 		}
-		list, problem := x.ask(j, event)
+		list, problem := x.effects(j, event)
 		if problem == nil {
 			problem = c.check(list)
 		}
@@ -121,8 +120,8 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 	return all, errors.Join(problems...)
 }
 
-// ask calls the function of the package. Its panic costs the effects, and not the process.
-func (x *Capability) ask(j *Job, event EffectEvent) (list []Effect, err error) {
+// effects calls x.Effects. A panic there is an error, so the process goes on.
+func (x *Capability) effects(j *Job, event EffectEvent) (list []Effect, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			list, err = nil, fmt.Errorf("Effects panicked: %v", v)
@@ -131,7 +130,7 @@ func (x *Capability) ask(j *Job, event EffectEvent) (list []Effect, err error) {
 	return x.Effects(j, event), nil
 }
 
-// check says what is wrong with a list.
+// check returns an error if effects of a list are over the limits or of no known kind.
 func (c *capabilities) check(list []Effect) error {
 	for _, e := range list {
 		known := func(x Capability) bool { return x.Kind == e.Kind }
@@ -152,7 +151,7 @@ func (c *capabilities) check(list []Effect) error {
 	return nil
 }
 
-// size is how many bytes an effect adds to a call, more or less.
+// size returns the bytes of the keys and arguments.
 func (e *Effect) size() (n int) {
 	for _, k := range e.Keys {
 		n += len(k)
@@ -167,13 +166,15 @@ func (e *Effect) size() (n int) {
 var effectsLua string
 
 const (
-	kindsHere   = "-- (kinds)\n"   // in effectsLua: where the functions of the kinds go
-	effectsHere = "-- (effects)\n" // in a script: right after result[#result] was set for an item
+	// kindsHere marks the line of effectsLua that the functions of the kinds replace.
+	kindsHere = "-- (kinds)\n"
+	// effectsHere marks the line of a script that carries out effects. There result[#result] is
+	// the code of an item.
+	effectsHere = "-- (effects)\n"
 )
 
-// assemble makes a script that runs effects out of one that does not, which has
-// marked the place where an item's code is in result, and all that it writes for the
-// item is written.
+// assemble returns a copy of the script base that carries out effects. base marks the place where
+// an item's code is in result, and where the script has written everything for the item.
 func assemble(base string, caps []Capability) string {
 	shebang, body, _ := strings.Cut(base, "\n")
 	if strings.Count(body, effectsHere) != 1 || !strings.HasPrefix(shebang, "#!lua") {
@@ -187,13 +188,13 @@ func assemble(base string, caps []Capability) string {
 		strings.Replace(body, effectsHere, "result[#result] = run_effects(result[#result])\n", 1)
 }
 
-// script is a script with the effects of these capabilities.
+// script returns a copy of a script that carries out the effects of these capabilities.
 func (c *capabilities) script(base string) *redisdb.Script {
 	return redisdb.NewScript(assemble(base, c.list))
 }
 
-// appendEffects completes a call of a script with effects: items has those of its
-// items, in order.
+// appendEffects appends effects to the keys and arguments of a call. items has the effects of each
+// item of the call, in order.
 func appendEffects(keys []string, args []any, items [][]Effect) ([]string, []any) {
 	ownKeys, ownArgs := len(keys), len(args)
 	for i, list := range items {
@@ -208,8 +209,8 @@ func appendEffects(keys []string, args []any, items [][]Effect) ([]string, []any
 	return keys, append(args, ownKeys, ownArgs)
 }
 
-// effectResult reads an item of a result: its code and, if effects of it failed,
-// which and why.
+// effectResult decodes the result of an item: its code, and the effects that failed, with the
+// reasons.
 func effectResult(v any) (code int64, failed string, err error) {
 	switch v := v.(type) {
 	case int64:
@@ -219,6 +220,6 @@ func effectResult(v any) (code int64, failed string, err error) {
 		code, err = strconv.ParseInt(number, 10, 64)
 		return code, failed, err
 	default:
-		return 0, "", fmt.Errorf("a result is %T, not a number or a text", v)
+		return 0, "", fmt.Errorf("a result is a %T, not a number or a string", v)
 	}
 }

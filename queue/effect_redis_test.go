@@ -2,14 +2,13 @@ package queue_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
-// takeLua removes fields of a hash: the smallest script that takes jobs away.
+// takeLua removes fields of a hash: it is the smallest script that removes jobs.
 const takeLua = `#!lua flags=allow-oom
 local result = {}
 for at = 1, #ARGV do
@@ -26,25 +25,24 @@ var testKinds = []queue.Capability{
 	{Kind: "broken", Lua: "redis.call('SET', keys[1], 'half')\nerror('no good')"},
 }
 
-func TestEffectsRunIfAndOnlyIfTheRemovalSucceeded(t *testing.T) {
-	rdb := redistest.Start(t).Client()
-	ctx := t.Context()
+func TestEffectsInLua(t *testing.T) {
+	rdb, ctx := redistest.Start(t).Client(), t.Context()
 	for _, key := range []string{"lock1", "lock2", "lock3"} {
 		rdb.Set(ctx, key, "x", 0)
 	}
 	rdb.RPush(ctx, "a list", "x")
-	rdb.HSet(ctx, "held", "1", "a", "3", "c", "4", "d", "5", "e")
+	rdb.HSet(ctx, "jobs", "1", "a", "3", "c", "4", "d", "5", "e") // no job 2
 	items := [][]queue.Effect{
-		{{Kind: "unlock", Keys: []string{"lock1", "log"}, Args: []string{"first"}}},
-		{{Kind: "unlock", Keys: []string{"lock2", "log"}, Args: []string{"gone already"}}},
+		{{Kind: "unlock", Keys: []string{"lock1", "log"}, Args: []string{"job 1"}}},
+		{{Kind: "unlock", Keys: []string{"lock2", "log"}, Args: []string{"job 2"}}},
 		{{Kind: "count", Keys: []string{"a list"}, Args: []string{"1"}},
 			{Kind: "broken", Keys: []string{"half"}},
-			{Kind: "unlock", Keys: []string{"lock3", "log"}, Args: []string{"after failures"}}},
+			{Kind: "unlock", Keys: []string{"lock3", "log"}, Args: []string{"job 3"}}},
 		nil,
 		{{Kind: "unheard_of"}, {Kind: "count", Keys: []string{"n"}, Args: []string{"5"}}},
 	}
-	keys, args := queue.AppendEffects([]string{"held", "saw"},
-		[]any{"1", "2", "3", "4", "5"}, items)
+	keys, args := queue.AppendEffects([]string{"jobs", "saw"}, []any{"1", "2", "3", "4", "5"},
+		items)
 	reply, err := rdb.Eval(ctx, queue.ScriptWithEffects(takeLua, testKinds), keys, args...).Slice()
 	if err != nil || len(reply) != 5 {
 		t.Fatal(reply, err)
@@ -52,40 +50,41 @@ func TestEffectsRunIfAndOnlyIfTheRemovalSucceeded(t *testing.T) {
 	for i, want := range []struct {
 		code   int64
 		failed []string
-	}{
-		{1, nil},
-		{0, nil},
-		{1, []string{"count: WRONGTYPE", "; broken: ", "no good"}},
-		{1, nil},
-		{1, []string{"unheard_of: "}},
-	} {
-		code, failed, err := queue.EffectResult(reply[i])
-		if code != want.code || err != nil || (failed != "") != (want.failed != nil) {
-			t.Errorf("item %d: %d %q %v", i+1, code, failed, err)
-		}
-		for _, part := range want.failed {
-			if !strings.Contains(failed, part) {
-				t.Errorf("item %d: no %q in %q", i+1, part, failed)
+	}{{1, nil}, {0, nil}, {1, []string{"count: WRONGTYPE", "; broken: ", "no good"}}, {1, nil},
+		{1, []string{"unheard_of: "}}} {
+		t.Run(fmt.Sprint("return the code and the failures of job ", i+1), func(t *testing.T) {
+			code, failed, err := queue.EffectResult(reply[i])
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			same(t, "the code", code, want.code)
+			same(t, "whether an effect failed", failed != "", want.failed != nil)
+			if want.failed != nil && !says(fmt.Errorf("%s", failed), want.failed...) {
+				t.Errorf("%q, want %q", failed, want.failed)
+			}
+		})
 	}
-	got := fmt.Sprintln(rdb.Exists(ctx, "lock1").Val(), rdb.Exists(ctx, "lock2").Val(),
-		rdb.Exists(ctx, "lock3").Val(), rdb.HLen(ctx, "held").Val(),
-		rdb.LRange(ctx, "log", 0, -1).Val(), rdb.Get(ctx, "n").Val(), rdb.Get(ctx, "saw").Val())
-	if want := "0 1 0 0 [first after failures] 5 2 5\n"; got != want {
-		t.Errorf("left %s, want %s", got, want)
-	}
+	t.Run("run if and only if the job was removed, and after others failed", func(t *testing.T) {
+		same(t, "lock1", rdb.Exists(ctx, "lock1").Val(), 0)
+		same(t, "lock2", rdb.Exists(ctx, "lock2").Val(), 1)
+		same(t, "lock3", rdb.Exists(ctx, "lock3").Val(), 0)
+		same(t, "log", fmt.Sprint(rdb.LRange(ctx, "log", 0, -1).Val()), "[job 1 job 3]")
+		same(t, "n", rdb.Get(ctx, "n").Val(), "5")
+	})
+	t.Run("leave the script its own keys and arguments", func(t *testing.T) {
+		same(t, "the jobs", rdb.HLen(ctx, "jobs").Val(), 0)
+		same(t, "the numbers of keys and arguments", rdb.Get(ctx, "saw").Val(), "2 5")
+	})
 }
 
-func TestEffectsAtTheirLimitsFitIntoOneCall(t *testing.T) {
-	rdb := redistest.Start(t).Client()
-	ctx := t.Context()
+func TestEffectsAtTheirLimits(t *testing.T) {
+	rdb, ctx := redistest.Start(t).Client(), t.Context()
 	var items [][]queue.Effect
 	var own []any
 	for i := range 64 {
 		token := fmt.Sprint(i)
 		own = append(own, token)
-		rdb.HSet(ctx, "held", token, "x")
+		rdb.HSet(ctx, "jobs", token, "x")
 		var list []queue.Effect
 		for range 8 {
 			e := queue.Effect{Kind: "count", Args: []string{"1"}}
@@ -96,23 +95,30 @@ func TestEffectsAtTheirLimitsFitIntoOneCall(t *testing.T) {
 		}
 		items = append(items, list)
 	}
-	keys, args := queue.AppendEffects([]string{"held", "saw"}, own, items)
-	text := queue.ScriptWithEffects(takeLua, testKinds)
-	reply, err := rdb.Eval(ctx, text, keys, args...).Int64Slice()
-	if err != nil || len(reply) != 64 || rdb.Get(ctx, "n0").Val() != "512" {
-		t.Error(len(reply), err, rdb.Get(ctx, "n0").Val())
-	}
+	t.Run("fit into one call", func(t *testing.T) {
+		keys, args := queue.AppendEffects([]string{"jobs", "saw"}, own, items)
+		text := queue.ScriptWithEffects(takeLua, testKinds)
+		reply, err := rdb.Eval(ctx, text, keys, args...).Int64Slice()
+		if err != nil || len(reply) != 64 {
+			t.Fatal(len(reply), err)
+		}
+		same(t, "n0", rdb.Get(ctx, "n0").Val(), "512")
+	})
 }
 
-func TestEffectsFitIntoTheSettleScript(t *testing.T) {
+func TestSettleScriptWithEffects(t *testing.T) {
 	rdb := redistest.Start(t).Client()
 	load := func(list []queue.Capability) error {
 		return rdb.ScriptLoad(t.Context(), queue.ScriptWithEffects(queue.SettleLua(), list)).Err()
 	}
-	if err := load(testKinds); err != nil {
-		t.Error(err)
-	}
-	if load([]queue.Capability{{Kind: "broken", Lua: "this is not Lua"}}) == nil {
-		t.Error("Lua that does not compile was loaded")
-	}
+	t.Run("compiles", func(t *testing.T) {
+		if err := load(testKinds); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("does not compile with wrong Lua", func(t *testing.T) {
+		if load([]queue.Capability{{Kind: "broken", Lua: "this is not Lua"}}) == nil {
+			t.Error("no error")
+		}
+	})
 }

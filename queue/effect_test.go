@@ -1,7 +1,7 @@
 package queue
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +21,7 @@ func effectsOf(list ...Effect) func(*Job, EffectEvent) []Effect {
 }
 
 func TestCapability(t *testing.T) {
-	t.Run("none costs nothing", func(t *testing.T) {
+	t.Run("is not needed", func(t *testing.T) {
 		c, err := newCapabilities(nil)
 		if c != nil || err != nil {
 			t.Error(c, err)
@@ -30,17 +30,17 @@ func TestCapability(t *testing.T) {
 			t.Error(list, err)
 		}
 	})
-	t.Run("all that is wrong is said at once", func(t *testing.T) {
+	t.Run("is refused with all problems in one error", func(t *testing.T) {
 		_, err := newCapabilities([]Capability{{Kind: "Lock", Lua: "return"}, {Kind: "a", Lua: " "},
 			{Kind: "b", Lua: "return"}, {Kind: "b", Lua: "return"}, {Kind: "x'] = 1",
 				Lua: "return"}})
-		for _, part := range []string{`"Lock"`, "a has no Lua", "b is there twice", `"x'] = 1"`} {
+		for _, part := range []string{`"Lock"`, "a has no Lua", "the kind b", `"x'] = 1"`} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("no %s in: %v", part, err)
 			}
 		}
 	})
-	t.Run("their order does not change the script", func(t *testing.T) {
+	t.Run("gives the same script in every order", func(t *testing.T) {
 		a, b := Capability{Kind: "a", Lua: "return 1"}, Capability{Kind: "b", Lua: "return 2"}
 		x := ScriptWithEffects(markedLua, []Capability{a, b})
 		y := ScriptWithEffects(markedLua, []Capability{b, a})
@@ -59,7 +59,7 @@ func mustJob(t *testing.T) *Job {
 	return j
 }
 
-func TestEffectsOfAJob(t *testing.T) {
+func TestEffects(t *testing.T) {
 	one := Effect{Kind: "lock", Keys: []string{"k"}, Args: []string{"a"}}
 	many := func(n int) []Effect { return slices.Repeat([]Effect{one}, n) }
 	for name, x := range map[string]struct {
@@ -67,16 +67,18 @@ func TestEffectsOfAJob(t *testing.T) {
 		want       int
 		problem    string
 	}{
-		"none":               {nil, nil, 0, ""},
-		"of several":         {many(1), []Effect{{Kind: "lane"}}, 2, ""},
-		"8 are not too many": {many(4), many(4), 8, ""},
-		"9 are": {many(5), many(4), 4,
+		"may be none":                        {nil, nil, 0, "<nil>"},
+		"of several capabilities are joined": {many(1), []Effect{{Kind: "lane"}}, 2, "<nil>"},
+		"may be 8 for a job":                 {many(4), many(4), 8, "<nil>"},
+		"are refused beyond 8 for a job": {many(5), many(4), 4,
 			"capability lock, done of job x: 9 effects, more than 8"},
-		"a kind not known": {[]Effect{{Kind: "x"}}, many(1), 1, `the effect "x" is not known`},
-		"an empty key":     {[]Effect{{Kind: "lock", Keys: []string{""}}}, nil, 0, "an empty key"},
-		"too many arguments": {[]Effect{{Kind: "lock", Args: make([]string, 33)}}, nil, 0,
+		"are refused for an unknown kind": {[]Effect{{Kind: "x"}}, many(1), 1,
+			`the effect "x" is not known`},
+		"are refused for an empty key": {[]Effect{{Kind: "lock", Keys: []string{""}}}, nil, 0,
+			"an empty key"},
+		"are refused for 33 arguments": {[]Effect{{Kind: "lock", Args: make([]string, 33)}}, nil, 0,
 			"33 keys and arguments, more than 32"},
-		"too long an argument": {
+		"are refused beyond 4096 bytes": {
 			[]Effect{{Kind: "lock", Args: []string{strings.Repeat("x", 5000)}}}, nil, 0,
 			"5000 bytes, more than 4096"},
 	} {
@@ -92,59 +94,73 @@ func TestEffectsOfAJob(t *testing.T) {
 			if len(list) != x.want {
 				t.Errorf("%d effects, want %d", len(list), x.want)
 			}
-			said := errors.Join(err, errors.New("")).Error()
-			if (err != nil) != (x.problem != "") || !strings.Contains(said, x.problem) {
-				t.Errorf("error %v, want %q", err, x.problem)
+			if text := fmt.Sprint(err); !strings.Contains(text, x.problem) {
+				t.Errorf("error %s, want %q", text, x.problem)
 			}
 		})
 	}
 }
 
-func TestEffectsAreSplicedIntoAScript(t *testing.T) {
+func TestScriptWithEffects(t *testing.T) {
 	list := []Capability{{Kind: "lock", Lua: "return 7 -- a comment at the end"}}
 	text := ScriptWithEffects(markedLua, list)
-	if !strings.HasPrefix(text, "#!lua flags=allow-oom\n-- Carry out") {
-		t.Error("the first line must stay the first:", text)
-	}
-	function := "effects['lock'] = function(keys, args)\nreturn 7 -- a comment at the end\nend\n"
-	if !strings.Contains(text, function) {
-		t.Error("no function of the kind:", text)
-	}
-	without := strings.TrimPrefix(markedLua, "#!lua flags=allow-oom\n")
-	hook := "result[#result] = run_effects(result[#result])"
-	if !strings.HasSuffix(text, strings.Replace(without, "-- (effects)", hook, 1)) {
-		t.Error("the script's own text has changed:", text)
-	}
+	t.Run("begins with the first line of the script", func(t *testing.T) {
+		if !strings.HasPrefix(text, "#!lua flags=allow-oom\n-- ") {
+			t.Error(text)
+		}
+	})
+	t.Run("has a function for each kind", func(t *testing.T) {
+		function := "effects['lock'] = function(keys, args)\n" +
+			"return 7 -- a comment at the end\nend\n"
+		if !strings.Contains(text, function) {
+			t.Error(text)
+		}
+	})
+	t.Run("ends with the rest of the script, with effects at the marked place", func(t *testing.T) {
+		rest := strings.TrimPrefix(markedLua, "#!lua flags=allow-oom\n")
+		hook := "result[#result] = run_effects(result[#result])"
+		if !strings.HasSuffix(text, strings.Replace(rest, "-- (effects)", hook, 1)) {
+			t.Error(text)
+		}
+	})
 	for name, base := range map[string]string{
-		"no place":      "#!lua\nreturn 1\n",
-		"two places":    markedLua + "-- (effects)\n",
-		"no first line": "return 1\n-- (effects)\n",
+		"no marked place":   "#!lua\nreturn 1\n",
+		"two marked places": markedLua + "-- (effects)\n",
+		"no #!lua line":     "return 1\n-- (effects)\n",
 	} {
-		func() {
+		t.Run("panics for a script with "+name, func(t *testing.T) {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: no panic", name)
+					t.Error("no panic")
 				}
 			}()
 			assemble(base, list)
-		}()
+		})
 	}
 }
 
-func TestResultsOfEffectsAreRead(t *testing.T) {
-	for _, x := range []struct {
+func TestEffectResult(t *testing.T) {
+	for name, x := range map[string]struct {
 		in     any
 		code   int64
 		failed string
 		bad    bool
 	}{
-		{int64(1), 1, "", false}, {int64(-1), -1, "", false},
-		{"2 lock: WRONGTYPE no", 2, "lock: WRONGTYPE no", false},
-		{"nonsense", 0, "", true}, {nil, 0, "", true},
+		"is a code":          {int64(1), 1, "", false},
+		"is a negative code": {int64(-1), -1, "", false},
+		"is a code with failed effects": {"2 lock: WRONGTYPE no", 2, "lock: WRONGTYPE no",
+			false},
+		"is an error for a text":             {"nonsense", 0, "", true},
+		"is an error for a reply of no kind": {nil, 0, "", true},
 	} {
-		code, failed, err := effectResult(x.in)
-		if code != x.code || failed != x.failed || (err != nil) != x.bad {
-			t.Errorf("%v: %d %q %v", x.in, code, failed, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			code, failed, err := effectResult(x.in)
+			if code != x.code || failed != x.failed {
+				t.Errorf("%d %q", code, failed)
+			}
+			if (err != nil) != x.bad {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

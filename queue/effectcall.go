@@ -14,25 +14,24 @@ import (
 
 var errCapability = errors.New("the Lua of a capability does not compile")
 
-// EffectsError says that jobs have left, but not all that they held beside themselves was
-// released.
+// EffectsError says that jobs were removed, but that effects of theirs failed.
 type EffectsError struct {
-	Jobs int
-	Why  []string // of the first few
+	Jobs int      // how many
+	Why  []string // the reasons of the first five jobs
 }
 
 func (e *EffectsError) Error() string {
-	return fmt.Sprintf("%d jobs have left, but not all that they held was released: %s", e.Jobs,
+	return fmt.Sprintf("%d jobs were removed, but effects of theirs failed: %s", e.Jobs,
 		strings.Join(e.Why, "; "))
 }
 
-func (e *EffectsError) add(why string) {
+func (e *EffectsError) add(reason string) {
 	if e.Jobs++; e.Jobs <= 5 {
-		e.Why = append(e.Why, why)
+		e.Why = append(e.Why, reason)
 	}
 }
 
-// unless is err, else e if it tells of any job.
+// unless returns err or, if err is nil and e has jobs, e.
 func (e *EffectsError) unless(err error) error {
 	if err == nil && e.Jobs > 0 {
 		return e
@@ -40,10 +39,10 @@ func (e *EffectsError) unless(err error) error {
 	return err
 }
 
-// effectScripts are capabilities, and the copies of scripts that carry their effects out.
+// effectScripts are capabilities, and the copies of scripts that carry out their effects.
 type effectScripts struct {
 	*capabilities
-	copies map[*redisdb.Script]*redisdb.Script // by the script that knows no effects
+	copies map[*redisdb.Script]*redisdb.Script // by the script without effects
 }
 
 func newEffectScripts(list []Capability) (*effectScripts, error) {
@@ -58,7 +57,7 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	return e, nil
 }
 
-// load finds out whether the capabilities' Lua compiles.
+// load loads the copies. The error says if the Lua of a capability does not compile.
 func (e *effectScripts) load(ctx context.Context, db *redisdb.DB) error {
 	if e == nil {
 		return nil
@@ -70,8 +69,9 @@ func (e *effectScripts) load(ctx context.Context, db *redisdb.DB) error {
 	return err
 }
 
-// Effects are what is to be done when a job leaves. The error names a capability that gave
-// what it must not, or panicked; the others' effects are given all the same.
+// Effects returns the effects of the removal of a job, for a Settlement. The error names each
+// capability that panicked or returned a wrong list. The effects of the other capabilities are
+// returned with the error.
 func (s *Store) Effects(j *Job, event EffectEvent) ([]Effect, error) {
 	if s.effects == nil {
 		return nil, nil
@@ -79,20 +79,20 @@ func (s *Store) Effects(j *Job, event EffectEvent) ([]Effect, error) {
 	return s.effects.effects(j, event)
 }
 
-// ask is Effects, with a text instead of an error.
-func (s *Store) ask(j *Job, event EffectEvent) (list []Effect, unclear string) {
+// effectsOf is Effects with the text of the error, in one line.
+func (s *Store) effectsOf(j *Job, event EffectEvent) (list []Effect, problem string) {
 	list, err := s.Effects(j, event)
 	if err != nil {
-		unclear = strings.ReplaceAll(err.Error(), "\n", "; ") + "; "
+		problem = strings.ReplaceAll(err.Error(), "\n", "; ") + "; "
 	}
-	return list, unclear
+	return list, problem
 }
 
 func (x Settlement) hasEffects() bool { return len(x.Effects) > 0 }
 
-// runEffects runs a script, or its copy if an item has effects, and gives the numbers of its
-// reply and, beside each, which effects failed. If Redis forbids the keys of a single item, it
-// is taken away without its effects: they must not hold a job up for ever.
+// runEffects runs a script, or its copy if an item has effects. It returns the codes of the reply
+// and, for each, the effects that failed. If Redis forbids the keys of a single item, the item is
+// removed without its effects: otherwise the job could never be removed.
 func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.Script,
 	keys []string, args []any, items [][]Effect) (codes []int64, failed []string, err error) {
 	some := func(list []Effect) bool { return len(list) > 0 }
@@ -102,7 +102,7 @@ func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.
 		allKeys, allArgs := appendEffects(keys, args, items)
 		reply, err = s.db.RunOn(ctx, c, s.effects.copies[base], allKeys, allArgs...).Slice()
 		if redisdb.ForbidsKey(err) && len(items) == 1 {
-			plain, forbidden = true, "nothing was carried out: "+err.Error()
+			plain, forbidden = true, "no effect was carried out: "+err.Error()
 		}
 	}
 	if plain {

@@ -3,69 +3,49 @@ package queue_test
 import (
 	"errors"
 	"testing"
+	"time"
 
-	"github.com/kyujobs/kyu/internal/redisdb"
-	"github.com/kyujobs/kyu/test/kit/redistest"
-	"github.com/redis/go-redis/v9"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/faultproxy"
 )
 
-func TestRejected(t *testing.T) {
-	s := redistest.Start(t)
-	c := s.Client()
-	t.Run("answers about a command are told from those about the server", func(t *testing.T) {
-		for text, want := range map[string]bool{
-			"WRONGTYPE Operation against a key holding the wrong kind of value " +
-				"script: 5ca1ab1e": true,
-			"ERR user_script:9: attempt to index a nil value script: 5ca1ab1e":                true,
-			"NOPERM this user has no permissions to access one of the keys used as arguments": true,
-			"NOPERM No permissions to access a key":                                           true,
+func TestPushError(t *testing.T) {
+	t.Run("is ErrUnknown after a lost reply, and the push is not sent again", testPushLostReply)
+	t.Run("says that nothing was pushed without a server", func(t *testing.T) {
+		f := newFixture(t)
+		f.server.Kill()
+		_, err := f.client.Push(t.Context(), "Job", nil, queue.Options{}) // on a connection
+		if err == nil || (errors.Is(err, queue.ErrUnknown) && !says(err, "EOF")) {
+			t.Errorf("the first push: %v", err)
+		}
+		_, err = f.client.Push(t.Context(), "Job", nil, queue.Options{})
+		if errors.Is(err, queue.ErrUnknown) || !says(err, "nothing was pushed") {
+			t.Errorf("the second push: %v", err)
+		}
+	})
+}
 
-			"NOPERM this user has no permissions to run the 'evalsha' command": false,
-			"ERR max number of clients reached":                                false,
-			"NOAUTH Authentication required.":                                  false,
-			"WRONGPASS invalid username-password pair or user is disabled.":    false,
-			"OOM command not allowed when used memory > 'maxmemory'.":          false,
-			"READONLY You can't write against a read only replica.":            false,
-			"LOADING Redis is loading the dataset in memory":                   false,
-			"MASTERDOWN Link with MASTER is down":                              false,
-			"NOREPLICAS Not enough good replicas to write.":                    false,
-			"BUSY Redis is busy running a script.":                             false,
-			"UNBLOCKED force unblock from blocking operation":                  false,
-			"EXECABORT Transaction discarded because of previous errors.":      false,
-			"CLUSTERDOWN The cluster is down":                                  false,
-			"MISCONF Errors writing to the AOF file: No space left on device":  false,
-			"TRYAGAIN Multiple keys request during rehashing of slot":          false,
-			"NOSCRIPT No matching script. Please use EVAL.":                    false,
-		} {
-			err := c.Eval(t.Context(), "return redis.error_reply(ARGV[1])", nil, text).Err()
-			if err == nil || redisdb.Rejected(err) != want {
-				t.Errorf("%v: Rejected is %t, want %t", err, !want, want)
-			}
-		}
-	})
-	t.Run("a forbidden key is about the command, a forbidden command is not", func(t *testing.T) {
-		for rule, want := range map[string]bool{"~other": true, "~*": false} {
-			args := []any{"ACL", "SETUSER", "limited", "reset", "on", ">secret",
-				"+eval", "+info", rule}
-			if want {
-				args = append(args, "+lpush")
-			}
-			if err := c.Do(t.Context(), args...).Err(); err != nil {
-				t.Fatal(err)
-			}
-			limited := redis.NewClient(&redis.Options{Addr: s.Addr, Username: "limited",
-				Password: "secret", DisableIdentity: true, Protocol: 2, MaxRetries: -1})
-			defer limited.Close()
-			if err := limited.LPush(t.Context(), "queue:a",
-				"x").Err(); redisdb.Rejected(err) != want {
-				t.Errorf("with %s: %v: Rejected is %t, want %t", rule, err, !want, want)
-			}
-		}
-	})
-	t.Run("no answer says nothing", func(t *testing.T) {
-		if redisdb.Rejected(redis.Nil) || redisdb.Rejected(errors.New("read: reset")) ||
-			redisdb.Rejected(nil) {
-			t.Error("no answer counts as a refusal")
-		}
-	})
+func testPushLostReply(t *testing.T) {
+	f := newFixture(t)
+	proxy := faultproxy.Start(t, f.server.Addr)
+	store, err := queue.Open(t.Context(), queue.Config{URL: "redis://" + proxy.Addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	c := queue.NewClient(store)
+	proxy.DropReply(faultproxy.Script("push"), 1)
+	jid, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true})
+	if !errors.Is(err, queue.ErrUnknown) || jid == "" {
+		t.Fatalf("push: %q %v, want ErrUnknown and the JID", jid, err)
+	}
+	f.at("queue:a=1")
+	if _, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a", Idempotent: true,
+		JID: jid}); err != nil {
+		t.Fatal(err)
+	}
+	f.at("queue:a=1") // the repeated push stored nothing
+	if ttl := f.raw.TTL(t.Context(), "kyu:pushed:"+jid).Val(); ttl <= 0 || ttl > time.Hour {
+		t.Errorf("the marker lives for %v", ttl)
+	}
 }

@@ -13,29 +13,27 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-var historyOps = flag.Int("history", 40_000, "operations in the history that is checked for "+
-	"linearizability")
+var historyOps = flag.Int("history", 40_000, "number of operations in the history that is "+
+	"checked")
 
-// op is an operation on one job, as its caller saw it. delivery names a job's stay in
-// one owner's hands.
+// op is an operation on a job, as its caller saw it.
 type op struct {
 	jid      string
-	what     string // push, fetch, done, requeue, reclaim
-	delivery int64
+	kind     string // push, fetch, done, requeue, reclaim
+	delivery int64  // of fetch, done and requeue
 	owner    string
 	stale    bool // nothing was done: the job was not there
 }
 
-// register is a job as one sees it from outside: in its queue, in the hands of one
-// delivery, or ended.
+// register is the state of a job.
 type register struct {
-	at       string // "", queued, held, ended
+	at       string // "", queued, in flight, ended
 	delivery int64
 	owner    string
 }
 
-// leaseRegister says what each operation may see: a job has one owner at a time, and
-// only the delivery that holds it ends it or puts it back.
+// leaseRegister is the specification: a job has one owner at a time, and only its delivery ends it
+// or puts it back.
 var leaseRegister = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		byJob := map[string][]porcupine.Operation{}
@@ -52,19 +50,19 @@ var leaseRegister = porcupine.Model{
 	Init: func() any { return register{} },
 	Step: func(state, input, _ any) (bool, any) {
 		s, o := state.(register), input.(op)
-		mine := s.at == "held" && s.delivery == o.delivery
-		switch o.what {
+		mine := s.at == "in flight" && s.delivery == o.delivery
+		switch o.kind {
 		case "push":
 			return s.at == "", register{at: "queued"}
 		case "fetch":
-			return s.at == "queued", register{"held", o.delivery, o.owner}
+			return s.at == "queued", register{"in flight", o.delivery, o.owner}
 		case "reclaim":
-			mine = s.at == "held" && s.owner == o.owner
+			mine = s.at == "in flight" && s.owner == o.owner
 		}
 		switch {
 		case o.stale:
 			return !mine, s
-		case o.what == "done":
+		case o.kind == "done":
 			return mine, register{at: "ended"}
 		default:
 			return mine, register{at: "queued"}
@@ -94,7 +92,11 @@ func (r *recorder) size() int {
 	return len(r.all)
 }
 
-func TestConcurrentOwnersSeeALinearHistory(t *testing.T) {
+func TestLinearHistory(t *testing.T) {
+	t.Run("of concurrent owners is linearizable", testLinearHistory)
+}
+
+func testLinearHistory(t *testing.T) {
 	f := newFixture(t)
 	r := &recorder{began: time.Now()}
 	var deliveries atomic.Int64
@@ -120,8 +122,8 @@ func TestConcurrentOwnersSeeALinearHistory(t *testing.T) {
 	t.Logf("row 31: %d operations of 8 clients, linearizable", len(r.all))
 }
 
-// life is an owner's: it pushes, fetches one job at a time, ends it or puts it back,
-// dies with one in its hands, and is reclaimed while it may still be settling.
+// life is the life of an owner: it pushes, fetches one job at a time, ends it or puts it back, may
+// die with a job in flight, and is reclaimed while it may still settle.
 func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
 	deliveries *atomic.Int64) error {
 	ctx := f.Context()
@@ -129,14 +131,14 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
 	if err := o.Register(ctx, queue.Host{Name: "h", PID: 1}, []string{"a"}, time.Hour); err != nil {
 		return err
 	}
-	settle := func(d *queue.Delivery, id int64, what string) error {
-		action := map[string]queue.Action{"done": queue.Done, "requeue": queue.Requeue}[what]
+	settle := func(d *queue.Delivery, id int64, kind string) error {
+		action := map[string]queue.Action{"done": queue.Done, "requeue": queue.Requeue}[kind]
 		from := time.Now()
 		settled, err := settleOne(ctx, f.store, queue.Settlement{Delivery: d, Action: action})
 		if err != nil {
 			return err
 		}
-		r.add(client, op{jidOf(d.Raw), what, id, o.Identity, !settled}, from)
+		r.add(client, op{jidOf(d.Raw), kind, id, o.Identity, !settled}, from)
 		return nil
 	}
 	for range 1 + random.IntN(20) {
@@ -146,7 +148,7 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
 			queue.Options{Queue: "a", JID: jid}); err != nil {
 			return err
 		}
-		r.add(client, op{jid: jid, what: "push"}, from)
+		r.add(client, op{jid: jid, kind: "push"}, from)
 		from = time.Now()
 		jobs, _, err := take(ctx, f.store, o, []string{"a"}, 1, nil, nil)
 		if err != nil {
@@ -162,7 +164,7 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
 			if err := settle(d, id, "requeue"); err != nil {
 				return err
 			}
-		case 1: // it dies, and settles at the same time
+		case 1: // it dies and settles at the same time
 			return f.death(r, client, o, d, func() error { return settle(d, id, "done") })
 		default:
 			if err := settle(d, id, "done"); err != nil {
@@ -176,7 +178,7 @@ func (f *fixture) life(r *recorder, client, turn int, random *rand.Rand,
 	return o.Leave(ctx, queue.Host{}, []string{"a"})
 }
 
-// death takes an owner's job from it while it settles.
+// death reclaims an owner's job while the owner settles it.
 func (f *fixture) death(r *recorder, client int, o *queue.Owner, d *queue.Delivery,
 	settle func() error) error {
 	var both sync.WaitGroup

@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Release moves held jobs of the given classes back to their queues, if those
-// are among queues, and returns how many: the worker that asks serves both, so
-// it can run them. Up to page jobs of a class are looked at in one call. The error joins
-// those of all classes; a WrongTypeError tells of jobs that stay.
+// Release moves held jobs of the given classes back to their queues, if these are among the given
+// queues. The caller serves both, so it can run them. It returns the number of jobs that it moved.
+// It reads up to page jobs of a class in one call. The error joins the errors of all classes; a
+// WrongTypeError counts jobs that stay held. It is for package worker.
 func (s *Store) Release(ctx context.Context, classes, queues []string,
 	page int) (moved int, err error) {
 	if len(classes) == 0 {
@@ -45,8 +45,8 @@ func (s *Store) Release(ctx context.Context, classes, queues []string,
 	return moved, errors.Join(problems...)
 }
 
-// release goes through one set, a page at a time, past what others must take and what
-// cannot be moved.
+// release moves jobs of one set, a page at a time. It passes over jobs of other queues and jobs
+// that cannot be moved.
 func (js *JobSet) release(ctx context.Context, queues []string, count int) (moved int, err error) {
 	var problems []error
 	size := redisdb.NewPageSize(count, redisdb.PageBytes)
@@ -71,8 +71,8 @@ func (js *JobSet) release(ctx context.Context, queues []string, count int) (move
 	return moved, errors.Join(problems...)
 }
 
-// releasePage moves those of a page that this process serves, and returns how many it has
-// seen, how many of them it moved, and how many are behind them.
+// releasePage moves the jobs of a page that are of the given queues. It returns how many jobs the
+// page has, how many of them it moved, and how many jobs are behind the page.
 func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int,
 	size *redisdb.PageSize) (seen, moved, left int, err error) {
 	entries, left, err := js.Read(ctx, offset, size)
@@ -84,7 +84,7 @@ func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int,
 	})
 	moved, err = js.AddToQueue(ctx, mine...)
 	if _, rest := Refusals(err); rest != nil {
-		return moved, moved, left, err // what is left of the page is read again
+		return moved, moved, left, err // the rest of the page is read again
 	}
 	return len(entries), moved, left, err
 }

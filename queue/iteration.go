@@ -11,23 +11,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// iterationLife is how long the place of an iterable job is kept after it was
-// last written.
+// iterationLife is how long the position of an iterable job is kept after it was last written.
 const iterationLife = 30 * 24 * time.Hour
 
-// Iteration is the place of an iterable job, as Sidekiq 7.3 and later keep it
-// (docs/wire.md 12.1). The zero Iteration is a job that has not begun.
+// Iteration is the position of an iterable job, as Sidekiq 7.3 and later store it (docs/wire.md
+// 12.1). The zero Iteration is the position of a job that has not begun.
 type Iteration struct {
-	Executions int `json:"executions"` // runs so far, the present one included
-	// of the next element, itself not done yet; nil at the start
-	Cursor    json.RawMessage `json:"cursor"`
-	Runtime   time.Duration   `json:"runtime"`   // of all runs
-	Cancelled time.Time       `json:"cancelled"` // zero if nobody has cancelled it
+	Executions int             `json:"executions"` // number of runs, with the present one
+	Cursor     json.RawMessage `json:"cursor"`     // of the next element; nil at the start
+	Runtime    time.Duration   `json:"runtime"`    // of all runs together
+	Cancelled  time.Time       `json:"cancelled"`  // when it was cancelled; zero if it was not
 }
 
-// Iteration reads the place of a job. found is false if none is kept: the job has
-// not begun, has ended, or is not iterable. A missing cursor reads as none: some
-// versions cancel without writing one.
+// Iteration reads the position of a job. found is false if none is stored: the job has not begun,
+// has ended, or is not iterable. The cursor may be missing, because some versions of Sidekiq cancel
+// without writing one.
 func (s *Store) Iteration(ctx context.Context, jid string) (it Iteration, found bool, err error) {
 	h, err := s.db.Shared.HGetAll(ctx, s.ks.Iteration(jid)).Result()
 	if err != nil {
@@ -51,7 +49,8 @@ func cancelTime(text string) time.Time {
 	return time.Unix(n, 0)
 }
 
-// SaveIteration writes the place of a job, and learns whether it was cancelled.
+// SaveIteration writes the position of a job. It returns when the job was cancelled, or the zero
+// time.
 func (s *Store) SaveIteration(ctx context.Context, jid string,
 	it Iteration) (cancelled time.Time, err error) {
 	cursor := string(it.Cursor)
@@ -73,7 +72,7 @@ func (s *Store) SaveIteration(ctx context.Context, jid string,
 	return cancelTime(told.Val()), nil
 }
 
-// EndIteration forgets the place of a job that is complete.
+// EndIteration deletes the position of a job that is complete.
 func (s *Store) EndIteration(ctx context.Context, jid string) error {
 	if err := s.db.Shared.Unlink(ctx, s.ks.Iteration(jid)).Err(); err != nil {
 		return fmt.Errorf("iteration: %w", err)
@@ -81,11 +80,10 @@ func (s *Store) EndIteration(ctx context.Context, jid string) error {
 	return nil
 }
 
-// CancelIteration asks an iterable job, Ruby's too, to stop. One that runs
-// notices within five seconds, one that waits when it starts; it then counts as
-// complete. It returns since when the job is cancelled. It writes the other
-// fields as well, if they are missing: every Ruby version up to 8.1.7 fails on a
-// place without a cursor (docs/wire.md 12.4).
+// CancelIteration asks an iterable job, Ruby's too, to stop. A running job notices it within five
+// seconds, a waiting job when it starts. Then the job counts as complete. CancelIteration returns
+// when the job was first cancelled. It also writes the fields that are missing, because every
+// version of Sidekiq up to 8.1.7 fails on a position without a cursor (docs/wire.md 12.4).
 func (s *Store) CancelIteration(ctx context.Context, jid string) (since time.Time, err error) {
 	var told *redis.StringCmd
 	_, err = s.db.Shared.TxPipelined(ctx, func(p redis.Pipeliner) error {

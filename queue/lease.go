@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Host is where an owner lives: enough for a process beside it to see that it is dead without
-// waiting for its lease. And what it can run.
+// Host describes the process of an owner. The machine and the pid let a process on the same machine
+// see that it is dead before its lease ends.
 type Host struct {
 	Name         string
 	BootID       string // of the running kernel
 	PIDNamespace string
 	PID          int
-	Started      string   // of the process, in the kernel's ticks since boot
-	Classes      []string // that it has handlers for
-	Pool         int      // connections that it may open to Postgres; 0 if it does not say
+	Started      string   // when the process started, in ticks of the kernel since boot
+	Classes      []string // the classes for which it has handlers
+	Pool         int      // how many connections it may open to Postgres; 0 if not known
 
-	Lease time.Duration // its length: silence longer than this means dead; zero if it does not say
+	Lease time.Duration // lease duration; silence longer than this means dead; 0 if not known
 }
 
-// place names the machine of h for those on it, or "" if it cannot be told from others.
+// place returns a name of the machine for the processes on it, or "" if it is not known.
 func (h *Host) place() string {
 	if h.BootID == "" || h.PIDNamespace == "" {
 		return ""
@@ -30,26 +30,28 @@ func (h *Host) place() string {
 	return h.BootID + ":" + h.PIDNamespace
 }
 
-// Register writes down whose the owner is and which queues it serves, so that a reclaimer
-// finds its deliveries, and takes its lease.
+// Register writes the owner's record, with its host and the queues that it serves, and takes its
+// lease. A reclaimer uses the record to judge the owner and to find its deliveries.
 func (o *Owner) Register(ctx context.Context, h Host, queues []string, lease time.Duration) error {
 	h.Lease = lease
-	if err := o.sign(ctx, h, queues, strconv.FormatInt(lease.Milliseconds(), 10)); err != nil {
+	millis := strconv.FormatInt(lease.Milliseconds(), 10)
+	if err := o.writeRecord(ctx, h, queues, millis); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	return nil
 }
 
-// Leave gives the lease up, if it is not lost already. What the owner still holds, or what a
-// late reply may yet bring it, is for any reclaimer to take, and counts as no crash.
+// Leave gives up the lease, unless it is lost. Any reclaimer may take the jobs that the owner still
+// has in flight, or that one of its commands takes later. No crash is counted for them.
 func (o *Owner) Leave(ctx context.Context, h Host, queues []string) error {
-	if err := o.sign(ctx, h, queues, "", "left", 1); err != nil {
+	if err := o.writeRecord(ctx, h, queues, "", "left", 1); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
 }
 
-func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string,
+// writeRecord writes the owner's record. lease is in milliseconds; "" gives the lease up.
+func (o *Owner) writeRecord(ctx context.Context, h Host, queues []string, lease string,
 	more ...any) error {
 	ks := o.store.ks
 	args := append([]any{o.Identity, lease,
@@ -64,27 +66,27 @@ func (o *Owner) sign(ctx context.Context, h Host, queues []string, lease string,
 	return o.store.db.RunOwn(ctx, registerScript, keys, args...).Err()
 }
 
-// Orders is what a process learns when it beats.
+// Orders are the orders of people to a process, which it reads with a beat.
 type Orders struct {
-	Signals []string // TSTP, TERM, TTIN…, oldest first; each is told once
-	Paused  []string // queues
+	Signals []string // TSTP, TERM, TTIN…, the oldest first; each is returned once
+	Paused  []string // the paused queues
 }
 
-// beatReply is the last reply that told signals: the next beat takes them away.
-type beatReply struct {
+// signalReply is the last reply of a beat that had signals. The next beat removes them from Redis.
+type signalReply struct {
 	number uint64
-	told   int
+	count  int // of signals
 }
 
-// Beat extends the lease by Redis's clock. The error is ErrLeaseLost if a reclaimer has
-// declared this owner dead. If the reply is lost, the next Beat tells its signals again. Not
-// safe for concurrent use.
+// Beat extends the lease, which then lasts for the given time by Redis's clock. The error is
+// ErrLeaseLost if a reclaimer has declared this owner dead. If the reply is lost, the next Beat
+// returns its signals again. Not safe for concurrent use.
 func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 	ks := o.store.ks
 	keys := []string{ks.Leases(), ks.Signals(o.Identity), ks.Paused(),
 		ks.Owner(o.Identity)}
 	reply, err := o.store.db.RunOwn(ctx, beatScript, keys, o.Identity, lease.Milliseconds(),
-		o.told.number, o.told.told).Slice()
+		o.lastSignals.number, o.lastSignals.count).Slice()
 	if err != nil {
 		return Orders{}, fmt.Errorf("beat: %w", err)
 	}
@@ -92,15 +94,16 @@ func (o *Owner) Beat(ctx context.Context, lease time.Duration) (Orders, error) {
 		return Orders{}, ErrLeaseLost
 	}
 	orders := Orders{Signals: texts(reply[1]), Paused: texts(reply[2])}
-	if o.told.told = len(orders.Signals); o.told.told > 0 {
-		o.told.number++
+	if o.lastSignals.count = len(orders.Signals); o.lastSignals.count > 0 {
+		o.lastSignals.number++
 	}
 	return orders, nil
 }
 
-// Alone writes down that of all that the owner holds only one delivery runs, or, with nil,
-// that this is so no more. If the owner dies meanwhile, the crash is that job's. A call whose
-// reply was lost, and that comes after the next call, does nothing. Not for concurrent use.
+// Alone records that the owner runs only this delivery, or, with nil, that this is no longer true.
+// If the owner dies meanwhile, the crash is counted for that job only. A call that arrives after a
+// later one does nothing. The error is ErrLeaseLost if the owner has no record, or if a later call
+// was carried out. Not safe for concurrent use.
 func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
 	token := ""
 	if d != nil {
@@ -117,8 +120,9 @@ func (o *Owner) Alone(ctx context.Context, d *Delivery) error {
 	return nil
 }
 
-// Beside writes down that a suspect of crashes (Poison.Suspect) starts beside other jobs: only
-// then does a crash count for it. One that waits for its turn to run alone causes none.
+// Beside records that a suspect of crashes (Poison.Suspect) starts while other jobs run. If the
+// owner dies, a crash is counted only for recorded suspects: a suspect that waits to run alone
+// cannot have caused the crash. The error is ErrLeaseLost if the owner has no record.
 func (o *Owner) Beside(ctx context.Context, d *Delivery) error {
 	keys := []string{o.store.ks.Owner(o.Identity)}
 	n, err := o.store.db.RunOwn(ctx, besideScript, keys, d.Token).Int()
@@ -131,6 +135,7 @@ func (o *Owner) Beside(ctx context.Context, d *Delivery) error {
 	return nil
 }
 
+// texts returns the strings of a list in a reply.
 func texts(v any) []string {
 	list, _ := v.([]any)
 	out := make([]string, 0, len(list))
@@ -142,14 +147,15 @@ func texts(v any) []string {
 	return out
 }
 
-// Lease is an entry of the register of owners.
+// Lease is the lease of an owner.
 type Lease struct {
 	Identity string
-	Ended    bool   // by Redis's clock
-	Fenced   bool   // declared dead: its jobs are being taken
-	Score    string // its end as Redis has it: it changes with every beat
+	Ended    bool   // its end has passed, by Redis's clock
+	Fenced   bool   // its owner was declared dead: its jobs are being reclaimed
+	Score    string // its end, as Redis stores it; every beat changes it
 }
 
+// leasesOf decodes identities and scores of a reply. now is in Unix milliseconds.
 func leasesOf(v any, now int64) []Lease {
 	flat := texts(v)
 	leases := make([]Lease, 0, len(flat)/2)
@@ -161,7 +167,7 @@ func leasesOf(v any, now int64) []Lease {
 	return leases
 }
 
-// Leases lists all owners. Its cost grows with their number: it is for people.
+// Leases returns the leases of all owners. Its cost grows with their number. It is for inspection.
 func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 	pipe := s.db.Shared.Pipeline()
 	clock := pipe.Time(ctx)
@@ -178,14 +184,15 @@ func (s *Store) Leases(ctx context.Context) ([]Lease, error) {
 
 // Suspects are owners that may be dead.
 type Suspects struct {
-	Now    time.Time // by Redis's clock
-	Fenced []Lease   // a page of those that were declared dead
-	Ended  []Lease   // a page of those whose lease ends before now, or too late to be true
-	Beside []Lease   // the next few on the same machine, by name
+	Now        time.Time // by Redis's clock
+	Fenced     []Lease   // a page of the owners that were declared dead
+	Ended      []Lease   // a page of the owners whose lease has ended, or ends too late
+	Neighbours []Lease   // the next three owners on the same machine, by name
 }
 
-// Sweep looks for owners that may be dead: at most page of each kind, past skip fenced ones.
-// No lease may be longer than longest. Its cost does not grow with the number of the living.
+// Sweep finds owners that may be dead: at most page of each kind, after the first skip fenced ones.
+// longest is the longest lease that an owner may have. The cost does not grow with the number of
+// living owners.
 func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 	longest time.Duration) (Suspects, error) {
 	ks := o.store.ks
@@ -200,11 +207,11 @@ func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 	}
 	now, _ := reply[0].(int64)
 	return Suspects{Now: time.UnixMilli(now), Fenced: leasesOf(reply[1], now),
-		Ended: leasesOf(reply[2], now), Beside: leasesOf(reply[3], now)}, nil
+		Ended: leasesOf(reply[2], now), Neighbours: leasesOf(reply[3], now)}, nil
 }
 
-// OwnerHost tells where an owner lives and which queues it serves. A missing record reads as
-// the zero Host without queues.
+// OwnerHost reads the host of an owner and the queues that it serves from its record. If there is
+// no record, it returns the zero Host and no queues.
 func (s *Store) OwnerHost(ctx context.Context, identity string) (Host, []string, error) {
 	h, err := s.db.Own.HGetAll(ctx, s.ks.Owner(identity)).Result()
 	if err != nil {

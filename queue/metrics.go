@@ -10,16 +10,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// histogramBounds are Sidekiq's buckets: bucket i counts the times strictly below
-// bound i and not below the one before; the last has no bound (docs/wire.md 11.2).
+// histogramBounds are the upper bounds of Sidekiq's buckets, in milliseconds. Bucket i counts the
+// times that are below bound i and not below bound i-1. The last bucket has no bound
+// (docs/wire.md 11.2).
 var histogramBounds = [...]int64{
 	20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500,
 	13000, 20000, 30000, 45000, 65000, 100000, 150000, 225000, 335000}
 
-// ClassMetrics is what a process measured of one class since its last flush.
+// ClassMetrics are the runs of one class in a process since its last flush. It is for package
+// worker.
 type ClassMetrics struct {
-	Processed, Failed int64
-	Millis            int64 // of the successful runs
+	Processed, Failed int64 // runs; Processed includes those that failed
+	Millis            int64 // of the successful runs together
 	Histogram         [len(histogramBounds) + 1]int64
 }
 
@@ -41,7 +43,7 @@ func (m *ClassMetrics) Add(elapsed time.Duration, failed bool) {
 	m.Histogram[len(histogramBounds)]++
 }
 
-// Merge adds what another has counted.
+// Merge adds the numbers of o.
 func (m *ClassMetrics) Merge(o *ClassMetrics) {
 	m.Processed += o.Processed
 	m.Failed += o.Failed
@@ -51,16 +53,17 @@ func (m *ClassMetrics) Merge(o *ClassMetrics) {
 	}
 }
 
-// How long the metrics of a minute and of ten minutes are kept.
 const (
-	MetricsByMinute     = 8 * time.Hour
+	// MetricsByMinute is how long the metrics of a minute are kept.
+	MetricsByMinute = 8 * time.Hour
+	// MetricsByTenMinutes is how long the metrics of ten minutes are kept.
 	MetricsByTenMinutes = 72 * time.Hour
 )
 
-// FlushMetrics adds metrics by class to the keys that Sidekiq 8's metrics page
-// reads, and, with Metrics7, to those of Sidekiq 7's. After an error they may have
-// been added or not. What a key of the wrong type refuses is given up: to add all again
-// would count twice in the others.
+// FlushMetrics adds metrics by class to the keys that Sidekiq 8's metrics page reads and, with
+// Config.Metrics7, to those of Sidekiq 7's page. After an error they may have been added or not. It
+// is no error if a key of a wrong type refuses its part: the other keys have theirs, and a
+// repetition would count it twice.
 func (s *Store) FlushMetrics(ctx context.Context, byClass map[string]*ClassMetrics,
 	now time.Time) error {
 	if len(byClass) == 0 {
@@ -128,6 +131,6 @@ func (s *Store) flushHistogram(ctx context.Context, p redis.Pipeliner, key strin
 	p.Expire(ctx, s.ks.Key(key), MetricsByMinute)
 }
 
-// HistogramBounds are the upper bounds of the buckets of a Histogram, in
-// milliseconds; a run lies strictly below its bound. The last bucket has none.
+// HistogramBounds returns the upper bounds of the buckets of a histogram, in milliseconds. A bucket
+// counts the runs that took less than its bound. The last bucket has no bound.
 func HistogramBounds() []int64 { return slices.Clone(histogramBounds[:]) }

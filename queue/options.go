@@ -14,41 +14,47 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Options say how a job is to be treated. The zero value is Sidekiq's: queue
-// "default", retried 25 times, then kept in the dead set.
+// Options say when a job runs, in which queue, and how often it is retried. With the zero value,
+// a job runs at once, in the queue "default", is retried 25 times, and is then kept in the dead
+// set, as in Sidekiq.
 type Options struct {
-	Queue      string        // "default" if empty
-	At         time.Time     // when it is due; at once if zero or past
-	Retry      RetryOption   // the worker's maximum if zero
-	RetryFor   time.Duration // since the first failure; replaces the count of retries
-	RetryQueue string        // the queue from the first failure on
-	NoDead     bool          // dropped, not kept in the dead set, when the retries are exhausted
-	Backtrace  int           // lines of the stack to keep with a failure; -1: all
-	Tags       []string      // shown in the web page and in the log
-	JID        string        // 24 random hex digits if empty
-	Expires    time.Duration // discarded if it has not started so long after it was due
-	// Idempotent makes a repeated push with the same JID push once, for an
-	// hour. Set it on the first push already.
+	Queue string      // "default" if empty
+	At    time.Time   // when it is due; at once if zero or past
+	Retry RetryOption // the worker's maximum if zero
+	// RetryFor is how long after its first failure the job is retried. If it is not 0, it replaces
+	// the number of retries.
+	RetryFor   time.Duration
+	RetryQueue string   // the queue from the first failure on; Queue if empty
+	NoDead     bool     // drop the job when no retries are left, instead of keeping it
+	Backtrace  int      // how many lines of the stack to store after a failure; -1: all
+	Tags       []string // shown on the web page and in the log
+	JID        string   // 24 random hex digits if empty
+	// Expires is how long after it is due the job may still start. A job that starts later is
+	// discarded. 0 means no limit.
+	Expires time.Duration
+	// Idempotent makes pushes with the same JID within an hour store one job. It must be set from
+	// the first push on.
 	Idempotent bool
-	Extra      map[string]any // further top-level fields, for middleware
+	Extra      map[string]any // further top-level fields of the payload, for middleware
 }
 
-// RetryOption says whether and how often a job is retried.
+// RetryOption says how often a job is retried. The zero value leaves it to the worker.
 type RetryOption struct{ token string }
 
-// NeverRetry drops a job when it fails.
+// NeverRetry is for a job that is dropped when it fails.
 var NeverRetry = RetryOption{"false"}
 
-// RetryMax retries a job n times; with 0 the first failure is its death.
+// RetryMax is for a job that is retried n times. With 0, the first failure moves it to the dead
+// set.
 func RetryMax(n int) RetryOption { return RetryOption{strconv.Itoa(max(n, 0))} }
 
-// markerLife is how long a repeated idempotent push is recognised.
+// markerLife is how long the marker of an idempotent push is kept.
 const markerLife = time.Hour
 
-// NewJob is a job on its way to Redis, as client middleware sees it.
+// NewJob is a job that is being pushed, as middleware gets it.
 type NewJob struct {
 	Class string
-	Args  []any // encoded as JSON; json.RawMessage for what is JSON already
+	Args  []any // encoded as JSON; a json.RawMessage is JSON
 	Options
 }
 
@@ -57,8 +63,8 @@ var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "
 	"dead", "backtrace", "tags", "created_at", "enqueued_at", "at", "expires_in", "expires_at",
 	"retry_count", "failed_at", "retried_at", "error_class", "error_message", "error_backtrace"}
 
-// check refuses what Ruby would refuse (docs/wire.md 3.2), and names that would
-// break keys.
+// check returns an *InvalidError for a job that Ruby would refuse (docs/wire.md 3.2), and for names
+// that would break keys.
 func (j *NewJob) check() error {
 	switch {
 	case !envelope.ValidName(j.Class):
@@ -81,14 +87,14 @@ func (j *NewJob) check() error {
 	for key := range j.Extra {
 		if slices.Contains(reserved, key) {
 			return &InvalidError{"extra",
-				fmt.Sprintf("%q is a field of its own: set it in Options", key)}
+				fmt.Sprintf("%q has a field of its own: set it in Options", key)}
 		}
 	}
 	return nil
 }
 
-// appendPayload appends the job's JSON to b, which is empty. The order of the
-// fields is Ruby's. stamp is now, as it is written into payloads.
+// appendPayload appends the job's JSON to b, which is empty. The order of the fields is Ruby's.
+// stamp is now, in the form of payloads.
 func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, error) {
 	w := envelope.NewWriter(b)
 	retry := j.Retry.token
@@ -134,8 +140,7 @@ func (j *NewJob) appendExtra(w *envelope.Writer, key string) error {
 	return nil
 }
 
-// appendTreatment writes the fields that say how the job is to be treated, if it is to be treated
-// otherwise than by default.
+// appendTreatment writes the fields of options that do not have their default value.
 func (j *NewJob) appendTreatment(w *envelope.Writer, now time.Time) {
 	if j.RetryFor > 0 {
 		w.Int("retry_for", int64(math.Ceil(j.RetryFor.Seconds())))
@@ -171,7 +176,7 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// NewJID is a fresh job id: 24 lower-case hex digits.
+// NewJID returns a new job id: 24 random lower-case hex digits.
 func NewJID() string {
 	var b [12]byte
 	rand.Read(b[:]) // never fails
@@ -180,8 +185,8 @@ func NewJID() string {
 	return string(text[:])
 }
 
-// At is the time f seconds after the epoch; for a value under 1e9, as in
-// Sidekiq's perform_in, f seconds from now.
+// At returns the time that f means in Sidekiq's perform_in and perform_at: f seconds after now if f
+// is below 1e9, else f seconds after the epoch.
 func At(f float64, now time.Time) time.Time {
 	if f < 1e9 {
 		return now.Add(time.Duration(math.Round(f*1e6)) * time.Microsecond)
@@ -189,5 +194,5 @@ func At(f float64, now time.Time) time.Time {
 	return envelope.FromUnix(f)
 }
 
-// String is the JSON token of the option, or "" if it was not set.
+// String returns the JSON of the option, or "" for the zero value.
 func (r RetryOption) String() string { return r.token }

@@ -1,20 +1,18 @@
 package queue
 
-import (
-	"time"
-)
+import "time"
 
-// Poison says when a job that keeps coming back from dead owners is dead itself. The job
-// carries the count: `crashes`, and `crashed_at`, the time of the first. A run that ends, well
-// or not, resets it. A job is poison after Times crashes within Within if only it ran when
-// the last owner died; otherwise after three times as many, for then it cannot be had alone.
+// Poison says when a job that crashes its workers goes to the dead set. A job is poison after Times
+// crashes within Within if it was alone in the last one; otherwise after 3 × Times. A finished run
+// resets the count, which is in the payload: `crashes`, and `crashed_at`, the time of the first
+// crash.
 type Poison struct {
-	Times  int           // it dies when it came back so often; 0: never
-	Within time.Duration // counted from the first time
+	Times  int           // 0: no job is poison
+	Within time.Duration // counted from the first crash
 }
 
-// Suspect reports whether one more crash with j in flight would make it poison,
-// so that it must be seen to be j's own: it is to run alone.
+// Suspect reports whether one more crash with j in flight could make it poison. It should run
+// alone, so that a crash shows whether j causes it.
 func (p Poison) Suspect(j *Job) bool {
 	if p.Times < 2 {
 		return false
@@ -28,6 +26,5 @@ const (
 	fieldCrashedAt = "crashed_at"
 )
 
-// hopeless is how many times as many crashes make a job poison that was never alone
-// in a dead owner's hands.
-const hopeless = 3
+// notAloneFactor multiplies Times for a job that was not alone in its last crash.
+const notAloneFactor = 3

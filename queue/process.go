@@ -13,10 +13,9 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// ProcessRecord is what a process publishes of itself: the union of what the
-// web pages of Sidekiq 6.4 to 8.1 read (docs/wire.md 9.3). One wrong field
-// takes the Busy page down for the whole fleet, so it is built from Go types
-// only.
+// ProcessRecord describes a process to Sidekiq's web page. It has all fields that the web pages of
+// Sidekiq 6.4 to 8.1 read (docs/wire.md 9.3). One wrong field breaks the Busy page of the whole
+// fleet, so the record is encoded from Go types only. It is for package worker.
 type ProcessRecord struct {
 	Identity    string
 	Hostname    string
@@ -25,44 +24,44 @@ type ProcessRecord struct {
 	Labels      []string
 	Version     string
 	StartedAt   time.Time
-	Concurrency int
+	Concurrency int // threads
 	Capsules    []CapsuleRecord
-	Quiet       bool
-	RTT         time.Duration
-	RSS         int // KiB
+	Quiet       bool          // it takes no more jobs
+	RTT         time.Duration // of a call to Redis
+	RSS         int           // memory in KiB
 	Work        []WorkRecord
 }
 
-// CapsuleRecord describes a capsule.
+// CapsuleRecord describes a capsule of a process.
 type CapsuleRecord struct {
 	Name        string         `json:"-"`
-	Concurrency int            `json:"concurrency"`
-	Mode        string         `json:"mode"` // strict, weighted, random
-	Weights     map[string]int `json:"weights"`
-	Queues      []string       `json:"-"` // in order
+	Concurrency int            `json:"concurrency"` // threads
+	Mode        string         `json:"mode"`        // strict, weighted or random
+	Weights     map[string]int `json:"weights"`     // by queue
+	Queues      []string       `json:"-"`           // in the order in which it takes from them
 }
 
-// WorkRecord is a job that is running.
+// WorkRecord describes a job that is running.
 type WorkRecord struct {
-	TID     string
+	TID     string // names the thread
 	Queue   string
 	Payload string
-	RunAt   time.Time
+	RunAt   time.Time // when the run began
 }
 
-// Counts are what a process has done since its last flush.
+// Counts are the runs of jobs in a process since its last flush.
 type Counts struct {
-	Flush     uint64 // number of the flush: the same flush repeated counts once
-	Processed int64
+	Flush     uint64 // number of the flush: a flush that is repeated counts once
+	Processed int64  // with those that failed
 	Failed    int64
 }
 
-// statLife is how long the counters of a day are kept, as Sidekiq keeps them.
+// statLife is how long the counters of a day are kept, as in Sidekiq.
 const statLife = 5 * 365 * 24 * time.Hour
 
-// Publish writes the process's record, its work and its counts. known is false
-// on the first beat, and when the record had expired. A key of the wrong type costs what
-// would go into it, and nothing else.
+// Publish writes the process's record and work, and adds its counts. known is false if the record
+// was not there: this is the first call, or the record had expired. If a key has a wrong type, only
+// the data for that key is lost, and there is no error.
 func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	now time.Time) (known bool, err error) {
 	info, err := r.info()
@@ -80,7 +79,7 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 		"concurrency", r.Concurrency}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
 		len(fields)}, fields...)
-	args = append(args, published(r.Work)...)
+	args = append(args, workFields(r.Work)...)
 	n, err := o.store.db.RunOwn(ctx, publishScript, keys, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
@@ -88,15 +87,15 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	return n == 1, nil
 }
 
-// How many bytes of payloads a process publishes: of one job, and of all together. A
-// payload beyond that is published in brief.
+// The most bytes of payloads that a process publishes. A payload over these limits is published in
+// brief.
 const (
-	maxShown    = 64 << 10
-	maxShownSum = 1 << 20
+	maxShown    = 64 << 10 // of one job
+	maxShownSum = 1 << 20  // of all jobs together
 )
 
-// published is the work as the web page reads it: thread, JSON, ...
-func published(work []WorkRecord) []any {
+// workFields returns the fields of the work hash: a thread, its job in JSON, ….
+func workFields(work []WorkRecord) []any {
 	args, sum := make([]any, 0, 2*len(work)), 0
 	for _, w := range work {
 		payload := w.Payload
@@ -104,7 +103,7 @@ func published(work []WorkRecord) []any {
 			payload = brief(w)
 		}
 		text, err := envelope.Encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
-		if err != nil { // it is no UTF-8, which would break the page
+		if err != nil { // invalid UTF-8 would break the page
 			payload = brief(w)
 			name := strings.ToValidUTF8(w.Queue, "\ufffd")
 			text, err = envelope.Encode(workJSON{name, payload, w.RunAt.Unix()}, 0)
@@ -118,9 +117,9 @@ func published(work []WorkRecord) []any {
 	return args
 }
 
-// brief is a short job that stands for a payload on the page of every Sidekiq version. A
-// class that a wrapper holds is shown as itself: pages look for a wrapped class's name in
-// its arguments, and these are not there.
+// brief returns a short job that the page of every Sidekiq version shows instead of a payload. A
+// wrapped job is shown with its own class: pages look for the name of a wrapped class in the
+// arguments, and a brief job has none.
 func brief(w WorkRecord) string {
 	j := &Job{Class: "?"}
 	head, tail := w.Payload[:min(len(w.Payload), envelope.HeadBytes)], ""
@@ -143,20 +142,21 @@ func brief(w WorkRecord) string {
 	return string(append(b, "]}"...))
 }
 
-// recordKeys are where the process's record and its work lie: readers up to
-// 6.4.1 look under :workers, later ones under :work.
+// recordKeys returns the keys of the process's record and of its work. Sidekiq up to 6.4.1 reads
+// the work under :workers, later versions under :work.
 func (o *Owner) recordKeys() (record, work, workers string) {
 	record = o.store.ks.Key(o.Identity)
 	return record, record + ":work", record + ":workers"
 }
 
-// workJSON has exactly the fields that every reader wants (docs/wire.md 9.4).
+// workJSON has the fields of a running job that every version of Sidekiq reads (docs/wire.md 9.4).
 type workJSON struct {
 	Queue   string `json:"queue"`
 	Payload string `json:"payload"`
 	RunAt   int64  `json:"run_at"`
 }
 
+// infoJSON has the fields of the record that are published as JSON (docs/wire.md 9.3).
 type infoJSON struct {
 	Hostname    string                   `json:"hostname"`
 	StartedAt   float64                  `json:"started_at"`
@@ -172,6 +172,7 @@ type infoJSON struct {
 	Embedded    bool                     `json:"embedded"`
 }
 
+// info returns the infoJSON of the record.
 func (r *ProcessRecord) info() (string, error) {
 	i := infoJSON{Hostname: r.Hostname, StartedAt: envelope.Unix(r.StartedAt), PID: r.PID,
 		Tag: r.Tag, Concurrency: r.Concurrency, Queues: []string{}, Weights: []map[string]int{},
@@ -190,29 +191,29 @@ func (r *ProcessRecord) info() (string, error) {
 	return string(b), err
 }
 
-// Retire takes the process off the web page.
+// Retire removes the process from the web page.
 func (o *Owner) Retire(ctx context.Context) error {
 	pipe := o.store.db.Own.Pipeline()
 	listed := pipe.SRem(ctx, o.store.ks.Processes(), o.Identity)
 	record, work, workers := o.recordKeys()
 	gone := pipe.Unlink(ctx, record, work, workers)
-	pipe.Exec(ctx) // the errors are those of its commands
+	pipe.Exec(ctx) // the commands have the errors
 	for _, err := range []error{listed.Err(), gone.Err()} {
-		if err != nil && !redisdb.IsWrongType(err) { // of the wrong type, it lists no process
+		if err != nil && !redisdb.IsWrongType(err) { // a key of a wrong type shows no process
 			return fmt.Errorf("retire: %w", err)
 		}
 	}
 	return nil
 }
 
-// ProcessCount is how many processes serve this Redis, Ruby's too.
+// ProcessCount returns the number of processes that serve this Redis, Ruby's too.
 func (s *Store) ProcessCount(ctx context.Context) (int, error) {
 	n, err := s.db.Own.SCard(ctx, s.ks.Processes()).Result()
 	return int(n), err
 }
 
-// CleanProcesses takes members without a record out of the set of processes,
-// at most once a minute in the whole fleet.
+// CleanProcesses removes the identities of processes without a record from the set of processes,
+// and returns how many. It does nothing if a process of the fleet did so less than a minute ago.
 func (s *Store) CleanProcesses(ctx context.Context) (removed int, err error) {
 	won, err := s.db.Own.SetNX(ctx, s.ks.Key("process_cleanup"), "1", time.Minute).Result()
 	if err != nil || !won {

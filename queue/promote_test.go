@@ -10,16 +10,14 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
-	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
-// narrow is a link to a Redis that lets replies through at a rate, and that breaks when a
-// request holds a text.
+// narrow is a slow or broken link to a Redis.
 type narrow struct {
-	perSecond int // bytes of replies; 0: no limit
-	broken    string
+	perSecond int    // the most bytes of replies; 0: no limit
+	broken    string // the link breaks when a request holds this text, if it is not empty
 }
 
 // store opens a Store that reaches the server through the link.
@@ -57,7 +55,10 @@ func (n narrow) requests(client, server net.Conn) {
 	b := make([]byte, 1<<20)
 	for {
 		got, err := client.Read(b)
-		if err != nil || n.broken != "" && bytes.Contains(b[:got], []byte(n.broken)) {
+		if err != nil {
+			return
+		}
+		if n.broken != "" && bytes.Contains(b[:got], []byte(n.broken)) {
 			return
 		}
 		if _, err := server.Write(b[:got]); err != nil {
@@ -90,7 +91,7 @@ func (n narrow) replies(client, server net.Conn) {
 	}
 }
 
-// due puts a job that is due into a set.
+// due adds a job that is due, with an argument of size bytes, to a set.
 func (f *fixture) due(set, q, jid string, size int) {
 	f.Helper()
 	arg := strings.Repeat("x", size)
@@ -101,18 +102,9 @@ func (f *fixture) due(set, q, jid string, size int) {
 	}
 }
 
-// says reports whether an error's text has all of the parts.
-func says(err error, parts ...string) bool {
-	for _, part := range parts {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			return false
-		}
-	}
-	return true
-}
-
 func TestPromote(t *testing.T) {
-	t.Run("moves what is large over a slow link, and what is due behind it", func(t *testing.T) {
+	t.Run("moves due jobs to the back of their queues, and keeps the others", testPromoteDue)
+	t.Run("moves large jobs over a slow link, and the jobs behind them", func(t *testing.T) {
 		f := newFixture(t)
 		for i := range 14 {
 			f.due("retry", "a", fmt.Sprint("large", i), 6_000_000)
@@ -137,16 +129,39 @@ func TestPromote(t *testing.T) {
 		store := narrow{broken: "the-broken-one"}.store(t, f.server)
 		for range 3 {
 			if _, _, err := store.Promote(t.Context(), "retry", time.Now(), 1000); err == nil {
-				t.Error("no word of the broken member")
+				t.Error("no error about the broken member")
 			}
 		}
 		f.at("queue:a=120 retry=1")
 	})
-	t.Run("keeps what goes to a key of the wrong type, and nothing else", func(t *testing.T) {
+}
+
+func testPromoteDue(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now()
+	f.put("queue:a", `{"class":"A","jid":"before"}`)
+	f.raw.ZAdd(t.Context(), "retry",
+		redis.Z{Score: 1, Member: `{"class":"A","queue":"a","jid":"x","at":5,"n":1.0,` +
+			`"created_at":1795345820974}`},
+		redis.Z{Score: 2, Member: `no job`},
+		redis.Z{Score: float64(now.Unix() + 60), Member: `{"class":"A","queue":"a","jid":"later"}`})
+	moved, due, err := f.store.Promote(t.Context(), "retry", now, 100)
+	if err != nil || moved != 2 || due != 2 {
+		t.Fatalf("moved %d of %d, %v", moved, due, err)
+	}
+	f.at("dead=1 queue:a=2 retry=1")
+	want := fmt.Sprintf(`{"class":"A","queue":"a","jid":"x","n":1.0,"created_at":1795345820974,`+
+		`"retry":true,"enqueued_at":%d}`, now.UnixMilli())
+	same(t, "the payload", f.raw.LIndex(t.Context(), "queue:a", 0).Val(), want)
+	same(t, "the order", f.jids(f.fetch(2)), "before x")
+	same(t, "the dead set", fmt.Sprint(f.raw.ZRange(t.Context(), "dead", 0, -1).Val()), "[no job]")
+}
+
+func TestPromoteWithWrongTypes(t *testing.T) {
+	t.Run("keeps the jobs for those keys, and moves the others", func(t *testing.T) {
 		f := newFixture(t)
 		ctx := t.Context()
-		f.raw.Set(ctx, "queue:x", "of another program", 0)
-		f.raw.Set(ctx, "dead", "of another program", 0)
+		f.spoil("queue:x", "dead")
 		for i := range 3 {
 			f.due("retry", "x", fmt.Sprint("x", i), 1)
 		}
@@ -158,15 +173,15 @@ func TestPromote(t *testing.T) {
 		}
 		f.at("dead=0 queue:a=1 queue:x=0 retry=4")
 		f.raw.Del(ctx, "queue:x", "dead")
-		if moved, _, err := f.store.Promote(ctx, "retry", time.Now(), 100); moved != 4 ||
-			err != nil {
-			t.Errorf("after the keys were mended: moved %d, %v", moved, err)
+		moved, _, err = f.store.Promote(ctx, "retry", time.Now(), 100)
+		if moved != 4 || err != nil {
+			t.Errorf("after the keys were deleted: moved %d, %v", moved, err)
 		}
 		f.at("dead=1 queue:a=1 queue:x=3")
 	})
-	t.Run("keeps all jobs while the set of queues has the wrong type", func(t *testing.T) {
+	t.Run("keeps all jobs while the set of queues has a wrong type", func(t *testing.T) {
 		f := newFixture(t)
-		f.raw.Set(t.Context(), "queues", "of another program", 0)
+		f.spoil("queues")
 		f.due("schedule", "a", "a0", 1)
 		f.raw.ZAdd(t.Context(), "schedule", redis.Z{Score: 1, Member: "no job"})
 		_, _, err := f.store.Promote(t.Context(), "schedule", time.Now(), 100)
@@ -174,51 +189,5 @@ func TestPromote(t *testing.T) {
 			t.Error(err)
 		}
 		f.at("dead=1 schedule=1")
-	})
-}
-
-func TestRefusedMoves(t *testing.T) {
-	t.Run("of a set leave the entry there and name the key", func(t *testing.T) {
-		f := newFixture(t)
-		ctx := t.Context()
-		f.raw.Set(ctx, "queue:x", "of another program", 0)
-		f.raw.Set(ctx, "dead", "of another program", 0)
-		f.due("retry", "x", "x0", 1)
-		f.due("retry", "a", "a0", 1)
-		set := inspect.New(f.store).RetrySet()
-		for name, op := range map[string]func(queue.Entry) (int, error){
-			"queue:x": func(e queue.Entry) (int, error) { return set.Retry(ctx, e) },
-			"queue:":  func(e queue.Entry) (int, error) { return set.AddToQueue(ctx, e) },
-			"dead":    func(e queue.Entry) (int, error) { return set.Kill(ctx, e) },
-		} {
-			e, err := set.Find(ctx, "x0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n, err := op(e); n != 0 || !says(err, name, "stay") {
-				t.Errorf("%s: moved %d, %v", name, n, err)
-			}
-			f.at("dead=0 queue:x=0 retry=2")
-		}
-		if n, err := set.All(ctx, set.Retry); n != 1 || !says(err, "queue:x") {
-			t.Errorf("all: moved %d, %v", n, err)
-		}
-		f.at("dead=0 queue:a=1 queue:x=0 retry=1")
-	})
-	t.Run("of held jobs leave them there and go on with the others", func(t *testing.T) {
-		f := newFixture(t)
-		hold(f, "b", "New", 3)
-		hold(f, "a", "New", 3)
-		hold(f, "a", "Other", 1)
-		f.raw.Del(t.Context(), "queue:b")
-		f.raw.Set(t.Context(), "queue:b", "of another program", 0)
-		f.raw.Set(t.Context(), "kyu:hold:Broken", "of another program", 0)
-		classes, queues := []string{"Broken", "New", "Other"}, []string{"a", "b"}
-		moved, err := f.store.Release(t.Context(), classes, queues, 2)
-		if moved != 4 || !says(err, "queue:b", "kyu:hold:Broken") {
-			t.Errorf("moved %d, %v", moved, err)
-		}
-		f.raw.Del(t.Context(), "kyu:hold:Broken")
-		f.at("kyu:hold:New=3 queue:a=4 queue:b=0")
 	})
 }

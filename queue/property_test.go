@@ -14,52 +14,50 @@ import (
 	"pgregory.net/rapid"
 )
 
-// world is what must be in Redis: the same commands done to slices in memory. Jobs
-// are known by their jids.
+// world is a model of Redis: each command is also carried out on slices in memory. Jobs are named
+// by their JIDs.
 type world struct {
 	*fixture
 	t *rapid.T
 
-	lists  map[string][]string // next to run last, as in Redis
+	lists  map[string][]string // by queue; the next job to run is last, as in Redis
 	sets   map[string][]string // retry, schedule and dead
-	owners []*keeper
+	owners []*holder
 	ended  map[string]bool
 	pushed int
 }
 
-// keeper is an owner, and what it has in its hands, oldest first.
-type keeper struct {
+// holder is an owner with its jobs.
+type holder struct {
 	*queue.Owner
-	held   []*queue.Delivery
-	landed map[string][]string // by queue, the first to land first
-	gone   bool                // it has left
+	inFlight []*queue.Delivery   // the oldest first
+	landed   map[string][]string // by queue; the first to land first
+	left     bool
 }
 
-var abc = []string{"a", "b", "c"}
-
-// Any sequence of commands leaves in Redis what it leaves in the model, in the same
-// order; and a fetch takes nothing from a queue while one before it holds a job.
-func TestAnySequenceOfCommandsKeepsEveryJobInOnePlace(t *testing.T) {
-	f := newFixture(t)
-	rounds := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		f.raw.FlushAll(t.Context())
-		rounds++
-		w := &world{fixture: f, t: rt, lists: map[string][]string{}, sets: map[string][]string{},
-			ended: map[string]bool{}}
-		for range 3 {
-			w.join(rounds)
-		}
-		rt.Repeat(map[string]func(*rapid.T){
-			"push":     w.push,
-			"schedule": w.schedule,
-			"fetch":    w.fetch,
-			"ring":     w.ring,
-			"settle":   w.settleOne,
-			"promote":  w.promote,
-			"die":      w.die,
-			"forget":   w.forget,
-			"":         w.compare,
+func TestAnySequence(t *testing.T) {
+	t.Run("of commands leaves each job in the place where the model has it", func(t *testing.T) {
+		f := newFixture(t)
+		rounds := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			f.raw.FlushAll(t.Context())
+			rounds++
+			w := &world{fixture: f, t: rt, lists: map[string][]string{},
+				sets: map[string][]string{}, ended: map[string]bool{}}
+			for range 3 {
+				w.join(rounds)
+			}
+			rt.Repeat(map[string]func(*rapid.T){
+				"push":     w.push,
+				"schedule": w.schedule,
+				"fetch":    w.fetch,
+				"ring":     w.ring,
+				"settle":   w.settleOne,
+				"promote":  w.promote,
+				"die":      w.die,
+				"audit":    w.audit,
+				"":         w.compare,
+			})
 		})
 	})
 }
@@ -69,7 +67,7 @@ func (w *world) join(round int) {
 	if err := o.Register(w.Context(), queue.Host{Name: "h", PID: 1}, abc, time.Hour); err != nil {
 		w.t.Fatal(err)
 	}
-	w.owners = append(w.owners, &keeper{Owner: o, landed: map[string][]string{}})
+	w.owners = append(w.owners, &holder{Owner: o, landed: map[string][]string{}})
 }
 
 func (w *world) push(t *rapid.T) {
@@ -97,11 +95,11 @@ func (w *world) schedule(t *rapid.T) {
 	w.sets["schedule"] = append(w.sets["schedule"], jid)
 }
 
-// one draws an owner that has not left, or nil.
-func (w *world) one(t *rapid.T, holding bool) *keeper {
-	var can []*keeper
+// one draws an owner that has not left, or nil. With busy it has jobs in flight.
+func (w *world) one(t *rapid.T, busy bool) *holder {
+	var can []*holder
 	for _, k := range w.owners {
-		if !k.gone && (!holding || len(k.held) > 0) {
+		if !k.left && (!busy || len(k.inFlight) > 0) {
 			can = append(can, k)
 		}
 	}
@@ -118,8 +116,8 @@ func (w *world) fetch(t *rapid.T) {
 	}
 	order := rapid.Permutation(abc).Draw(t, "order")
 	want := rapid.IntRange(1, 5).Draw(t, "want")
-	var acks []*queue.Delivery // some of what it holds has ended
-	for _, d := range slices.Clone(k.held) {
+	var acks []*queue.Delivery // of jobs that have ended
+	for _, d := range slices.Clone(k.inFlight) {
 		if rapid.Bool().Draw(t, "ends") {
 			acks = append(acks, d)
 			w.drop(k, d)
@@ -131,7 +129,7 @@ func (w *world) fetch(t *rapid.T) {
 		t.Fatalf("fetch: %v, %d stale", err, stale)
 	}
 	var expect []string
-	for _, q := range order { // nothing from a queue while one before it holds a job
+	for _, q := range order { // no job of a queue while a queue before it holds one
 		for len(w.lists[q]) > 0 && len(expect) < want {
 			expect = append(expect, w.next(q))
 		}
@@ -143,10 +141,10 @@ func (w *world) fetch(t *rapid.T) {
 	if !slices.Equal(got, expect) {
 		t.Fatalf("fetched %v in the order of %v, want %v", got, order, expect)
 	}
-	k.held = append(k.held, jobs...)
+	k.inFlight = append(k.inFlight, jobs...)
 }
 
-// next takes the job of a queue that is next to run.
+// next removes the next job to run from a queue of the model.
 func (w *world) next(q string) string {
 	n := len(w.lists[q]) - 1
 	jid := w.lists[q][n]
@@ -154,8 +152,8 @@ func (w *world) next(q string) string {
 	return jid
 }
 
-func (w *world) drop(k *keeper, d *queue.Delivery) {
-	k.held = slices.DeleteFunc(k.held, func(x *queue.Delivery) bool { return x == d })
+func (w *world) drop(k *holder, d *queue.Delivery) {
+	k.inFlight = slices.DeleteFunc(k.inFlight, func(x *queue.Delivery) bool { return x == d })
 }
 
 func (w *world) ring(t *rapid.T) {
@@ -176,13 +174,13 @@ func (w *world) settleOne(t *rapid.T) {
 	if k == nil {
 		return
 	}
-	d := k.held[rapid.IntRange(0, len(k.held)-1).Draw(t, "job")]
+	d := k.inFlight[rapid.IntRange(0, len(k.inFlight)-1).Draw(t, "job")]
 	jid := jidOf(d.Raw)
 	action := rapid.SampledFrom([]queue.Action{queue.Done, queue.Retry, queue.Schedule, queue.Dead,
 		queue.Requeue, queue.Forward}).Draw(t, "action")
 	x := queue.Settlement{Delivery: d, Action: action, Payload: d.Raw,
 		At: time.Now().Add(-time.Minute), To: "c"}
-	for try := range 2 { // the second time nothing must happen
+	for try := range 2 { // the second time nothing is settled
 		settled, err := settleOne(w.Context(), w.store, x)
 		if err != nil || settled != (try == 0) {
 			t.Fatalf("settle %s, %d: settled %v, %v", action, try, settled, err)
@@ -201,10 +199,10 @@ func (w *world) settleOne(t *rapid.T) {
 	}
 }
 
-// promote moves all that is due; what was scheduled an hour ahead is due then.
+// promote moves all due jobs, at a time when the scheduled jobs are due.
 func (w *world) promote(t *rapid.T) {
 	set := rapid.SampledFrom(queue.DueSets).Draw(t, "set")
-	members := w.raw.ZRange(w.Context(), set, 0, -1).Val() // in the order in which they are due
+	members := w.raw.ZRange(w.Context(), set, 0, -1).Val() // in the order of their times
 	moved, _, err := w.store.Promote(w.Context(), set, time.Now().Add(2*time.Hour), 1000)
 	if err != nil || moved != len(w.sets[set]) {
 		t.Fatalf("promoted %d of %d, %v", moved, len(w.sets[set]), err)
@@ -219,7 +217,7 @@ func (w *world) promote(t *rapid.T) {
 	delete(w.sets, set)
 }
 
-// die lets an owner leave with all that it holds, and another one take that back.
+// die lets an owner leave with its jobs, which are then reclaimed.
 func (w *world) die(t *rapid.T) {
 	k := w.one(t, false)
 	if k == nil {
@@ -230,7 +228,7 @@ func (w *world) die(t *rapid.T) {
 	}
 	if _, _, err := take(w.Context(), w.store, k.Owner, abc, 1, nil,
 		nil); err != queue.ErrLeaseLost {
-		t.Fatalf("who has left fetched: %v", err)
+		t.Fatalf("an owner that has left fetched: %v", err)
 	}
 	for _, q := range abc {
 		want := w.reclaimed(k, q)
@@ -240,18 +238,18 @@ func (w *world) die(t *rapid.T) {
 		}
 		w.lists[q] = append(w.lists[q], want...)
 	}
-	k.gone, k.held, k.landed = true, nil, nil
+	k.left, k.inFlight, k.landed = true, nil, nil
 	w.join(1_000_000 + w.pushed)
 }
 
-// reclaimed is what comes back of a dead owner to a queue, in the order of its list: what
-// landed goes back before what it had taken, whose oldest is next to run.
-func (w *world) reclaimed(k *keeper, q string) []string {
+// reclaimed returns a dead owner's jobs of a queue in the order in which they go back to its list:
+// landed jobs first, then jobs in flight, of which the oldest is the next to run.
+func (w *world) reclaimed(k *holder, q string) []string {
 	var jids []string
-	for _, jid := range slices.Backward(k.landed[q]) { // what landed last was behind the others
+	for _, jid := range slices.Backward(k.landed[q]) { // the last to land was behind the others
 		jids = append(jids, jid)
 	}
-	for _, d := range slices.SortedFunc(slices.Values(k.held),
+	for _, d := range slices.SortedFunc(slices.Values(k.inFlight),
 		func(a, b *queue.Delivery) int { return cmp.Compare(b.Token, a.Token) }) {
 		if d.Queue == q {
 			jids = append(jids, jidOf(d.Raw))
@@ -260,37 +258,28 @@ func (w *world) reclaimed(k *keeper, q string) []string {
 	return jids
 }
 
-// forget lets an owner lose the memory of some deliveries, as if their replies had been
-// lost, and audit.
-func (w *world) forget(t *rapid.T) {
+// audit lets an owner forget a delivery, as if its reply had been lost, and find it in Redis.
+func (w *world) audit(t *rapid.T) {
 	k := w.one(t, true)
 	if k == nil {
 		return
 	}
-	at := rapid.IntRange(0, len(k.held)-1).Draw(t, "job")
-	d := k.held[at]
+	at := rapid.IntRange(0, len(k.inFlight)-1).Draw(t, "job")
+	d := k.inFlight[at]
 	w.drop(k, d)
-	held, _, err := k.Held(w.Context(), abc)
-	known := func(h *queue.Delivery) bool {
-		return slices.ContainsFunc(k.held,
-			func(x *queue.Delivery) bool { return x.Token == h.Token })
+	list, _, err := k.InFlight(w.Context(), abc)
+	known := func(d *queue.Delivery) bool {
+		return slices.ContainsFunc(k.inFlight,
+			func(x *queue.Delivery) bool { return x.Token == d.Token })
 	}
-	lost := slices.DeleteFunc(held, known)
+	lost := slices.DeleteFunc(list, known)
 	if err != nil || len(lost) != 1 || lost[0].Token != d.Token {
 		t.Fatalf("the audit finds %v, want %d, %v", lost, d.Token, err)
 	}
-	k.held = slices.Insert(k.held, at, d)
+	k.inFlight = slices.Insert(k.inFlight, at, d)
 }
 
-func jidOf(raw string) string {
-	j, err := envelope.ParseJob(raw)
-	if err != nil {
-		return raw
-	}
-	return j.JID
-}
-
-// compare holds Redis against the model, all of it, in order.
+// compare compares all jobs in Redis with the model: in queues in order, in other places as sets.
 func (w *world) compare(t *rapid.T) {
 	for _, q := range abc {
 		var got []string
@@ -302,7 +291,7 @@ func (w *world) compare(t *rapid.T) {
 		}
 	}
 	for _, set := range []string{"retry", "schedule", "dead"} {
-		w.same(t, set, w.raw.ZRange(w.Context(), set, 0, -1).Val(), w.sets[set])
+		w.sameJobs(t, set, w.raw.ZRange(w.Context(), set, 0, -1).Val(), w.sets[set])
 	}
 	for _, k := range w.owners {
 		var got, want []string
@@ -312,17 +301,18 @@ func (w *world) compare(t *rapid.T) {
 			got = append(got, w.raw.LRange(w.Context(),
 				"kyu:{queue:"+q+"}:landing:"+k.Identity, 0, -1).Val()...)
 		}
-		for _, d := range k.held {
+		for _, d := range k.inFlight {
 			want = append(want, jidOf(d.Raw))
 		}
 		for _, q := range abc {
 			want = append(want, k.landed[q]...)
 		}
-		w.same(t, k.Identity, got, want)
+		w.sameJobs(t, k.Identity, got, want)
 	}
 }
 
-func (w *world) same(t *rapid.T, where string, raws, want []string) {
+// sameJobs compares jobs as a set.
+func (w *world) sameJobs(t *rapid.T, where string, raws, want []string) {
 	var got []string
 	for _, raw := range raws {
 		got = append(got, jidOf(raw))

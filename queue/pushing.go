@@ -7,53 +7,54 @@ import (
 	"time"
 )
 
+// The most that one slice of a push holds.
 const (
-	bulkSlice      = 1000 // jobs in one script
-	bulkScheduled  = 10   // jobs that a scheduled one counts for: ZADD costs more than LPUSH
-	bulkSliceBytes = 4 << 20
+	bulkSlice      = 1000    // jobs; a scheduled one counts as bulkScheduled jobs
+	bulkScheduled  = 10      // because ZADD takes longer than LPUSH
+	bulkSliceBytes = 4 << 20 // bytes of payloads
 )
 
-// pushing is a push under way: jobs are added one by one, and sent in slices that are
-// bounded by count and by bytes. A slice is stored whole or not at all.
+// pushing is a push under way. Jobs are added one by one and sent in slices. A slice is stored
+// completely or not at all.
 type pushing struct {
 	client *Client
 	class  string
 	o      Options
-	chain  func(context.Context, *NewJob) error
-	left   int // jobs that are still to come, as far as is known
+	chain  func(context.Context, *NewJob) error // the middleware, then collect
+	left   int                                  // how many jobs are still to be added
 
-	now     time.Time // of the slice
-	stamp   []byte    // the same, as it is written into payloads
-	scratch []byte    // where a payload is written, to be copied out
-	room    []NewJob  // for the next jobs: made together, for speed
-	made    []made    // of the job that is being added: one, as a rule
+	now     time.Time   // when the slice was begun
+	stamp   []byte      // now, in the form of payloads
+	scratch []byte      // memory in which a payload is encoded before it is copied
+	room    []NewJob    // memory for the next jobs: one allocation for many
+	made    []storedJob // of the job that is being added: usually one, none if middleware drops it
 
 	slice         []Batch
 	weight, bytes int // of the slice
 
-	jids      []string // of all jobs added
-	confirmed int      // how many of them Redis has
+	jids      []string // of all jobs that were added
+	confirmed int      // number of them, from the first on, that are in Redis
 }
 
-// made is a job as it is to be stored, and where.
-type made struct {
+// storedJob is a job in the form in which it is stored, and its place.
+type storedJob struct {
 	Pushed
-	queue      string // empty: the schedule set
+	queue      string // the schedule set if empty
 	idempotent bool
 }
 
-// begin starts a push of n jobs.
+// begin returns a push of n jobs.
 func (c *Client) begin(class string, o Options, n int) *pushing {
 	p := &pushing{client: c, class: class, o: o, left: n, jids: make([]string, 0, n)}
 	p.chain = c.chain(p.collect)
 	return p
 }
 
-// add passes a job through the middleware to the slice. A slice that has no room for
-// it is sent before.
+// add passes a job through the middleware and puts it into the slice. If the slice has no room for
+// the job, it is sent first.
 func (p *pushing) add(ctx context.Context, args []any) error {
 	if len(p.slice) == 0 {
-		p.tell()
+		p.readClock()
 	}
 	j := p.next(args)
 	p.jids = append(p.jids, "")
@@ -61,7 +62,7 @@ func (p *pushing) add(ctx context.Context, args []any) error {
 	if err := p.chain(ctx, j); err != nil {
 		return err
 	}
-	for i := range p.made { // outside of the middleware, which could lose a slice's error
+	for i := range p.made { // after the middleware, which could drop the error of a slice
 		if err := p.put(ctx, &p.made[i]); err != nil {
 			return err
 		}
@@ -69,8 +70,8 @@ func (p *pushing) add(ctx context.Context, args []any) error {
 	return nil
 }
 
-// tell tells the time for a new slice.
-func (p *pushing) tell() {
+// readClock sets the time of a new slice.
+func (p *pushing) readClock() {
 	p.now = time.Now()
 	p.stamp = p.client.timestamps.AppendTime(p.stamp[:0], p.now, nil)
 	if !p.o.At.After(p.now) {
@@ -78,7 +79,7 @@ func (p *pushing) tell() {
 	}
 }
 
-// next makes the next job. What middleware can write to is the job's own.
+// next returns the next job. It has its own copies of everything that middleware may change.
 func (p *pushing) next(args []any) *NewJob {
 	if len(p.room) == 0 {
 		p.room = make([]NewJob, min(p.left, bulkSlice/weigh(p.o.At)))
@@ -98,7 +99,7 @@ func (p *pushing) next(args []any) *NewJob {
 	return j
 }
 
-// weigh is how many jobs one counts for that is due at t.
+// weigh returns how many jobs a job that is due at t counts as.
 func weigh(t time.Time) int {
 	if t.IsZero() {
 		return 1
@@ -106,12 +107,12 @@ func weigh(t time.Time) int {
 	return bulkScheduled
 }
 
-// collect is the end of the middleware.
+// collect is called by the last middleware. It encodes the job.
 func (p *pushing) collect(_ context.Context, j *NewJob) (err error) {
 	if p.scratch, err = p.client.payload(p.scratch[:0], j, p.now, p.stamp); err != nil {
 		return err
 	}
-	m := made{Pushed{j.JID, string(p.scratch), j.At}, j.Queue, j.Idempotent}
+	m := storedJob{Pushed{j.JID, string(p.scratch), j.At}, j.Queue, j.Idempotent}
 	if !j.At.IsZero() {
 		m.queue = ""
 	}
@@ -120,8 +121,8 @@ func (p *pushing) collect(_ context.Context, j *NewJob) (err error) {
 	return nil
 }
 
-// put adds a job to the slice, or, if the slice is full, to a new one.
-func (p *pushing) put(ctx context.Context, m *made) error {
+// put adds a job to the slice or, if the slice is full, sends it and adds the job to a new one.
+func (p *pushing) put(ctx context.Context, m *storedJob) error {
 	weight, size := weigh(m.At), len(m.Payload)
 	if len(p.slice) > 0 && (p.weight+weight > bulkSlice || p.bytes+size > bulkSliceBytes) {
 		if err := p.send(ctx, len(p.jids)-1); err != nil {
@@ -136,7 +137,7 @@ func (p *pushing) put(ctx context.Context, m *made) error {
 			return nil
 		}
 	}
-	n := 1 // a second place is rare, and there may be many
+	n := 1 // a slice rarely has a second batch, but it may have many
 	if len(p.slice) == 0 {
 		n = min(p.left+1, bulkSlice/weight)
 	}
@@ -146,7 +147,7 @@ func (p *pushing) put(ctx context.Context, m *made) error {
 	return nil
 }
 
-// send stores the slice. With it, Redis has the first n jobs.
+// send sends the slice. Then Redis has the first n jobs.
 func (p *pushing) send(ctx context.Context, n int) error {
 	if len(p.slice) > 0 {
 		if err := p.client.backend.PushBatches(ctx, p.slice); err != nil {
@@ -157,6 +158,7 @@ func (p *pushing) send(ctx context.Context, n int) error {
 	return nil
 }
 
+// chain returns a function that calls the middleware in order, and then last.
 func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.Context,
 	*NewJob) error {
 	next := last
@@ -167,7 +169,7 @@ func (c *Client) chain(last func(context.Context, *NewJob) error) func(context.C
 	return next
 }
 
-// payload writes the job's payload to b, which is empty.
+// payload checks a job and encodes its payload in the memory of b, which is empty.
 func (c *Client) payload(b []byte, j *NewJob, now time.Time, stamp []byte) ([]byte, error) {
 	if err := j.check(); err != nil {
 		return nil, err

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
-	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 type nextPush = func(context.Context, *queue.NewJob) error
@@ -29,8 +26,8 @@ func turns(queues ...string) queue.ClientMiddleware {
 	}
 }
 
-func TestASliceOverSeveralQueues(t *testing.T) {
-	t.Run("is stored whole", func(t *testing.T) {
+func TestSliceOverSeveralQueues(t *testing.T) {
+	t.Run("is stored completely", func(t *testing.T) {
 		f := newFixture(t)
 		jids, err := queue.NewClient(f.store, turns("a", "b", "c")).PushBulk(t.Context(), "Job",
 			bulkArgs(30), queue.Options{})
@@ -46,25 +43,26 @@ func TestASliceOverSeveralQueues(t *testing.T) {
 		}
 	})
 	for _, idempotent := range []bool{false, true} {
-		t.Run(fmt.Sprint("or not at all, idempotent ", idempotent), func(t *testing.T) {
+		name := fmt.Sprintf("is not stored at all if a key has a wrong type, idempotent %t",
+			idempotent)
+		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			f.raw.FlushAll(t.Context())
-			f.raw.Set(t.Context(), "queue:b", "x", 0)
+			f.spoil("queue:b")
 			jids, err := queue.NewClient(f.store, turns("a", "b")).PushBulk(t.Context(), "Job",
 				bulkArgs(10), queue.Options{Idempotent: idempotent})
-			if err == nil || !strings.Contains(err.Error(), "nothing was pushed") ||
-				len(jids) != 0 {
+			if !says(err, "nothing was pushed") || len(jids) != 0 {
 				t.Errorf("%d JIDs, %v", len(jids), err)
 			}
-			if keys := f.raw.Keys(t.Context(), "*").Val(); !slices.Equal(keys,
-				[]string{"queue:b"}) {
+			keys := f.raw.Keys(t.Context(), "*").Val()
+			if !slices.Equal(keys, []string{"queue:b"}) {
 				t.Errorf("Redis holds %v", keys)
 			}
 		})
 	}
 }
 
-// sliceBook takes slices, and fails at the one of the number fail.
+// sliceBook is a backend that keeps slices. It fails at the slice with the number fail.
 type sliceBook struct {
 	fail   int
 	slices [][]queue.Batch
@@ -80,7 +78,7 @@ func (r *sliceBook) PushBatches(_ context.Context, batches []queue.Batch) error 
 	return nil
 }
 
-// sizes are the jobs of each slice, and their bytes.
+// sizes returns the number of jobs and the bytes of each slice.
 func (r *sliceBook) sizes() (jobs, bytes []int) {
 	for _, s := range r.slices {
 		n, size := 0, 0
@@ -95,53 +93,71 @@ func (r *sliceBook) sizes() (jobs, bytes []int) {
 	return jobs, bytes
 }
 
-func TestASliceIsBounded(t *testing.T) {
-	heavy := make([][]any, 50)
-	for i := range heavy {
-		heavy[i] = []any{strings.Repeat("x", 900<<10)}
+// heavyArgs returns the arguments of 50 jobs of 900 KiB.
+func heavyArgs() [][]any {
+	args := make([][]any, 50)
+	for i := range args {
+		args[i] = []any{strings.Repeat("x", 900<<10)}
 	}
-	t.Run("by bytes", func(t *testing.T) {
+	return args
+}
+
+func TestSlice(t *testing.T) {
+	t.Run("has at most 4 MiB", func(t *testing.T) {
 		r := &sliceBook{}
-		jids, err := queue.NewClient(r).PushBulk(t.Context(), "Job", heavy, queue.Options{})
+		jids, err := queue.NewClient(r).PushBulk(t.Context(), "Job", heavyArgs(), queue.Options{})
+		if err != nil || len(jids) != 50 {
+			t.Fatal(len(jids), err)
+		}
 		jobs, bytes := r.sizes()
-		if err != nil || len(jids) != 50 || len(jobs) != 13 || slices.Max(bytes) > 4<<20 {
-			t.Errorf("%d JIDs in slices of %d jobs, %d bytes; %v", len(jids), jobs, bytes, err)
+		if len(jobs) != 13 || slices.Max(bytes) > 4<<20 {
+			t.Errorf("slices of %d jobs, %d bytes", jobs, bytes)
 		}
 	})
-	t.Run("by bytes over all queues", func(t *testing.T) {
+	t.Run("has at most 4 MiB for all queues together", func(t *testing.T) {
 		r := &sliceBook{}
-		_, err := queue.NewClient(r, turns("a", "b")).PushBulk(t.Context(), "Job", heavy,
+		_, err := queue.NewClient(r, turns("a", "b")).PushBulk(t.Context(), "Job", heavyArgs(),
 			queue.Options{})
 		if _, bytes := r.sizes(); err != nil || slices.Max(bytes) > 4<<20 {
 			t.Errorf("slices of %d bytes; %v", bytes, err)
 		}
 	})
-	t.Run("by count", func(t *testing.T) {
-		for at, want := range map[time.Time]string{{}: "[1000 1000 500]",
-			time.Now().Add(time.Hour): fmt.Sprint(slices.Repeat([]int{100}, 25))} {
+	for name, c := range map[string]struct {
+		at   time.Time
+		want []int
+	}{
+		"has at most 1,000 jobs": {time.Time{}, []int{1000, 1000, 500}},
+		"has at most 100 scheduled jobs": {time.Now().Add(time.Hour),
+			slices.Repeat([]int{100}, 25)},
+	} {
+		t.Run(name, func(t *testing.T) {
 			r := &sliceBook{}
 			_, err := queue.NewClient(r).PushBulk(t.Context(), "Job", bulkArgs(2500),
-				queue.Options{At: at})
-			if jobs, _ := r.sizes(); err != nil || fmt.Sprint(jobs) != want {
-				t.Errorf("slices of %d jobs, want %s; %v", jobs, want, err)
+				queue.Options{At: c.at})
+			if jobs, _ := r.sizes(); err != nil || !slices.Equal(jobs, c.want) {
+				t.Errorf("slices of %d jobs, want %d; %v", jobs, c.want, err)
 			}
-		}
-	})
-	t.Run("a larger job goes alone", func(t *testing.T) {
+		})
+	}
+	t.Run("has a larger job alone", func(t *testing.T) {
 		f := newFixture(t)
 		s := f.server.Store(func(c *queue.Config) { c.MaxPayload = 8 << 20 })
 		args := [][]any{{1}, {strings.Repeat("x", 5<<20)}, {2}}
 		before := f.calls("evalsha")
 		jids, err := queue.NewClient(s).PushBulk(t.Context(), "Job", args,
 			queue.Options{Queue: "a"})
-		if err != nil || len(jids) != 3 || f.calls("evalsha")-before != 3 {
-			t.Errorf("%d JIDs in %d slices; %v", len(jids), f.calls("evalsha")-before, err)
+		if err != nil || len(jids) != 3 {
+			t.Error(len(jids), err)
 		}
+		same(t, "the number of slices", f.calls("evalsha")-before, 3)
 		f.at("queue:a=3")
 	})
-	t.Run("after an error the JIDs are those that were confirmed", func(t *testing.T) {
+}
+
+func TestPushBulkError(t *testing.T) {
+	t.Run("comes with the JIDs of the slices before it", func(t *testing.T) {
 		r := &sliceBook{fail: 3}
-		jids, err := queue.NewClient(r).PushBulk(t.Context(), "Job", heavy, queue.Options{})
+		jids, err := queue.NewClient(r).PushBulk(t.Context(), "Job", heavyArgs(), queue.Options{})
 		if len(r.slices) != 2 || !errors.Is(err, errBook) {
 			t.Fatalf("%d slices, %v", len(r.slices), err)
 		}
@@ -157,16 +173,7 @@ func TestASliceIsBounded(t *testing.T) {
 	})
 }
 
-// calls is how often the server was asked for a command.
-func (f *fixture) calls(command string) (n int) {
-	f.Helper()
-	_, rest, _ := strings.Cut(f.raw.Info(f.Context(), "commandstats").Val(),
-		"cmdstat_"+command+":calls=")
-	fmt.Sscan(strings.SplitN(rest, ",", 2)[0], &n)
-	return n
-}
-
-func TestMiddlewareChangesNothingOfTheCaller(t *testing.T) {
+func TestMiddlewareChanges(t *testing.T) {
 	tags := append(make([]string, 0, 4), "mine")
 	o := queue.Options{Extra: map[string]any{"mine": 1}, Tags: tags}
 	args := [][]any{{1, "a"}, {2, "b"}}
@@ -183,73 +190,80 @@ func TestMiddlewareChangesNothingOfTheCaller(t *testing.T) {
 	if _, err := queue.NewClient(r, change).PushBulk(t.Context(), "Job", args, o); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(o.Extra, tags[:2], args); got != "map[mine:1] [mine ] [[1 a] [2 b]]" {
-		t.Errorf("the caller now has %s", got)
-	}
-	if seen != 2 {
-		t.Errorf("the second job had %d fields of the first", seen-2)
-	}
-	if raw := r.slices[0][0].Jobs[1].Payload; !strings.Contains(raw, `"args":["changed","b"]`) ||
-		!strings.Contains(raw, `"tags":["changed","added"]`) ||
-		!strings.Contains(raw, `"mine":1,"more2":true`) {
-		t.Error(raw)
-	}
+	t.Run("do not reach the caller's values", func(t *testing.T) {
+		got := fmt.Sprint(o.Extra, tags[:2], args)
+		same(t, "the caller's values", got, "map[mine:1] [mine ] [[1 a] [2 b]]")
+	})
+	t.Run("do not reach the next job", func(t *testing.T) {
+		same(t, "the number of extra fields of both jobs", seen, 2)
+	})
+	t.Run("are in the payload", func(t *testing.T) {
+		raw := r.slices[0][0].Jobs[1].Payload
+		for _, part := range []string{`"args":["changed","b"]`, `"tags":["changed","added"]`,
+			`"mine":1,"more2":true`} {
+			if !strings.Contains(raw, part) {
+				t.Errorf("no %s in %s", part, raw)
+			}
+		}
+	})
 }
 
-func TestAPushToAKeyOfAWrongType(t *testing.T) {
+func TestPushToWrongType(t *testing.T) {
 	later := time.Now().Add(time.Hour)
-	for name, c := range map[string]struct {
-		key, want string
-		o         queue.Options
+	for key, c := range map[string]struct {
+		want string
+		o    queue.Options
 	}{
-		"queue":                {"queue:a", "list", queue.Options{Queue: "a"}},
-		"queue, idempotent":    {"queue:a", "list", queue.Options{Queue: "a", Idempotent: true}},
-		"queues":               {"queues", "set", queue.Options{Queue: "a"}},
-		"queues, idempotent":   {"queues", "set", queue.Options{Queue: "a", Idempotent: true}},
-		"schedule":             {"schedule", "zset", queue.Options{At: later}},
-		"schedule, idempotent": {"schedule", "zset", queue.Options{At: later, Idempotent: true}},
+		"queue:a":  {"list", queue.Options{Queue: "a"}},
+		"queues":   {"set", queue.Options{Queue: "a"}},
+		"schedule": {"zset", queue.Options{At: later}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			f.raw.HSet(t.Context(), c.key, "x", 1)
-			c.o.JID = "one"
-			_, err := f.client.Push(t.Context(), "Job", nil, c.o)
-			if want := "nothing was pushed: WRONGTYPE " + c.key + " holds a hash, but a " + c.want +
-				" is wanted"; err == nil || !strings.Contains(err.Error(), want) ||
-				errors.Is(err, queue.ErrUnknown) {
-				t.Errorf("%v, want %q", err, want)
-			}
-			f.raw.Del(t.Context(), c.key)
-			f.at("")
-			if n := f.raw.Exists(t.Context(), "kyu:pushed:one").Val(); n != 0 {
-				t.Error("there is a marker, but no job")
-			}
-			if _, err := f.client.Push(t.Context(), "Job", nil, c.o); err != nil {
-				t.Fatal(err)
-			}
-			if n := f.raw.LLen(t.Context(), "queue:a").Val() +
-				f.raw.ZCard(t.Context(), "schedule").Val(); n != 1 {
-				t.Errorf("repeated, the push stored %d jobs", n)
-			}
-		})
+		for _, idempotent := range []bool{false, true} {
+			name := fmt.Sprintf("stores nothing, key %s, idempotent %t", key, idempotent)
+			t.Run(name, func(t *testing.T) {
+				o := c.o
+				o.JID, o.Idempotent = "one", idempotent
+				testPushToWrongType(t, key, c.want, o)
+			})
+		}
 	}
 }
 
-func TestOnePushTakesMoreJobsThanALuaCallTakesValues(t *testing.T) {
+func testPushToWrongType(t *testing.T, key, wantType string, o queue.Options) {
+	f := newFixture(t)
+	f.raw.HSet(t.Context(), key, "x", 1)
+	_, err := f.client.Push(t.Context(), "Job", nil, o)
+	want := "nothing was pushed: WRONGTYPE " + key + " holds a hash, but a " + wantType +
+		" is wanted"
+	if !says(err, want) || errors.Is(err, queue.ErrUnknown) {
+		t.Errorf("%v, want %q", err, want)
+	}
+	f.raw.Del(t.Context(), key)
+	f.at("")
+	same(t, "the number of markers", f.raw.Exists(t.Context(), "kyu:pushed:one").Val(), 0)
+	if _, err := f.client.Push(t.Context(), "Job", nil, o); err != nil {
+		t.Fatal(err)
+	}
+	n := f.raw.LLen(t.Context(), "queue:a").Val() + f.raw.ZCard(t.Context(), "schedule").Val()
+	same(t, "the number of jobs after a second push", n, 1)
+}
+
+func TestPushBatches(t *testing.T) {
 	for name, b := range map[string]queue.Batch{
-		"queue":                {Queue: "a"},
-		"queue, idempotent":    {Queue: "a", Idempotent: true},
-		"schedule":             {},
-		"schedule, idempotent": {Idempotent: true},
+		"to a queue":                  {Queue: "a"},
+		"to a queue, idempotent":      {Queue: "a", Idempotent: true},
+		"to the schedule":             {},
+		"to the schedule, idempotent": {Idempotent: true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("pushes more jobs than a Lua call has room for, "+name, func(t *testing.T) {
 			f := newFixture(t)
+			var want []string
 			for i := range 9001 {
 				p := queue.Pushed{JID: fmt.Sprint(i), Payload: fmt.Sprint(i)}
 				if b.Queue == "" {
 					p.At = time.Unix(2e9+int64(i), 0)
 				}
-				b.Jobs = append(b.Jobs, p)
+				b.Jobs, want = append(b.Jobs, p), append(want, p.Payload)
 			}
 			if err := f.store.PushBatches(t.Context(), []queue.Batch{b}); err != nil {
 				t.Fatal(err)
@@ -259,43 +273,9 @@ func TestOnePushTakesMoreJobsThanALuaCallTakesValues(t *testing.T) {
 				got = f.raw.LRange(t.Context(), "queue:a", 0, -1).Val()
 				slices.Reverse(got)
 			}
-			for i, p := range b.Jobs {
-				if len(got) != len(b.Jobs) || got[i] != p.Payload {
-					t.Fatalf("%d jobs, place %d", len(got), i)
-				}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d jobs, in another order or not all", len(got))
 			}
 		})
-	}
-}
-
-func TestALeaseDoesNotWaitBehindPushes(t *testing.T) {
-	f := newFixture(t)
-	s := f.server.Store(func(c *queue.Config) { c.PoolSize, c.WaitReplicas = 2, 1 })
-	o := s.Owner("h:1:a") // registered by the fixture
-	ctx, stop := context.WithCancel(t.Context())
-	var all sync.WaitGroup
-	var unknown atomic.Int64
-	for range 20 { // no replica confirms them: each holds its connection for a second
-		all.Go(func() {
-			_, err := queue.NewClient(s).Push(ctx, "Job", nil, queue.Options{Queue: "a"})
-			if errors.Is(err, queue.ErrUnknown) {
-				unknown.Add(1)
-			} else if err == nil || !strings.Contains(err.Error(), "nothing was pushed") {
-				t.Errorf("push: %v", err)
-			}
-		})
-	}
-	testwait.Until(t, 10*time.Second, "pushes hold all their connections", func() bool {
-		return strings.Contains(f.raw.Info(t.Context(), "clients").Val(), "blocked_clients:2")
-	})
-	soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	if _, err := o.Beat(soon, time.Minute); err != nil {
-		t.Error(err)
-	}
-	stop()
-	all.Wait()
-	if n := f.raw.LLen(t.Context(), "queue:a").Val(); n != unknown.Load() || n == 20 {
-		t.Errorf("of 20 pushes %d are in Redis, and of %d nobody knows", n, unknown.Load())
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// DeleteFromQueue removes one job, given by its bytes. The error is ErrNotFound
-// if it has left the queue.
+// DeleteFromQueue removes the job with the payload raw from a queue. The error is ErrNotFound if
+// the job is not in the queue. With capabilities it may be an *EffectsError: the job is removed,
+// but effects of it have failed.
 func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
-	n, err := s.remove(ctx, s.ks.Queue(name), raw)
+	n, err := s.removeFromList(ctx, s.ks.Queue(name), raw)
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -20,20 +21,20 @@ func (s *Store) DeleteFromQueue(ctx context.Context, name, raw string) error {
 	return nil
 }
 
-// remove takes one job out of a queue.
-func (s *Store) remove(ctx context.Context, list, raw string) (int, error) {
+func (s *Store) removeFromList(ctx context.Context, list, raw string) (int, error) {
 	if s.effects != nil {
-		return s.drop(ctx, s.db.Shared, list, EventDelete, []string{raw})
+		return s.remove(ctx, s.db.Shared, list, EventDelete, []string{raw})
 	}
 	n, err := s.db.Shared.LRem(ctx, list, 1, raw).Result()
 	return int(n), err
 }
 
-// ClearQueue removes all jobs of a queue and its name from the set of queues. With
-// capabilities it does so a page at a time, and leaves what comes meanwhile.
+// ClearQueue removes all jobs of a queue, and its name from the set of queues. With capabilities it
+// removes the jobs that are there when it begins, a page at a time, and the error may be an
+// *EffectsError as for DeleteFromQueue.
 func (s *Store) ClearQueue(ctx context.Context, name string) (err error) {
 	if s.effects != nil {
-		err = s.dropQueue(ctx, name)
+		err = s.removeQueue(ctx, name)
 	} else {
 		err = s.unlinkQueue(ctx, name)
 	}
@@ -52,13 +53,13 @@ func (s *Store) unlinkQueue(ctx context.Context, name string) error {
 	return err
 }
 
-// Pause makes workers leave a queue alone: at once for what they fetch, within
-// a second where one sleeps on it. Jobs can still be pushed.
+// Pause makes workers take no more jobs of a queue. Fetches skip it at once; a doorbell on it comes
+// down within a second. Jobs can still be pushed to it.
 func (s *Store) Pause(ctx context.Context, name string) error {
 	return s.db.Shared.SAdd(ctx, s.ks.Paused(), name).Err()
 }
 
-// Unpause lets workers at a queue again.
+// Unpause makes workers take jobs of a queue again.
 func (s *Store) Unpause(ctx context.Context, name string) error {
 	return s.db.Shared.SRem(ctx, s.ks.Paused(), name).Err()
 }

@@ -13,10 +13,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const fieldAlone = "alone" // of an owner's record: the token of the only delivery that ran
+// fieldAlone is the field of an owner's record with the token of the only delivery that runs.
+const fieldAlone = "alone"
 
-// Fence declares the owner of a lease dead. It does nothing, and returns false, if the owner
-// has beaten since the lease was listed.
+// Fence declares the owner of a lease dead, so that its jobs can be reclaimed. It returns false,
+// and does nothing, if the owner has extended the lease since l was read.
 func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
 	n, err := s.db.RunOwn(ctx, fenceScript, []string{s.ks.Leases()}, l.Identity, l.Score).Int()
 	if err != nil {
@@ -25,9 +26,9 @@ func (s *Store) Fence(ctx context.Context, l Lease) (bool, error) {
 	return n == 1, nil
 }
 
-// QueuesOf finds the queues of which an owner holds jobs, when its record is missing: it
-// walks through all keys of the server, unless the owner is not registered any more: then a
-// peer has forgotten it, and there are none. It ends with ctx.
+// QueuesOf returns the queues of which an owner without a record has jobs in flight. It walks
+// through all keys of the server until ctx ends. If the owner has no lease, another process has
+// forgotten it, and QueuesOf returns no queues without the walk.
 func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string, err error) {
 	err = s.db.Own.ZScore(ctx, s.ks.Leases(), identity).Err()
 	if err == redis.Nil {
@@ -52,33 +53,36 @@ func (s *Store) QueuesOf(ctx context.Context, identity string) (queues []string,
 	}
 }
 
-// Reclaimed counts what became of a dead owner's jobs.
+// Reclaimed says where a dead owner's jobs went.
 type Reclaimed struct {
-	Landed   int      // went back that nobody had taken yet
-	Requeued int      // went back
-	Refused  int      // stay, because a key has a wrong type
-	Poisoned []string // the payloads that went to the dead set
-	Failed   []string // effects of jobs that moved which were not carried out, and why
+	Landed   int      // jobs from its landing list that went back to their queue
+	Requeued int      // jobs in flight that went back to their queue
+	Refused  int      // jobs in flight that stay because a key has a wrong type
+	Poisoned []string // payloads of jobs in flight that went to the dead set
+	Failed   []string // effects of moved jobs that failed, each with the reason
 }
 
-// moved is whether the call changed anything.
+// moved reports whether any job moved.
 func (r *Reclaimed) moved() bool { return r.Landed+r.Requeued+len(r.Poisoned) > 0 }
 
-// reclaimBytes bounds the payloads of one Reclaim, beside the first.
-const reclaimBytes = 4 << 20
+// The most that one Reclaim moves.
+const (
+	reclaimBytes  = 4 << 20 // bytes of payloads in flight, without the first payload
+	reclaimLanded = 100     // jobs of the landing list
+)
 
-// Reclaim takes up to a page of jobs of one queue out of a fenced owner's hands. Each that it
-// had taken carries from now on how often that happened to it (see Poison); of an owner that
-// left in good order, or of jobs that did not run, nothing is counted. more tells
-// that there may be others.
+// Reclaim moves jobs of one queue from a fenced owner back to the queue: up to page jobs in flight,
+// and up to 100 of the landing list. It counts the crash in the payloads of the jobs that may have
+// caused it, and moves those that are poison now to the dead set (see Poison). It counts nothing if
+// the owner called Leave. more reports whether there may be other jobs.
 func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 	page int) (r Reclaimed, more bool, err error) {
 	inflight := s.ks.Inflight(queue, identity)
 	tokens, err := s.db.Own.HKeys(ctx, inflight).Result()
-	if err != nil && !redisdb.Answered(err) { // a wrong type holds no jobs; the landing list may
+	if err != nil && !redisdb.Answered(err) { // a key of a wrong type holds no jobs in flight
 		return r, false, fmt.Errorf("reclaim: %w", err)
 	}
-	newestFirst(tokens) // each goes to the head of its queue: the oldest must be last
+	newestFirst(tokens) // each goes to the taking end of its queue, so the oldest must be last
 	all := len(tokens)
 	if s.effects != nil {
 		page = min(page, MaxEffectItems)
@@ -86,13 +90,9 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 	if tokens, err = s.pageOf(ctx, inflight, tokens, page); err != nil {
 		return r, false, err
 	}
-	fields := []string{fieldAlone, "left"}
-	for _, token := range tokens {
-		fields = append(fields, "beside:"+token)
-	}
-	owner, err := s.db.Own.HMGet(ctx, s.ks.Owner(identity), fields...).Result()
+	last, err := s.lastRecord(ctx, identity, tokens)
 	if err != nil {
-		return r, false, fmt.Errorf("reclaim: %w", err)
+		return r, false, err
 	}
 	raws := make([]any, 0)
 	if len(tokens) > 0 {
@@ -100,20 +100,16 @@ func (s *Store) Reclaim(ctx context.Context, identity, queue string, p Poison,
 			return r, false, fmt.Errorf("reclaim: %w", err)
 		}
 	}
-	alone, _ := owner[0].(string)
-	v := verdict{alone: alone, left: owner[1] != nil, beside: map[string]bool{}}
-	for i, token := range tokens {
-		v.beside[token] = owner[2+i] != nil
-	}
-	r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
-	for redisdb.ForbidsKey(err) && len(tokens) > 1 { // down to the job whose effects Redis forbids
+	r, err = s.reclaim(ctx, identity, queue, p, last, tokens, raws)
+	for redisdb.ForbidsKey(err) && len(tokens) > 1 { // halve to the job with that key
 		tokens = tokens[:len(tokens)/2]
-		r, err = s.reclaim(ctx, identity, queue, p, v, tokens, raws)
+		r, err = s.reclaim(ctx, identity, queue, p, last, tokens, raws)
 	}
 	return r, (all > len(tokens) || r.Landed == reclaimLanded) && r.moved(), err
 }
 
-// pageOf is the first tokens whose payloads are within the bounds, one at least.
+// pageOf returns the first tokens whose number and bytes of payloads are within the limits, at
+// least one.
 func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string,
 	page int) ([]string, error) {
 	tokens = tokens[:min(page, len(tokens))]
@@ -138,57 +134,76 @@ func (s *Store) pageOf(ctx context.Context, inflight string, tokens []string,
 	return tokens, nil
 }
 
-// verdict is what a dead owner's record says of its end.
-type verdict struct {
-	alone  string          // the token of the only delivery that ran; "" if several may have
-	left   bool            // it stopped in good order
-	beside map[string]bool // tokens of suspects that ran beside other jobs
+// lastRecord is the part of a dead owner's record that says which jobs ran when it died.
+type lastRecord struct {
+	left   bool            // the owner did not crash: it called Leave
+	alone  string          // the token of the only delivery that ran; "" if several may have run
+	beside map[string]bool // tokens of suspects that ran while others ran
 }
 
-// counts reports whether the crash counts for a job that was in flight. For one that ran, or
-// may have: a suspect that waited for its turn cannot have caused it.
-func (v *verdict) counts(j *Job, token string, p Poison) bool {
-	switch {
-	case p.Times < 1 || v.left:
-		return false
-	case v.alone != "":
-		return v.alone == token
+func (s *Store) lastRecord(ctx context.Context, identity string,
+	tokens []string) (last lastRecord, err error) {
+	fields := []string{fieldAlone, "left"}
+	for _, token := range tokens {
+		fields = append(fields, "beside:"+token)
 	}
-	return !p.Suspect(j) || v.beside[token]
+	values, err := s.db.Own.HMGet(ctx, s.ks.Owner(identity), fields...).Result()
+	if err != nil {
+		return last, fmt.Errorf("reclaim: %w", err)
+	}
+	last = lastRecord{left: values[1] != nil, beside: map[string]bool{}}
+	last.alone, _ = values[0].(string)
+	for i, token := range tokens {
+		last.beside[token] = values[2+i] != nil
+	}
+	return last, nil
 }
 
-func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v verdict,
+// crashCounts reports whether the crash of the owner is counted for a job that it had in flight. It
+// is counted for a job that may have run. A suspect that waited to run alone did not run.
+func (l *lastRecord) crashCounts(j *Job, token string, p Poison) bool {
+	switch {
+	case p.Times < 1 || l.left:
+		return false
+	case l.alone != "":
+		return l.alone == token
+	}
+	return !p.Suspect(j) || l.beside[token]
+}
+
+// reclaim moves the jobs of the given tokens, whose payloads are raws.
+func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, last lastRecord,
 	tokens []string, raws []any) (r Reclaimed, err error) {
 	now := time.Now()
 	keys := []string{s.ks.Queue(queue), s.ks.Inflight(queue, identity),
 		s.ks.Landing(queue, identity), s.ks.Queues(), s.ks.Dead()}
 	args := []any{queue, envelope.Score(now), envelope.Score(now.Add(-s.deadLimits.age)),
 		s.deadLimits.max, reclaimLanded}
-	payloads, unclear := make([]string, len(tokens)), make([]string, len(tokens))
+	payloads, problems := make([]string, len(tokens)), make([]string, len(tokens))
 	items := make([][]Effect, len(tokens))
 	for i, token := range tokens {
 		where, event := "queue", EventReclaim
-		payloads[i], _ = raws[i].(string) // settled meanwhile: the script removes nothing
+		payloads[i], _ = raws[i].(string) // "" if it was settled meanwhile: then nothing is moved
 		j, _ := envelope.ParseJob(payloads[i])
-		if j != nil && v.counts(j, token, p) { // no job stays as it is
+		if j != nil && last.crashCounts(j, token, p) { // bytes that are no job stay unchanged
 			var dead bool
-			if payloads[i], dead = s.crashed(j, queue, p, v.alone == token, now); dead {
+			if payloads[i], dead = s.crashed(j, queue, p, last.alone == token, now); dead {
 				where, event = "dead", EventPoison
 			}
 		}
-		items[i], unclear[i] = s.ask(j, event)
+		items[i], problems[i] = s.effectsOf(j, event)
 		args = append(args, token, payloads[i], where)
 	}
-	reply, failed, err := s.runEffects(ctx, s.db.Own, reclaimScript, keys, args, items)
+	codes, failed, err := s.runEffects(ctx, s.db.Own, reclaimScript, keys, args, items)
 	if err != nil {
 		return r, fmt.Errorf("reclaim: %w", err)
 	}
-	r.Landed = int(reply[0])
-	for i, what := range reply[1:] {
-		if why := unclear[i] + failed[i+1]; why != "" && what > 0 {
-			r.Failed = append(r.Failed, why)
+	r.Landed = int(codes[0])
+	for i, code := range codes[1:] {
+		if reason := problems[i] + failed[i+1]; reason != "" && code > 0 {
+			r.Failed = append(r.Failed, reason)
 		}
-		switch what {
+		switch code {
 		case 1:
 			r.Requeued++
 		case 2:
@@ -200,16 +215,15 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, v
 	return r, nil
 }
 
-// reclaimLanded bounds the landed jobs that one call moves.
-const reclaimLanded = 100
-
+// newestFirst sorts tokens from the largest on.
 func newestFirst(tokens []string) {
 	n := func(s string) uint64 { v, _ := strconv.ParseUint(s, 10, 64); return v }
 	slices.SortFunc(tokens, func(a, b string) int { return cmp.Compare(n(b), n(a)) })
 }
 
-// Forget drops a fenced identity that has held nothing for grace, so long that none of its
-// commands can still be under way. It returns false if it is too early.
+// Forget deletes the lease and the record of an identity that has been fenced for grace and has no
+// jobs. grace is longer than one of its commands can be under way. Forget returns false, and
+// deletes nothing, if it is too early or if the identity has jobs.
 func (s *Store) Forget(ctx context.Context, identity string, h Host, queues []string,
 	grace time.Duration) (bool, error) {
 	keys := []string{s.ks.Leases(), s.ks.Owner(identity), s.ks.Host(h.place())}

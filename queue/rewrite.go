@@ -8,12 +8,12 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Enqueued is a job's payload as it goes into a queue again: with a new
-// enqueued_at, without at, and with the defaults that a push would give it.
+// Enqueued returns a job's payload for its queue: with a new enqueued_at, without at, with the
+// defaults of a push, and with the count of crashes reset.
 func (s *Store) Enqueued(j *Job, now time.Time) string {
 	var p envelope.Patch
 	p.Remove("at")
-	survived(&p)
+	resetCrashes(&p)
 	if j.Field("queue") == "" {
 		p.SetString("queue", "default")
 	}
@@ -24,8 +24,8 @@ func (s *Store) Enqueued(j *Job, now time.Time) string {
 	return p.Apply(j)
 }
 
-// retriedByHand is requeued with one attempt given back, as Sidekiq's API does:
-// 0 becomes -1 (docs/wire.md 3.1).
+// retriedByHand is Enqueued with one attempt given back, as Sidekiq's API does: 0 becomes -1
+// (docs/wire.md 3.1).
 func (s *Store) retriedByHand(j *Job, now time.Time) string {
 	raw := s.Enqueued(j, now)
 	n, ok := j.RetryCount()
@@ -34,18 +34,18 @@ func (s *Store) retriedByHand(j *Job, now time.Time) string {
 	}
 	again, err := envelope.ParseJob(raw)
 	if err != nil {
-		return raw // it was parsed before: it is one
+		return raw // cannot happen: j was parsed before
 	}
 	var p envelope.Patch
 	p.Set("retry_count", strconv.Itoa(n-1))
 	return p.Apply(again)
 }
 
-// Failed is what a failure at time at changes in j's payload; the caller
-// sets the fields of the error.
+// Failed returns the changes of j's payload after a failure at the time at. The caller sets the
+// fields of the error.
 func (s *Store) Failed(j *Job, at time.Time) *envelope.Patch {
 	p := new(envelope.Patch)
-	survived(p)
+	resetCrashes(p)
 	if n, ok := j.RetryCount(); ok {
 		p.SetInt("retry_count", int64(n)+1)
 		p.SetTime("retried_at", at, s.timestamps, j)
@@ -56,8 +56,8 @@ func (s *Store) Failed(j *Job, at time.Time) *envelope.Patch {
 	return p
 }
 
-// crashed is the payload of a job whose owner died with it in flight, alone or with
-// others, and whether it is poison now. Then the payload says why it is dead.
+// crashed returns the payload of a job for which a crash is counted, and whether the job is poison
+// now. If it is, the payload holds the reason. alone says that its owner ran only this job.
 func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 	now time.Time) (payload string, dead bool) {
 	n, _ := j.Int(fieldCrashes)
@@ -70,14 +70,14 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 	patch.SetInt(fieldCrashes, n+1)
 	times := int64(p.Times)
 	if !alone && p.Times > 1 {
-		times *= hopeless
+		times *= notAloneFactor
 	}
 	if n+1 < times {
 		return patch.Apply(j), false
 	}
 	patch.SetString("queue", queue)
 	patch.SetString("error_class", "kyu.Poison")
-	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in their hands "+
+	patch.SetString("error_message", fmt.Sprintf("%d workers died with this job in flight, "+
 		"within %v: it was not run again", n+1, p.Within))
 	key := "failed_at"
 	if j.Field(key) != "" {
@@ -87,8 +87,8 @@ func (s *Store) crashed(j *Job, queue string, p Poison, alone bool,
 	return envelope.ForDeadSet(patch.Apply(j)), true
 }
 
-// survived resets the count of crashes: the job has run to an end.
-func survived(p *envelope.Patch) {
+// resetCrashes resets the count of crashes, because the job has run to an end.
+func resetCrashes(p *envelope.Patch) {
 	p.Remove(fieldCrashes)
 	p.Remove(fieldCrashedAt)
 }

@@ -10,7 +10,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// The state changes. The header of each file in lua/ says what it does and why it is atomic.
+// The scripts. The header of each file in lua/ says what the script does and why it is atomic.
 var (
 	answerScript   = mustScript("answer")
 	fetchScript    = mustScript("fetch")
@@ -36,7 +36,7 @@ func mustScript(name string) *redisdb.Script {
 	return redisdb.MustScript(luaFiles, "lua/"+name+".lua")
 }
 
-// sent names the failpoint of a command that has just been written, or "".
+// sent returns the name of the failpoint behind a command that has just been written, or "".
 func sent(command []byte) string {
 	switch {
 	case promoteScript.In(command):

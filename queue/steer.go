@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Steer is an error by which a handler says what is to become of its job. Make
-// one with Discard, Kill, RetryIn or Snooze; wrapping keeps its meaning.
+// Steer is an error that decides the outcome of a handler's job, also if it is wrapped. Discard,
+// Kill, RetryIn and Snooze return one.
 type Steer struct {
-	Action Action        // Done for discard, Dead, Retry, or Schedule for snooze
+	Action Action        // Done for Discard, Dead for Kill, Retry for RetryIn, Schedule for Snooze
 	In     time.Duration // for Retry and Schedule
 	Err    error         // the cause; may be nil
 }
@@ -25,26 +25,30 @@ func (s *Steer) Error() string {
 
 func (s *Steer) Unwrap() error { return s.Err }
 
-// Discard drops the job: it is not retried and not kept, but death handlers run.
+// Discard returns an error that drops the job. It is not retried and not kept, but death handlers
+// run. err is the cause, and may be nil.
 func Discard(err error) error { return &Steer{Action: Done, Err: err} }
 
-// Kill sends the job to the dead set at once.
+// Kill returns an error that moves the job to the dead set without further retries. err is the
+// cause, and may be nil.
 func Kill(err error) error { return &Steer{Action: Dead, Err: err} }
 
-// RetryIn fails this attempt and sets the next one, if there is one left, in d.
+// RetryIn returns an error that counts this attempt as failed and, if the job has a retry left,
+// runs it again after d. err is the cause, and may be nil.
 func RetryIn(d time.Duration, err error) error { return &Steer{Action: Retry, In: d, Err: err} }
 
-// Snooze puts the job off by d. It counts neither as an attempt nor as a failure.
+// Snooze returns an error that runs the job again after d. This run is not counted as an attempt or
+// as a failure.
 func Snooze(d time.Duration) error { return &Steer{Action: Schedule, In: d} }
 
 type jobKey struct{}
 
-// WithJob gives a handler's context its job.
+// WithJob returns a context of j, for JobFrom. The runtime calls it; a test of a handler may too.
 func WithJob(ctx context.Context, j *Job) context.Context {
 	return context.WithValue(ctx, jobKey{}, j)
 }
 
-// JobFrom is the job that a handler's context runs, or nil outside of one.
+// JobFrom returns the job that a handler's context belongs to, or nil for other contexts.
 func JobFrom(ctx context.Context) *Job {
 	j, _ := ctx.Value(jobKey{}).(*Job)
 	return j

@@ -1,10 +1,3 @@
-// Package queue is what is in Redis: the job envelope, the keys, pushes, one Lua
-// script per state change, and the inspection API. It speaks Sidekiq's wire
-// format and starts no goroutines.
-//
-// It guarantees that a job is in exactly one place from the moment a push
-// returns until it is done, dead or discarded. It does not run jobs: that is
-// package worker.
 package queue
 
 import (
@@ -19,26 +12,27 @@ import (
 // Store is the Redis that holds the queues. It is safe for concurrent use.
 type Store struct {
 	db         *redisdb.DB
-	tokens     atomic.Uint64 // the last token that was given
+	tokens     atomic.Uint64 // the last token that was reserved
 	ks         redisdb.Keyspace
 	timestamps Timestamps
-	maxPayload int
-	maxTaken   int
-	replicas   int            // that must have a push before it is confirmed
+	maxPayload int            // bytes of a payload that a push accepts
+	maxTaken   int            // bytes of a payload that a fetch takes
+	replicas   int            // how many replicas must have a push before it is confirmed
 	effects    *effectScripts // nil without capabilities
-	metrics7   bool           // also write the metrics of Sidekiq 7's page
+	metrics7   bool           // also write metrics for Sidekiq 7's page
 	deadLimits
 }
 
-// deadLimits bound the dead set as Sidekiq does: at most max-1 entries, none
+// deadLimits limit the dead set as Sidekiq does: it keeps at most max-1 entries, and none that are
 // older than age (docs/wire.md 7.5).
 type deadLimits struct {
 	max int
 	age time.Duration
 }
 
-// Open connects, finds out what the server can do, and loads the scripts. The
-// error says what to do about a wrong address, password or version.
+// Open connects to Redis, finds out which commands it has, and loads the scripts. The error says
+// how to correct a wrong address, password or version, and names a capability that cannot be used.
+// The caller closes the Store.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	o, err := c.redisOptions()
 	if err != nil {
@@ -65,18 +59,19 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// Close gives all connections back.
+// Close closes all connections.
 func (s *Store) Close() error { return s.db.Close() }
 
-// DB is the Redis itself, for the packages of this module.
+// DB returns the connections. It is for the packages of this module.
 func (s *Store) DB() *redisdb.DB { return s.db }
 
-// Keys are the names of the keys, for the packages of this module.
+// Keys returns the names of the keys. It is for the packages of this module.
 func (s *Store) Keys() redisdb.Keyspace { return s.ks }
 
-// Server is what the server said of itself when the Store was opened.
+// Server describes the Redis server, as it was when the Store was opened.
 func (s *Store) Server() redisdb.ServerInfo { return s.db.Server }
 
-// SetDeadLimits bounds the dead set: it keeps fewer than max entries, and none
-// older than age. The defaults are Sidekiq's, 10,000 and 180 days.
+// SetDeadLimits limits the dead set: it keeps fewer than max entries, and none that are older than
+// age. The defaults are Sidekiq's: 10,000 and 180 days. It must be called before the Store is used
+// by several goroutines.
 func (s *Store) SetDeadLimits(max int, age time.Duration) { s.deadLimits = deadLimits{max, age} }

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// WrongTypeError says that jobs stay where they are, because keys that they would go to
-// hold something else: another program wrote it. Nothing was taken away.
+// WrongTypeError says that jobs stay where they are, because the keys to which they would go have a
+// wrong type: another program wrote them. No job is lost. It is an ErrWrongType.
 type WrongTypeError struct {
-	Keys []string
-	Jobs int // that stay
+	Keys []string // the keys of a wrong type
+	Jobs int      // how many jobs stay
 }
 
 func (e *WrongTypeError) Error() string {
-	return fmt.Sprintf("%d jobs stay where they are: %s: the wrong type, so another program wrote "+
-		"it: RENAME the key away, and try again", e.Jobs, strings.Join(e.Keys, ", "))
+	return fmt.Sprintf("%d jobs stay where they are, because a key has the wrong type: %s. "+
+		"Another program wrote it: RENAME it, and try again", e.Jobs, strings.Join(e.Keys, ", "))
 }
 
-// Is makes it an ErrWrongType.
+// Is reports whether target is ErrWrongType.
 func (e *WrongTypeError) Is(target error) bool { return target == ErrWrongType }
 
-// Refusals parts an error, as made by errors.Join, into the keys whose wrong type kept
-// jobs where they are, each once, and the rest of it, nil if there is none.
+// Refusals splits an error, which may be of errors.Join, into the keys of its WrongTypeErrors, each
+// once, and its other errors. Both are nil if there are none.
 func Refusals(err error) (keys []string, rest []error) {
 	switch e := err.(type) {
 	case nil:

@@ -60,7 +60,7 @@ func (a *auditor) audit(ctx context.Context) error {
 	l.mu.Lock()
 	l.process.AuditBegins()
 	l.mu.Unlock()
-	delivered, landed, err := owner.Held(ctx, l.queues)
+	delivered, landed, err := owner.InFlight(ctx, l.queues)
 	l.mu.Lock()
 	if err != nil {
 		l.process.AuditFailed()

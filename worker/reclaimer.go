@@ -109,8 +109,8 @@ func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 	for _, l := range s.Ended {
 		try(l, func(f *ownerFacts) bool { return r.silent(l, f) })
 	}
-	more = len(s.Beside) > 0
-	for _, l := range s.Beside {
+	more = len(s.Neighbours) > 0
+	for _, l := range s.Neighbours {
 		gone := try(l, func(f *ownerFacts) bool {
 			return !l.Fenced && provenDead(r.owners.host, f.host)
 		})

@@ -1,5 +1,5 @@
-// Package redisdb is one Redis: its connections, the names of its keys, the runner of its scripts,
-// and the meaning of its errors. It knows nothing of jobs.
+// Package redisdb connects to one Redis: it opens the connections, names the keys, runs the scripts
+// and classifies the errors. It does not read jobs.
 package redisdb
 
 import (
@@ -15,67 +15,68 @@ import (
 )
 
 // BellTimeout is how long a doorbell hangs in Redis before it is hung again. It is shorter than a
-// lease: the doorbells of a stopped process are down before its jobs are taken over.
+// lease, so the doorbells of a process that stopped are down before its jobs are reclaimed.
 const BellTimeout = 5 * time.Second
 
-// replyWithin is how long Redis may take to answer any other command.
-const replyWithin = 3 * time.Second
+// replyTimeout is how long Redis may send nothing after any other command.
+const replyTimeout = 3 * time.Second
 
-// ownConnections bounds the runtime's own connections. It is more than all loops of a process can
-// use at once, each of which has one call under way: none of them waits for a connection.
+// ownConnections is the size of the pool for the runtime's own calls. All loops of a process
+// together use fewer, because each has one call under way. So no loop waits for a connection.
 const ownConnections = 512
+
+// bellConnections is the size of the pool for doorbells. Each doorbell has a connection, which is
+// opened when the doorbell is first hung.
+const bellConnections = 1024
 
 // Options say how to connect.
 type Options struct {
-	Redis       *redis.Options                      // the address, and what the caller chose
-	Connect     func(*redis.Options) *redis.Client  // makes a client: directly, or by Sentinel
+	Redis       *redis.Options                      // the address, and the caller's settings
+	Connect     func(*redis.Options) *redis.Client  // makes a client, directly or by Sentinel
 	Addr        string                              // names the server in messages
-	Connections int                                 // of the shared pool; 10 if 0
-	MaxReply    int                                 // bytes of one job that a doorbell may bring
-	Scripts     []*Script                           // all that will run
-	Probe       string                              // a key that nothing uses
+	Connections int                                 // size of the shared pool; 10 if 0
+	MaxReply    int                                 // the most bytes of a job that a doorbell reads
+	Scripts     []*Script                           // all scripts that will run
+	Probe       string                              // a key that nothing else uses
 	Sent        func(command []byte) (point string) // names the failpoint of a command, or ""
 }
 
-// DB is one Redis. It is safe for concurrent use, and its fields do not change.
+// DB is one Redis. It is safe for concurrent use, and its fields do not change. Its clients send
+// each command once: a command that is sent again could run twice.
 type DB struct {
-	// Shared is for pushes and for what people read. No client repeats a command by itself: the
-	// command could run twice.
-	Shared *redis.Client
-	// Own is for the runtime's own calls: a lease never waits behind users' pushes.
-	Own   *redis.Client
-	Bells *redis.Client // its reads wait as long as a doorbell hangs
-	Addr  string
-	// Server is what the server said when it was first asked
-	Server ServerInfo
+	Shared *redis.Client // for pushes and inspection
+	Own    *redis.Client // for the runtime's own calls: a lease never waits for users' pushes
+	Bells  *redis.Client // for doorbells: its reads wait as long as a doorbell hangs
+	Addr   string
+	Server ServerInfo // from when the DB was opened
 
-	NoUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells end only by their time-out
+	NoUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells come down only by their time-out
 	NoBitfield bool // no BITFIELD
 	plainLua   bool // no script flags
 }
 
-// Open connects, finds out what the server can do, and loads the scripts. The error says how to
-// mend a wrong address, password or version.
+// Open connects, finds out which commands the server has, and loads the scripts. The error says how
+// to correct a wrong address, password or version.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	base := safe(o.Redis, o.Sent)
 	base.PoolSize = cmp.Or(o.Connections, 10)
 	own, bells := *base, *base
 	own.PoolSize = ownConnections
-	bells.ReadTimeout = BellTimeout + replyWithin
-	bells.PoolSize = 1024 // a connection for each doorbell, made when it is hung
+	bells.ReadTimeout = BellTimeout + replyTimeout
+	bells.PoolSize = bellConnections
 	bells.Dialer = limitReplies(base.Dialer, o.MaxReply)
 
-	redis.SetLogger(silence{}) // it repeats on stderr what its errors say
+	redis.SetLogger(noLog{})
 	db := &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr}
-	if err := db.meet(ctx, o); err != nil {
+	if err := db.probe(ctx, o); err != nil {
 		db.Close()
 		return nil, explain(err, o.Addr)
 	}
 	return db, nil
 }
 
-// safe adds what the promises stand on: a call is sent once, ends in time, and its connection is
-// cut when it falls silent.
+// safe sets the options on which the guarantees depend: a call is sent once and ends in time, and a
+// connection on which Redis is silent is closed.
 func safe(o *redis.Options, sent func([]byte) string) *redis.Options {
 	if o.Dialer == nil {
 		o.Dialer = redis.NewDialer(o)
@@ -87,30 +88,31 @@ func safe(o *redis.Options, sent func([]byte) string) *redis.Options {
 			return failpoint.Conn(conn, sent), err
 		}
 	}
-	all := &links{silence: replyWithin, open: map[*link]bool{}}
+	all := &links{silence: replyTimeout, open: map[*link]bool{}}
 	o.Dialer = all.dial(o.Dialer)
 	o.MaxRetries = -1
 	o.DialerRetries = 1
 	o.DialTimeout = cmp.Or(o.DialTimeout, 2*time.Second)
-	o.ReadTimeout, o.WriteTimeout = replyWithin, replyWithin
+	o.ReadTimeout, o.WriteTimeout = replyTimeout, replyTimeout
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return o
 }
 
-type silence struct{}
+// noLog drops what go-redis logs: its errors say the same.
+type noLog struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (noLog) Printf(context.Context, string, ...any) {}
 
-// Close gives all connections back.
+// Close closes all connections.
 func (db *DB) Close() error {
 	return errors.Join(db.Bells.Close(), db.Own.Close(), db.Shared.Close())
 }
 
-// meet learns the server's version and what it lacks: an embedded stand-in or a managed server may
-// forbid INFO, CONFIG or CLIENT.
-func (db *DB) meet(ctx context.Context, o Options) error {
+// probe finds out the server's version and which commands it lacks: a managed server or an embedded
+// one may forbid INFO, CONFIG or CLIENT.
+func (db *DB) probe(ctx context.Context, o Options) error {
 	if err := db.Shared.Ping(ctx).Err(); err != nil {
 		return err
 	}
@@ -119,9 +121,9 @@ func (db *DB) meet(ctx context.Context, o Options) error {
 		return err
 	}
 	if v := db.Server.Version; v != "" && majorVersion(v) < 7 {
-		return &VersionError{v}
+		return &versionError{v}
 	}
-	if err := db.learnLua(ctx, o.Scripts[0]); err != nil {
+	if err := db.probeLua(ctx, o.Scripts[0]); err != nil {
 		return err
 	}
 	if err := db.Load(ctx, o.Scripts...); err != nil {

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// ErrScript says that Redis refused a script.
+// ErrScript is wrapped by the error for a script that Redis cannot compile.
 var ErrScript = errors.New("a script does not compile")
 
-// VersionError refuses a server that is too old.
-type VersionError struct{ Version string }
+// versionError is the error for a server that is older than Redis 7.0.
+type versionError struct{ version string }
 
-func (e *VersionError) Error() string {
-	return "this is Redis " + e.Version + ", but 7.0 or newer is needed: its scripts can then " +
-		"drain a full Redis"
+func (e *versionError) Error() string {
+	return "this is Redis " + e.version + ", but Kyu needs 7.0 or newer: in older versions " +
+		"scripts cannot take jobs out of a full Redis"
 }
 
-// explain adds to an error of the first contact what to do about it.
+// explain adds the remedy to an error of the first calls.
 func explain(err error, addr string) error {
 	text := err.Error()
-	var old *VersionError
+	var old *versionError
 	switch {
 	case errors.As(err, &old), errors.Is(err, ErrScript):
 		return fmt.Errorf("the Redis at %s: %w", addr, err)
@@ -45,8 +45,8 @@ func explain(err error, addr string) error {
 		return fmt.Errorf("the Redis at %s: the user lacks a permission: see the ACL rule in "+
 			"docs/redis.md: %w", addr, err)
 	case strings.Contains(text, "all sentinels"):
-		return fmt.Errorf("no Sentinel names the Redis %s: do they run, and are REDIS_SENTINELS "+
-			"and REDIS_SENTINEL_MASTER right? %w", addr, err)
+		return fmt.Errorf("no Sentinel knows the Redis %s: do the Sentinels run, and are "+
+			"REDIS_SENTINELS and REDIS_SENTINEL_MASTER right? %w", addr, err)
 	case strings.Contains(text, "DB index"):
 		return fmt.Errorf("the Redis at %s has no such database number: check REDIS_DB or the "+
 			"path in REDIS_URL: %w", addr, err)

@@ -2,7 +2,7 @@ package redisdb
 
 import "strings"
 
-// GlobEscape makes text match itself where Redis takes a pattern. A * stays a wildcard.
+// GlobEscape returns a pattern that matches text in Redis. Only a * in text stays a wildcard.
 func GlobEscape(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `?`, `\?`).Replace(text)
 }

@@ -7,12 +7,12 @@ const (
 	KeyDead     = "dead"
 )
 
-// Keyspace is what every key begins with: nothing, or the namespace of a fleet that uses the
-// redis-namespace gem of Sidekiq 6, with its colon. Members and values carry no prefix
-// (docs/wire.md 1). Its methods name the keys.
+// Keyspace is the prefix of every key: empty, or the namespace of a fleet that uses the
+// redis-namespace gem of Sidekiq 6, with a colon. Members and values have no prefix
+// (docs/wire.md 1). The methods return the names of keys.
 type Keyspace string
 
-// NewKeyspace is the keyspace of a namespace, which is given without the colon; "" is none.
+// NewKeyspace returns the keyspace of a namespace, which has no colon; "" means no namespace.
 func NewKeyspace(namespace string) Keyspace {
 	if namespace == "" {
 		return ""
@@ -20,13 +20,13 @@ func NewKeyspace(namespace string) Keyspace {
 	return Keyspace(namespace + ":")
 }
 
-// Key is a key of a name without the namespace.
+// Key is the key with that name in the keyspace.
 func (k Keyspace) Key(name string) string { return string(k) + name }
 
-// Queue is the public list of a queue.
+// Queue is the list of a queue, which Sidekiq uses too.
 func (k Keyspace) Queue(name string) string { return k.Key("queue:" + name) }
 
-// QueuePrefixLen is the length of what comes before a queue's name in its key.
+// QueuePrefixLen is the number of bytes before a queue's name in the key of its list.
 func (k Keyspace) QueuePrefixLen() int { return len(k) + len("queue:") }
 
 // Queues is the set of the queues' names.
@@ -41,52 +41,52 @@ func (k Keyspace) Retry() string { return k.Key(KeyRetry) }
 // Dead is the dead set.
 func (k Keyspace) Dead() string { return k.Key(KeyDead) }
 
-// Processes is the set of the identities of the processes that the web page shows.
+// Processes is the set of the identities of the processes that Sidekiq's web page shows.
 func (k Keyspace) Processes() string { return k.Key("processes") }
 
 // Paused is the set of the paused queues' names, as Sidekiq Pro keeps it.
 func (k Keyspace) Paused() string { return k.Key("paused") }
 
-// Processed counts the runs of jobs.
+// Processed is the counter of runs of jobs.
 func (k Keyspace) Processed() string { return k.Key("stat:processed") }
 
-// Failed counts the runs that have failed.
+// Failed is the counter of runs that failed.
 func (k Keyspace) Failed() string { return k.Key("stat:failed") }
 
 // Leases is the sorted set of the owners' leases.
 func (k Keyspace) Leases() string { return k.Key("kyu:leases") }
 
-// Held is the set of the classes of which jobs are held.
+// Held is the set of the classes that have held jobs.
 func (k Keyspace) Held() string { return k.Key("kyu:held") }
 
-// Metrics7 marks that metrics are also written in the form of Sidekiq 7.
+// Metrics7 exists while metrics are also written in the form of Sidekiq 7.
 func (k Keyspace) Metrics7() string { return k.Key("kyu:metrics7") }
 
 // Inflight is the hash of an owner's deliveries of a queue. The tag in braces is the whole key of
-// the public list: a queue and its private keys share a slot of Redis Cluster.
+// the queue's list, so a queue and its private keys share a slot of Redis Cluster.
 func (k Keyspace) Inflight(queue, identity string) string {
 	return k.Key("kyu:{" + k.Queue(queue) + "}:inflight:" + identity)
 }
 
-// Landing is the list in which a doorbell of an owner drops a job of a queue.
+// Landing is the list to which the doorbell of an owner moves a job of a queue.
 func (k Keyspace) Landing(queue, identity string) string {
 	return k.Key("kyu:{" + k.Queue(queue) + "}:landing:" + identity)
 }
 
-// Owner is the hash that describes an owner.
+// Owner is the record of an owner, a hash.
 func (k Keyspace) Owner(identity string) string { return k.Key("kyu:owner:" + identity) }
 
-// Host is the set of the owners of one machine.
+// Host is the set of the owners of a machine.
 func (k Keyspace) Host(place string) string { return k.Key("kyu:host:" + place) }
 
-// Pushed marks an idempotent push.
+// Pushed is the marker of an idempotent push.
 func (k Keyspace) Pushed(jid string) string { return k.Key("kyu:pushed:" + jid) }
 
-// Hold is the sorted set of the jobs of a class that are held.
+// Hold is the sorted set of the held jobs of a class.
 func (k Keyspace) Hold(class string) string { return k.Key("kyu:hold:" + class) }
 
-// Signals is the list of the signals that a process is to take.
+// Signals is the list of the signals for a process.
 func (k Keyspace) Signals(identity string) string { return k.Key(identity + "-signals") }
 
-// Iteration is the hash of an iterable job's place.
+// Iteration is the hash of an iterable job's position.
 func (k Keyspace) Iteration(jid string) string { return k.Key("it-" + jid) }

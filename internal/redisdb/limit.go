@@ -8,15 +8,15 @@ import (
 	"strconv"
 )
 
-// ErrLarge is the error of a doorbell that brings more than may be read (Options.MaxReply). The job
-// has landed, and the next fetch puts it into the dead set.
+// ErrLarge is the error of a doorbell whose job is larger than Options.MaxReply. The job has
+// landed, and the next fetch moves it to the dead set.
 var ErrLarge = errors.New("a payload is too large to be read")
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// limitReplies makes connections refuse a bulk reply over limit bytes before they
-// read it: the reader would hold it all in memory. It is for connections that have
-// one command under way at a time.
+// limitReplies makes connections refuse a bulk reply of more than limit bytes before they read it,
+// because go-redis would hold all of it in memory. It is for connections that have one command
+// under way at a time.
 func limitReplies(dial dialer, limit int) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
@@ -30,7 +30,7 @@ func limitReplies(dial dialer, limit int) dialer {
 type limitedConn struct {
 	net.Conn
 	limit int
-	begun bool // the head of the reply under way has been seen
+	begun bool // the head of the reply has been read
 }
 
 func (c *limitedConn) Write(b []byte) (int, error) {
@@ -49,7 +49,7 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 	}
 	head, _, found := bytes.Cut(b[1:n], []byte("\r"))
 	if size, e := strconv.Atoi(string(head)); found && e == nil && size > c.limit {
-		c.Close() // the rest of the reply is of no use to anybody
+		c.Close() // nothing can be read behind a reply that is not read to its end
 		return 0, ErrLarge
 	}
 	return n, err

@@ -11,46 +11,44 @@ import (
 	"time"
 )
 
-// links are the connections of a Store. Where one falls silent without an end, as a
-// router that forgets a connection makes it, the others that went through it are as
-// dead. Each would be found out by a timeout of its own; so when one is, all go that
-// have said nothing for as long.
+// links are the connections of a DB. When a command times out, all connections are closed that
+// have been idle at least as long: a router that has dropped one connection has usually dropped
+// them all, and each would otherwise be noticed by a time-out of its own.
 //
-// A timeout means silence, not slowness: a deadline moves on as long as bytes flow, so
-// a large job comes over a slow network. Where a caller's context ends sooner its
-// deadline stays, and passing it says nothing about the network.
+// A time-out means that Redis was silent, not that it was slow. The deadline moves on as long as
+// bytes flow, so a large job comes over a slow network. A caller's deadline that is sooner does not
+// move, and when it passes no connections are closed.
 type links struct {
-	silence time.Duration
+	silence time.Duration // how long a time-out is
 
 	mu   sync.Mutex
 	open map[*link]bool
 }
 
-// writePiece is how much of a command is written under one deadline, in bytes.
+// writePiece is how many bytes of a command are written under one deadline.
 const writePiece = 64 << 10
 
 type link struct {
 	net.Conn
-	all *links
-	// when the other side last took or sent something, in Unix milliseconds
-	heard       atomic.Int64
+	all         *links
+	heard       atomic.Int64 // when bytes last flowed, in Unix milliseconds
 	read, write flow
 }
 
-// flow is one direction of a link under the deadline that was last set for it.
+// flow is one direction of a link, with the deadline that was last set for it.
 type flow struct {
-	silent atomic.Bool // the deadline allows a whole silence
-	moving atomic.Bool // and bytes have come since it was set, or have gone
+	whole  atomic.Bool // the deadline is a whole time-out away, not a caller's sooner one
+	moving atomic.Bool // and bytes have flowed since it was set
 }
 
-// set notes a deadline that is set now.
+// set records a deadline that is being set.
 func (f *flow) set(t time.Time, silence time.Duration) {
-	// go-redis tells the time by a clock that is up to 50 ms late, more on a busy machine.
-	f.silent.Store(!t.IsZero() && time.Until(t) >= silence-silence/10)
+	// The clock of go-redis is up to 50 ms late, more on a busy machine.
+	f.whole.Store(!t.IsZero() && time.Until(t) >= silence-silence/10)
 	f.moving.Store(false)
 }
 
-// dial makes connections through d that are counted among links.
+// dial returns a dialer that makes connections through d and adds them to l.
 func (l *links) dial(d dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := d(ctx, network, addr)
@@ -69,17 +67,17 @@ func (l *links) dial(d dialer) dialer {
 	}
 }
 
-// openLink is a link whose socket go-redis can look at, to see before it uses the
-// connection whether the other side has closed it.
+// openLink is a link that shows its socket to go-redis, which checks before it uses a connection
+// whether the server has closed it.
 type openLink struct{ *link }
 
-// SyscallConn gives that socket.
+// SyscallConn returns the socket.
 func (c openLink) SyscallConn() (syscall.RawConn, error) {
 	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
-// cut closes what has been silent.
-func (l *links) cut() {
+// closeIdle closes the connections that have been idle for a whole time-out.
+func (l *links) closeIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since := time.Now().Add(-l.silence).UnixMilli()
@@ -90,50 +88,50 @@ func (l *links) cut() {
 	}
 }
 
-// Read waits for bytes until the deadline, or until a silence has passed since some
-// came under it.
+// Read waits for bytes until the deadline. Once bytes have come, it waits a whole time-out for the
+// next ones.
 func (c *link) Read(b []byte) (int, error) {
-	if c.read.moving.Load() { // here and not below: most replies come at once
+	if c.read.moving.Load() { // not after the read below: most replies come at once
 		c.Conn.SetReadDeadline(time.Now().Add(c.all.silence))
 	}
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.hear()
-		c.read.moving.Store(c.read.silent.Load())
+		c.read.moving.Store(c.read.whole.Load())
 	}
-	c.fail(&c.read, err)
+	c.check(&c.read, err)
 	return n, err
 }
 
-// Write writes in pieces, each of which has a silence's time to move.
+// Write writes in pieces, and waits a whole time-out for each to be accepted.
 func (c *link) Write(b []byte) (n int, err error) {
 	for {
 		if c.write.moving.Load() {
 			c.Conn.SetWriteDeadline(time.Now().Add(c.all.silence))
 		}
-		if n > 0 { // the first may have gone no further than this side's buffer
+		if n > 0 { // the first piece may still be in a buffer of this machine
 			c.hear()
 		}
 		var sent int
 		sent, err = c.Conn.Write(b[n:min(n+writePiece, len(b))])
 		n += sent
-		if sent > 0 && c.write.silent.Load() {
+		if sent > 0 && c.write.whole.Load() {
 			c.write.moving.Store(true)
 			if n < len(b) && errors.Is(err, os.ErrDeadlineExceeded) {
 				continue // slow, not silent
 			}
 		}
 		if err != nil || n == len(b) {
-			c.fail(&c.write, err)
+			c.check(&c.write, err)
 			return n, err
 		}
 	}
 }
 
-// fail looks at an error. If a whole silence has led to it, the other links may be as dead.
-func (c *link) fail(f *flow, err error) {
-	if err != nil && f.silent.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
-		c.all.cut()
+// check closes the idle links if err means that Redis was silent for a whole time-out.
+func (c *link) check(f *flow, err error) {
+	if err != nil && f.whole.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.all.closeIdle()
 	}
 }
 
@@ -146,13 +144,13 @@ func (c *link) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// SetReadDeadline sets until when Read waits for the first bytes.
+// SetReadDeadline sets how long Read waits for the first bytes.
 func (c *link) SetReadDeadline(t time.Time) error {
 	c.read.set(t, c.all.silence)
 	return c.Conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline sets until when Write waits for the first bytes to go.
+// SetWriteDeadline sets how long Write waits for the first bytes to be accepted.
 func (c *link) SetWriteDeadline(t time.Time) error {
 	c.write.set(t, c.all.silence)
 	return c.Conn.SetWriteDeadline(t)

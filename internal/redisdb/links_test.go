@@ -14,20 +14,19 @@ import (
 	"time"
 )
 
-// pipes makes links whose time is the test's own; far is what Redis would hold.
+// pipes makes links over pipes, in a synctest bubble: time moves only when all goroutines wait.
 type pipes struct {
 	*testing.T
-	all *links
-	far net.Conn // of the last link
-	on  sync.WaitGroup
+	all     *links
+	far     net.Conn // Redis's end of the last link
+	running sync.WaitGroup
 }
 
-// inPipes runs a test where time stands still while anything runs.
 func inPipes(t *testing.T, name string, test func(p *pipes)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := &pipes{T: t, all: &links{silence: replyWithin, open: map[*link]bool{}}}
-			t.Cleanup(p.on.Wait)
+			p := &pipes{T: t, all: &links{silence: replyTimeout, open: map[*link]bool{}}}
+			t.Cleanup(p.running.Wait)
 			test(p)
 		})
 	})
@@ -51,10 +50,10 @@ func (p *pipes) link(wrap ...func(dialer) dialer) net.Conn {
 	return c
 }
 
-// drip sends a text in n pieces, each after a pause.
+// drip sends text from Redis's end in n pieces, each after a pause.
 func (p *pipes) drip(text string, n int, pause time.Duration) {
 	far, size := p.far, len(text)/n
-	p.on.Go(func() {
+	p.running.Go(func() {
 		for i := range n {
 			<-time.After(pause)
 			io.WriteString(far, text[i*size:(i+1)*size])
@@ -62,10 +61,10 @@ func (p *pipes) drip(text string, n int, pause time.Duration) {
 	})
 }
 
-// drain takes n bytes at a time, each time after a pause.
+// drain reads n bytes at a time at Redis's end, each time after a pause.
 func (p *pipes) drain(times, n int, pause time.Duration) {
 	far := p.far
-	p.on.Go(func() {
+	p.running.Go(func() {
 		for range times {
 			<-time.After(pause)
 			io.ReadFull(far, make([]byte, n))
@@ -73,7 +72,7 @@ func (p *pipes) drain(times, n int, pause time.Duration) {
 	})
 }
 
-// ends says how an exchange ended, and after how long.
+// ends checks how many bytes flowed, how it ended, and after how long.
 func (p *pipes) ends(start time.Time, n int, err error, want string) {
 	p.Helper()
 	how := "nil"
@@ -87,106 +86,86 @@ func (p *pipes) ends(start time.Time, n int, err error, want string) {
 	}
 }
 
-func TestALinkEndsForSilenceNotForSlowness(t *testing.T) {
-	text := strings.Repeat("x", 10_000)
-	read := func(p *pipes, c net.Conn, timeout time.Duration, want string) {
-		start := time.Now()
-		c.SetReadDeadline(start.Add(timeout))
-		n, err := io.ReadFull(c, make([]byte, len(text)))
-		p.ends(start, n, err, want)
-	}
-	inPipes(t, "a slow reply is read", func(p *pipes) {
-		c := p.link()
-		p.drip(text, 10, 2*time.Second)
-		read(p, c, replyWithin, "10000 bytes, nil after 20s")
-	})
-	inPipes(t, "one that stops is not waited for", func(p *pipes) {
-		c := p.link()
-		p.drip(text[:2000], 2, 2*time.Second)
-		read(p, c, replyWithin, "2000 bytes, timeout after 7s")
-	})
-	inPipes(t, "a deadline read by a late clock is a silence", func(p *pipes) {
-		c := p.link()
-		p.drip(text, 10, 2*time.Second)
-		read(p, c, replyWithin-50*time.Millisecond, "10000 bytes, nil after 20s")
-	})
-	inPipes(t, "a caller's own deadline stays", func(p *pipes) {
-		c := p.link()
-		p.drip(text, 10, 300*time.Millisecond)
-		read(p, c, time.Second, "3000 bytes, timeout after 1s")
-	})
-	inPipes(t, "the next deadline counts anew", func(p *pipes) {
-		c := p.link()
-		p.drip(text, 10, 2*time.Second)
-		read(p, c, replyWithin, "10000 bytes, nil after 20s")
-		read(p, c, time.Second, "0 bytes, timeout after 1s")
-		read(p, c, replyWithin, "0 bytes, timeout after 3s")
-	})
+// read reads a text of 10,000 bytes with a time-out.
+func (p *pipes) read(c net.Conn, timeout time.Duration, want string) {
+	p.Helper()
+	start := time.Now()
+	c.SetReadDeadline(start.Add(timeout))
+	n, err := io.ReadFull(c, make([]byte, len(longText)))
+	p.ends(start, n, err, want)
+}
 
-	const size = 10 * writePiece
+var longText = strings.Repeat("x", 10_000)
+
+func TestLinkRead(t *testing.T) {
+	inPipes(t, "reads a slow reply to its end", func(p *pipes) {
+		c := p.link()
+		p.drip(longText, 10, 2*time.Second)
+		p.read(c, replyTimeout, "10000 bytes, nil after 20s")
+	})
+	inPipes(t, "times out when a reply stops", func(p *pipes) {
+		c := p.link()
+		p.drip(longText[:2000], 2, 2*time.Second)
+		p.read(c, replyTimeout, "2000 bytes, timeout after 7s")
+	})
+	inPipes(t, "takes a deadline of a late clock for a whole time-out", func(p *pipes) {
+		c := p.link()
+		p.drip(longText, 10, 2*time.Second)
+		p.read(c, replyTimeout-50*time.Millisecond, "10000 bytes, nil after 20s")
+	})
+	inPipes(t, "does not move a caller's sooner deadline", func(p *pipes) {
+		c := p.link()
+		p.drip(longText, 10, 300*time.Millisecond)
+		p.read(c, time.Second, "3000 bytes, timeout after 1s")
+	})
+	inPipes(t, "begins anew with the next deadline", func(p *pipes) {
+		c := p.link()
+		p.drip(longText, 10, 2*time.Second)
+		p.read(c, replyTimeout, "10000 bytes, nil after 20s")
+		p.read(c, time.Second, "0 bytes, timeout after 1s")
+		p.read(c, replyTimeout, "0 bytes, timeout after 3s")
+	})
+}
+
+func TestLinkWrite(t *testing.T) {
 	write := func(p *pipes, c net.Conn, timeout time.Duration, want string) {
+		p.Helper()
 		start := time.Now()
 		c.SetWriteDeadline(start.Add(timeout))
-		n, err := c.Write(make([]byte, size))
+		n, err := c.Write(make([]byte, 10*writePiece))
 		p.ends(start, n, err, want)
 	}
-	inPipes(t, "a slow command is written", func(p *pipes) {
+	inPipes(t, "writes a slow command to its end", func(p *pipes) {
 		c := p.link()
 		p.drain(10, writePiece, 2*time.Second)
-		write(p, c, replyWithin, "655360 bytes, nil after 20s")
+		write(p, c, replyTimeout, "655360 bytes, nil after 20s")
 	})
-	inPipes(t, "if a piece takes longer than a silence too", func(p *pipes) {
+	inPipes(t, "goes on when a piece takes longer than a time-out", func(p *pipes) {
 		c := p.link()
 		p.drain(40, writePiece/4, 2*time.Second)
-		write(p, c, replyWithin, "655360 bytes, nil after 1m20s")
+		write(p, c, replyTimeout, "655360 bytes, nil after 1m20s")
 	})
-	inPipes(t, "one that is not taken ends", func(p *pipes) {
+	inPipes(t, "times out when a command is not accepted", func(p *pipes) {
 		c := p.link()
 		p.drain(2, writePiece, 2*time.Second)
-		write(p, c, replyWithin, "131072 bytes, timeout after 7s")
+		write(p, c, replyTimeout, "131072 bytes, timeout after 7s")
 	})
-	inPipes(t, "a caller's own deadline stays for a command", func(p *pipes) {
+	inPipes(t, "does not move a caller's sooner deadline", func(p *pipes) {
 		c := p.link()
 		p.drain(10, writePiece, 600*time.Millisecond)
 		write(p, c, time.Second, "65536 bytes, timeout after 1s")
 	})
 }
 
-func TestADoorbellWaitsForAJobAndThenForItsBytes(t *testing.T) {
-	const size = 10_000
-	bell := func(p *pipes) net.Conn {
-		return p.link(func(d dialer) dialer { return limitReplies(d, size) })
-	}
-	reply := fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size))
-	read := func(p *pipes, c net.Conn, want string) {
-		start := time.Now()
-		c.SetReadDeadline(start.Add(BellTimeout + replyWithin))
-		n, err := io.ReadFull(c, make([]byte, len(reply)))
-		p.ends(start, n, err, want)
-	}
-	inPipes(t, "one whose bytes stop is not waited for", func(p *pipes) {
-		c := bell(p)
-		p.drip(reply[:8], 1, BellTimeout)
-		read(p, c, "8 bytes, timeout after 8s")
-	})
-	inPipes(t, "nor a bell that says nothing", func(p *pipes) {
-		read(p, bell(p), "0 bytes, timeout after 8s")
-	})
-	inPipes(t, "a slow job is read after a long sleep", func(p *pipes) {
-		c := bell(p)
-		p.drip(reply, len(reply), 2*time.Millisecond)
-		read(p, c, fmt.Sprintf("%d bytes, nil after %v", len(reply),
-			time.Duration(len(reply))*2*time.Millisecond))
-	})
+// isOpen reports whether a link still waits for bytes.
+func isOpen(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := c.Read(make([]byte, 1))
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-func TestLinksAreCutByASilenceAlone(t *testing.T) {
-	isOpen := func(c net.Conn) bool {
-		c.SetReadDeadline(time.Now().Add(time.Millisecond))
-		_, err := c.Read(make([]byte, 1))
-		return errors.Is(err, os.ErrDeadlineExceeded)
-	}
-	inPipes(t, "not by callers' own deadlines", func(p *pipes) {
+func TestIdleLinks(t *testing.T) {
+	inPipes(t, "stay open when callers' sooner deadlines pass", func(p *pipes) {
 		idle := p.link()
 		<-time.After(time.Minute)
 		for range 60 {
@@ -198,25 +177,27 @@ func TestLinksAreCutByASilenceAlone(t *testing.T) {
 			c.Write([]byte("x"))
 		}
 		if !isOpen(idle) {
-			p.Error("the idle link was cut")
+			p.Error("the idle link was closed")
 		}
 	})
 	for name, use := range map[string]func(c net.Conn) error{
-		"of a read":  func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err },
-		"of a write": func(c net.Conn) error { _, err := c.Write(make([]byte, 1)); return err },
+		"read":  func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err },
+		"write": func(c net.Conn) error { _, err := c.Write(make([]byte, 1)); return err },
 	} {
-		inPipes(t, name, func(p *pipes) {
-			idle, alive := p.link(), p.link()
+		inPipes(t, "are closed when a "+name+" times out, and others are not", func(p *pipes) {
+			idle, busy := p.link(), p.link()
 			p.drip("xx", 2, 2*time.Second)
-			p.on.Go(func() { alive.Read(make([]byte, 1)) })
+			p.running.Go(func() { busy.Read(make([]byte, 1)) })
 			silent := p.link()
-			silent.SetDeadline(time.Now().Add(replyWithin))
+			silent.SetDeadline(time.Now().Add(replyTimeout))
 			if err := use(silent); !errors.Is(err, os.ErrDeadlineExceeded) {
 				p.Fatal(err)
 			}
-			if isOpen(idle) || !isOpen(alive) {
-				p.Errorf("open are the idle link: %v, the one that spoke: %v", isOpen(idle),
-					isOpen(alive))
+			if isOpen(idle) {
+				p.Error("the idle link is open")
+			}
+			if !isOpen(busy) {
+				p.Error("the link on which bytes came is closed")
 			}
 		})
 	}

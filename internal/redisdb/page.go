@@ -7,31 +7,29 @@ import (
 	"net"
 )
 
-// PageBytes is how many bytes one call to Redis carries, as a rule. A single item that
-// is larger goes alone.
+// PageBytes is the most bytes that one call to Redis carries. A single larger item goes alone.
 const PageBytes = 4 << 20
 
-// PageSize says how much one call to Redis may carry: so many items, and so many bytes;
-// the first item always goes. It halves after a time-out, so that a page that did not
-// fit once fits the next time, and doubles again after each success. It is for one
-// goroutine.
+// PageSize is how many items and how many bytes one call to Redis may carry. The first item is
+// always carried. The size halves after a time-out, so that a page that did not fit once fits the
+// next time, and doubles after each success. A PageSize is for one goroutine.
 type PageSize struct {
 	count, bytes int
-	halved       int // how often
+	halved       int // how many times the size is halved now
 }
 
-// NewPageSize makes a size that begins at its full count and bytes, both at least 1.
+// NewPageSize returns a size that begins with the full count and bytes, both at least 1.
 func NewPageSize(count, bytes int) PageSize {
 	return PageSize{count: max(count, 1), bytes: max(bytes, 1)}
 }
 
-// Count is how many items a page may have now.
+// Count is the most items of a page now.
 func (p *PageSize) Count() int { return max(p.count>>p.halved, 1) }
 
-// Bytes is how many bytes the items of a page may have together now.
+// Bytes is the most bytes of all items of a page together now.
 func (p *PageSize) Bytes() int { return max(p.bytes>>p.halved, 1) }
 
-// Smallest reports whether a page is a single item now: it cannot shrink any more.
+// Smallest reports whether a page is a single item now, and cannot shrink further.
 func (p *PageSize) Smallest() bool { return p.Count() == 1 }
 
 // Shrink halves the page.
@@ -44,8 +42,8 @@ func (p *PageSize) Shrink() {
 // Grow doubles the page, up to its full size.
 func (p *PageSize) Grow() { p.halved = max(p.halved-1, 0) }
 
-// After shrinks the page if a call ended in a time-out, and lets it grow if the call
-// succeeded. Any other error says nothing about the size.
+// After shrinks the page if a call ended in a time-out, and grows it if the call succeeded. Any
+// other error has nothing to do with the size.
 func (p *PageSize) After(err error) {
 	switch {
 	case err == nil:
@@ -61,8 +59,8 @@ func IsTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &wire) && wire.Timeout())
 }
 
-// Pages cuts n items of given sizes into pages and calls fn with each half-open range,
-// until fn returns an error.
+// Pages cuts n items of the given sizes, in bytes, into pages, and calls fn with each half-open
+// range until fn returns an error.
 func (p *PageSize) Pages(n int, size func(int) int, fn func(from, to int) error) error {
 	for from := 0; from < n; {
 		to, total := from+1, size(from)

@@ -27,7 +27,7 @@ func TestPageSize(t *testing.T) {
 			t.Errorf("after successes: %d items, %d bytes", p.Count(), p.Bytes())
 		}
 	})
-	t.Run("ends at one item and comes back from there", func(t *testing.T) {
+	t.Run("shrinks to one item and grows back", func(t *testing.T) {
 		p := NewPageSize(100, 4<<20)
 		for range 1000 {
 			p.Shrink()
@@ -42,7 +42,7 @@ func TestPageSize(t *testing.T) {
 			t.Errorf("%d items after seven successes", p.Count())
 		}
 	})
-	t.Run("cuts by count and by bytes, and the first item always goes", func(t *testing.T) {
+	t.Run("cuts by count and by bytes, and always carries the first item", func(t *testing.T) {
 		p := NewPageSize(3, 10)
 		sizes := []int{50, 4, 4, 4, 1, 1, 1, 1}
 		var cuts []string

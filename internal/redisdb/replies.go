@@ -8,16 +8,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Answered reports whether err is an error that Redis sent: the command was not carried out.
+// Answered reports whether err is an error that Redis sent. Then the command was not carried out.
 func Answered(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
-// Rejected reports whether err is an answer of Redis to this very command: it, and likely no
-// other, would be answered so again, as a key of it has a wrong type or is forbidden, or a
-// script ends in an error. All other answers are about the server or our rights on it: it
-// loads its data, is a replica, is full, has too many clients, wants a password.
+// Rejected reports whether err is an error of Redis that concerns only this command: a key of it
+// has a wrong type or is forbidden, or its script fails. The same command would fail again, and
+// other commands would not. All other errors of Redis concern the server or the rights of its user:
+// it loads its data, is a replica, is full, has too many clients, or wants a password.
 func Rejected(err error) bool {
 	switch {
 	case !Answered(err):
@@ -31,12 +31,13 @@ func Rejected(err error) bool {
 	return usual && !strings.HasPrefix(text, "max number of clients")
 }
 
-// ServesNobody reports whether err is an answer of Redis that any other command would get too:
-// there is no use in asking for more at once.
+// ServesNobody reports whether err is an error of Redis that any other command would get too. There
+// is no use in sending the next one at once.
 func ServesNobody(err error) bool { return Answered(err) && !Rejected(err) }
 
-// ForbidsKey reports whether Redis refused a call, unread, as its user may not touch a key of
-// it. To forbid the command itself Redis has other words (src/acl.c of 7.0 and 7.2).
+// ForbidsKey reports whether Redis refused a command because its user may not use one of the keys.
+// The command was not carried out. If the user may not use the command itself, the text of the
+// error is another one (src/acl.c of 7.0 and 7.2).
 func ForbidsKey(err error) bool {
 	return redis.HasErrorPrefix(err, "NOPERM") &&
 		(strings.Contains(err.Error(), "of the keys") ||
@@ -50,7 +51,7 @@ func Unsent(err error) bool {
 		errors.Is(err, redis.ErrPoolExhausted) || (errors.As(err, &op) && op.Op == "dial")
 }
 
-// IsWrongType reports whether Redis refused a command for the type of its key.
+// IsWrongType reports whether Redis refused a command because its key has a wrong type.
 func IsWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // IsLoading reports whether Redis still loads its data after a start.

@@ -12,14 +12,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Script is a Lua script: one state change, or one reading, that Redis runs atomically.
+// Script is a Lua script: one atomic change or reading.
 type Script struct {
-	full, plain body // plain: without the #! line, for servers that refuse it
+	full  body
+	plain body // without the #! line, for servers that refuse it
 }
 
 type body struct{ text, sha string }
 
-// MustScript reads a script from embedded files. It panics if there is no such file.
+// MustScript reads a script from embedded files. It panics if the file does not exist.
 func MustScript(files fs.ReadFileFS, path string) *Script {
 	text, err := files.ReadFile(path)
 	if err != nil {
@@ -28,7 +29,7 @@ func MustScript(files fs.ReadFileFS, path string) *Script {
 	return NewScript(string(text))
 }
 
-// NewScript makes a script of its text, the first line of which begins with #!lua.
+// NewScript returns the script of a text whose first line begins with #!lua.
 func NewScript(text string) *Script {
 	_, plain, _ := strings.Cut(text, "\n")
 	return &Script{full: newBody(text), plain: newBody(plain)}
@@ -39,16 +40,16 @@ func newBody(text string) body {
 	return body{text, hex.EncodeToString(sum[:])}
 }
 
-// Text is the script as it was given.
+// Text is the text of the script.
 func (sc *Script) Text() string { return sc.full.text }
 
-// SHA is the name by which Redis calls the script.
+// SHA is the name of the script in Redis.
 func (sc *Script) SHA() string { return sc.full.sha }
 
-// In reports whether a command as it goes over the wire calls the script by its name.
+// In reports whether a command, as the bytes that are sent, calls the script by its name.
 func (sc *Script) In(command []byte) bool { return bytes.Contains(command, []byte(sc.full.sha)) }
 
-// body is the form of sc that this server takes.
+// body is the form of sc that this server accepts.
 func (db *DB) body(sc *Script) *body {
 	if db.plainLua {
 		return &sc.plain
@@ -56,8 +57,8 @@ func (db *DB) body(sc *Script) *body {
 	return &sc.full
 }
 
-// Run executes a script on the shared connections, once. A server that does not know the script
-// has not run it: then, and only then, the script is sent again in full.
+// Run runs a script once, on the shared connections. If the server does not know the script, and so
+// has not run it, the script is sent again with its text.
 func (db *DB) Run(ctx context.Context, sc *Script, keys []string, args ...any) *redis.Cmd {
 	return db.RunOn(ctx, db.Shared, sc, keys, args...)
 }
@@ -67,7 +68,7 @@ func (db *DB) RunOwn(ctx context.Context, sc *Script, keys []string, args ...any
 	return db.RunOn(ctx, db.Own, sc, keys, args...)
 }
 
-// RunOn is Run on connections of the caller's choice.
+// RunOn is Run on the connections of c.
 func (db *DB) RunOn(ctx context.Context, c redis.Scripter, sc *Script, keys []string,
 	args ...any) *redis.Cmd {
 	body := db.body(sc)
@@ -78,14 +79,14 @@ func (db *DB) RunOn(ctx context.Context, c redis.Scripter, sc *Script, keys []st
 	return cmd
 }
 
-// Queue adds a call of a script to a pipeline. The server must have it: see DB.Load.
+// Queue adds a call of a script to a pipeline. The server must know the script: see DB.Load.
 func (db *DB) Queue(ctx context.Context, pipe redis.Pipeliner, sc *Script, keys []string,
 	args ...any) *redis.Cmd {
 	return pipe.EvalSha(ctx, db.body(sc).sha, keys, args...)
 }
 
-// Load gives the server scripts, so that the first calls need not carry them. An ErrScript says
-// that one does not compile.
+// Load sends scripts to the server, so that calls need not carry their text. The error wraps
+// ErrScript if one does not compile.
 func (db *DB) Load(ctx context.Context, scripts ...*Script) error {
 	pipe := db.Shared.Pipeline()
 	for _, sc := range scripts {
@@ -98,8 +99,8 @@ func (db *DB) Load(ctx context.Context, scripts ...*Script) error {
 	return err
 }
 
-// learnLua finds out which form of Lua the server takes, by a script that must be right.
-func (db *DB) learnLua(ctx context.Context, sc *Script) error {
+// probeLua finds out whether the server accepts script flags, by means of a script that compiles.
+func (db *DB) probeLua(ctx context.Context, sc *Script) error {
 	err := db.Shared.ScriptLoad(ctx, sc.full.text).Err()
 	db.plainLua = Answered(err) // Redis before 7.0 and its stand-ins know no flags
 	if db.plainLua {

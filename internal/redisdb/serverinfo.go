@@ -9,22 +9,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ServerInfo is what a Redis server says of itself.
+// ServerInfo describes a Redis server, by INFO and CONFIG.
 type ServerInfo struct {
-	Addr         string // as it was given, for messages
+	Addr         string // as it was configured, for messages
 	Version      string
-	RunID        string // of the server's process
-	Policy       string // maxmemory-policy; empty if it does not say
+	RunID        string // names the server's process
+	Policy       string // maxmemory-policy; empty if not known
 	UsedMemory   int64  // bytes
 	MaxMemory    int64  // bytes; 0: no limit
 	SystemMemory int64  // bytes
-	AOF          bool   // it writes an append-only file
-	AOFFailed    bool   // and the last write failed
-	// when it makes snapshots ("3600 1 300 100"); empty: never; "?": it does not say
+	AOF          bool   // the server writes an append-only file
+	AOFFailed    bool   // the last write to it failed
+	// when the server makes snapshots ("3600 1 300 100"); empty: never; "?": not known
 	Snapshots string
 }
 
-// Info asks the server how it is.
+// Info reads INFO and CONFIG of the server.
 func (db *DB) Info(ctx context.Context) (ServerInfo, error) {
 	fields, err := info(ctx, db.Shared)
 	if err != nil {
@@ -42,8 +42,8 @@ func (db *DB) Info(ctx context.Context) (ServerInfo, error) {
 	return i, nil
 }
 
-// RunID names the running process of a Redis server: two addresses with one RunID
-// are one server.
+// RunID names the running process of a Redis server. Two addresses with the same RunID are one
+// server.
 func RunID(ctx context.Context, c redis.Cmdable) (string, error) {
 	fields, err := info(ctx, c)
 	return fields["run_id"], err
@@ -67,7 +67,7 @@ func majorVersion(v string) int {
 	major, _, _ := strings.Cut(v, ".")
 	n, err := strconv.Atoi(major)
 	if err != nil {
-		return 7 // a version that is no number is not an old Redis
+		return 7 // an old Redis has a version that begins with a number
 	}
 	return n
 }

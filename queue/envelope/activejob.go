@@ -5,16 +5,15 @@ import (
 	"fmt"
 )
 
-// isActiveJob reports whether a class is one under which Rails' ActiveJob arrives
+// isActiveJob reports whether a class is one of the wrappers of Rails' ActiveJob
 // (docs/wire.md 3.5).
 func isActiveJob(class string) bool {
 	return class == "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper" ||
 		class == "Sidekiq::ActiveJob::Wrapper"
 }
 
-// Unwrapped gives the class that the job is really about and its arguments:
-// for an ActiveJob wrapper the wrapped class and its still encoded arguments,
-// for every other job Class and Args.
+// Unwrapped returns the class of the job and its arguments. For an ActiveJob wrapper these are the
+// wrapped class and its arguments, as ActiveJob encodes them; for every other job, Class and Args.
 func (j *Job) Unwrapped() (class string, args json.RawMessage) {
 	if !isActiveJob(j.Class) {
 		return j.Class, j.Args
@@ -33,12 +32,11 @@ func (j *Job) Unwrapped() (class string, args json.RawMessage) {
 	return class, inner[0].Arguments
 }
 
-// CurrentAttributes are the attributes of the request that pushed the job, as
-// Sidekiq's CurrentAttributes middleware carries them: cattr, cattr_1 and so on,
-// an object each up to Sidekiq 7, pairs of ActiveJob's encoding from 8 on
-// (docs/wire.md 3.6). Values are JSON. It is empty if the job carries none. To
-// pass attributes to Ruby, push them as an object in Extra under "cattr": every
-// version reads that.
+// CurrentAttributes returns the attributes of the request that pushed the job, by name. The values
+// are JSON. The map is empty if the job has no attributes. Sidekiq's CurrentAttributes middleware
+// writes them under cattr, cattr_1 and so on, each as an object up to Sidekiq 7, and as pairs in
+// ActiveJob's encoding from Sidekiq 8 on (docs/wire.md 3.6). To pass attributes to Ruby, push an
+// object in Extra under "cattr": every version reads it.
 func (j *Job) CurrentAttributes() map[string]json.RawMessage {
 	all := map[string]json.RawMessage{}
 	for i := 0; ; i++ {
@@ -74,8 +72,7 @@ func attributes(token string) map[string]json.RawMessage {
 	return object
 }
 
-// symbol is the text of a plain string, or of a Ruby symbol as ActiveJob encodes
-// it.
+// symbol returns the text of a string, or of a Ruby symbol in ActiveJob's encoding.
 func symbol(token json.RawMessage) (string, bool) {
 	if text, ok := Unquote(string(token)); ok {
 		return text, true

@@ -13,28 +13,39 @@ func TestUnwrapped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		class, args := j.Unwrapped()
-		if class != "MailJob" || string(args) != `[7,"x"]` || j.DisplayClass() != "MailJob" {
-			t.Errorf("%s: %s %s", wrapper, class, args)
-		}
+		t.Run("returns the wrapped job of "+wrapper, func(t *testing.T) {
+			class, args := j.Unwrapped()
+			if class != "MailJob" || string(args) != `[7,"x"]` {
+				t.Errorf("class %s, arguments %s", class, args)
+			}
+			if got := j.DisplayClass(); got != "MailJob" {
+				t.Errorf("the class to show is %s", got)
+			}
+		})
 	}
 }
 
 func TestCurrentAttributes(t *testing.T) {
 	const symbol = `{"_aj_serialized":"ActiveJob::Serializers::SymbolSerializer","value":"tenant"}`
-	for raw, want := range map[string]string{
-		`{"class":"A"}`: `{}`,
-		`{"class":"A","cattr":{"user":1,"x":{"a":1.0}}}`:             `{"user":1,"x":{"a":1.0}}`,
-		`{"class":"A","cattr":{"user":1},"cattr_1":{"locale":"ja"}}`: `{"locale":"ja","user":1}`,
-		`{"class":"A","cattr":[["user",1],[` + symbol + `,"é"]]}`:    `{"tenant":"é","user":1}`,
-		`{"class":"A","cattr":[["user"],[1,2]]}`:                     `{"user":null}`,
-		`{"class":"A","cattr":"nonsense"}`:                           `{}`,
-		`{"class":"A","cattr":null}`:                                 `{}`,
+	for name, c := range map[string]struct{ fields, want string }{
+		"are empty without a field": {``, `{}`},
+		"are read from an object": {`,"cattr":{"user":1,"x":{"a":1.0}}`,
+			`{"user":1,"x":{"a":1.0}}`},
+		"are read from several objects": {`,"cattr":{"user":1},"cattr_1":{"locale":"ja"}`,
+			`{"locale":"ja","user":1}`},
+		"are read from pairs": {`,"cattr":[["user",1],[` + symbol + `,"é"]]`,
+			`{"tenant":"é","user":1}`},
+		"skip a name that is no text": {`,"cattr":[["user"],[1,2]]`, `{"user":null}`},
+		"are empty for a string":      {`,"cattr":"nonsense"`, `{}`},
+		"are empty for null":          {`,"cattr":null`, `{}`},
 	} {
-		got, err := json.Marshal(mustParse(t, raw).CurrentAttributes())
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %s, want %s, %v", raw, got, want, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			j := mustParse(t, `{"class":"A"`+c.fields+`}`)
+			got, err := json.Marshal(j.CurrentAttributes())
+			if err != nil || string(got) != c.want {
+				t.Errorf("%s, %v, want %s", got, err, c.want)
+			}
+		})
 	}
 }
 

@@ -5,20 +5,20 @@ import (
 	"reflect"
 )
 
-// Plan maps the exported fields of a struct type to the positional arguments of a job, in order.
-// A push and a handler use the same struct and the same plan, so the order and number of
-// arguments agree.
+// Plan lists the exported fields of a struct type that are the positional arguments of a job, in
+// order. A push and a handler that share the struct share the plan, so they agree on the order and
+// the number of arguments.
 type Plan struct {
-	Fields   []int // indexes of the fields that are arguments
-	Required int   // number of arguments that must be given; later ones are optional
-	Rest     bool  // the last field, a slice, takes all further arguments
+	fields   []int // indexes of the struct's fields
+	required int   // number of required arguments; the others are optional
+	rest     bool  // the last field, a slice, takes all remaining arguments
 }
 
-// PlanOf reads the plan of a struct type. The tag `job:"optional"` lets trailing arguments be
-// missing, `job:"rest"` makes the last field, a slice, take all further arguments, and `job:"-"`
-// makes a field no argument. The error names the field that breaks these rules.
+// PlanOf returns the plan of a struct type. With the tag `job:"optional"` a trailing argument may
+// be missing; a last field with `job:"rest"`, a slice, takes all remaining arguments; a field with
+// `job:"-"` is no argument. The error names the field that breaks these rules.
 func PlanOf(t reflect.Type) (p Plan, err error) {
-	p.Fields = []int{}
+	p.fields = []int{}
 	optional := false
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -26,12 +26,12 @@ func PlanOf(t reflect.Type) (p Plan, err error) {
 		switch {
 		case !f.IsExported() || tag == "-":
 			continue
-		case p.Rest:
+		case p.rest:
 			return p, fmt.Errorf("%s.%s comes after a field that takes the rest", t, f.Name)
 		case tag == "rest" && f.Type.Kind() != reflect.Slice:
 			return p, fmt.Errorf("%s.%s takes the rest but is not a slice", t, f.Name)
 		case tag == "rest":
-			p.Rest = true
+			p.rest = true
 		case tag == "optional":
 			optional = true
 		case tag != "":
@@ -39,20 +39,20 @@ func PlanOf(t reflect.Type) (p Plan, err error) {
 		case optional:
 			return p, fmt.Errorf("%s.%s is required but comes after an optional one", t, f.Name)
 		default:
-			p.Required++
+			p.required++
 		}
-		p.Fields = append(p.Fields, i)
+		p.fields = append(p.fields, i)
 	}
 	return p, nil
 }
 
-// Values lists the arguments of a struct value, without trailing optional ones that are zero: a
-// Ruby method then uses its defaults.
+// Values returns the arguments of a struct value. Trailing optional arguments that are zero are
+// left out, as a Ruby caller leaves out arguments that have a default.
 func (p Plan) Values(v reflect.Value) []any {
 	list, keep := []any{}, 0
-	for n, i := range p.Fields {
+	for n, i := range p.fields {
 		f := v.Field(i)
-		if p.Rest && n == len(p.Fields)-1 {
+		if p.rest && n == len(p.fields)-1 {
 			for k := range f.Len() {
 				list = append(list, f.Index(k).Interface())
 			}
@@ -62,7 +62,7 @@ func (p Plan) Values(v reflect.Value) []any {
 			break
 		}
 		list = append(list, f.Interface())
-		if n < p.Required || !f.IsZero() {
+		if n < p.required || !f.IsZero() {
 			keep = len(list)
 		}
 	}

@@ -23,13 +23,13 @@ func TestValues(t *testing.T) {
 		from mixed
 		want []any
 	}{
-		"omit optional zeros at the end":        {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
+		"leave out trailing optional zeros":     {mixed{A: 0, hidden: "h", B: "b"}, []any{0}},
 		"have an optional argument that is set": {mixed{A: 1, C: "c"}, []any{1, "c"}},
 		"have an optional zero before the rest": {mixed{D: []string{"d"}}, []any{0, "", "d"}},
-		"have an argument for each of the rest": {mixed{1, "", "", "c", []string{"d", "e"}},
+		"have each element of the rest": {mixed{1, "", "", "c", []string{"d", "e"}},
 			[]any{1, "c", "d", "e"}},
-		"have a required argument that is zero":   {mixed{}, []any{0}},
-		"omit an empty rest and an optional zero": {mixed{A: 7, D: []string{}}, []any{7}},
+		"have a required zero":    {mixed{}, []any{0}},
+		"leave out an empty rest": {mixed{A: 7, D: []string{}}, []any{7}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := plan.Values(reflect.ValueOf(c.from)); !reflect.DeepEqual(got, c.want) {

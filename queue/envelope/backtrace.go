@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// maxBacktrace bounds what a backtrace may inflate to, in bytes.
+// maxBacktrace is the most bytes of a backtrace after decompression.
 const maxBacktrace = 1 << 20
 
-// Backtrace are the lines of the job's last failure, nil if it carries none or
-// they cannot be read. Sidekiq stores them as base64, in one line or in lines of
-// 60, of zlib of a JSON array; 6.x also as the array itself (docs/wire.md 3.1).
+// Backtrace returns the lines of the backtrace of the job's last failure, or nil if the job has
+// none or it cannot be read. Sidekiq stores a JSON array, compressed by zlib, in base64 of one line
+// or of lines of 60 characters; Sidekiq 6 may store the array itself (docs/wire.md 3.1).
 func (j *Job) Backtrace() []string {
 	token := j.Field("error_backtrace")
 	text, packed := Unquote(token)
@@ -44,16 +44,16 @@ func inflate(text string) string {
 	return string(lines)
 }
 
-// PackBacktrace is the form in which a payload stores the lines of a backtrace: base64 of zlib
-// of a JSON array (docs/wire.md 3.1).
+// PackBacktrace encodes the lines of a backtrace as a payload stores them: a JSON array, compressed
+// by zlib, in base64 (docs/wire.md 3.1).
 func PackBacktrace(lines []string) string {
 	text, err := json.Marshal(lines)
 	if err != nil {
-		return "" // strings always marshal
+		return "" // cannot happen: strings always marshal
 	}
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)
-	z.Write(text) // a Buffer takes everything
+	z.Write(text) // a bytes.Buffer returns no error
 	z.Close()
 	return base64.StdEncoding.EncodeToString(b.Bytes())
 }

@@ -7,21 +7,18 @@ import (
 	"reflect"
 )
 
-// Decoder turns a job's positional arguments into a Go value of one type.
-//
-// For a struct each exported field takes one argument, in order. A tag
-// `job:"optional"` lets trailing arguments be missing, `job:"rest"` on a last
-// slice field takes all that are left, and `job:"-"` leaves a field out.
+// Decoder decodes a job's positional arguments into a Go value of one type. Each exported field of
+// a struct takes one argument, in order, by the rules of PlanOf. A slice, an array, and a type with
+// its own UnmarshalJSON take the array of all arguments. Any other type takes a single argument.
 type Decoder struct {
-	fields   []int // indexes of the struct's fields; nil: not a struct
-	required int
-	rest     bool // the last field takes all that are left
-	whole    bool // the type takes the array as it is
+	plan  Plan // without fields if the type is no struct
+	whole bool // the type takes the array of all arguments
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// NewDecoder makes a Decoder for an A. The error says why no arguments can be decoded into one.
+// NewDecoder returns a Decoder for the type A. The error gives the reason if A cannot hold
+// arguments.
 func NewDecoder[A any]() (*Decoder, error) {
 	t, d := reflect.TypeFor[A](), new(Decoder)
 	switch {
@@ -29,18 +26,18 @@ func NewDecoder[A any]() (*Decoder, error) {
 		t.Kind() == reflect.Array:
 		d.whole = true
 	case t.Kind() == reflect.Struct:
-		plan, err := PlanOf(t)
-		if err != nil {
+		var err error
+		if d.plan, err = PlanOf(t); err != nil {
 			return nil, err
 		}
-		d.fields, d.required, d.rest = plan.Fields, plan.Required, plan.Rest
 	case t.Kind() == reflect.Chan, t.Kind() == reflect.Func:
 		return nil, fmt.Errorf("arguments cannot be decoded into %s", t)
 	}
 	return d, nil
 }
 
-// Decode reads args, a JSON array, into the A that out points to.
+// Decode decodes args, a JSON array, into the A to which out points. The error names the argument
+// that does not fit.
 func (d *Decoder) Decode(args json.RawMessage, out any) error {
 	raw, asIs := out.(*[]json.RawMessage)
 	if d.whole && !asIs {
@@ -54,7 +51,7 @@ func (d *Decoder) Decode(args json.RawMessage, out any) error {
 		*raw = list
 		return nil
 	}
-	if d.fields == nil {
+	if d.plan.fields == nil {
 		if len(list) != 1 {
 			return fmt.Errorf("wrong number of arguments (given %d, expected 1)", len(list))
 		}
@@ -64,10 +61,10 @@ func (d *Decoder) Decode(args json.RawMessage, out any) error {
 		return err
 	}
 	v := reflect.ValueOf(out).Elem()
-	for n, i := range d.fields {
+	for n, i := range d.plan.fields {
 		raw := json.RawMessage("null")
 		switch {
-		case d.rest && n == len(d.fields)-1:
+		case d.plan.rest && n == len(d.plan.fields)-1:
 			rest := rawBytes(list[min(n, len(list)):])
 			raw = append(append([]byte{'['}, bytes.Join(rest, []byte{','})...), ']')
 		case n < len(list):
@@ -80,19 +77,19 @@ func (d *Decoder) Decode(args json.RawMessage, out any) error {
 	return nil
 }
 
-// arity refuses a wrong number of arguments in the words of Ruby.
+// arity checks the number of arguments. The text of its error is Ruby's.
 func (d *Decoder) arity(given int) error {
-	most := len(d.fields)
+	least, most := d.plan.required, len(d.plan.fields)
 	switch {
-	case given >= d.required && (d.rest || given <= most):
+	case given >= least && (d.plan.rest || given <= most):
 		return nil
-	case d.rest:
-		return fmt.Errorf("wrong number of arguments (given %d, expected %d+)", given, d.required)
-	case d.required == most:
+	case d.plan.rest:
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d+)", given, least)
+	case least == most:
 		return fmt.Errorf("wrong number of arguments (given %d, expected %d)", given, most)
 	default:
-		return fmt.Errorf("wrong number of arguments (given %d, expected %d..%d)", given,
-			d.required, most)
+		return fmt.Errorf("wrong number of arguments (given %d, expected %d..%d)", given, least,
+			most)
 	}
 }
 

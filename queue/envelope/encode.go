@@ -13,14 +13,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Ruby refuses to generate or parse JSON that is nested deeper
-// (docs/wire.md 2.2); the depth counts the whole job.
+// maxDepth is the deepest nesting of JSON that Ruby generates or parses, counted from the job's own
+// braces (docs/wire.md 2.2).
 const maxDepth = 100
 
-// encodeOptions make encoding/json/v2 write what Ruby's JSON.generate writes:
-// nothing escaped that need not be, invalid UTF-8 refused, map keys in one
-// order, floats with a fraction. Byte identity matters: Ruby finds members of
-// sorted sets by generating their JSON again (docs/wire.md 2.1).
+// encodeOptions make encoding/json/v2 write the bytes that Ruby's JSON.generate writes: only
+// necessary escapes, no invalid UTF-8, map keys in a fixed order, floats with a fraction. The bytes
+// matter, because Ruby finds a member of a sorted set by generating its JSON again
+// (docs/wire.md 2.1).
 var encodeOptions = json.JoinOptions(
 	json.Deterministic(true),
 	json.FormatNilSliceAsNull(true),
@@ -39,9 +39,9 @@ var encodeOptions = json.JoinOptions(
 	)),
 )
 
-// Encode writes v as Ruby's JSON.generate would. depth is how many levels v will lie deep in the
-// job. It refuses NaN, infinities, invalid UTF-8, and what would be nested deeper than Ruby reads,
-// 100 levels.
+// Encode encodes v as Ruby's JSON.generate would. depth is the number of levels around v in the
+// job. The error says that v holds NaN, an infinity or invalid UTF-8, or that it would be nested
+// deeper than the 100 levels that Ruby reads.
 func Encode(v any, depth int) ([]byte, error) {
 	raw, err := json.Marshal(v, encodeOptions)
 	if err != nil {
@@ -50,9 +50,9 @@ func Encode(v any, depth int) ([]byte, error) {
 	return canonicalFloats(raw, depth)
 }
 
-// appendPlain encodes a list of what most arguments are: integers, booleans, nil, and
-// text without anything to escape. ok is false if the list holds anything else. It
-// takes a quarter of the general encoder's time.
+// appendPlain encodes a list of integers, booleans, nil, and strings that need no escapes: most
+// arguments are such lists. ok is false if the list holds anything else. appendPlain takes a
+// quarter of the general encoder's time.
 func appendPlain(b []byte, list []any) (_ []byte, ok bool) {
 	b = append(b, '[')
 	for i, v := range list {
@@ -80,8 +80,8 @@ func appendPlain(b []byte, list []any) (_ []byte, ok bool) {
 	return append(b, ']'), true
 }
 
-// isPlain reports whether a text is its own JSON between quotes: printable ASCII
-// without quotes and backslashes.
+// isPlain reports whether a string needs no escapes in JSON: it is printable ASCII without quotes
+// and backslashes.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
@@ -98,9 +98,9 @@ func writeFloat(e *jsontext.Encoder, f float64, bits int) error {
 	return e.WriteValue(AppendFloat(nil, f, bits))
 }
 
-// AppendFloat writes f in the shortest form that reads back the same, always
-// with a fraction: plain from 1e-4 to below 1e15, else as 1.0e+15
-// (docs/wire.md 2.2).
+// AppendFloat appends f to b in the shortest form that reads back as f, always with a fraction, and
+// with an exponent below 1e-4 and from 1e15 on, such as 1.0e+15 (docs/wire.md 2.2). bits is the
+// size of f's type, 32 or 64.
 func AppendFloat(b []byte, f float64, bits int) []byte {
 	abs := math.Abs(f)
 	if abs == 0 || (abs >= 1e-4 && abs < 1e15) {
@@ -120,8 +120,8 @@ func AppendFloat(b []byte, f float64, bits int) []byte {
 	return append(append(b, 'e'), exponent...)
 }
 
-// canonicalFloats rewrites the float tokens that came in as raw JSON, and
-// checks the depth. raw is compact and valid.
+// canonicalFloats rewrites the floats in raw as AppendFloat writes them, because a json.RawMessage
+// may hold other forms. It also checks the depth. raw is valid JSON without white space.
 func canonicalFloats(raw []byte, depth int) ([]byte, error) {
 	var out []byte
 	text, last := string(raw), 0
@@ -166,20 +166,20 @@ func canonicalFloats(raw []byte, depth int) ([]byte, error) {
 	return append(out, raw[last:]...), nil
 }
 
-// AppendString writes s as a JSON string in the same profile; invalid UTF-8
-// becomes U+FFFD.
+// AppendString appends s to b as a JSON string, as Encode would write it. Invalid UTF-8 becomes
+// U+FFFD.
 func AppendString(b []byte, s string) []byte {
 	if isPlain(s) {
 		return append(append(append(b, '"'), s...), '"')
 	}
 	b, err := jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\ufffd"))
 	if err != nil {
-		panic(err) // only invalid UTF-8 is refused, and there is none left
+		panic(err) // cannot happen: only invalid UTF-8 is an error
 	}
 	return b
 }
 
-// Unquote gives the text of a JSON string token, or false if tok is not one.
+// Unquote returns the text of a JSON string, or false if tok is no JSON string.
 func Unquote(tok string) (string, bool) {
 	if len(tok) < 2 || tok[0] != '"' {
 		return "", false

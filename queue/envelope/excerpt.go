@@ -2,18 +2,18 @@ package envelope
 
 import "strings"
 
-// How many bytes of a payload are read to show it: all of a short one, the head and the tail of a
-// long one. The fields that tell a job's age lie before its arguments or behind them; the message
-// of an error may come after.
+// The most bytes of a payload that are read to show it: a short payload is read as a whole, of a
+// longer one the head and the tail. The fields with the times of a job are before or behind its
+// arguments. The message of an error may come after them.
 const (
 	WholeBytes = 16 << 10
 	HeadBytes  = 4 << 10
 	TailBytes  = WholeBytes - HeadBytes
 )
 
-// Excerpt is a job of the fields that lie as a whole in the head or the tail of a payload
-// that is too long to be read. A class that is not among them reads as "?". ok is false if
-// the head is not the beginning of an object.
+// Excerpt returns a job with the fields that lie completely in the head or in the tail of a long
+// payload, but without arguments. Its class is "?" if the class is not among these fields. ok is
+// false if head is not the beginning of an object.
 func Excerpt(head, tail string) (j *Job, ok bool) {
 	c := scanner{s: head}
 	c.space()
@@ -22,7 +22,7 @@ func Excerpt(head, tail string) (j *Job, ok bool) {
 	}
 	text := []byte(`{"class":"?"`)
 	c.object(1, func(name, value span) {
-		if int(value.end) < len(head) { // else it may go on
+		if int(value.end) < len(head) { // a value that ends with head may be longer
 			text = appendMember(text, name.token(head), value.token(head))
 		}
 	})
@@ -33,7 +33,8 @@ func Excerpt(head, tail string) (j *Job, ok bool) {
 	return j, err == nil
 }
 
-// appendMember adds a field, but not the arguments: they make payloads long.
+// appendMember appends a field, unless it is the arguments, because long payloads have long
+// arguments.
 func appendMember(b []byte, name, value string) []byte {
 	if name == `"args"` {
 		return b
@@ -42,8 +43,8 @@ func appendMember(b []byte, name, value string) []byte {
 	return append(append(b, ':'), value...)
 }
 
-// lastMembers reads the last fields of an object from its end, in any order, up to one
-// that begins before text does.
+// lastMembers returns the last fields of the object that ends with text, the last one first. It
+// stops at a field that begins before text.
 func lastMembers(text string) (members [][2]string) {
 	end := strings.LastIndexByte(text, '}')
 	for end > 0 {
@@ -76,9 +77,9 @@ func lastMembers(text string) (members [][2]string) {
 	return members
 }
 
-// memberStart is the place of the comma before the last field of an object that lacks its
-// closing brace, or -1 if the field begins before text does. Text is read backwards: a
-// quote within a string is escaped, so the nearest one that is not opened it.
+// memberStart returns the index of the comma before the last field of an object whose closing brace
+// is cut off, or -1 if the field begins before text. It reads text backwards. Quotes inside of a
+// string are escaped, so the next quote without an escape is the opening one.
 func memberStart(text string) int {
 	depth := 0
 	for i := len(text) - 1; i >= 0; i-- {
@@ -102,8 +103,7 @@ func memberStart(text string) int {
 	return -1
 }
 
-// openingQuote is the place of the last quote in text without a backslash before it that
-// counts, or -1.
+// openingQuote returns the index of the last quote in text that is not escaped, or -1.
 func openingQuote(text string) int {
 	for i := strings.LastIndexByte(text, '"'); i >= 0; i = strings.LastIndexByte(text[:i], '"') {
 		before := strings.TrimRight(text[:i], `\`)

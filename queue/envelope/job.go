@@ -1,6 +1,7 @@
-// Package envelope is the bytes of a job: it reads them, changes fields of them, encodes new ones,
-// and reads and writes their times, as Sidekiq does (docs/wire.md 2 and 3). It knows neither Redis
-// nor any other package of Kyu, and everything in it is a pure function of its input.
+// Package envelope reads and writes payloads, which are jobs as JSON in Redis. It parses a payload,
+// changes single fields, encodes new payloads, and reads and writes times, as Sidekiq does
+// (docs/wire.md 2 and 3). It imports no other package of Kyu, does no input or output, and has no
+// state.
 package envelope
 
 import (
@@ -14,35 +15,35 @@ import (
 	"time"
 )
 
-// ErrInvalid is wrapped by the error for bytes that are not a job.
+// ErrInvalid is wrapped by the error for bytes that are no job.
 var ErrInvalid = errors.New("not a valid job")
 
-// Job is a job's envelope over the exact bytes that are in Redis. It reads the fields that the
-// runtime needs. A change (see Patch) splices and leaves every other byte as it is: unknown fields,
-// big integers, 1.0 and the order of keys survive. A Job never changes.
+// Job is a job as it is in Redis. Its methods read fields of the payload. A Job never changes. A
+// Patch returns a new payload in which all other bytes are unchanged, so unknown fields, large
+// integers, 1.0 and the order of the fields survive.
 type Job struct {
 	raw     string
 	members []member
-	few     [8]member // of a job that never failed: one allocation less
+	few     [8]member // room for the fields of a job that never failed: saves an allocation
 	names   nameSet
 	open    int32 // index just after the opening brace
-	escaped bool  // a name is written with escapes
+	escaped bool  // a field's name is written with escapes
 
-	Class string // the Ruby constant name, or the handler's name
-	JID   string // opaque; empty if the payload has none
-	Queue string // the name in the payload, without "queue:"
-	Args  json.RawMessage
+	Class string          // the name of the Ruby class, or of the handler
+	JID   string          // the job id; empty if the payload has none
+	Queue string          // the name of the queue, without "queue:"; empty if the payload has none
+	Args  json.RawMessage // a JSON array
 }
 
 type member struct{ name, value span }
 
 // nameSet is a 64-bit Bloom filter of the names of a payload's fields: a clear bit proves that a
-// field is absent. The runtime asks every job for fields that almost no job has, and needs no
-// search for them.
+// field is absent. The runtime asks every job for fields that few jobs have. The filter answers
+// without a search.
 type nameSet uint64
 
-// nameBit is the bit of a name. The factor 18 was found by trying: with it no field of a plain job
-// shares its bit with another field that the runtime asks for.
+// nameBit returns the bit of a name. The factor 18 was found by trying: with it, no field of a
+// plain job shares a bit with another field that the runtime asks for.
 func nameBit(name string) nameSet {
 	if name == "" {
 		return 1
@@ -50,9 +51,9 @@ func nameBit(name string) nameSet {
 	return 1 << ((len(name) + int(name[0]) + 18*int(name[len(name)-1])) & 63)
 }
 
-// ParseJob reads a payload. The error wraps ErrInvalid and says what is wrong:
-// broken JSON, no object, no class, or args that are not an array. Missing
-// args read as [] (docs/wire.md 3.4).
+// ParseJob parses a payload. Without args the job has the arguments [] (docs/wire.md 3.4). The
+// error wraps ErrInvalid and gives the reason: broken JSON, no object, no class, or args that are
+// no array.
 func ParseJob(raw string) (*Job, error) {
 	j, err := parseObject(raw)
 	if err != nil {
@@ -100,11 +101,11 @@ func parseObject(raw string) (*Job, error) {
 	return j, nil
 }
 
-// Raw is the payload, byte for byte.
+// Raw returns the payload, byte for byte.
 func (j *Job) Raw() string { return j.raw }
 
-// Field is the raw JSON token of a top-level key, or "" if there is none. Of
-// duplicate keys the last counts, as in Ruby.
+// Field returns the JSON of a top-level field, or "" if there is none. If several fields have the
+// same name, the last one counts, as in Ruby.
 func (j *Job) Field(key string) string {
 	if m := j.find(key); m != nil {
 		return m.value.token(j.raw)
@@ -130,7 +131,7 @@ func (j *Job) find(key string) *member {
 	return nil
 }
 
-// Fields are the names of the top-level keys, in order, each once.
+// Fields returns the names of the top-level fields, in order, each once.
 func (j *Job) Fields() []string {
 	var names []string
 	for _, m := range j.members {
@@ -141,34 +142,34 @@ func (j *Job) Fields() []string {
 	return names
 }
 
-// String is the text of a top-level string, or "" if it is absent or not a
-// string.
+// String returns the text of a top-level field, or "" if it is absent or no string.
 func (j *Job) String(key string) string {
 	s, _ := Unquote(j.Field(key))
 	return s
 }
 
-// Int is the value of a top-level integer; ok is false if it is absent, not an
-// integer, or beyond 64 bits.
+// Int returns the value of a top-level field. ok is false if it is absent, no integer, or larger
+// than 64 bits.
 func (j *Job) Int(key string) (n int64, ok bool) {
 	token := j.Field(key)
 	if token == "" {
-		return 0, false // the common case: ParseInt would allocate its error
+		return 0, false // the common case: skip ParseInt, which allocates its error
 	}
 	n, err := strconv.ParseInt(token, 10, 64)
 	return n, err == nil
 }
 
-// Time is a top-level timestamp in any of Sidekiq's forms, or the zero time if
-// it is absent or unreadable.
+// Time returns the time in a top-level field, in any of Sidekiq's forms (see ParseTime), or the
+// zero time if the field is absent or holds no time.
 func (j *Job) Time(key string) time.Time {
 	t, _ := ParseTime(j.Field(key))
 	return t
 }
 
-// RetryCount is the field retry_count: 0 after the first failure. ok is false if the job never
-// failed. After a retry by hand it can be -1 (docs/wire.md 3.1). A payload may hold any number: one
-// beyond a million, to either side, reads as a million, because it is counted up and down.
+// RetryCount returns the field retry_count: 0 after the first failure, 1 after the second. ok is
+// false if the job never failed. After a retry by hand it can be -1 (docs/wire.md 3.1). A payload
+// may hold any number. Numbers are limited to a million above and below zero, because the runtime
+// counts them up and down.
 func (j *Job) RetryCount() (n int, ok bool) {
 	n64, ok := j.Int("retry_count")
 	return int(min(max(n64, -maxRetryCount), maxRetryCount)), ok
@@ -176,8 +177,8 @@ func (j *Job) RetryCount() (n int, ok bool) {
 
 const maxRetryCount = 1_000_000
 
-// Attempt is which run of the job this is: 1 for the first, 2 after one failure. A snooze, a
-// stop and a crash are no attempts.
+// Attempt returns the number of this run: 1 for the first, 2 after one failure. A run that ended in
+// a snooze, a stop or a crash is not counted.
 func (j *Job) Attempt() int {
 	n, failed := j.RetryCount()
 	if !failed {
@@ -186,8 +187,8 @@ func (j *Job) Attempt() int {
 	return max(n+2, 1)
 }
 
-// Waited is how long the job lay in its queue before now: since enqueued_at, else since
-// created_at. It is 0 if the payload has neither.
+// Waited returns how long the job has been in its queue at the time now: since enqueued_at, else
+// since created_at. It is 0 if the payload has neither.
 func (j *Job) Waited(now time.Time) time.Duration {
 	since := j.Enqueued()
 	if since.IsZero() {
@@ -205,7 +206,7 @@ func (j *Job) Enqueued() time.Time {
 	return j.Time("created_at")
 }
 
-// Tags are the job's tags, nil if there are none.
+// Tags returns the job's tags, or nil if there are none.
 func (j *Job) Tags() []string {
 	tok := j.Field("tags")
 	if tok == "" || tok[0] != '[' {
@@ -218,7 +219,7 @@ func (j *Job) Tags() []string {
 	return tags
 }
 
-// SplitArgs takes a JSON array apart into its elements, which share its memory.
+// SplitArgs returns the elements of a JSON array. They share the memory of array.
 func SplitArgs(array json.RawMessage) ([]json.RawMessage, error) {
 	list := make([]json.RawMessage, 0, 4)
 	c := scanner{s: string(array)}
@@ -229,7 +230,7 @@ func SplitArgs(array json.RawMessage) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// DisplayClass is the class as the web page shows it.
+// DisplayClass returns the class that Sidekiq's web page shows.
 func (j *Job) DisplayClass() string {
 	for _, key := range []string{"display_class", "wrapped"} {
 		if s := j.String(key); s != "" {
@@ -239,8 +240,8 @@ func (j *Job) DisplayClass() string {
 	return j.Class
 }
 
-// millis reports whether the payload's own timestamps are Sidekiq 8's integer
-// milliseconds.
+// millis reports whether the payload's own times are integer milliseconds, as Sidekiq 8 writes
+// them.
 func (j *Job) millis() bool {
 	for _, key := range []string{"created_at", "enqueued_at"} {
 		if n, ok := j.Int(key); ok && n >= millisFrom {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 const sample = `{"retry":true,"queue":"default","class":"OkJob",` +
@@ -13,22 +12,42 @@ const sample = `{"retry":true,"queue":"default","class":"OkJob",` +
 	`"created_at":1795345820.25,"foo":{"a":1.0,"b":12345678901234567890},"tags":["t1"]}`
 
 func TestJob(t *testing.T) {
-	j, err := ParseJob(sample)
-	if err != nil {
-		t.Fatal(err)
+	j := mustParse(t, sample)
+	for name, c := range map[string]struct{ got, want string }{
+		"Class": {j.Class, "OkJob"},
+		"Queue": {j.Queue, "default"},
+		"JID":   {j.JID, "b4a577edbccf1d805744efa9"},
+		"Args":  {string(j.Args), `[1,2.5,"é<b>&",null,{"k":[true]}]`},
+		"Raw":   {j.Raw(), sample},
+		"Time":  {j.Time("created_at").UTC().String(), "2026-11-22 11:10:20.25 +0000 UTC"},
+		"Tags":  {fmt.Sprint(j.Tags()), "[t1]"},
+		"Field": {j.Field("foo"), `{"a":1.0,"b":12345678901234567890}`},
+	} {
+		t.Run(name+" reads the payload", func(t *testing.T) {
+			if c.got != c.want {
+				t.Errorf("%s, want %s", c.got, c.want)
+			}
+		})
 	}
-	if j.Class != "OkJob" || j.Queue != "default" || j.JID != "b4a577edbccf1d805744efa9" ||
-		string(j.Args) != `[1,2.5,"é<b>&",null,{"k":[true]}]` {
-		t.Errorf("read %q %q %q %s", j.Class, j.Queue, j.JID, j.Args)
-	}
-	if j.Raw() != sample {
-		t.Error("raw bytes changed")
-	}
-	if got := j.Time("created_at"); !got.Equal(time.UnixMilli(1795345820250)) {
-		t.Errorf("created_at = %v", got)
-	}
-	if got := j.Tags(); len(got) != 1 || got[0] != "t1" {
-		t.Errorf("tags = %v", got)
+}
+
+func TestAttempt(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields string
+		want   int
+	}{
+		"is 1 before a failure":            {"", 1},
+		"is 2 after the first failure":     {`,"retry_count":0`, 2},
+		"is 5 after the fourth":            {`,"retry_count":3`, 5},
+		"is 1 after a retry by hand":       {`,"retry_count":-1`, 1},
+		"is 1 for a nonsensical count":     {`,"retry_count":-9`, 1},
+		"is limited for a gigantic number": {`,"retry_count":99999999999`, 1_000_002},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := mustParse(t, `{"class":"A"`+c.fields+`}`).Attempt(); got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
+			}
+		})
 	}
 }
 
@@ -44,40 +63,44 @@ func TestParseJob(t *testing.T) {
 		`{"class":"A","args":[1,]}`:        "broken JSON",
 		"{\"class\":\"A\n\",\"args\":[1]}": "broken JSON",
 	} {
-		_, err := ParseJob(raw)
-		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
-			t.Errorf("ParseJob(%q) = %v, want ErrInvalid with %q", raw, err, want)
-		}
+		t.Run("refuses "+strings.TrimSpace(raw), func(t *testing.T) {
+			_, err := ParseJob(raw)
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want ErrInvalid with %q", err, want)
+			}
+		})
 	}
 }
 
-// A set of bits answers for absent fields, and names share its bits.
 func TestField(t *testing.T) {
-	parse := func(raw string) *Job {
-		j, err := ParseJob(raw)
-		if err != nil {
-			t.Fatal(err)
+	t.Run("finds a name that is written with escapes", func(t *testing.T) {
+		j := mustParse(t, `{"class":"A","b\u0069d":"escaped"}`)
+		if got := j.String("bid"); got != "escaped" {
+			t.Errorf("bid is %q", got)
 		}
-		return j
-	}
-	if got := parse(`{"class":"A","b\u0069d":"escaped"}`).String("bid"); got != "escaped" {
-		t.Errorf("bid is %q", got)
-	}
-	j := parse(`{"class":"A","bid":"x","":7}`)
-	if j.String("bid") != "x" || j.Field("") != "7" || j.Field("crashes") != "" {
-		t.Errorf("bid %q, the one without a name %q, crashes %q", j.String("bid"), j.Field(""),
-			j.Field("crashes"))
-	}
-	raw := `{"class":"A"`
-	for i := range 300 {
-		raw += fmt.Sprintf(`,"f%d":%d`, i, i)
-	}
-	j = parse(raw + "}")
-	for i := range 300 {
-		if got, ok := j.Int(fmt.Sprint("f", i)); !ok || got != int64(i) {
-			t.Errorf("f%d is %d", i, got)
+	})
+	t.Run("finds an empty name", func(t *testing.T) {
+		if got := mustParse(t, `{"class":"A","":7}`).Field(""); got != "7" {
+			t.Errorf("%q", got)
 		}
-	}
+	})
+	t.Run("is empty for a field that is absent", func(t *testing.T) {
+		if got := mustParse(t, `{"class":"A","bid":"x"}`).Field("crashes"); got != "" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("finds each of 300 fields, although names share bits of the filter", func(t *testing.T) {
+		raw := `{"class":"A"`
+		for i := range 300 {
+			raw += fmt.Sprintf(`,"f%d":%d`, i, i)
+		}
+		j := mustParse(t, raw+"}")
+		for i := range 300 {
+			if got, ok := j.Int(fmt.Sprint("f", i)); !ok || got != int64(i) {
+				t.Errorf("f%d is %d", i, got)
+			}
+		}
+	})
 }
 
 func mustParse(t *testing.T, raw string) *Job {

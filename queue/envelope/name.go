@@ -2,9 +2,8 @@ package envelope
 
 import "strings"
 
-// ValidName reports whether Kyu creates a queue or a class of the name s:
-// [A-Za-z0-9_.:-]{1,128}. Anything else breaks a key, a page of the web UI or a
-// metrics field.
+// ValidName reports whether Kyu creates a queue or a class of the name s: whether s matches
+// [A-Za-z0-9_.:-]{1,128}. Other names break keys, pages of Sidekiq's web UI, or fields of metrics.
 func ValidName(s string) bool {
 	if len(s) == 0 || len(s) > 128 {
 		return false

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Patch is a set of changes to a job's top-level fields. Apply splices them in
-// and keeps every other byte. The zero Patch changes nothing.
+// Patch is a set of changes to a job's top-level fields. Apply keeps every other byte of the
+// payload. The zero Patch changes nothing.
 type Patch struct {
 	changes []change
 }
@@ -18,8 +18,8 @@ type change struct {
 	token string // raw JSON; "" removes the field
 }
 
-// Set puts a raw JSON token under key: in place if the key is there, else at
-// the end. A later Set or Remove of the same key wins.
+// Set sets a field to a JSON value: in place if the field is there, else at the end. A later Set or
+// Remove of the same field replaces this one.
 func (p *Patch) Set(key, token string) {
 	for i := range p.changes {
 		if p.changes[i].key == key {
@@ -30,21 +30,21 @@ func (p *Patch) Set(key, token string) {
 	p.changes = append(p.changes, change{key, token})
 }
 
-// Remove takes the field away, every duplicate of it too.
+// Remove removes a field, and all other fields of the same name.
 func (p *Patch) Remove(key string) { p.Set(key, "") }
 
-// SetString puts a string under key; invalid UTF-8 becomes U+FFFD.
+// SetString sets a field to a string. Invalid UTF-8 becomes U+FFFD.
 func (p *Patch) SetString(key, text string) { p.Set(key, string(AppendString(nil, text))) }
 
-// SetInt puts an integer under key.
+// SetInt sets a field to an integer.
 func (p *Patch) SetInt(key string, n int64) { p.Set(key, strconv.FormatInt(n, 10)) }
 
-// SetTime puts a timestamp under key, in the form f gives it for j.
+// SetTime sets a field to a time, in the form that f has for j.
 func (p *Patch) SetTime(key string, t time.Time, f Timestamps, j *Job) {
 	p.Set(key, string(f.AppendTime(nil, t, j)))
 }
 
-// Apply returns j's payload with the changes spliced in.
+// Apply returns j's payload with the changes.
 func (p *Patch) Apply(j *Job) string {
 	edits, left := p.cuts(j)
 	var added []byte
@@ -67,15 +67,15 @@ func (p *Patch) Apply(j *Job) string {
 			at = j.members[n-1].value.end
 		}
 		if left == 0 {
-			added = added[1:] // nothing is left to put a comma after
+			added = added[1:] // no field is left before it, so no comma
 		}
 		edits = append(edits, edit{span{at, at}, string(added)})
 	}
 	return splice(j.raw, edits)
 }
 
-// cuts gives the edits that take removed members out, each with one comma, and
-// the number of members that stay.
+// cuts returns the edits that remove members, each with one comma, and the number of members that
+// stay.
 func (p *Patch) cuts(j *Job) (edits []edit, left int) {
 	for i, m := range j.members {
 		switch {
@@ -109,7 +109,7 @@ type edit struct {
 	text string
 }
 
-// splice replaces the ranges, which do not overlap but may touch.
+// splice replaces the ranges of the edits, which do not overlap but may be adjacent.
 func splice(raw string, edits []edit) string {
 	sort.SliceStable(edits, func(a, b int) bool { return edits[a].at.start < edits[b].at.start })
 	var out strings.Builder

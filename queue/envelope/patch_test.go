@@ -7,37 +7,38 @@ func TestPatch(t *testing.T) {
 		name, raw, want string
 		patch           func(*Patch)
 	}{
-		{"replace in place", `{"class":"A","retry":true,"x":1.0}`,
+		{"replaces a field in place", `{"class":"A","retry":true,"x":1.0}`,
 			`{"class":"A","retry":5,"x":1.0}`, func(p *Patch) { p.SetInt("retry", 5) }},
-		{"append", `{"class":"A"}`, `{"class":"A","q":"l<é"}`,
+		{"appends a new field", `{"class":"A"}`, `{"class":"A","q":"l<é"}`,
 			func(p *Patch) { p.SetString("q", "l<é") }},
-		{"remove first", `{ "at": 1, "class":"A"}`, `{ "class":"A"}`,
+		{"removes the first field", `{ "at": 1, "class":"A"}`, `{ "class":"A"}`,
 			func(p *Patch) { p.Remove("at") }},
-		{"remove middle", `{"class":"A" , "at":1 , "b":2}`, `{"class":"A" , "b":2}`,
+		{"removes a field in the middle", `{"class":"A" , "at":1 , "b":2}`, `{"class":"A" , "b":2}`,
 			func(p *Patch) { p.Remove("at") }},
-		{"remove last", `{"class":"A","at":1 }`, `{"class":"A" }`,
+		{"removes the last field", `{"class":"A","at":1 }`, `{"class":"A" }`,
 			func(p *Patch) { p.Remove("at") }},
-		{"remove first two", `{"at":1,"at":2,"class":"A"}`, `{"class":"A"}`,
+		{"removes two fields of one name", `{"at":1,"at":2,"class":"A"}`, `{"class":"A"}`,
 			func(p *Patch) { p.Remove("at") }},
-		{"remove around", `{"at":1,"class":"A","at":2,"at":3,"b":1}`, `{"class":"A","b":1}`,
+		{"removes fields of one name around another",
+			`{"at":1,"class":"A","at":2,"at":3,"b":1}`, `{"class":"A","b":1}`,
 			func(p *Patch) { p.Remove("at") }},
-		{"remove and add", `{"class":"A","at":1}`, `{"b":2}`,
+		{"removes all fields and adds one", `{"class":"A","at":1}`, `{"b":2}`,
 			func(p *Patch) { p.Remove("at"); p.Remove("class"); p.SetInt("b", 2) }},
-		{"escaped key", `{"class":"A","\u0061t":1}`, `{"class":"A"}`,
+		{"removes a name that is written with escapes", `{"class":"A","\u0061t":1}`,
+			`{"class":"A"}`,
 			func(p *Patch) { p.Remove("at") }},
-		{"last duplicate wins", `{"class":"A","n":1,"n":2}`, `{"class":"A","n":1,"n":3}`,
+		{"changes the last of two fields of one name", `{"class":"A","n":1,"n":2}`,
+			`{"class":"A","n":1,"n":3}`,
 			func(p *Patch) { p.SetInt("n", 3) }},
-		{"nothing", sample, sample, func(p *Patch) {}},
+		{"changes nothing without a change", sample, sample, func(p *Patch) {}},
 	} {
-		j, err := ParseJob(c.raw)
-		if err != nil {
-			t.Fatal(c.name, err)
-		}
-		var p Patch
-		c.patch(&p)
-		if got := p.Apply(j); got != c.want {
-			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			var p Patch
+			c.patch(&p)
+			if got := p.Apply(mustParse(t, c.raw)); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
 	}
 }
 
@@ -66,7 +67,7 @@ func FuzzPatch(f *testing.F) {
 				}
 			}
 		}
-		if tok := j.Field(key); tok != "" { // patch∘patch: the old token back gives the old bytes
+		if tok := j.Field(key); tok != "" { // the old value again gives the old bytes
 			undo.Set(key, tok)
 			if got := undo.Apply(patched); got != raw {
 				t.Errorf("undone: %q, want %q", got, raw)

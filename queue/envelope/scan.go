@@ -1,14 +1,14 @@
 package envelope
 
-// scanner is a strict RFC 8259 reader over a string. It validates and finds
-// the end of values without allocating, so that a payload can be kept as the
-// bytes it is. Its verdict equals encoding/json's (FuzzScanAgreesWithStdlib).
+// scanner is a strict RFC 8259 parser over a string. It checks values and finds their ends without
+// allocating, so the payload itself can be kept. It accepts exactly the bytes that encoding/json
+// accepts (FuzzScan).
 type scanner struct {
 	s string
 	i int
 }
 
-// maxScanDepth bounds the recursion, as encoding/json does.
+// maxScanDepth is the deepest nesting that is parsed, as in encoding/json.
 const maxScanDepth = 10000
 
 func (c *scanner) space() {
@@ -32,13 +32,13 @@ func (c *scanner) next(b byte) bool {
 	return false
 }
 
-// end reports whether only white space is left.
+// end reports whether only white space follows.
 func (c *scanner) end() bool {
 	c.space()
 	return c.i == len(c.s)
 }
 
-// value consumes one JSON value. depth is the nesting around it.
+// value consumes one JSON value. depth is the number of levels around it.
 func (c *scanner) value(depth int) bool {
 	c.space()
 	if c.i >= len(c.s) {
@@ -62,8 +62,8 @@ func (c *scanner) value(depth int) bool {
 	}
 }
 
-// object consumes an object and calls member, if not nil, with the position of
-// each name (quotes included) and value.
+// object consumes an object and calls member, if it is not nil, with the position of each name
+// (quotes included) and value.
 func (c *scanner) object(depth int, member func(name, value span)) bool {
 	if depth > maxScanDepth || !c.next('{') {
 		return false
@@ -97,8 +97,7 @@ func (c *scanner) object(depth int, member func(name, value span)) bool {
 	}
 }
 
-// array consumes an array and calls element, if not nil, with the position of
-// each element.
+// array consumes an array and calls element, if it is not nil, with the position of each element.
 func (c *scanner) array(depth int, element func(span)) bool {
 	if depth > maxScanDepth || !c.next('[') {
 		return false
@@ -165,7 +164,7 @@ func (c *scanner) str() bool {
 	return false
 }
 
-// plainText is the bytes that stand for themselves in a JSON string.
+// plainText has the bytes that stand for themselves in a JSON string.
 var plainText = func() (plain [256]bool) {
 	for b := range plain {
 		plain[b] = b >= 0x20 && b != '"' && b != '\\'
@@ -222,5 +221,5 @@ func (c *scanner) number() bool {
 // span is the half-open range of bytes [start, end) of a string.
 type span struct{ start, end int32 }
 
-// token is the range's text.
+// token returns the text of the range.
 func (s span) token(raw string) string { return raw[s.start:s.end] }

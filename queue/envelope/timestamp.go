@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Timestamps says how times are written into payloads (docs/wire.md 3.3).
+// Timestamps is the form of times in payloads (docs/wire.md 3.3).
 type Timestamps string
 
 const (
-	// Float writes float seconds with a fraction: every Sidekiq reads it.
+	// Float writes seconds as a float with a fraction. Every Sidekiq reads it.
 	Float Timestamps = "float"
-	// Millis writes integer milliseconds: only Sidekiq 8 and later reads it.
+	// Millis writes milliseconds as an integer. Only Sidekiq 8 and later reads it.
 	Millis Timestamps = "millis"
-	// Mirror rewrites a payload in the form that its own created_at or
-	// enqueued_at has, and writes new payloads as Float.
+	// Mirror rewrites a payload in the form of its own created_at or enqueued_at, and writes new
+	// payloads as Float.
 	Mirror Timestamps = "mirror"
 )
 
-// millisFrom is the least integer that is read as milliseconds. As seconds it
-// would be the year 5138.
+// millisFrom is the smallest integer that is read as milliseconds. In seconds it would be in the
+// year 5138.
 const millisFrom = 100_000_000_000
 
-// ParseTime reads a timestamp token: a number with a fraction or exponent is
-// seconds; an integer is milliseconds from millisFrom on, else seconds; a
-// string is RFC 3339 or Ruby's Time#to_s. Anything else is absent.
-func ParseTime(tok string) (time.Time, bool) {
+// ParseTime parses a time in JSON. A number with a fraction or an exponent is seconds since the
+// epoch. An integer is milliseconds from 100,000,000,000 on, else seconds. A string has the form of
+// RFC 3339 or of Ruby's Time#to_s. ok is false for anything else.
+func ParseTime(tok string) (t time.Time, ok bool) {
 	if tok == "" {
 		return time.Time{}, false
 	}
@@ -55,15 +55,15 @@ func ParseTime(tok string) (time.Time, bool) {
 	return FromUnix(f), true
 }
 
-// maxSeconds are the most that fit into 64 bits as microseconds. More would read as a time
-// long past.
+// maxSeconds is the largest number of seconds whose microseconds fit into 64 bits. A larger one
+// would overflow to a time long past.
 const maxSeconds = 9e12
 
-// FromUnix is the time that is f seconds after the epoch, to the microsecond.
+// FromUnix returns the time f seconds after the epoch, to the microsecond.
 func FromUnix(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }
 
-// Unix is t in seconds since the epoch, to the microsecond: a float64
-// carries no more, and more digits would not round-trip.
+// Unix returns the seconds from the epoch to t, to the microsecond: more digits do not fit into a
+// float64.
 func Unix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 // AppendTime writes t for a payload that is new (j is nil) or being rewritten, to the millisecond.
@@ -83,5 +83,5 @@ func AppendSeconds(b []byte, d time.Duration) []byte {
 	return AppendFloat(b, float64(d.Milliseconds())/1e3, 64)
 }
 
-// Score is t as the score of a member of a sorted set: float seconds as text.
+// Score returns t as the score of a member of a sorted set: seconds since the epoch, as a float.
 func Score(t time.Time) string { return string(AppendFloat(nil, Unix(t), 64)) }

@@ -16,35 +16,41 @@ func TestParseTime(t *testing.T) {
 		`"2026-11-22 11:10:20 UTC"`:   time.Unix(1795345820, 0),
 		`"2026-11-22 12:10:20 +0100"`: time.Unix(1795345820, 0),
 	} {
-		if got, ok := ParseTime(tok); !ok || !got.Equal(want) {
-			t.Errorf("parseTime(%s) = %v %v, want %v", tok, got.UTC(), ok, want.UTC())
-		}
+		t.Run("reads "+tok, func(t *testing.T) {
+			if got, ok := ParseTime(tok); !ok || !got.Equal(want) {
+				t.Errorf("%v %v, want %v", got.UTC(), ok, want.UTC())
+			}
+		})
 	}
 	for _, tok := range []string{`"soon"`, `null`, `true`, ``, `[1]`, `1e400`} {
-		if got, ok := ParseTime(tok); ok {
-			t.Errorf("parseTime(%s) = %v, want absent", tok, got)
-		}
+		t.Run("reads no time from "+tok, func(t *testing.T) {
+			if got, ok := ParseTime(tok); ok {
+				t.Errorf("%v", got)
+			}
+		})
 	}
 }
 
 func TestTimestamps(t *testing.T) {
-	millis, _ := ParseJob(`{"class":"A","created_at":1795345820974}`)
-	seconds, _ := ParseJob(`{"class":"A","created_at":1795345820.974}`)
+	millis := mustParse(t, `{"class":"A","created_at":1795345820974}`)
+	seconds := mustParse(t, `{"class":"A","created_at":1795345820.974}`)
 	whole := time.Unix(1795345820, 0)
-	for _, c := range []struct {
+	for name, c := range map[string]struct {
 		form Timestamps
 		job  *Job
 		want string
 	}{
-		// an integral float keeps its fraction: else Sidekiq 8 reads 1970
-		{Float, millis, "1795345820.0"},
-		{Millis, seconds, "1795345820000"},
-		{Mirror, millis, "1795345820000"},
-		{Mirror, seconds, "1795345820.0"},
-		{Mirror, nil, "1795345820.0"},
+		// without the fraction Sidekiq 8 would read a time in 1970
+		"Float writes whole seconds with a fraction": {Float, millis, "1795345820.0"},
+		"Millis writes milliseconds":                 {Millis, seconds, "1795345820000"},
+		"Mirror writes milliseconds if the job does": {Mirror, millis, "1795345820000"},
+		"Mirror writes seconds if the job does":      {Mirror, seconds, "1795345820.0"},
+		"Mirror writes seconds in a new payload":     {Mirror, nil, "1795345820.0"},
 	} {
-		if got := string(c.form.AppendTime(nil, whole, c.job)); got != c.want {
-			t.Errorf("%s: %s, want %s", c.form, got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := string(c.form.AppendTime(nil, whole, c.job)); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
 	}
 }

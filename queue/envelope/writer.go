@@ -2,14 +2,14 @@ package envelope
 
 import "strconv"
 
-// Writer builds a JSON object field by field, in the order of the calls, as Ruby's JSON.generate
-// would write it.
+// Writer encodes a JSON object field by field, in the order of the calls, as Ruby's JSON.generate
+// would.
 type Writer struct{ b []byte }
 
-// NewWriter makes a Writer that appends to b, which must be empty: its memory is used again.
+// NewWriter returns a Writer that uses the memory of b, which must be empty.
 func NewWriter(b []byte) *Writer { return &Writer{b} }
 
-// End closes the object and gives its bytes.
+// End closes the object and returns its bytes.
 func (w *Writer) End() []byte { return append(w.b, '}') }
 
 func (w *Writer) name(key string) {
@@ -20,13 +20,13 @@ func (w *Writer) name(key string) {
 	w.b = append(AppendString(append(w.b, sep), key), ':')
 }
 
-// Field writes a value that is JSON already.
+// Field writes a field whose value is JSON.
 func (w *Writer) Field(key string, token []byte) { w.name(key); w.b = append(w.b, token...) }
 
-// Token is Field for a value in a string.
+// Token is Field for JSON in a string.
 func (w *Writer) Token(key, token string) { w.name(key); w.b = append(w.b, token...) }
 
-// Text writes a string; invalid UTF-8 becomes U+FFFD.
+// Text writes a string. Invalid UTF-8 becomes U+FFFD.
 func (w *Writer) Text(key, s string) { w.name(key); w.b = AppendString(w.b, s) }
 
 // Int writes an integer.
@@ -35,7 +35,7 @@ func (w *Writer) Int(key string, n int64) {
 	w.b = strconv.AppendInt(w.b, n, 10)
 }
 
-// Value writes any value, as Encode does. After an error nothing is written.
+// Value writes any value, as Encode does. If there is an error, nothing is written.
 func (w *Writer) Value(key string, v any) error {
 	token, err := Encode(v, 1)
 	if err != nil {
@@ -45,8 +45,8 @@ func (w *Writer) Value(key string, v any) error {
 	return nil
 }
 
-// Args writes the arguments of a job. No arguments are [], not null: Ruby would read null the
-// same, but a reader of the payload would not know that the job takes none.
+// Args writes the arguments of a job. A nil list becomes [], not null, although Ruby reads both: []
+// shows that the job has no arguments. After an error the object is not valid.
 func (w *Writer) Args(list []any) error {
 	w.name("args")
 	if b, ok := appendPlain(w.b, list); ok {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	deployLock = time.Minute
-	marksLife  = 90 * 24 * time.Hour
+	deployLock = time.Minute         // how long the same label marks no second deploy
+	marksLife  = 90 * 24 * time.Hour // how long marks are kept
 )
 
-// Mark is a deploy, as the metrics page shows it.
+// Mark is a deploy on Sidekiq's metrics page.
 type Mark struct {
 	At    time.Time `json:"at"` // to the minute
 	Label string    `json:"label"`
 }
 
-// MarkDeploy puts a deploy on the metrics page. made is false if the same label
-// was marked less than a minute ago: every machine of a fleet may mark the
-// deploy, and it counts once (docs/wire.md 11.3).
-func (in *Inspector) MarkDeploy(ctx context.Context, label string, at time.Time) (made bool,
-	err error) {
+// MarkDeploy marks a deploy on the metrics page. made is false if the same label was marked less
+// than a minute ago, so every machine of a fleet may mark the same deploy (docs/wire.md 11.3). The
+// error is a *queue.InvalidError if the label is empty.
+func (in *Inspector) MarkDeploy(ctx context.Context, label string,
+	at time.Time) (made bool, err error) {
 	if strings.TrimSpace(label) == "" {
 		return false, &queue.InvalidError{Field: "label",
 			Reason: "a deploy needs a label, such as a commit"}
@@ -46,6 +46,7 @@ func (in *Inspector) MarkDeploy(ctx context.Context, label string, at time.Time)
 	return err == nil, wrapDeploy(err)
 }
 
+// wrapDeploy says that an error is about deploys.
 func wrapDeploy(err error) error {
 	if err != nil {
 		return fmt.Errorf("deploy: %w", err)
@@ -53,11 +54,12 @@ func wrapDeploy(err error) error {
 	return nil
 }
 
+// marksKey returns the key of the marks of a day.
 func (in *Inspector) marksKey(day time.Time) string {
 	return in.ks.Key(day.UTC().Format("20060102") + "-marks")
 }
 
-// Marks lists the deploys of the last days, the oldest first. 90 days are kept.
+// Marks returns the deploys of the last days, 1 to 90, the oldest first.
 func (in *Inspector) Marks(ctx context.Context, days int, now time.Time) ([]Mark, error) {
 	if days < 1 || days > 90 {
 		return nil, fmt.Errorf("deploy: %d days: want 1 to 90", days)

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a Redis with an owner that holds a lease.
+// fixture is a Redis with an owner, h:1:a, that holds a lease and serves the queue a.
 type fixture struct {
 	*testing.T
 	server *redistest.Server
@@ -36,7 +36,14 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// push puts n jobs into a queue; their first argument counts from 0.
+// sub returns the fixture for a subtest.
+func (f *fixture) sub(t *testing.T) *fixture {
+	sub := *f
+	sub.T = t
+	return &sub
+}
+
+// push pushes n jobs to a queue. Their JIDs and first arguments count from 0: a0, a1, ….
 func (f *fixture) push(q string, n int) {
 	f.Helper()
 	client := queue.NewClient(f.store)
@@ -48,9 +55,18 @@ func (f *fixture) push(q string, n int) {
 	}
 }
 
+// at checks where the jobs are: "queue:a=2 retry=1".
 func (f *fixture) at(want string) {
 	f.Helper()
 	if got := redistest.Places(f.Context(), f.raw); got != want {
 		f.Errorf("jobs are at %q, want %q", got, want)
+	}
+}
+
+// same checks a value.
+func same[T comparable](t testing.TB, name string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v, want %v", name, got, want)
 	}
 }

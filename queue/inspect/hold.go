@@ -11,14 +11,14 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Held is a class of which jobs are held.
+// Held is a class that has held jobs: workers without a handler for the class put them aside.
 type Held struct {
 	Class  string    `json:"class"`
-	Size   int64     `json:"size"`
-	Oldest time.Time `json:"oldest"` // when the first of them was put there
+	Size   int64     `json:"size"`   // how many jobs are held
+	Oldest time.Time `json:"oldest"` // since when the first of them is held
 }
 
-// HeldClasses lists the classes of which jobs are held, by name.
+// HeldClasses returns the classes that have held jobs, by name.
 func (in *Inspector) HeldClasses(ctx context.Context) ([]Held, error) {
 	classes, err := in.rdb.SMembers(ctx, in.ks.Held()).Result()
 	if err != nil {
@@ -40,14 +40,13 @@ func (in *Inspector) HeldClasses(ctx context.Context) ([]Held, error) {
 	return list, nil
 }
 
-// Served is what a live worker of ours says of itself beside its record. Ruby's
-// processes do not say it.
+// Served describes a live worker of Kyu. Ruby's processes do not publish it.
 type Served struct {
-	Classes []string // that it has handlers for
-	Pool    int      // connections that it may open to Postgres; 0: it does not say
+	Classes []string // the classes for which it has handlers
+	Pool    int      // how many connections it may open to Postgres; 0 if not known
 }
 
-// Served gives what every live worker of ours serves, by identity.
+// Served returns the live workers of Kyu, by identity.
 func (in *Inspector) Served(ctx context.Context) (map[string]Served, error) {
 	leases, err := in.store.Leases(ctx)
 	if err != nil {
@@ -63,7 +62,7 @@ func (in *Inspector) Served(ctx context.Context) (map[string]Served, error) {
 			return nil, fmt.Errorf("owner %s: %w", l.Identity, err)
 		}
 		text := func(i int) string { s, _ := fields[i].(string); return s }
-		pool, _ := strconv.Atoi(text(1)) // absent in what an older version wrote
+		pool, _ := strconv.Atoi(text(1)) // absent in the record of an older version
 		served[l.Identity] = Served{strings.Fields(text(0)), pool}
 	}
 	return served, nil

@@ -1,6 +1,10 @@
-// Package inspect is what people and pages read of a fleet, Ruby's processes included, and the few
-// things that they do by hand: statistics, queues, sets of jobs, processes, work in progress,
-// metrics, marks of deploys. A worker does not need it.
+// Package inspect reads the state of a fleet, Ruby's processes included, for people and pages:
+// statistics, queues, sets of jobs, processes, running jobs, metrics, deploys. It also sends
+// signals to processes and marks deploys. A worker does not need it.
+//
+//	store, err := queue.Open(ctx, config)
+//	...
+//	stats, err := inspect.New(store).Stats(ctx)
 package inspect
 
 import (
@@ -9,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Inspector reads what a Store holds. It is safe for concurrent use, and shares the connections of
+// Inspector reads the Redis of a Store. It is safe for concurrent use, and uses the connections of
 // the Store's pushes.
 type Inspector struct {
 	store *queue.Store
@@ -18,7 +22,7 @@ type Inspector struct {
 	ks    redisdb.Keyspace
 }
 
-// New makes an Inspector of a Store, which stays the caller's to close.
+// New returns an Inspector of a Store. The caller closes the Store.
 func New(s *queue.Store) *Inspector {
 	return &Inspector{store: s, db: s.DB(), rdb: s.DB().Shared, ks: s.Keys()}
 }

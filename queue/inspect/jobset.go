@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -13,37 +12,37 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// scanPage is how many members one call looks at.
+// scanPage is how many members one call reads.
 const scanPage = 100
 
-// JobSet is one of the sorted sets of jobs, with what people read of it beside what they do with
-// its entries.
+// JobSet is one of the sorted sets of jobs. Beside the methods of queue.JobSet, which change
+// entries, it has methods that read them.
 type JobSet struct {
 	*queue.JobSet
 	in *Inspector
 }
 
-// RetrySet holds jobs that failed and wait for their next attempt.
+// RetrySet returns the set of the jobs that failed and wait for their next attempt.
 func (in *Inspector) RetrySet() *JobSet { return &JobSet{in.store.RetrySet(), in} }
 
-// ScheduleSet holds jobs that are not due yet.
+// ScheduleSet returns the set of the jobs that were pushed or put off to a later time.
 func (in *Inspector) ScheduleSet() *JobSet { return &JobSet{in.store.ScheduleSet(), in} }
 
-// DeadSet holds jobs that will not run again by themselves.
+// DeadSet returns the set of the jobs that run again only by hand.
 func (in *Inspector) DeadSet() *JobSet { return &JobSet{in.store.DeadSet(), in} }
 
-// HoldSet holds jobs of a class that a worker without a handler for it has put aside. It is sorted
-// by the time at which they were put there.
+// HoldSet returns the set of the held jobs of a class: a worker that had no handler for the class
+// put them there. They are sorted by the time when they were held.
 func (in *Inspector) HoldSet(class string) *JobSet { return &JobSet{in.store.HoldSet(class), in} }
 
-// Size is the number of members.
+// Size returns the number of entries.
 func (js *JobSet) Size(ctx context.Context) (int64, error) {
 	n, err := js.in.rdb.ZCard(ctx, js.Key()).Result()
 	return n, js.wrap(err)
 }
 
-// Page reads up to count entries from the offset-th on: of the dead set the last
-// to die first, else the next to be due first.
+// Page returns up to count entries after the first offset. Entries of the dead set are sorted from
+// the last to die on, those of other sets from the first to be due on.
 func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]queue.Entry, error) {
 	first, last, some := window(offset, count)
 	if !some {
@@ -60,20 +59,7 @@ func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]queue.Entry,
 	return entries(members), nil
 }
 
-// window is a page as Redis counts: both ends, from 0. some is false if there is
-// nothing in it. To Redis a negative end counts from the last, so it must not come to
-// that.
-func window(offset, count int64) (first, last int64, some bool) {
-	offset = max(offset, 0)
-	if count <= 0 {
-		return 0, 0, false
-	}
-	if last = offset + count - 1; last < offset {
-		last = math.MaxInt64
-	}
-	return offset, last, true
-}
-
+// entries returns the entries of members.
 func entries(members []redis.Z) []queue.Entry {
 	list := make([]queue.Entry, len(members))
 	for i, z := range members {
@@ -83,9 +69,9 @@ func entries(members []redis.Z) []queue.Entry {
 	return list
 }
 
-// Scan calls fn with every entry whose bytes match a pattern, as Redis matches:
-// text without * is looked for anywhere. It stops when fn returns false. Entries
-// that come or go meanwhile may be missed, or seen twice.
+// Scan calls fn with each entry whose payload matches a pattern of Redis. A pattern without *
+// matches anywhere in the payload. Scan stops when fn returns false. It may miss entries that are
+// added or removed meanwhile, or pass them twice.
 func (js *JobSet) Scan(ctx context.Context, match string, fn func(queue.Entry) bool) error {
 	if !strings.Contains(match, "*") {
 		match = "*" + redisdb.GlobEscape(match) + "*"
@@ -108,7 +94,7 @@ func (js *JobSet) Scan(ctx context.Context, match string, fn func(queue.Entry) b
 	}
 }
 
-// Find looks for a job. The error is queue.ErrNotFound if it is not in the set.
+// Find returns the entry of a job. The error is queue.ErrNotFound if it is not in the set.
 func (js *JobSet) Find(ctx context.Context, jid string) (found queue.Entry, err error) {
 	err = js.Scan(ctx, jid, func(e queue.Entry) bool {
 		if e.Job != nil && e.Job.JID == jid {
@@ -122,9 +108,9 @@ func (js *JobSet) Find(ctx context.Context, jid string) (found queue.Entry, err 
 	return found, err
 }
 
-// All applies an operation (such as js.Retry) to every entry that is in the set
-// now, a page at a time, and returns how many it moved. Entries that stay, or
-// come meanwhile, do not keep it from ending.
+// All applies an operation, such as js.Retry, to the entries that are in the set when it begins, a
+// page at a time. It returns how many the operation moved. The error joins the
+// *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends it.
 func (js *JobSet) All(ctx context.Context,
 	op func(context.Context, ...queue.Entry) (int, error)) (total int, err error) {
 	left, err := js.Size(ctx)
@@ -148,11 +134,12 @@ func (js *JobSet) All(ctx context.Context,
 		}
 		stay = append(stay, err)
 		left -= int64(len(page))
-		skip += len(page) - n // what the operation left behind
+		skip += len(page) - n // entries that stay
 	}
 	return total, errors.Join(stay...)
 }
 
+// wrap adds the name of the set to an error.
 func (js *JobSet) wrap(err error) error {
 	if err != nil {
 		err = fmt.Errorf("%s set: %w", js.Name(), err)

@@ -13,15 +13,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// How far back Metrics and Histogram go.
 const (
-	MaxMetrics   = queue.MetricsByTenMinutes
+	// MaxMetrics is how far back Metrics goes.
+	MaxMetrics = queue.MetricsByTenMinutes
+	// MaxHistogram is how far back Histogram goes.
 	MaxHistogram = queue.MetricsByMinute
 )
 
-// Metrics sums what all processes, Ruby's too, measured by class in the time d before now, the
-// class with the most run time first. Up to 8 hours it is read by the minute in both layouts, of
-// Sidekiq 7 and 8. Up to MaxMetrics it is read by ten minutes, which only Sidekiq 8 and Kyu write.
+// Metrics returns the sums, by class, of the metrics of all processes, Ruby's too, in the time d
+// before now, at most MaxMetrics. The class with the most run time is first. Up to 8 hours, it
+// reads the keys of minutes, of Sidekiq 7 and of Sidekiq 8. For a longer time it reads the keys of
+// ten minutes, which only Sidekiq 8 and Kyu write.
 func (in *Inspector) Metrics(ctx context.Context, d time.Duration,
 	now time.Time) ([]ClassTotals, error) {
 	if d <= 0 || d > MaxMetrics {
@@ -68,9 +70,9 @@ func (in *Inspector) Metrics(ctx context.Context, d time.Duration,
 	return list, nil
 }
 
-// bothLayouts is what one minute's figures in the two layouts amount to. A
-// process of Sidekiq 7 or 8 writes in one of them, so they add up; but if workers
-// of ours wrote the same in both, they count once.
+// bothLayouts returns the number of a minute from those in the layouts of Sidekiq 7 and 8. A
+// process of Sidekiq writes in one of the layouts, so it is their sum. If twice is true, workers of
+// Kyu have written the same numbers in both layouts, which count once.
 func bothLayouts(a, b int64, twice bool) int64 {
 	if twice {
 		return max(a, b)
@@ -78,12 +80,12 @@ func bothLayouts(a, b int64, twice bool) int64 {
 	return a + b
 }
 
-// ClassTotals are the sums of one class.
+// ClassTotals are the sums of a class.
 type ClassTotals struct {
 	Class     string `json:"class"`
-	Processed int64  `json:"processed"` // failures included
+	Processed int64  `json:"processed"` // runs, with those that failed
 	Failed    int64  `json:"failed"`
-	Millis    int64  `json:"ms"` // of the successful runs
+	Millis    int64  `json:"ms"` // of the successful runs together
 }
 
 // addTotal adds a field such as "OkJob|p".
@@ -108,8 +110,9 @@ func addTotal(totals map[string]*ClassTotals, field string, n int64) {
 	}
 }
 
-// Histogram sums the run times of a class in the time d before now, at most 8
-// hours, over all processes, in the buckets of HistogramBounds.
+// Histogram returns how many runs of a class there were in the time d before now, at most
+// MaxHistogram, in all processes, by run time. The buckets are those of queue.HistogramBounds. All
+// are 0 if the server has no BITFIELD.
 func (in *Inspector) Histogram(ctx context.Context, class string, d time.Duration,
 	now time.Time) ([]int64, error) {
 	if d <= 0 || d > MaxHistogram {

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Process is a process as its last beat described it.
+// Process describes a process, as it did at its last beat.
 type Process struct {
 	Identity    string    `json:"identity"`
 	Hostname    string    `json:"hostname"`
@@ -23,16 +23,16 @@ type Process struct {
 	StartedAt   time.Time `json:"started_at"`
 	Queues      []string  `json:"queues"`
 	Labels      []string  `json:"labels"`
-	Concurrency int       `json:"concurrency"`
-	Busy        int       `json:"busy"`
+	Concurrency int       `json:"concurrency"` // threads
+	Busy        int       `json:"busy"`        // running jobs
 	Beat        time.Time `json:"beat"`
-	Quiet       bool      `json:"quiet"`
-	RSS         int       `json:"rss_kib"`
-	RTT         int       `json:"rtt_us"`
+	Quiet       bool      `json:"quiet"`   // it takes no more jobs
+	RSS         int       `json:"rss_kib"` // memory in KiB
+	RTT         int       `json:"rtt_us"`  // of a call to Redis, in microseconds
 	Embedded    bool      `json:"embedded"`
 }
 
-// Processes lists the live processes, Ruby's too, sorted by identity.
+// Processes returns the live processes, Ruby's too, by identity.
 func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
 	ids, err := in.rdb.SMembers(ctx, in.ks.Processes()).Result()
 	if err != nil {
@@ -59,7 +59,8 @@ func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
 	return list, nil
 }
 
-// readProcess reads a record of any Sidekiq; a process without info is dead.
+// readProcess decodes the record of a process of any version of Sidekiq. A process without info is
+// dead.
 func readProcess(id string, row []any) (p Process, ok bool) {
 	at := func(i int) string { s, _ := row[i].(string); return s }
 	number := func(i int) int { n, _ := strconv.Atoi(at(i)); return n }
@@ -80,14 +81,15 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
 		Embedded: info.Embedded}
 	p.Beat, _ = envelope.ParseTime(at(2))
-	if n := number(6); n > 0 { // 8.1.2 and later write it beside info
+	if n := number(6); n > 0 { // Sidekiq 8.1.2 and later write it beside info
 		p.Concurrency = n
 	}
 	return p, true
 }
 
-// Signal tells a process to quiet (TSTP), stop (TERM) or write its stacks to
-// its log (TTIN). The error is queue.ErrNotFound if no such process is alive.
+// Signal sends a process a signal: TSTP to take no more jobs, TERM to stop, TTIN to write its
+// stacks to its log. The process reads it with its next beat. The error is queue.ErrNotFound if no
+// such process is alive.
 func (in *Inspector) Signal(ctx context.Context, identity, signal string) error {
 	alive, err := in.rdb.HExists(ctx, in.ks.Key(identity), "info").Result()
 	if err != nil {

@@ -22,22 +22,22 @@ var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
 // QueueInfo describes a queue.
 type QueueInfo struct {
 	Name    string  `json:"name"`
-	Size    int64   `json:"size"`
+	Size    int64   `json:"size"`    // how many jobs wait in it
 	Latency float64 `json:"latency"` // age of the oldest job, in seconds; 0 without jobs
 	Paused  bool    `json:"paused"`
 }
 
-// Queues lists the queues that were ever pushed to, by name. One whose key has the wrong
-// type is listed as empty: it must not hide the others.
+// Queues returns the queues to which jobs were ever pushed, by name. A queue whose key has a wrong
+// type is listed as empty, so that the other queues can be shown.
 func (in *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
 	pipe := in.rdb.Pipeline()
-	queues, shut := pipe.SMembers(ctx, in.ks.Queues()), pipe.SMembers(ctx, in.ks.Paused())
+	queues, paused := pipe.SMembers(ctx, in.ks.Queues()), pipe.SMembers(ctx, in.ks.Paused())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
 	}
 	names := queues.Val()
 	slices.Sort(names)
-	list, problems, err := in.describe(ctx, names, shut.Val())
+	list, problems, err := in.describe(ctx, names, paused.Val())
 	for _, problem := range problems {
 		if !redisdb.IsWrongType(problem) {
 			err = errors.Join(err, problem)
@@ -49,7 +49,8 @@ func (in *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
 	return list, nil
 }
 
-// Queue describes one queue; one that nobody has pushed to is empty.
+// Queue returns one queue. A queue to which no job was pushed is empty. It is an error if the key
+// of the queue has a wrong type.
 func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) {
 	paused, err := in.rdb.SIsMember(ctx, in.ks.Paused(), name).Result()
 	if err != nil {
@@ -63,7 +64,7 @@ func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) 
 	return list[0], nil
 }
 
-// describe reads queues in one round trip. problems are those of single queues.
+// describe reads queues in one round trip. problems are the errors of single queues.
 func (in *Inspector) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
 	problems []error, err error) {
 	if len(names) == 0 {
@@ -99,7 +100,7 @@ func (in *Inspector) describe(ctx context.Context, names, paused []string) (list
 	return list, problems, nil
 }
 
-// readOldest reads the reply about one queue.
+// readOldest decodes the reply of oldestScript. age is in seconds.
 func readOldest(reply []any, now time.Time) (size int64, age float64) {
 	if len(reply) > 0 {
 		size, _ = reply[0].(int64)
@@ -118,7 +119,7 @@ func readOldest(reply []any, now time.Time) (size int64, age float64) {
 	return size, j.Waited(now).Seconds()
 }
 
-// latency is how long a payload has been waiting, in seconds.
+// latency returns how many seconds a job has waited, or 0 for bytes that are no job.
 func latency(raw string, now time.Time) float64 {
 	j, err := envelope.ParseJob(raw)
 	if err != nil {
@@ -127,15 +128,15 @@ func latency(raw string, now time.Time) float64 {
 	return j.Waited(now).Seconds()
 }
 
-// QueuePage reads up to count payloads of a queue, the next to run first, from
-// the offset-th on.
-func (in *Inspector) QueuePage(ctx context.Context, name string, offset, count int64) ([]string,
-	error) {
+// QueuePage returns up to count payloads of a queue, after the first offset, the next one to run
+// first.
+func (in *Inspector) QueuePage(ctx context.Context, name string,
+	offset, count int64) ([]string, error) {
 	first, last, some := window(offset, count)
 	if !some {
 		return nil, nil
 	}
-	// the next to run is on the right
+	// the next job to run is the last of the list
 	page, err := in.rdb.LRange(ctx, in.ks.Queue(name), -last-1, -first-1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: %w", name, err)
@@ -144,8 +145,8 @@ func (in *Inspector) QueuePage(ctx context.Context, name string, offset, count i
 	return page, nil
 }
 
-// FindInQueue looks through a queue, a page at a time, for a job. The error is
-// queue.ErrNotFound if it is not there.
+// FindInQueue searches a queue for a job, a page at a time. The error is queue.ErrNotFound if the
+// job is not there.
 func (in *Inspector) FindInQueue(ctx context.Context, name, jid string) (*queue.Job, error) {
 	for offset := int64(0); ; offset += scanPage {
 		page, err := in.QueuePage(ctx, name, offset, scanPage)

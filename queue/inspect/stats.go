@@ -10,20 +10,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Stats are the figures of the whole fleet.
+// Stats are the numbers of the whole fleet.
 type Stats struct {
-	Processed      int64   `json:"processed"` // ever, failures included
+	Processed      int64   `json:"processed"` // runs since the beginning, with those that failed
 	Failed         int64   `json:"failed"`
-	Enqueued       int64   `json:"enqueued"` // waiting in all queues
+	Enqueued       int64   `json:"enqueued"` // jobs in all queues
 	Scheduled      int64   `json:"scheduled"`
 	Retries        int64   `json:"retries"`
 	Dead           int64   `json:"dead"`
 	Processes      int64   `json:"processes"`
-	Busy           int     `json:"busy"`
+	Busy           int     `json:"busy"`            // running jobs
 	DefaultLatency float64 `json:"default_latency"` // of the queue "default", in seconds
 }
 
-// Stats reads the figures.
+// Stats reads the numbers.
 func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	pipe := in.rdb.Pipeline()
 	processed, failed := pipe.Get(ctx, in.ks.Processed()), pipe.Get(ctx, in.ks.Failed())
@@ -54,14 +54,15 @@ func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	return st, err
 }
 
-// Day is what was done on a day, in UTC.
+// Day has the numbers of runs on a day, in UTC.
 type Day struct {
-	Date      string `json:"date"` // 2026-11-22
-	Processed int64  `json:"processed"`
+	Date      string `json:"date"`      // 2026-11-22
+	Processed int64  `json:"processed"` // with those that failed
 	Failed    int64  `json:"failed"`
 }
 
-// History gives the last days, today first. Redis keeps five years.
+// History returns the last days, today first. days is 1 to 1825: the numbers are kept for five
+// years.
 func (in *Inspector) History(ctx context.Context, days int) ([]Day, error) {
 	if days < 1 || days > 5*365 {
 		return nil, fmt.Errorf("history: %d days: want 1 to %d", days, 5*365)

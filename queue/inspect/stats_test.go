@@ -14,11 +14,18 @@ func TestHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	days, err := f.in.History(t.Context(), 2)
-	if err != nil || days[0].Processed != 10 || days[0].Failed != 3 || days[1].Processed != 0 {
-		t.Errorf("%+v %v", days, err)
+	if err != nil || len(days) != 2 {
+		t.Fatalf("%+v %v", days, err)
 	}
-	ttl := f.raw.TTL(t.Context(), "stat:processed:"+days[0].Date).Val()
-	if ttl < 1824*24*time.Hour || ttl > 1826*24*time.Hour {
-		t.Errorf("kept for %v", ttl)
-	}
+	t.Run("has today first, and days without runs", func(t *testing.T) {
+		same(t, "Processed of today", days[0].Processed, 10)
+		same(t, "Failed of today", days[0].Failed, 3)
+		same(t, "Processed of yesterday", days[1].Processed, 0)
+	})
+	t.Run("is kept for five years", func(t *testing.T) {
+		ttl := f.raw.TTL(t.Context(), "stat:processed:"+days[0].Date).Val()
+		if ttl < 1824*24*time.Hour || ttl > 1826*24*time.Hour {
+			t.Errorf("kept for %v", ttl)
+		}
+	})
 }

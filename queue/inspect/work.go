@@ -12,18 +12,17 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Work is a job that some process runs.
+// Work is a job that a process runs.
 type Work struct {
 	Process string     `json:"process"`
-	TID     string     `json:"tid"`
+	TID     string     `json:"tid"` // names the thread
 	Queue   string     `json:"queue"`
-	RunAt   time.Time  `json:"run_at"`
+	RunAt   time.Time  `json:"run_at"` // when the run began
 	Payload string     `json:"-"`
-	Job     *queue.Job `json:"-"` // nil if the payload is not a job
+	Job     *queue.Job `json:"-"` // nil if the payload is no job
 }
 
-// WorkInProgress lists the jobs that live processes run, the longest running
-// first.
+// WorkInProgress returns the jobs that live processes run, the longest running first.
 func (in *Inspector) WorkInProgress(ctx context.Context) ([]Work, error) {
 	processes, err := in.Processes(ctx)
 	if err != nil {
@@ -54,10 +53,11 @@ func (in *Inspector) WorkInProgress(ctx context.Context) ([]Work, error) {
 	return list, nil
 }
 
+// readWork decodes a field of a process's work hash.
 func readWork(text string) (w Work, ok bool) {
 	var row struct {
 		Queue   string
-		Payload json.RawMessage // a string, or in foreign processes the object itself
+		Payload json.RawMessage // a string; some versions of Sidekiq write the object itself
 		RunAt   json.RawMessage `json:"run_at"`
 	}
 	if json.Unmarshal([]byte(text), &row) != nil {

@@ -1,8 +1,11 @@
 package queue
 
-import "github.com/kyujobs/kyu/internal/redisdb"
+import (
+	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/redis/go-redis/v9"
+)
 
-// ScriptWithEffects is the text of a script with capabilities.
+// ScriptWithEffects returns the text of a script with the effects of capabilities.
 func ScriptWithEffects(base string, list []Capability) string {
 	c, err := newCapabilities(list)
 	if err != nil {
@@ -16,13 +19,16 @@ var (
 	EffectResult  = effectResult
 )
 
-// SettleLua is the settle script as it is without capabilities.
+// SettleLua returns the text of the settle script without effects.
 func SettleLua() string { return settleScript.Text() }
 
-// ScriptSHAs are the names of settle and reclaim, each without and with the effects of s.
+// ScriptSHAs returns the names of settle and reclaim, each without and with the effects of s.
 func ScriptSHAs(s *Store) (settle, reclaim [2]string) {
 	pair := func(sc *redisdb.Script) [2]string {
 		return [2]string{sc.SHA(), s.effects.copies[sc].SHA()}
 	}
 	return pair(settleScript), pair(reclaimScript)
 }
+
+// RedisOptions returns the options of go-redis for the fields of c.
+func (c *Config) RedisOptions() (*redis.Options, error) { return c.options() }
