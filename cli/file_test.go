@@ -78,7 +78,8 @@ func TestFile(t *testing.T) {
 // FuzzConfigFile holds that no file makes the program panic, and that a file without a problem gives
 // settings that a worker takes.
 func FuzzConfigFile(f *testing.F) {
-	f.Add(":concurrency: 5\nqueues:\n  - [a, 2]\n  - \"b,1\"\ncapsules:\n  x:\n    queues: [c]\n")
+	f.Add(":concurrency: 5\nqueues:\n  - [a, 2]\n  - \"b,1\"\n" +
+		"capsules:\n  x:\n    queues: [c]\n")
 	f.Add("production:\n  :queues: 7\n")
 	f.Add("- a\n")
 	f.Add("d: &d default\nqueues: [*d]\n<<: {timeout: 0x8}\n")

@@ -57,10 +57,12 @@ func TestBoot(t *testing.T) {
 		w := s.Start(worker, "--log-format", "plain")
 		s.Until(5*time.Second, "it connects", func() bool { return sockets(w) > 0 })
 		w.Signal(syscall.SIGTTIN)
-		s.Until(5*time.Second, "the stacks", func() bool { return w.Says("stacks of all goroutines") })
+		s.Until(5*time.Second, "the stacks",
+			func() bool { return w.Says("stacks of all goroutines") })
 		w.Signal(syscall.SIGTSTP)
 		s.Until(20*time.Second, "it boots", func() bool { return w.Says("Serving") })
-		s.Until(5*time.Second, "it is quiet", func() bool { return w.Says("Quiet from the start") })
+		s.Until(5*time.Second, "it is quiet",
+			func() bool { return w.Says("Quiet from the start") })
 		s.Until(10*time.Second, "its record says that it is quiet", func() bool {
 			return s.Raw.HGet(t.Context(), w.Identity(), "quiet").Val() == "true"
 		})
@@ -115,7 +117,8 @@ func loading(t *testing.T) {
 		return err != nil && strings.HasPrefix(err.Error(), "LOADING")
 	})
 	w := s.Start(filepath.Join(harness.Bin, "worker"), "--log-format", "plain")
-	s.Until(10*time.Second, "it says so", func() bool { return w.Says("Redis still loads its data") })
+	s.Until(10*time.Second, "it says so",
+		func() bool { return w.Says("Redis still loads its data") })
 	s.Raw.Do(t.Context(), "CONFIG", "SET", "key-load-delay", "0")
 	s.Until(60*time.Second, "it boots", func() bool { return w.Says("Serving") })
 	if code := w.Stop(); code != 0 {
@@ -130,7 +133,8 @@ func closedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(harness.Bin, "worker"), "--log-level", "debug")
-	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "DATABASE_URL=", "DB_HOST=", "DB_NAME=")
+	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "DATABASE_URL=", "DB_HOST=",
+		"DB_NAME=")
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
