@@ -75,8 +75,8 @@ func TestFile(t *testing.T) {
 	})
 }
 
-// FuzzConfigFile holds that no file makes the program panic, and that a file without a problem gives
-// settings that a worker takes.
+// FuzzConfigFile holds that no file makes the program panic, and that a file without a problem
+// gives settings that a worker takes.
 func FuzzConfigFile(f *testing.F) {
 	f.Add(":concurrency: 5\nqueues:\n  - [a, 2]\n  - \"b,1\"\n" +
 		"capsules:\n  x:\n    queues: [c]\n")

@@ -51,7 +51,7 @@ func TestBoot(t *testing.T) {
 			t.Error("the log does not say why it ends")
 		}
 	})
-	t.Run("TTIN during the boot writes the stacks, TSTP makes the worker quiet", func(t *testing.T) {
+	t.Run("TTIN during the boot writes stacks, TSTP makes the worker quiet", func(t *testing.T) {
 		s := harness.New(t)
 		s.Raw.Do(t.Context(), "CLIENT", "PAUSE", "2500", "ALL")
 		w := s.Start(worker, "--log-format", "plain")
