@@ -16,6 +16,7 @@ func (e *examination) redis(ctx context.Context, cache queue.Config) {
 			"its state cannot be read: %v", err)
 		return
 	}
+	info.Snapshots = e.store.DB().Snapshots(ctx)
 	e.good("redis", "version %s at %s", info.Version, e.store.Server().Addr)
 	e.eviction(info)
 	e.persistence(info)

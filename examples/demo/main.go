@@ -224,8 +224,8 @@ func (d *demo) retry(ctx context.Context) error {
 
 // kill shows that a crash loses no job.
 func (d *demo) kill(ctx context.Context) error {
-	say("3. A worker that runs three jobs is killed with kill -9. Sidekiq's fetch would lose " +
-		"them.")
+	say("3. A second worker runs three jobs and is killed with kill -9. Sidekiq's fetch would " +
+		"lose them.")
 	for range 3 {
 		slow := job{"push", "ActivityPub::DeliveryWorker",
 			[]any{`{"type":"Create"}`, 1, d.servers.url("/slow")}}
@@ -236,25 +236,25 @@ func (d *demo) kill(ctx context.Context) error {
 			return err
 		}
 	}
-	victim, err := d.start(ctx, "victim", "-c", "6")
+	second, err := d.start(ctx, "second", "-c", "6")
 	if err != nil {
 		return err
 	}
-	if err := victim.wait(ctx, "INFO: start", 3); err != nil {
+	if err := second.wait(ctx, "INFO: start", 3); err != nil {
 		return err
 	}
-	victim.cmd.Process.Kill()
-	victim.cmd.Wait()
-	say("   Killed. Another worker starts, finds that the first is dead, and puts its jobs back " +
+	second.cmd.Process.Kill()
+	second.cmd.Wait()
+	say("   Killed. A third worker starts, finds that the second is dead, and puts its jobs back " +
 		"into their queue, where they are taken next.")
-	heir, err := d.start(ctx, "heir", "-c", "6")
+	third, err := d.start(ctx, "third", "-c", "6")
 	if err != nil {
 		return err
 	}
-	if err := heir.wait(ctx, "INFO: done", 3); err != nil {
+	if err := third.wait(ctx, "INFO: done", 3); err != nil {
 		return err
 	}
-	return heir.stop()
+	return third.stop()
 }
 
 func say(text string) { fmt.Printf("\n%s\n", text) }

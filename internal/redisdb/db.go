@@ -111,7 +111,7 @@ func (db *DB) Close() error {
 }
 
 // probe finds out the server's version and which commands it lacks: a managed server or an embedded
-// one may forbid INFO, CONFIG or CLIENT.
+// one may forbid INFO or CLIENT.
 func (db *DB) probe(ctx context.Context, o Options) error {
 	if err := db.Shared.Ping(ctx).Err(); err != nil {
 		return err

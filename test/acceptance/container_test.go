@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,36 +10,39 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// No container engine runs on the machines of the tests, so the files are held to
-// the programs: flags and commands that they name must exist.
-func TestContainerFilesNameWhatExists(t *testing.T) {
-	dir := filepath.Join(harness.Root(), "deploy", "docker")
-	read := func(name string) string {
-		t.Helper()
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
+// The machines of the tests have no container engine. So these tests check the files: the flags
+// and commands that they name must exist in the programs.
+func TestContainerFiles(t *testing.T) {
+	t.Parallel()
+	t.Run("the Dockerfile starts the programs and builds with this module's Go", testDockerfile)
+	t.Run("the worker accepts each command of compose.yaml", testCompose)
+}
+
+// readFile reads a file of the repository.
+func readFile(t testing.TB, path ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{harness.Root()}, path...)...))
+	if err != nil {
+		t.Fatal(err)
 	}
-	file := read("Dockerfile")
+	return string(b)
+}
+
+func testDockerfile(t *testing.T) {
+	_, version, _ := strings.Cut(readFile(t, "go.mod"), "\ngo ")
+	minor := strings.Join(strings.SplitN(strings.Fields(version)[0], ".", 3)[:2], ".")
+	file := readFile(t, "deploy/docker/Dockerfile")
 	for _, want := range []string{"FROM scratch", "USER 65532",
 		`ENTRYPOINT ["/usr/bin/worker", "--http", "127.0.0.1:9394"]`,
 		`CMD ["/usr/bin/workerctl", "health", "--http", "127.0.0.1:9394"]`,
-		"./cmd/worker ./cmd/workerctl"} {
+		"./cmd/worker ./cmd/workerctl", "golang:" + minor + "-"} {
 		if !strings.Contains(file, want) {
 			t.Errorf("the Dockerfile has no %s", want)
 		}
 	}
-	mod, err := os.ReadFile(filepath.Join(harness.Root(), "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, version, _ := strings.Cut(string(mod), "\ngo ")
-	if minor := strings.Join(strings.SplitN(strings.Fields(version)[0], ".", 3)[:2],
-		"."); !strings.Contains(file, "golang:"+minor+"-") {
-		t.Errorf("the Dockerfile builds with another Go than %s", minor)
-	}
+}
+
+func testCompose(t *testing.T) {
 	var compose struct {
 		Services map[string]struct {
 			Command     []string
@@ -48,18 +50,18 @@ func TestContainerFilesNameWhatExists(t *testing.T) {
 			ReadOnly    bool `yaml:"read_only"`
 		}
 	}
-	if err := yaml.Unmarshal([]byte(read("compose.yaml")), &compose); err != nil {
+	text := readFile(t, "deploy/docker/compose.yaml")
+	if err := yaml.Unmarshal([]byte(text), &compose); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range fourQueues {
 		s := compose.Services[name]
 		if s.Environment["REDIS_URL"] == "" || !s.ReadOnly {
-			t.Errorf("service %s: %+v", name, s)
+			t.Errorf("service %s has no REDIS_URL, or may write: %+v", name, s)
 		}
 		args := append(append([]string{"--http", "127.0.0.1:9394"}, s.Command...), "--print-config")
-		cmd := exec.Command(filepath.Join(harness.Bin, "worker"), args...)
-		cmd.Env = append(os.Environ(), "REDIS_URL=redis://redis:6379/0", "DATABASE_URL=")
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), name) {
+		out, err := run([]string{"REDIS_URL=redis://redis:6379/0"}, "worker", args...)
+		if err != nil || !strings.Contains(out, name) {
 			t.Errorf("worker %v: %v\n%s", args, err, out)
 		}
 	}

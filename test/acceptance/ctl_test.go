@@ -2,8 +2,8 @@ package acceptance
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,12 +11,20 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
-	s := harness.New(t)
+func TestWorkerctl(t *testing.T) {
+	t.Parallel()
+	beside(t, "shows and moves jobs", testCtlJobs)
+	beside(t, "shows and controls a process", testCtlProcess)
+	beside(t, "refuses arguments that it does not know", testCtlMistakes)
+	beside(t, "needs no more rights than docs/redis.md gives", testCtlRights)
+}
+
+func testCtlJobs(s *harness.Site) {
 	jid := strings.TrimSpace(s.OK("", "push", "Test::Fail", `["boom"]`, "--queue", "default"))
 	s.OK("", "push", "Test::NoOp", "--in", "1h")
-	s.OK("", "push", "Test::NoOp", "--at", "2033-05-18T03:33:20Z", "--jid", "mine")
-	s.OK("", "push", "Test::NoOp", "--at", "2033-05-18T03:33:20Z", "--jid", "mine") // not doubled
+	for range 2 { // the same jid twice is one job
+		s.OK("", "push", "Test::NoOp", "--at", "2033-05-18T03:33:20Z", "--jid", "mine")
+	}
 	s.OK("", "push", "Test::Fail", `["dead"]`, "--retry", "0")
 	s.OK("pull", "push", "X", "--queue", "pull", "--jid", "pull1")
 	s.OK("2", "queues")
@@ -25,53 +33,60 @@ func TestTheOperatorsToolShowsAndMovesJobs(t *testing.T) {
 	s.OK("", "queue", "pull", "--pause")
 	s.OK("paused", "queues")
 	w := s.Worker("-c", "2")
-	s.Until(10*time.Second, "failed", func() bool {
+	s.Until(10*time.Second, "both jobs have failed", func() bool {
 		return s.Card("retry") == 1 && s.Card("dead") == 1
 	})
 	s.OK("error: boom", "retries")
 	s.OK("retry_count", "retries", "show", jid)
 	s.OK("reschedule "+jid, "retries", "reschedule", jid, "--in", "1h")
 	s.OK("error: dead", "dead", "list")
-	if s.Raw.LLen(t.Context(), "queue:pull").Val() != 1 {
-		t.Error("a paused queue was served")
-	}
+	s.Equal("jobs in the paused queue", s.Len("pull"), 1)
 	s.OK("kill "+jid, "retries", "kill", jid)
 	s.OK("delete mine", "scheduled", "delete", "mine")
-	if s.Card("dead") != 2 || s.Card("schedule") != 1 {
-		t.Errorf("dead %d, scheduled %d", s.Card("dead"), s.Card("schedule"))
-	}
-	if out, code := s.Ctl("n\n", "dead", "delete", "--all"); code != 1 || s.Card("dead") != 2 {
-		t.Errorf("deleted without a yes: %s", out)
-	}
+	s.Equal("dead", s.Card("dead"), 2)
+	s.Equal("scheduled", s.Card("schedule"), 1)
+	out, code := s.Ctl("n\n", "dead", "delete", "--all")
+	s.Equal("exit code after the answer n: "+out, code, 1)
+	s.Equal("dead after the answer n", s.Card("dead"), 2)
 	s.OK("delete: 2 jobs", "dead", "delete", "--all", "--yes")
-	if out, code := s.Ctl("y\n", "queue", "pull", "--clear"); code != 0 || s.Waiting() != 0 {
-		t.Errorf("%d %s", code, out)
-	}
+	out, code = s.Ctl("y\n", "queue", "pull", "--clear")
+	s.Equal("exit code after the answer y: "+out, code, 0)
+	s.Equal("waiting after the answer y", s.Waiting(), 0)
+	s.Equal("exit code", w.Stop(), 0)
+	stats(s, 2, 2)
+}
+
+func testCtlProcess(s *harness.Site) {
+	w := s.Worker("-c", "2")
 	id := w.Identity()
 	s.OK(id, "processes")
 	s.Push("Test::Sleep", []any{7000}, queue.Options{})
-	s.Until(10*time.Second, "shown as busy", func() bool {
+	s.Until(10*time.Second, "the job is shown as busy", func() bool {
 		out, _ := s.Ctl("", "busy")
 		return strings.Contains(out, "Test::Sleep")
 	})
 	s.OK("TTIN", "dump", id)
-	s.Until(10*time.Second, "stacks in the log",
+	s.Until(10*time.Second, "the log has stacks",
 		func() bool { return w.Says("stacks of all goroutines") && w.Says("goroutine profile") })
 	s.OK("TSTP", "quiet", "--all")
-	s.Until(10*time.Second, "quiet", func() bool { return w.Says("no longer accepting new work") })
+	s.Until(10*time.Second, "the worker is quiet",
+		func() bool { return w.Says("no longer accepting new work") })
 	s.OK("TERM", "stop", id)
-	if code := w.Exit(15 * time.Second); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	var st struct{ Processed, Failed, Processes int }
-	if err := json.Unmarshal([]byte(s.OK("", "stats", "--json", "--days", "2")), &st); err != nil ||
-		st.Failed != 2 || st.Processed != 3 || st.Processes != 0 {
-		t.Errorf("%+v %v", st, err)
-	}
+	s.Equal("exit code", w.Exit(15*time.Second), 0)
+	stats(s, 1, 0)
 }
 
-func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
-	s := harness.New(t)
+// stats checks the figures that workerctl shows after all processes have ended.
+func stats(s *harness.Site, processed, failed int) {
+	s.Helper()
+	var st struct{ Processed, Failed, Processes int }
+	s.Must(json.Unmarshal([]byte(s.OK("", "stats", "--json", "--days", "2")), &st))
+	s.Equal("processed", st.Processed, processed)
+	s.Equal("failed", st.Failed, failed)
+	s.Equal("processes", st.Processes, 0)
+}
+
+func testCtlMistakes(s *harness.Site) {
 	for args, want := range map[string]string{
 		"":                         "Usage",
 		"frobnicate":               "there is no command",
@@ -96,82 +111,49 @@ func TestTheOperatorsToolRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"queue a --pause --clear":  "want one of",
 		"--nope":                   "unknown flag",
 	} {
-		if out, code := s.Ctl("", strings.Fields(args)...); code != 2 ||
-			!strings.Contains(out, want) {
-			t.Errorf("workerctl %s: exit %d, want 2 and %q in\n%s", args, code, want, out)
-		}
+		s.Exits(2, want, strings.Fields(args)...)
 	}
-	for args, want := range map[string]string{"retries retry nobody": "not found",
-		"quiet no:1:body": "not found", "iteration nobody": "not found",
-		"queue a delete nobody": "not found", "retries show nobody": "not found"} {
-		if out, code := s.Ctl("", strings.Fields(args)...); code != 1 ||
-			!strings.Contains(out, want) {
-			t.Errorf("workerctl %s: exit %d\n%s", args, code, out)
-		}
+	for _, args := range []string{"retries retry nobody", "quiet no:1:body", "iteration nobody",
+		"queue a delete nobody", "retries show nobody"} {
+		s.Exits(1, "not found", strings.Fields(args)...)
 	}
 }
 
-func TestStuckHandlersMakeTheWorkerGiveUpWithCodeThree(t *testing.T) {
-	s := harness.New(t)
-	w := s.Worker("-c", "2", "-t", "1", "--max-stuck", "2")
-	s.Push("Test::Hang", nil, queue.Options{})
-	s.Push("Test::Hang", nil, queue.Options{})
-	if code := w.Exit(20 * time.Second); code != 3 {
-		t.Errorf("exit code %d", code)
-	}
-	if s.Raw.LLen(t.Context(), "queue:default").Val() != 2 {
-		t.Error("the jobs are not back in their queue")
-	}
-}
-
-func TestAProgramOfTenLinesIsAWorker(t *testing.T) {
-	s := harness.New(t)
-	w := s.Start(filepath.Join(harness.Bin, "hello"))
-	s.Push("Greeter", []any{"you", 2}, queue.Options{})
-	s.Until(10*time.Second, "it greets", func() bool {
-		return strings.Count(w.Log(), "Hello, you") == 2
-	})
-}
-
-func TestTheWorkerRunsUnderTheACLRuleOfTheDocumentation(t *testing.T) {
-	s := harness.New(t)
+// testCtlRights runs a worker and workerctl as the user of docs/redis.md, and checks that Redis
+// has refused nothing.
+func testCtlRights(s *harness.Site) {
 	s.OK("", "push", "Test::Fail", `["x"]`)
 	s.OK("", "push", "Test::Fail", `["x"]`, "--retry", "0", "--queue", "pull")
 	s.OK("", "push", "Test::NoOp", "--in", "1h")
 	w := s.Worker("-c", "3", "--sidekiq7-metrics", "--unknown", "hold")
-	s.Until(10*time.Second, "failed", func() bool {
+	s.Until(10*time.Second, "both jobs have failed", func() bool {
 		return s.Card("retry") == 1 && s.Card("dead") == 1
 	})
-	s.OK("", "push", "Test::NoOp", "--queue", "push") // through a bell
+	s.OK("", "push", "Test::NoOp", "--queue", "push") // this job comes through a doorbell
 	s.OK("", "push", "Nobody::Knows")
-	s.Until(10*time.Second, "held", func() bool { return s.Card("kyu:hold:Nobody::Knows") == 1 })
+	s.Until(10*time.Second, "the job is held",
+		func() bool { return s.Card("kyu:hold:Nobody::Knows") == 1 })
 	s.OK("Nobody::Knows", "held")
 	s.OK("release: 1 jobs", "held", "Nobody::Knows", "release", "--all", "--yes")
 	s.OK("", "push", "Test::Iter", `[10000, 20]`, "--jid", "iter")
 	s.OK("cancelled iter", "cancel", "iter")
 	s.OK("marked: v1", "deploy", "v1")
 	s.OK("v1", "deploys")
-	s.Until(10*time.Second, "cancelled", func() bool {
-		return s.Raw.Exists(t.Context(), "it-iter").Val() == 0
+	s.Until(10*time.Second, "the iterable job has ended", func() bool {
+		return s.Raw.Exists(s.Context(), "it-iter").Val() == 0
 	})
-	s.Until(10*time.Second, "measured", func() bool {
+	s.Until(10*time.Second, "the metrics have the class", func() bool {
 		out, _ := s.Ctl("", "metrics")
 		return strings.Contains(out, "Test::NoOp")
 	})
 	s.OK("BELOW", "metrics", "Test::NoOp")
-	s.Until(10*time.Second, "done", func() bool {
+	s.Until(10*time.Second, "all jobs have run", func() bool {
 		return w.Says("queue=push") && s.Waiting() == 0 && s.InFlight() == 0
 	})
 	s.OK("retry: 1 jobs", "retries", "retry", "--all", "--yes")
 	s.OK("kyu", "processes")
-	w.Signal(15)
-	if code := w.Exit(15 * time.Second); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	if w.Says("NOPERM") {
-		t.Error("it was refused something")
-	}
-	if log := s.Raw.Do(t.Context(), "ACL", "LOG").Val(); len(log.([]any)) != 0 {
-		t.Errorf("refused: %v", log)
-	}
+	w.Signal(syscall.SIGTERM)
+	s.Equal("exit code", w.Exit(15*time.Second), 0)
+	s.Equal("the worker was refused a command", w.Says("NOPERM"), false)
+	s.Equal("commands that Redis refused", s.Raw.Do(s.Context(), "ACL", "LOG").Val(), "[]")
 }

@@ -3,12 +3,8 @@ package acceptance
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,10 +26,10 @@ const (
 	window     = 20 * time.Second
 )
 
-// BenchmarkDeliveriesWithDeadHosts measures how many deliveries to hosts that
-// answer (in 20 ms) a worker with 25 threads makes, when none, or one in twenty, goes
-// to one of ten hosts that accept and never answer: with breakers and limits once they
-// have learned, and without. Run it by make bench-deadhosts.
+// BenchmarkDeliveriesWithDeadHosts measures the deliveries that a worker with 25 threads makes to
+// hosts that answer in 20 ms. In the second and third case, one delivery in twenty goes to one of
+// ten hosts that accept the connection and do not answer. The third case has no breakers and
+// limits. make bench-deadhosts runs it.
 func BenchmarkDeliveriesWithDeadHosts(b *testing.B) {
 	base := 0.0
 	for _, c := range []struct {
@@ -61,14 +57,9 @@ func deliveries(b *testing.B, dead float64, env string) float64 {
 	s := harness.New(b)
 	url := pgtest.Start(b)
 	migrate(s, url)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
-		Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	_, key := newKey(b)
 	pgtest.Exec(b, url, "INSERT INTO accounts (id, username, private_key) VALUES (1, 'alice', $1)",
-		string(text))
+		key)
 	var answered atomic.Int64
 	inbox := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-time.After(answerTime)
@@ -95,13 +86,13 @@ func deliveries(b *testing.B, dead float64, env string) float64 {
 			return open == deadHosts
 		})
 	}
-	<-time.After(10 * time.Second) // to a steady state, which without breakers is bad
+	<-time.After(10 * time.Second) // until the rate is steady
 	before, start := answered.Load(), time.Now()
 	<-time.After(window)
 	return float64(answered.Load()-before) / time.Since(start).Seconds()
 }
 
-// silence listens where nobody ever answers, and gives the port.
+// silence accepts connections on a port and does not answer. It returns the port.
 func silence(b *testing.B) (port string) {
 	l, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
@@ -138,9 +129,9 @@ func feed(ctx context.Context, s *harness.Site, dead float64, inbox, silentPort 
 		var jobs [][]any
 		for range feedAhead - int(s.Len("push")) {
 			to := inbox + "/inbox"
-			if mathrand.Float64() < dead {
+			if rand.Float64() < dead {
 				to = fmt.Sprintf("http://127.0.2.%d:%s/inbox",
-					mathrand.IntN(deadHosts)+1, silentPort)
+					rand.IntN(deadHosts)+1, silentPort)
 			}
 			jobs = append(jobs, []any{`{"type":"Create"}`, 1, to})
 		}

@@ -16,38 +16,50 @@ import (
 	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
-// says runs doctor, which must end with code, and find what matches each pattern.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	beside(t, "finds no fault in a healthy system", testHealthy, "--appendonly", "yes",
+		"--maxmemory", "512mb")
+	beside(t, "names the faults of Redis and of queues", testFaultyRedis, "--maxmemory-policy",
+		"allkeys-lru", "--maxmemory", "100mb")
+	beside(t, "adds the connections of all programs", testSums, "--appendonly", "yes")
+	beside(t, "reads the settings of PgBouncer", testPooler, "--appendonly", "yes")
+	beside(t, "names a replica that has stopped", testStoppedReplica, "--appendonly", "yes")
+}
+
+// says runs doctor, which must end with an exit code, and print text that matches each pattern.
 func says(s *harness.Site, code int, patterns []string, args ...string) string {
 	s.Helper()
-	out, got := s.Ctl("", append([]string{"doctor"}, args...)...)
-	if got != code {
-		s.Errorf("doctor %v: exit code %d, want %d\n%s", args, got, code, out)
-	}
+	out := s.Exits(code, "", append([]string{"doctor"}, args...)...)
 	for _, p := range patterns {
 		if !regexp.MustCompile(`(?m)` + p).MatchString(out) {
-			s.Errorf("doctor does not say %q in\n%s", p, out)
+			s.Errorf("doctor prints no %q in\n%s", p, out)
 		}
 	}
 	return out
 }
 
-// serve starts a worker on the site's Postgres, and waits until it is known.
-func serve(s *harness.Site, args ...string) *harness.Process {
+// serve starts a worker with the site's environment and waits until n processes are registered.
+func serve(s *harness.Site, args ...string) {
 	s.Helper()
-	w := s.StartWith(s.Env, filepath.Join(harness.Bin, "worker"), args...)
-	s.Until(15*time.Second, "the worker is known", func() bool {
-		list, err := inspect.New(s.Store).Processes(s.Context())
-		return err == nil && len(list) > 0
-	})
-	return w
+	s.StartWith(s.Env, harness.Program("worker"), args...)
+	registered(s, 1)
 }
 
-func TestDoctorFindsNothingWrongWithAHealthySystem(t *testing.T) {
-	s := harness.New(t, "--appendonly", "yes", "--maxmemory", "512mb")
-	primary := pgtest.StartCluster(t, "max_connections=50")
+// registered waits until n processes are registered.
+func registered(s *harness.Site, n int) {
+	s.Helper()
+	s.Until(20*time.Second, "the processes are registered", func() bool {
+		list, err := inspect.New(s.Store).Processes(s.Context())
+		return err == nil && len(list) == n
+	})
+}
+
+func testHealthy(s *harness.Site) {
+	primary := pgtest.StartCluster(s, "max_connections=50")
 	replica := primary.Replica()
 	s.Env = []string{"DATABASE_URL=" + primary.URL, "REPLICA_DATABASE_URL=" + replica.URL,
-		"CACHE_REDIS_URL=" + redistest.Start(t).URL}
+		"CACHE_REDIS_URL=" + redistest.Start(s).URL}
 	serve(s, "-c", "10", "-q", "default", "-q", "push")
 	out := says(s, 0, []string{`^good +redis +version 7`, `does not evict`, `append-only`,
 		`cache and queues are on servers of their own`,
@@ -57,25 +69,24 @@ func TestDoctorFindsNothingWrongWithAHealthySystem(t *testing.T) {
 		`^good +replica .* behind`},
 		"--web", "2x5", "--streaming", "1x10")
 	if strings.Contains(out, "warning") || strings.Contains(out, "wrong") {
-		t.Error(out)
+		s.Error(out)
 	}
 	var findings []struct{ Level, About, Text, Remedy string }
-	text, code := s.Ctl("", "doctor", "--json", "--web", "2x5")
-	if err := json.Unmarshal([]byte(text), &findings); err != nil || code != 0 ||
-		len(findings) < 8 || findings[0].Level != "good" {
-		t.Errorf("%d %v %s", code, err, text)
+	text := s.OK("", "doctor", "--json", "--web", "2x5")
+	s.Must(json.Unmarshal([]byte(text), &findings))
+	if len(findings) < 8 || findings[0].Level != "good" {
+		s.Errorf("want at least 8 findings, the first of level good, in %s", text)
 	}
 }
 
-func TestDoctorNamesWhatIsWrongWithRedis(t *testing.T) {
-	s := harness.New(t, "--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
-	s.Env = []string{"REDIS_URL=" + s.Server.Admin} // one who may ask for its configuration
+func testFaultyRedis(s *harness.Site) {
+	s.Env = []string{"REDIS_URL=" + s.Server.Admin} // this user may read the configuration
 	says(s, 2, []string{`^wrong +redis +it evicts \(allkeys-lru\)`,
 		`→ CONFIG SET maxmemory-policy noeviction`, `^wrong +redis +it keeps nothing on disk`,
 		`^warning +redis +cache and queues share one server`,
 		`^warning +processes +no process runs`, `^warning +postgres +none is configured`})
-	s.Raw.ConfigSet(t.Context(), "maxmemory-policy", "noeviction")
-	s.Raw.ConfigSet(t.Context(), "save", "3600 1")
+	s.Raw.ConfigSet(s.Context(), "maxmemory-policy", "noeviction")
+	s.Raw.ConfigSet(s.Context(), "save", "3600 1")
 	says(s, 1, []string{`^warning +redis +it only makes snapshots`})
 	s.Push("Test::NoOp", nil, queue.Options{Queue: "forgotten"})
 	s.Push("Test::NoOp", nil, queue.Options{Queue: "resting"})
@@ -85,16 +96,14 @@ func TestDoctorNamesWhatIsWrongWithRedis(t *testing.T) {
 	s.Env = []string{"SIDEKIQ_REDIS_URL=redis://127.0.0.1:1"}
 	says(s, 2, []string{`^wrong +redis .*127.0.0.1:1`})
 	for _, args := range [][]string{{"--web", "two"}, {"--env-file", "/nowhere"}, {"extra"}} {
-		if out, code := s.Ctl("", append([]string{"doctor"}, args...)...); code != 2 ||
-			strings.Contains(out, "wrong  ") {
-			t.Errorf("%v: %d %s", args, code, out)
+		if out := says(s, 2, nil, args...); strings.Contains(out, "wrong  ") {
+			s.Errorf("with the mistake %v it examines: %s", args, out)
 		}
 	}
 }
 
-func TestDoctorAddsConnectionsUp(t *testing.T) {
-	s := harness.New(t, "--appendonly", "yes")
-	c := pgtest.StartCluster(t, "max_connections=20")
+func testSums(s *harness.Site) {
+	c := pgtest.StartCluster(s, "max_connections=20")
 	s.Env = []string{"DATABASE_URL=" + c.URL}
 	serve(s, "-c", "10")
 	says(s, 1, []string{`^warning +postgres +web and streaming processes are not counted`})
@@ -102,22 +111,18 @@ func TestDoctorAddsConnectionsUp(t *testing.T) {
 		`max_connections 20 less 3`, `leave a tenth`}, "--web", "2x3")
 	says(s, 2, []string{`^wrong +postgres .* 30 connections .*they cannot fit`,
 		`→ .*PgBouncer in transaction mode`}, "--web", "2x5", "--streaming", "1x10")
-	// A Ruby process does not say its pool: the environment file of its unit does.
+	// A Ruby process does not publish its pool. The environment file of its unit names it.
 	s.Sidekiq("-c", "7", "-q", "mailers")
-	s.Until(20*time.Second, "Sidekiq is known", func() bool {
-		list, _ := inspect.New(s.Store).Processes(t.Context())
-		return len(list) == 2
-	})
+	registered(s, 2)
 	file := filepath.Join(s.Dir, "env")
-	os.WriteFile(file, []byte("# Mastodon\nexport DB_POOL='5'\nWEB_CONCURRENCY=1\nMAX_THREADS=1\n"),
-		0o600)
+	s.Must(os.WriteFile(file, []byte("# Mastodon\nexport DB_POOL='5'\nWEB_CONCURRENCY=1\n"+
+		"MAX_THREADS=1\n"), 0o600))
 	says(s, 2, []string{`^wrong +processes .* has 7 threads and a pool of 5`, `→ set DB_POOL=7`},
 		"--env-file", file)
 }
 
-func TestDoctorLooksBehindThePooler(t *testing.T) {
-	s := harness.New(t, "--appendonly", "yes")
-	c := pgtest.StartCluster(t, "max_connections=20")
+func testPooler(s *harness.Site) {
+	c := pgtest.StartCluster(s, "max_connections=20")
 	pooled, _ := c.Pooler("default_pool_size = 5")
 	s.Env = []string{"DATABASE_URL=" + pooled, "DIRECT_DATABASE_URL=" + c.URL}
 	serve(s, "-c", "10")
@@ -140,52 +145,16 @@ func TestDoctorLooksBehindThePooler(t *testing.T) {
 		"postgres://kyu@127.0.0.1:1/pgbouncer")
 }
 
-func TestDoctorNamesAReplicaThatHasStopped(t *testing.T) {
-	s := harness.New(t, "--appendonly", "yes")
-	c := pgtest.StartCluster(t)
-	pgtest.Exec(t, c.URL, "CREATE TABLE x (i int)")
+func testStoppedReplica(s *harness.Site) {
+	c := pgtest.StartCluster(s)
+	pgtest.Exec(s, c.URL, "CREATE TABLE x (i int)")
 	replica, slow := c.Replica(), c.Replica("recovery_min_apply_delay=1h")
 	s.Env = []string{"DATABASE_URL=" + c.URL, "REPLICA_MAX_LAG=1",
 		"REPLICA_DATABASE_URL=" + replica.URL + "," + c.URL + "," + slow.URL +
 			",postgres://kyu@127.0.0.1:1/postgres"}
-	pgtest.Exec(t, replica.URL, "SELECT pg_wal_replay_pause()")
-	pgtest.Exec(t, c.URL, "INSERT INTO x VALUES (1)")
+	pgtest.Exec(s, replica.URL, "SELECT pg_wal_replay_pause()")
+	pgtest.Exec(s, c.URL, "INSERT INTO x VALUES (1)")
 	says(s, 2, []string{`^wrong +replica .* has stopped replaying`,
 		`→ SELECT pg_wal_replay_resume\(\)`, `^wrong +replica .* is not a replica`,
 		`^wrong +replica .*127.0.0.1:1 does not answer`, `^wrong +replica .* behind, more than 1s`})
-}
-
-func TestPlanFitsOrSaysByHowMuchItDoesNot(t *testing.T) {
-	s := harness.New(t)
-	s.OK("13 x 0.5 s / 0.7 = 9.3", "plan")
-	out := s.OK("25 x 0.4 s / 0.5 = 20.0", "plan",
-		"--rate", "default=20,push=25,mailers=0.2,pull=7", "--mean", "push=400ms",
-		"--utilisation", "0.5", "--web", "2x5", "--streaming", "1x10")
-	for _, want := range []string{`worker -c 20 -q push +\(DB_POOL=20\) +20\n`,
-		`max_connections 100 - 3 reserved = 97; 10 of them stay free`,
-		`workers 47 \+ web 2 x 5 = 10 \+ streaming 1 x 10 = 10, in all 67\n`,
-		`\n  20 connections are left`} {
-		if !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("no %q in\n%s", want, out)
-		}
-	}
-	s.OK("that is 17 too many", "plan", "--rate", "push=100", "--mean", "push=500ms",
-		"--web", "2x5")
-	s.OK("default_pool_size = 87, max_client_conn = 150", "plan", "--rate", "push=100",
-		"--mean", "push=500ms", "--web", "2x5", "--pooler")
-	s.OK("--split default=5,push=36,push-2=36,mailers=5,pull=12", "plan",
-		"--rate", "push=100", "--units")
-	s.OK("pool_mode = transaction\ndefault_pool_size = ", "plan", "--pooler", "--pgbouncer-ini")
-	s.OK(`"Left": `, "plan", "--json")
-	for _, args := range [][]string{{"--rate", "push=fast"}, {"--rate", "push=-1"},
-		{"--mean", "push=1"}, {"--utilisation", "0"}, {"--utilisation", "1.5"}, {"--cores", "0"},
-		{"--web", "5"}, {"--pgbouncer-ini"}, {"more"}} {
-		if out, code := s.Ctl("", append([]string{"plan"}, args...)...); code != 2 {
-			t.Errorf("%v: exit code %d\n%s", args, code, out)
-		}
-	}
-	// What plan prints for systemd can be run.
-	units := s.OK("install-units", "plan", "--units")
-	split := regexp.MustCompile(`--split (\S+)`).FindStringSubmatch(units)
-	s.OK("wrote", "install-units", "--split", split[1], "--root", t.TempDir())
 }

@@ -12,60 +12,58 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-func TestAWorkerThatCannotSeeOthersInProcDoesNotTakeThemForDead(t *testing.T) {
+// These tests measure a few seconds, so no others run beside them.
+func TestKill(t *testing.T) {
+	t.Run("a worker that cannot see others in /proc takes over only those that are dead",
+		testHiddenProcesses)
+	t.Run("TERM during a long job puts it back as the next of its queue", testLongJob)
+}
+
+func testHiddenProcesses(t *testing.T) {
 	const hidden = `mount -t proc -o hidepid=2,subset=pid proc /proc && ` +
 		`exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`
 	if out, err := exec.Command("unshare", "--mount", "sh", "-c", hidden, "sh",
 		"true").CombinedOutput(); err != nil {
-		t.Skipf("needs a /proc of its own, as hardened units have: %v %s", err, out)
+		t.Skipf("a /proc of its own, as hardened units have, is not allowed here: %v %s", err, out)
 	}
 	s := harness.New(t)
-	if err := os.Chmod(harness.Bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	s.Must(os.Chmod(harness.Bin, 0o755))
 	seen := s.Worker("-c", "1")
 	s.Push("Test::Sleep", []any{60_000}, queue.Options{})
-	s.Until(10*time.Second, "it runs", func() bool { return seen.Says("start") })
+	s.Until(10*time.Second, "the job runs", func() bool { return seen.Says("start") })
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.Must(err)
 	blind := s.Start("env",
 		"KYU_BOOT_ID="+strings.ReplaceAll(strings.TrimSpace(string(boot)), "-", ""), "unshare",
-		"--mount", "sh", "-c", hidden, "sh", harness.Bin+"/testworker", "--test-jobs", "-c", "1")
-	s.Until(10*time.Second, "a peer runs", func() bool { return blind.Says("Serving") })
-	<-time.After(4 * time.Second) // several looks at the owners
-	if blind.Says("a worker is dead") || seen.Says("lease of this process is lost") {
-		t.Fatal("a living worker was taken for dead")
-	}
-	seen.Kill() // which the kernel tells even to who may not see
+		"--mount", "sh", "-c", hidden, "sh", harness.Program("testworker"), "--test-jobs",
+		"-c", "1")
+	s.Until(10*time.Second, "the blind worker serves", func() bool { return blind.Says("Serving") })
+	<-time.After(4 * time.Second) // it checks the owners several times
+	s.Equal("the blind worker takes the other for dead", blind.Says("a worker is dead"), false)
+	s.Equal("the other worker has lost its lease",
+		seen.Says("lease of this process is lost"), false)
+	seen.Kill() // the kernel tells every user that a pid is gone
 	killed := time.Now()
-	s.Until(10*time.Second, "it runs again", func() bool { return blind.Says("start") })
-	if took := time.Since(killed); took > 2*time.Second {
-		t.Errorf("taken over after %v, want 2 s at most", took)
-	}
+	s.Until(10*time.Second, "the job runs again", func() bool { return blind.Says("start") })
+	harness.Between(t, "time until the job runs again", time.Since(killed), 0, 2*time.Second)
 }
 
-func TestTermWithALongJobPutsItBackAtTheHead(t *testing.T) {
+func testLongJob(t *testing.T) {
 	s := harness.New(t)
 	w := s.Worker("-c", "1", "-t", "1", "-q", "default")
-	long := s.Push("Test::Sleep", []any{60_000}, queue.Options{Retry: queue.RetryMax(0)})
-	s.Until(10*time.Second, "it runs", func() bool { return w.Says("start") })
-	before := s.Raw.HVals(t.Context(), s.Raw.Keys(t.Context(), "kyu:*inflight*").Val()[0]).Val()
+	s.Push("Test::Sleep", []any{60_000}, queue.Options{Retry: queue.RetryMax(0)})
+	s.Until(10*time.Second, "the job runs", func() bool { return w.Says("start") })
+	inFlight := s.Raw.HVals(s.Context(), s.Raw.Keys(s.Context(), "kyu:*inflight*").Val()[0]).Val()
+	s.Equal("jobs in flight", len(inFlight), 1)
 	s.Push("Test::NoOp", nil, queue.Options{})
 	start := time.Now()
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(6 * time.Second); code != 0 {
-		t.Errorf("exit code %d", code)
+	s.Equal("exit code", w.Exit(6*time.Second), 0)
+	harness.Between(t, "time to stop with -t 1", time.Since(start), 0, 3*time.Second)
+	waiting := s.Raw.LRange(s.Context(), "queue:default", 0, -1).Val()
+	if len(waiting) != 2 || waiting[1] != inFlight[0] {
+		s.Errorf("the queue holds %q, want two jobs, and as the next to run %s", waiting, inFlight)
 	}
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("stopped after %v with -t 1", took)
-	}
-	got := s.Raw.LRange(t.Context(), "queue:default", 0, -1).Val()
-	if len(got) != 2 || len(before) != 1 || got[1] != before[0] {
-		t.Errorf("the queue holds %q, want %s, byte for byte, as the next to run", got, long)
-	}
-	if s.InFlight() != 0 || s.Card("retry")+s.Card("dead") != 0 {
-		t.Error("it is elsewhere too")
-	}
+	s.Equal("jobs in flight after the stop", s.InFlight(), 0)
+	s.Equal("failures", s.Card("retry")+s.Card("dead"), 0)
 }

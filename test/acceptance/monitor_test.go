@@ -20,13 +20,24 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// scrape asks a worker over its unix socket.
-func scrape(s *harness.Site, socket, path string) (code int, body string) {
+func TestMonitor(t *testing.T) {
+	t.Parallel()
+	beside(t, "a scrape under load has the figures of the ledger", testScrape)
+	beside(t, "readyz says whether jobs are taken, livez whether the loops turn", testReady)
+	beside(t, "the metrics have the pool of connections", testPoolMetrics)
+	beside(t, "the watchdog gets its messages while Redis hangs", testWatchdog)
+}
+
+// socket is where the worker's HTTP server listens.
+func socket(s *harness.Site) string { return filepath.Join(s.Dir, "http") }
+
+// scrape gets a page of a worker over its unix socket.
+func scrape(s *harness.Site, path string) (code int, body string) {
 	s.Helper()
 	client := &http.Client{Timeout: 10 * time.Second,
 		Transport: &http.Transport{DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", socket)
+				return new(net.Dialer).DialContext(ctx, "unix", socket(s))
 			}}}
 	r, err := client.Get("http://worker" + path)
 	if err != nil {
@@ -34,20 +45,16 @@ func scrape(s *harness.Site, socket, path string) (code int, body string) {
 	}
 	defer r.Body.Close()
 	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Must(err)
 	return r.StatusCode, string(b)
 }
 
-// total sums a counter or gauge over the series whose labels have these values.
+// total is the sum of a metric over the series whose labels have these values.
 func total(s *harness.Site, page, name string, labels map[string]string) (sum float64) {
 	s.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Must(err)
 	for _, m := range families[name].GetMetric() {
 		if matches(m, labels) {
 			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() +
@@ -70,10 +77,10 @@ func matches(m *dto.Metric, labels map[string]string) bool {
 	return true
 }
 
-func TestAScrapeUnderLoadEqualsTheLedger(t *testing.T) {
-	s := harness.New(t)
-	socket := filepath.Join(s.Dir, "http")
-	s.Worker("-c", "10", "--log-level", "warn", "--http", "unix:"+socket)
+// pushLoad pushes 2,000 ledger jobs to the four queues and 400 jobs that fail. Half-way it
+// scrapes the worker.
+func pushLoad(s *harness.Site) {
+	s.Helper()
 	for i := range 2000 {
 		s.Push("Test::Ledger", []any{s.LedgerPath(), fmt.Sprint(i), 0},
 			queue.Options{Queue: fourQueues[i%4]})
@@ -84,18 +91,21 @@ func TestAScrapeUnderLoadEqualsTheLedger(t *testing.T) {
 			s.Push("Nobody", nil, queue.Options{Queue: "pull"})
 		}
 		if i == 1000 {
-			if code, page := scrape(s, socket, "/metrics"); code != 200 ||
-				total(s, page, "kyu_threads", nil) != 10 {
-				t.Errorf("under load: %d %.500s", code, page)
-			}
+			code, page := scrape(s, "/metrics")
+			s.Equal("status under load", code, 200)
+			s.Equal("threads under load", total(s, page, "kyu_threads", nil), 10)
 		}
 	}
+}
+
+func testScrape(s *harness.Site) {
+	s.Worker("-c", "10", "--log-level", "warn", "--http", "unix:"+socket(s))
+	pushLoad(s)
 	s.Settled(20 * time.Second)
-	code, page := scrape(s, socket, "/metrics")
+	code, page := scrape(s, "/metrics")
+	s.Equal("status", code, 200)
 	_, ends, _ := s.Ledger()
-	if code != 200 || len(ends) != 2000 {
-		t.Fatalf("%d, %d ended", code, len(ends))
-	}
+	s.Equal("jobs that ended", len(ends), 2000)
 	for _, c := range []struct {
 		name   string
 		labels map[string]string
@@ -115,112 +125,82 @@ func TestAScrapeUnderLoadEqualsTheLedger(t *testing.T) {
 		{"kyu_fleet_queue_length", map[string]string{}, 0},
 		{"kyu_redis_up", nil, 1}, {"kyu_ready", nil, 1}, {"kyu_redis_errors_total", nil, 0},
 	} {
-		if got := total(s, page, c.name, c.labels); got != c.want {
-			t.Errorf("%s %v: %v, want %v", c.name, c.labels, got, c.want)
-		}
+		s.Equal(fmt.Sprint(c.name, c.labels), total(s, page, c.name, c.labels), c.want)
 	}
 }
 
-func TestReadyTellsWhetherJobsAreTakenAndLiveWhetherItTurns(t *testing.T) {
-	s := harness.New(t)
-	socket := filepath.Join(s.Dir, "http")
-	w := s.Worker("-c", "2", "--http", "unix:"+socket)
+func testReady(s *harness.Site) {
+	w := s.Worker("-c", "2", "--http", "unix:"+socket(s))
 	answers := func(path string, want int, text string) func() bool {
 		return func() bool {
-			code, body := scrape(s, socket, path)
+			code, body := scrape(s, path)
 			return code == want && strings.Contains(body, text)
 		}
 	}
 	s.Until(10*time.Second, "it is ready", answers("/readyz", 200, "ok"))
-	s.OK("ok", "health", "--http", "unix:"+socket)
-	if out, code := s.Ctl("", "health", "--http", "unix:"+socket+"x"); code != 1 {
-		t.Errorf("health of nobody: exit %d, %s", code, out)
-	}
+	s.OK("ok", "health", "--http", "unix:"+socket(s))
+	s.Exits(1, "", "health", "--http", "unix:"+socket(s)+"x")
 	s.Server.Kill()
 	s.Until(10*time.Second, "it is not ready without Redis",
 		answers("/readyz", 503, "redis does not serve us"))
-	if !answers("/livez", 200, "ok")() || !answers("/metrics", 200, "kyu_redis_up 0")() {
-		t.Error("it is not alive without Redis, or does not say that Redis is away")
-	}
+	s.Equal("it lives without Redis", answers("/livez", 200, "ok")(), true)
+	s.Equal("the metrics say so", answers("/metrics", 200, "kyu_redis_up 0")(), true)
 	s.Server.Restart()
 	s.Until(15*time.Second, "it is ready again", answers("/readyz", 200, "ok"))
-	_, page := scrape(s, socket, "/metrics")
-	if total(s, page, "kyu_redis_errors_total", nil) < 1 ||
-		total(s, page, "kyu_redis_outage_seconds_total", nil) <= 0 {
-		t.Error("the outage was not counted")
+	_, page := scrape(s, "/metrics")
+	for _, name := range []string{"kyu_redis_errors_total", "kyu_redis_outage_seconds_total"} {
+		if n := total(s, page, name, nil); n <= 0 {
+			s.Errorf("%s is %v after an outage", name, n)
+		}
 	}
 	s.Push("Test::Sleep", []any{5000}, queue.Options{})
 	s.Until(10*time.Second, "a thread is busy", answers("/metrics", 200, "\nkyu_threads_busy 1\n"))
 	w.Signal(syscall.SIGTSTP)
-	s.Until(10*time.Second, "quiet is not ready", answers("/readyz", 503, "quiet"))
-	if code := w.Stop(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	s.Until(10*time.Second, "a quiet worker is not ready", answers("/readyz", 503, "quiet"))
+	s.Equal("exit code", w.Stop(), 0)
 }
 
-func TestTooMuchMemoryDrainsAndExitsWithThree(t *testing.T) {
-	s := harness.New(t)
-	w := s.Worker("-c", "2", "--max-rss", "5M")
-	s.Push("Test::Ledger", []any{s.LedgerPath(), "x", 300}, queue.Options{})
-	if code := w.Exit(20 * time.Second); code != 3 || !w.Says("too much memory") {
-		t.Errorf("exit code %d", code)
-	}
-	if starts, ends, _ := s.Ledger(); starts["x"] != ends["x"] || s.InFlight() != 0 {
-		t.Error("it did not drain")
-	}
-}
-
-func TestThePoolOfConnectionsIsInTheMetrics(t *testing.T) {
-	s := harness.New(t)
-	url := pgtest.Start(t)
-	socket := filepath.Join(s.Dir, "http")
-	s.WorkerWith([]string{"DATABASE_URL=" + url}, "-c", "4", "--http", "unix:"+socket)
+func testPoolMetrics(s *harness.Site) {
+	s.WorkerWith([]string{"DATABASE_URL=" + pgtest.Start(s)}, "-c", "4", "--http",
+		"unix:"+socket(s))
 	for range 3 {
 		s.Push("Test::DB", []any{60_000}, queue.Options{})
 	}
 	s.Until(15*time.Second, "three connections are in use", func() bool {
-		_, page := scrape(s, socket, "/metrics")
+		_, page := scrape(s, "/metrics")
 		return strings.Contains(page, "kyu_pg_pool_acquired 3") &&
 			strings.Contains(page, "kyu_pg_pool_max 4")
 	})
 }
 
-func TestTheWatchdogIsFedWhileRedisHangs(t *testing.T) {
-	s := harness.New(t)
+func testWatchdog(s *harness.Site) {
 	path := filepath.Join(s.Dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.Must(err)
 	defer conn.Close()
-	s.Start("env", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=10000000",
-		filepath.Join(harness.Bin, "worker"), "-c", "2")
-	hear := func(limit time.Duration, text string) bool {
-		b := make([]byte, 4096)
-		conn.SetReadDeadline(time.Now().Add(limit))
-		for {
+	const watchdog = 10 * time.Second
+	s.StartWith([]string{"NOTIFY_SOCKET=" + path,
+		fmt.Sprint("WATCHDOG_USEC=", watchdog.Microseconds())},
+		harness.Program("worker"), "-c", "2")
+	// hear waits for a message.
+	hear := func(limit time.Duration, text string) {
+		s.Helper()
+		s.Must(conn.SetReadDeadline(time.Now().Add(limit)))
+		for b := make([]byte, 4096); ; {
 			n, err := conn.Read(b)
 			if err != nil {
-				return false
+				s.Fatalf("no message %q within %v", text, limit)
 			}
 			if strings.Contains(string(b[:n]), text) {
-				return true
+				return
 			}
 		}
 	}
-	if !hear(10*time.Second, "READY=1") {
-		t.Fatal("not ready")
-	}
-	if err := syscall.Kill(s.Server.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	hear(10*time.Second, "READY=1")
+	s.Must(syscall.Kill(s.Server.PID(), syscall.SIGSTOP))
 	defer syscall.Kill(s.Server.PID(), syscall.SIGCONT)
-	if !hear(20*time.Second, "; Redis: ") {
-		t.Error("STATUS does not say that Redis is away")
-	}
+	hear(20*time.Second, "; Redis: ") // the STATUS
 	for began := time.Now(); time.Since(began) < 15*time.Second; {
-		if !hear(5*time.Second, "WATCHDOG=1") { // half of what the unit allows
-			t.Fatal("the watchdog is not fed while Redis hangs")
-		}
+		hear(watchdog/2, "WATCHDOG=1")
 	}
 }

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,78 +10,65 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-var fourQueues = []string{"default", "push", "mailers", "pull"}
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	beside(t, "one thread runs Ruby's jobs in strict order", testOneThread)
+	beside(t, "with many threads, no job starts while a higher queue has jobs", testManyThreads)
+}
 
-// rubyPushes pushes n ledger jobs to each of the four queues from Ruby, the least
-// important first. Ids are queue-number.
-func rubyPushes(s *harness.Site, n int, ms int) {
+// rubyPushes pushes n ledger jobs to each of the four queues from Ruby, the least important queue
+// first, and starts a worker. It returns the ids of the jobs, QUEUE-NUMBER, in the order of their
+// starts.
+func rubyPushes(s *harness.Site, n, milliseconds int, threads string) (order []string) {
 	s.Helper()
 	var jobs [][]any
-	for i := len(fourQueues) - 1; i >= 0; i-- {
+	for _, q := range slices.Backward(fourQueues) {
 		for k := range n {
-			jobs = append(jobs, []any{fourQueues[i], "Test::Ledger",
-				[]any{s.LedgerPath(), fmt.Sprintf("%s-%d", fourQueues[i], k), ms}})
+			jobs = append(jobs, []any{q, "Test::Ledger",
+				[]any{s.LedgerPath(), fmt.Sprintf("%s-%d", q, k), milliseconds}})
 		}
 	}
 	var jids []string
 	s.Ruby().Do(&jids, `q[0].map { |queue, klass, args|
 		Sidekiq::Client.push("queue" => queue, "class" => klass, "args" => args) }`, jobs)
-	if len(jids) != 4*n {
-		s.Fatalf("ruby pushed %d jobs", len(jids))
-	}
+	s.Equal("jobs that Ruby pushed", len(jids), 4*n)
+	w := s.Worker("-c", threads)
+	s.Until(30*time.Second, "all jobs have run", func() bool {
+		_, ends, _ := s.Ledger()
+		return len(ends) == 4*n
+	})
+	s.Contains("log", w.Log(), "mode=strict")
+	_, _, order = s.Ledger()
+	return order
 }
 
-func TestRubysJobsRunInStrictOrderOneByOne(t *testing.T) {
-	s := harness.New(t)
-	rubyPushes(s, 250, 0)
-	w := s.Worker("-c", "1")
-	s.Until(30*time.Second, "1,000 jobs have run", func() bool {
-		_, ends, _ := s.Ledger()
-		return len(ends) == 1000
-	})
-	_, _, order := s.Ledger()
-	var want []string
-	for _, q := range fourQueues {
-		for k := range 250 {
-			want = append(want, fmt.Sprintf("%s-%d", q, k))
-		}
-	}
-	for i := range want {
-		if order[i] != want[i] {
-			t.Fatalf("place %d: %s, want %s", i, order[i], want[i])
-		}
-	}
-	if !w.Says("mode=strict") {
-		t.Error("the mode is not printed at boot")
-	}
-}
-
-func TestWithManyThreadsNoLowerQueueStartsWhileAHigherOneHasJobs(t *testing.T) {
-	s := harness.New(t)
-	rubyPushes(s, 250, 2)
-	s.Worker("-c", "15")
-	s.Until(30*time.Second, "1,000 jobs have run", func() bool {
-		_, ends, _ := s.Ledger()
-		return len(ends) == 1000
-	})
-	_, _, order := s.Ledger()
-	rank := map[string]int{}
-	for i, q := range fourQueues {
-		rank[q] = i
-	}
-	// Jobs of two queues can come in one fetch, the last of the higher and the
-	// first of the lower, and then start in any order: so of the higher queues
-	// fewer than 15 may be left.
+func testOneThread(s *harness.Site) {
+	order := rubyPushes(s, 250, 0, "1")
 	for i, id := range order {
+		if want := fmt.Sprintf("%s-%d", fourQueues[i/250], i%250); id != want {
+			s.Fatalf("place %d: %s, want %s", i, id, want)
+		}
+	}
+}
+
+func testManyThreads(s *harness.Site) {
+	const threads = 15
+	order := rubyPushes(s, 250, 2, fmt.Sprint(threads))
+	// One fetch can bring the last jobs of a queue and the first of the next. These start in any
+	// order. So fewer jobs of higher queues than there are threads may start later.
+	rank := func(id string) int {
 		q, _, _ := strings.Cut(id, "-")
-		after := 0
+		return slices.Index(fourQueues, q)
+	}
+	for i, id := range order {
+		higher := 0
 		for _, later := range order[i+1:] {
-			if lq, _, _ := strings.Cut(later, "-"); rank[lq] < rank[q] {
-				after++
+			if rank(later) < rank(id) {
+				higher++
 			}
 		}
-		if after >= 15 {
-			t.Fatalf("%s started while %d jobs of higher queues had not", id, after)
+		if higher >= threads {
+			s.Fatalf("%s started before %d jobs of higher queues", id, higher)
 		}
 	}
 }

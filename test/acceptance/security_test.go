@@ -3,22 +3,18 @@ package acceptance
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/harness"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 )
 
-// dangerous is what somebody with the worker's password could do harm with.
+// dangerous are commands that do harm in the hands of an attacker who has the worker's password.
 var dangerous = []string{
 	"FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET dir /tmp", "CONFIG REWRITE",
 	"SHUTDOWN NOSAVE", "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF NO ONE", "MONITOR",
@@ -29,8 +25,12 @@ var dangerous = []string{
 	"PUBLISH x y", "CLUSTER INFO", "FAILOVER", "PSYNC x 1", "GET other", "SET kyuother 1",
 }
 
-func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
-	s := harness.New(t)
+func TestRedisUser(t *testing.T) {
+	t.Parallel()
+	beside(t, "the worker's user may run no dangerous command", testDangerous)
+}
+
+func testDangerous(s *harness.Site) {
 	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, Username: "kyu", Password: "secret",
 		Protocol: 2, MaxRetries: -1})
 	defer c.Close()
@@ -40,187 +40,104 @@ func TestTheWorkersUserMayDoNothingDangerous(t *testing.T) {
 		for _, w := range strings.Fields(command) {
 			words = append(words, w)
 		}
-		if err := c.Do(t.Context(), words...).Err(); err == nil ||
-			!strings.HasPrefix(err.Error(), "NOPERM") {
-			t.Errorf("%s: %v, want NOPERM", command, err)
-		} else {
+		err := c.Do(s.Context(), words...).Err()
+		if redis.HasErrorPrefix(err, "NOPERM") {
 			refused++
+		} else {
+			s.Errorf("%s: %v, want NOPERM", command, err)
 		}
 	}
 	for _, script := range []string{`return redis.call('FLUSHALL')`,
 		`return redis.call('GET', 'other')`, `return redis.call('KEYS', '*')`} {
-		if err := c.Eval(t.Context(), script, nil).Err(); err == nil ||
-			!strings.Contains(err.Error(), "The user executing the script can't") {
-			t.Errorf("from Lua, %s: %v", script, err)
-		}
+		err := c.Eval(s.Context(), script, nil).Err()
+		s.Contains("error of "+script, fmt.Sprint(err), "The user executing the script can't")
 	}
-	t.Logf("row 41: %d of %d dangerous commands refused", refused, len(dangerous))
+	s.Logf("row 41: %d of %d dangerous commands refused", refused, len(dangerous))
 }
 
-// secured is a Redis that talks TLS, and to nobody without a certificate.
-func secured(s *harness.Site, c *harness.Certs) (port int) {
-	s.Helper()
-	port = redistest.FreePort(s)
-	redistest.Start(s, "--tls-port", strconv.Itoa(port), "--tls-cert-file", c.Path("server.pem"),
-		"--tls-key-file", c.Path("server.key"), "--tls-ca-cert-file", c.Path("ca.pem"),
-		"--tls-auth-clients", "yes")
-	return port
-}
+const canary = "canary-d0n7-5h0w"
 
-func TestTLSToRedisChecksTheServersNameAndShowsACertificate(t *testing.T) {
-	s := harness.New(t)
-	c := s.NewCerts()
-	c.Issue("server", "localhost")
-	c.Issue("client")
-	port := secured(s, c)
-	worker := func(host string, env ...string) (out string) {
-		cmd := exec.Command(filepath.Join(harness.Bin, "worker"), "--check")
-		cmd.Env = append(os.Environ(), append([]string{"DATABASE_URL=", "DB_HOST=",
-			fmt.Sprintf("REDIS_URL=rediss://kyu:secret@%s:%d/0", host, port)}, env...)...)
-		b, err := cmd.CombinedOutput()
-		return fmt.Sprint(err, " ", string(b))
-	}
-	ca, cert, key := "REDIS_TLS_CA_FILE="+c.Path("ca.pem"),
-		"REDIS_TLS_CERT_FILE="+c.Path("client.pem"), "REDIS_TLS_KEY_FILE="+c.Path("client.key")
-	for name, c := range map[string]struct {
-		out  string
-		want string
-	}{
-		"all is right": {worker("localhost", ca, cert, key), "<nil> "},
-		"another name": {worker("127.0.0.1", ca, cert, key), "127.0.0.1"},
-		"an authority it knows not": {worker("localhost", cert, key),
-			"certificate signed by unknown authority"},
-		"no certificate of its own": {worker("localhost", ca), "cannot reach Redis"},
-	} {
-		if !strings.Contains(c.out, c.want) || strings.HasPrefix(c.out,
-			"<nil>") != (name == "all is right") {
-			t.Errorf("%s: want %q in %s", name, c.want, c.out)
-		}
-	}
-	url := fmt.Sprintf("REDIS_URL=rediss://kyu:secret@localhost:%d/0", port)
-	w := s.WorkerWith([]string{url, ca, cert, key}, "-c", "2")
-	s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
-	s.Env = []string{url, ca, cert, key}
-	s.OK("", "push", "Test::NoOp")
-	s.Until(10*time.Second, "a job has run", func() bool { return w.Says("done") })
-}
-
-func TestTLSToPostgresChecksTheServersNameAndShowsACertificate(t *testing.T) {
-	s := harness.New(t)
-	c := s.NewCerts()
-	c.Issue("server", "127.0.0.1")
-	c.Issue("kyu")
-	hba := c.Path("hba.conf")
-	if err := os.WriteFile(hba, []byte("hostnossl all all 127.0.0.1/32 trust\n"+
-		"hostssl all all 127.0.0.1/32 cert\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if u, err := user.Lookup("postgres"); err == nil && os.Getuid() == 0 { // whose key it must be
-		uid, _ := strconv.Atoi(u.Uid)
-		if err := os.Chown(c.Path("server.key"), uid, -1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	parents(t, c.Dir)
-	cluster := pgtest.StartCluster(t, "ssl=on", "ssl_cert_file="+c.Path("server.pem"),
-		"ssl_key_file="+c.Path("server.key"), "ssl_ca_file="+c.Path("ca.pem"), "hba_file="+hba)
-	own := "&sslcert=" + c.Path("kyu.pem") + "&sslkey=" + c.Path("kyu.key")
-	address := func(host, more string) string {
-		return fmt.Sprintf("DATABASE_URL=postgres://kyu@%s:%d/postgres?"+
-			"sslmode=verify-full&sslrootcert=%s%s", host, cluster.Port, c.Path("ca.pem"), more)
-	}
-	check := func(address string) string {
-		cmd := exec.Command(filepath.Join(harness.Bin, "worker"), "--check")
-		cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, address)
-		b, err := cmd.CombinedOutput()
-		return fmt.Sprint(err, " ", string(b))
-	}
-	if out := check(address("127.0.0.1", own)); !strings.HasPrefix(out, "<nil>") {
-		t.Errorf("all is right: %s", out)
-	}
-	if out := check(address("localhost", own)); !strings.Contains(out, "localhost") ||
-		strings.HasPrefix(out, "<nil>") {
-		t.Errorf("another name: %s", out)
-	}
-	if out := check(address("127.0.0.1", "")); strings.HasPrefix(out, "<nil>") {
-		t.Errorf("no certificate of its own: %s", out)
-	}
-	w := s.WorkerWith([]string{address("127.0.0.1", own)}, "-c", "2")
-	s.Push("Test::DB", []any{1}, queue.Options{})
-	s.Until(10*time.Second, "a job has asked Postgres", func() bool { return w.Says("done") })
-}
-
-// parents lets others pass through the folders above dir.
-func parents(t *testing.T, dir string) {
-	t.Helper()
-	for d := dir; strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestASecretIsNowhereToBeSeen(t *testing.T) {
-	const canary = "canary-d0n7-5h0w"
-	s := harness.New(t, append([]string{"--user", "default", "on", "nopass", "~*", "&*", "+@all",
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	users := append([]string{"--user", "default", "on", "nopass", "~*", "&*", "+@all",
 		"--user", "sealed", "on", ">" + canary, "~*", "&*", "+@all", "--user", "kyu"},
-		redistest.Rule(t)...)...)
-	socket, file := filepath.Join(s.Dir, "http"), filepath.Join(s.Dir, "secret")
-	if err := os.WriteFile(file, []byte(canary), 0o600); err != nil {
-		t.Fatal(err)
+		redistest.Rule(t)...)
+	beside(t, "passwords in files are shown nowhere", func(s *harness.Site) {
+		file := filepath.Join(s.Dir, "secret")
+		s.Must(os.WriteFile(file, []byte(canary), 0o600))
+		host, port, _ := strings.Cut(s.Server.Addr, ":")
+		secret := &secret{s, []string{"REDIS_URL=", "REDIS_HOST=" + host, "REDIS_PORT=" + port,
+			"REDIS_USER=sealed", "REDIS_PASSWORD_FILE=" + file, "SMTP_PASSWORD_FILE=" + file,
+			"SMTP_LOGIN=x"}}
+		w := secret.worker()
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", w.PID()))
+		s.Must(err)
+		secret.isNotIn("the environment", string(environ))
+		secret.check(w)
+	}, users...)
+	beside(t, "passwords in variables are shown nowhere else", func(s *harness.Site) {
+		pg := strings.Replace(pgtest.Start(s), "postgres://kyu@", "postgres://kyu:"+canary+"@", 1)
+		url := "REDIS_URL=redis://sealed:" + canary + "@" + s.Server.Addr
+		secret := &secret{s, []string{url, "DATABASE_URL=" + pg, "SMTP_PASSWORD=" + canary,
+			"CACHE_REDIS_PASSWORD=" + canary}}
+		secret.check(secret.worker())
+		secret.env = []string{url + "x"} // the user's name and the wrong password
+		secret.isNotIn("--check with a wrong password", secret.output("worker", "--check"))
+	}, users...)
+}
+
+// secret looks for the canary, which is the password of everything, in what programs show.
+type secret struct {
+	*harness.Site
+	env []string
+}
+
+func (s *secret) worker() *harness.Process {
+	s.Helper()
+	w := s.WorkerWith(s.env, "-c", "2", "--log-level", "debug", "--http", "unix:"+socket(s.Site))
+	s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
+	return w
+}
+
+func (s *secret) isNotIn(what, text string) {
+	s.Helper()
+	if strings.Contains(text, canary) {
+		s.Errorf("the secret is in %s", what)
 	}
-	pg := strings.Replace(pgtest.Start(t), "postgres://kyu@", "postgres://kyu:"+canary+"@", 1)
-	host, port, _ := strings.Cut(s.Server.Addr, ":")
-	byFile := []string{"REDIS_URL=", "REDIS_HOST=" + host, "REDIS_PORT=" + port,
-		"REDIS_USER=sealed", "REDIS_PASSWORD_FILE=" + file, "SMTP_PASSWORD_FILE=" + file,
-		"SMTP_LOGIN=x"}
-	byEnv := []string{"REDIS_URL=redis://sealed:" + canary + "@" + s.Server.Addr,
-		"DATABASE_URL=" + pg, "SMTP_PASSWORD=" + canary, "CACHE_REDIS_PASSWORD=" + canary}
-	seen := func(what, text string) {
-		t.Helper()
-		if strings.Contains(text, canary) {
-			t.Errorf("the secret is in %s", what)
-		}
-		if text == "" {
-			t.Errorf("%s is empty", what)
-		}
+	if text == "" {
+		s.Errorf("%s is empty", what)
 	}
-	run := func(env []string, program string, args ...string) string {
-		cmd := exec.Command(filepath.Join(harness.Bin, program), args...)
-		cmd.Env = append(append(os.Environ(), "DATABASE_URL=", "DB_HOST="), env...)
-		out, _ := cmd.CombinedOutput()
-		return string(out)
+}
+
+func (s *secret) output(program string, args ...string) string {
+	s.Helper()
+	out, _ := run(s.env, program, args...)
+	return out
+}
+
+// check looks at all that a worker and workerctl show, also while Redis is down and after a panic.
+func (s *secret) check(w *harness.Process) {
+	s.Helper()
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.PID()))
+	s.Must(err)
+	s.isNotIn("the command line", string(cmdline))
+	for _, path := range []string{"/metrics", "/readyz", "/livez"} {
+		_, page := scrape(s.Site, path)
+		s.isNotIn(path, page)
 	}
-	for name, env := range map[string][]string{"files": byFile, "variables": byEnv} {
-		w := s.WorkerWith(env, "-c", "2", "--log-level", "debug", "--http", "unix:"+socket)
-		s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
-		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.PID()))
-		seen("argv with "+name, string(cmdline))
-		if name == "files" {
-			environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", w.PID()))
-			seen("the environment", string(environ))
-		}
-		for _, path := range []string{"/metrics", "/readyz", "/livez"} {
-			_, page := scrape(s, socket, path)
-			seen(path, page)
-		}
-		seen("--print-config with "+name, run(env, "worker", "--print-config"))
-		seen("workerctl doctor with "+name, run(env, "workerctl", "doctor"))
-		seen("workerctl processes with "+name, run(env, "workerctl", "processes", "--json"))
-		s.Server.Kill() // errors of Redis
-		s.Until(15*time.Second, "it says so", func() bool { return w.Says("does not serve us") })
-		seen("--check without Redis, with "+name, run(env, "worker", "--check"))
-		s.Server.Restart()
-		s.Until(15*time.Second, "it goes on", func() bool { return w.Says("serves us again") })
-		s.Raw.LPush(t.Context(), "queue:default",
-			`{"class":"Test::Fault","args":["goroutine"],"jid":"x","retry":false}`)
-		<-w.Done
-		if !w.Says("goroutine that the job started panics") {
-			t.Error("the panic is not in the log")
-		}
-		seen("the log, with a panic, with "+name, w.Log())
-		s.Clear()
-	}
-	wrong := strings.Replace(byEnv[0], canary, canary+"x", 1)
-	seen("--check with a wrong password", run([]string{wrong}, "worker", "--check"))
+	s.isNotIn("--print-config", s.output("worker", "--print-config"))
+	s.isNotIn("doctor", s.output("workerctl", "doctor"))
+	s.isNotIn("processes", s.output("workerctl", "processes", "--json"))
+	s.Server.Kill()
+	s.Until(15*time.Second, "the log says that Redis is down",
+		func() bool { return w.Says("does not serve us") })
+	s.isNotIn("--check without Redis", s.output("worker", "--check"))
+	s.Server.Restart()
+	s.Until(15*time.Second, "the log says that Redis is back",
+		func() bool { return w.Says("serves us again") })
+	s.Raw.LPush(s.Context(), "queue:default",
+		`{"class":"Test::Fault","args":["goroutine"],"jid":"x","retry":false}`)
+	<-w.Done
+	s.Contains("log", w.Log(), "goroutine that the job started panics")
+	s.isNotIn("the log, with a panic", w.Log())
 }

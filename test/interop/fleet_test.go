@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,74 +9,79 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-// newKase is a case outside of the table.
-func newKase(t *testing.T) *kase {
-	s := harness.New(t)
-	return &kase{Site: s, t: t, ruby: s.Ruby(), v: 6}
+// buttons are a way to show, quiet and stop the processes of a fleet.
+type buttons struct {
+	show  func() string // a text with the identities
+	press func(verb, identity string)
 }
 
-func TestBothKindsOfProcessAreShownQuietedAndStoppedByEither(t *testing.T) {
-	for _, by := range []string{"the web page", "workerctl"} {
-		t.Run(by, func(t *testing.T) {
-			k := newKase(t)
-			page := by == "the web page"
-			goes, ruby := k.worker("-g", "go", "-c", "3"),
-				k.Sidekiq("-g", "ruby", "-c", "4", "-q", "default")
-			ids := map[string]string{}
-			k.Until(15*time.Second, "both are shown", func() bool {
-				for _, p := range k.processes() {
-					ids[p.Tag] = p.Identity
-				}
-				return len(ids) == 2
-			})
-			if page {
-				body := k.ruby.Get("/busy").Body
-				if !strings.Contains(body, ids["go"]) || !strings.Contains(body, ids["ruby"]) {
-					t.Error("the page does not show both")
-				}
-			} else {
-				out := k.OK(ids["go"], "processes")
-				if !strings.Contains(out, ids["ruby"]) {
-					t.Errorf("workerctl does not show both:\n%s", out)
-				}
-			}
-			for tag, p := range map[string]*harness.Process{"go": goes, "ruby": ruby} {
-				for _, verb := range []string{"quiet", "stop"} {
-					if page {
-						k.ruby.Post("/busy", map[string]any{"identity": ids[tag], verb: "1"})
-					} else {
-						k.OK("→", verb, ids[tag])
-					}
-					if verb == "quiet" {
-						k.Until(15*time.Second, tag+" is quiet", func() bool {
-							for _, seen := range k.processes() {
-								if seen.Tag == tag {
-									return seen.Quiet
-								}
-							}
-							return false
-						})
-					}
-				}
-				k.equal(tag+" exits with", p.Exit(30*time.Second), 0)
-			}
-			k.equal("processes left", len(k.processes()), 0)
+func TestMixedFleet(t *testing.T) {
+	run := func(says string, f func(*kase)) {
+		t.Run(says, func(t *testing.T) {
+			t.Parallel()
+			f(newKase(t))
 		})
 	}
+	run("the web page shows, quiets and stops both kinds of process", testWebPage)
+	run("workerctl shows, quiets and stops both kinds of process", testWorkerctl)
+	run("a team moves one class at a time and goes back", testMove)
+	run("an iterable job survives a kill", testIterableKilled)
+	run("a profiled job runs, and the profiles do not change", testProfiled)
 }
 
-// The worked example of docs/sidekiq.md, stage by stage.
-func TestATeamMovesOneClassAtATimeAndGoesBack(t *testing.T) {
-	k := newKase(t)
-	who := map[string]string{}
+func testWebPage(k *kase) {
+	testButtons(k, buttons{
+		show: func() string { return k.ruby.Get("/busy").Body },
+		press: func(verb, identity string) {
+			k.ruby.Post("/busy", map[string]any{"identity": identity, verb: "1"})
+		}})
+}
+
+func testWorkerctl(k *kase) {
+	testButtons(k, buttons{
+		show:  func() string { return k.OK("", "processes") },
+		press: func(verb, identity string) { k.OK("→", verb, identity) }})
+}
+
+func testButtons(k *kase, b buttons) {
+	processes := map[string]*harness.Process{"go": k.worker("-g", "go", "-c", "3"),
+		"ruby": k.Sidekiq("-g", "ruby", "-c", "4", "-q", "default")}
+	ids := map[string]string{}
+	k.Until(15*time.Second, "both are registered", func() bool {
+		for _, p := range k.processes() {
+			ids[p.Tag] = p.Identity
+		}
+		return len(ids) == 2
+	})
+	k.Contains("both are shown", b.show(), ids["go"], ids["ruby"])
+	for tag, p := range processes {
+		b.press("quiet", ids[tag])
+		k.Until(15*time.Second, tag+" is quiet", func() bool {
+			for _, seen := range k.processes() {
+				if seen.Tag == tag {
+					return seen.Quiet
+				}
+			}
+			return false
+		})
+		b.press("stop", ids[tag])
+		k.Equal("exit code of "+tag, p.Exit(30*time.Second), 0)
+	}
+	k.Equal("processes left", len(k.processes()), 0)
+}
+
+// testMove takes the steps of the worked example of docs/sidekiq.md.
+func testMove(k *kase) {
+	by := map[string]string{} // the language that ran a job, by its arguments
 	stage := func(name, record, rubyOnly string) {
-		t.Helper()
+		k.Helper()
 		before := len(k.Records("run"))
 		k.ruby.Do(nil, `Test::Record.perform_async(1); Test::RubyOnly.perform_async(2)`)
 		for _, r := range k.ran("run", before+2)[before:] {
-			who[string(r.Args)] = r.By
+			by[string(r.Args)] = r.By
 		}
-		k.equal(name, fmt.Sprint(who["[1]"], " ", who["[2]"]), record+" "+rubyOnly)
+		k.Equal(name+": Test::Record", by["[1]"], record)
+		k.Equal(name+": Test::RubyOnly", by["[2]"], rubyOnly)
 		k.Settled(10 * time.Second)
 	}
 	ruby := k.Sidekiq("-q", "default", "-c", "2")
@@ -87,19 +91,18 @@ func TestATeamMovesOneClassAtATimeAndGoesBack(t *testing.T) {
 	ruby = k.Sidekiq("-q", "ruby", "-c", "2")
 	goes := k.worker("-q", "default", "--unknown", "forward:ruby")
 	stage("one class in Go", "go", "ruby")
-	k.equal("retries", k.Card("retry")+k.Card("dead"), 0)
+	k.Equal("failures", k.Card("retry")+k.Card("dead"), 0)
 
 	goes.Stop()
 	ruby.Stop()
 	k.Sidekiq("-q", "default", "-q", "ruby", "-c", "2")
-	stage("back", "ruby", "ruby")
+	stage("going back", "ruby", "ruby")
 }
 
-func TestAnIterableJobSurvivesAKill(t *testing.T) {
-	k := newKase(t)
+func testIterableKilled(k *kase) {
 	w := k.worker("-c", "1")
 	jid := k.Push("Test::Iter", []any{120, 60}, queue.Options{})
-	k.Until(20*time.Second, "its place is written down", func() bool {
+	k.Until(20*time.Second, "its cursor is in Redis", func() bool {
 		it, _, err := k.Store.Iteration(k.Context(), jid)
 		return err == nil && it.Cursor != nil
 	})
@@ -116,21 +119,20 @@ func TestAnIterableJobSurvivesAKill(t *testing.T) {
 	for _, n := range steps {
 		again += n - 1
 	}
-	k.equal("steps", len(steps), 120)
-	k.equal("resumed", len(k.Records("resume")), 1)
-	if again > 10 { // at most what lies between two writes and the kill
-		t.Errorf("%d steps were done again, though the place was written down right before the "+
-			"kill", again)
+	k.Equal("steps", len(steps), 120)
+	k.Equal("resumed", len(k.Records("resume")), 1)
+	// The steps between the last write of the cursor and the kill run again.
+	if again > 10 {
+		k.Errorf("%d steps ran again, although the cursor was written right before the kill", again)
 	}
 }
 
-func TestAProfiledJobRunsAndProfilesAreLeftAlone(t *testing.T) {
-	k := newKase(t)
+func testProfiled(k *kase) {
 	k.v = 8
 	k.enqueue(k.golden("profiled.json"))
 	k.worker()
 	k.ran("run", 1)
 	k.Settled(10 * time.Second)
-	k.equal("profiles", k.Raw.Exists(k.Context(), "profiles",
+	k.Equal("profiles", k.Raw.Exists(k.Context(), "profiles",
 		"tok1-8a000000000000000000000d").Val(), 0)
 }

@@ -26,9 +26,7 @@ type Certs struct {
 func (s *Site) NewCerts() *Certs {
 	s.Helper()
 	c := &Certs{Dir: s.TempDir(), site: s}
-	if err := os.Chmod(c.Dir, 0o755); err != nil {
-		s.Fatal(err)
-	}
+	s.Must(os.Chmod(c.Dir, 0o755))
 	c.ca, c.key = c.issue("ca", nil)
 	return c
 }
@@ -46,9 +44,7 @@ func (c *Certs) Issue(name string, hosts ...string) {
 func (c *Certs) issue(name string, hosts []string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	c.site.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		c.site.Fatal(err)
-	}
+	c.site.Must(err)
 	t := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:   pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -67,26 +63,18 @@ func (c *Certs) issue(name string, hosts []string) (*x509.Certificate, *ecdsa.Pr
 		parent, signer = t, key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
-	if err != nil {
-		c.site.Fatal(err)
-	}
+	c.site.Must(err)
 	c.write(name+".pem", "CERTIFICATE", der, 0o644)
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		c.site.Fatal(err)
-	}
+	c.site.Must(err)
 	c.write(name+".key", "PRIVATE KEY", secret, 0o600)
 	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		c.site.Fatal(err)
-	}
+	c.site.Must(err)
 	return made, key
 }
 
 func (c *Certs) write(file, kind string, der []byte, mode os.FileMode) {
 	c.site.Helper()
-	if err := os.WriteFile(c.Path(file), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}),
-		mode); err != nil {
-		c.site.Fatal(err)
-	}
+	c.site.Must(os.WriteFile(c.Path(file),
+		pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode))
 }

@@ -32,32 +32,34 @@ end
 
 def post(path, params)
   token = WEB.get("/busy").body[/name=['"]authenticity_token['"] value=['"]([^'"]+)/, 1]
-  r = WEB.post(path, params: params.merge("authenticity_token" => token), "HTTP_SEC_FETCH_SITE" => "same-origin")
+  r = WEB.post(path, params: params.merge("authenticity_token" => token),
+    "HTTP_SEC_FETCH_SITE" => "same-origin")
   { status: r.status }
 end
 
 # Returns an entry of a sorted set as Ruby's API reads it.
 def entry(e)
-  { jid: e.jid, class: e.klass, queue: e.queue, args: e.args, at: e.at.to_f, error_class: e["error_class"],
-    error_message: e["error_message"], retry_count: e["retry_count"], backtrace: e.error_backtrace, tags: e.tags,
-    failed_at: e["failed_at"], retry: e["retry"], same_bytes: same_bytes?(e.value) }
+  { jid: e.jid, error_class: e["error_class"], error_message: e["error_message"],
+    retry_count: e["retry_count"], backtrace: e.error_backtrace, tags: e.tags }
 end
 
-def entries(set) = set.map { |e| entry(e) }
-def retries = entries(Sidekiq::RetrySet.new)
-def dead = entries(Sidekiq::DeadSet.new)
-def scheduled = entries(Sidekiq::ScheduledSet.new)
+def retries = Sidekiq::RetrySet.new.map { |e| entry(e) }
+
+# Says whether Ruby would generate the same JSON.
 def same_bytes?(raw) = JSON.generate(JSON.parse(raw)) == raw
 def redis(*command) = Sidekiq.redis { |c| c.call(command) }
 
 def processes
   Sidekiq::ProcessSet.new.map do |p|
-    { identity: p.identity, concurrency: p["concurrency"], busy: p["busy"], queues: p["queues"], tag: p.tag, labels: p.labels, quiet: p.stopping? }
+    { identity: p.identity, concurrency: p["concurrency"], busy: p["busy"], queues: p["queues"],
+      tag: p.tag, labels: p.labels, quiet: p.stopping? }
   end
 end
 
 def work
-  Sidekiq::WorkSet.new.map { |process, tid, w| { process: process, tid: tid, queue: w["queue"], jid: w["payload"]["jid"], run_at: w["run_at"] } }
+  Sidekiq::WorkSet.new.map do |_, tid, w|
+    { tid: tid, queue: w["queue"], jid: w["payload"]["jid"], run_at: w["run_at"] }
+  end
 end
 
 $stdout.sync = true
@@ -67,6 +69,7 @@ $stdin.each_line do |line|
     q = request["q"]
     $stdout.puts JSON.generate({ ok: eval(request["code"], binding) })
   rescue Exception => e
-    $stdout.puts JSON.generate({ error: "#{e.class}: #{e.message}", backtrace: (e.backtrace || []).first(5) })
+    $stdout.puts JSON.generate({ error: "#{e.class}: #{e.message}",
+      backtrace: (e.backtrace || []).first(5) })
   end
 end

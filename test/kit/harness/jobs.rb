@@ -10,7 +10,8 @@ Redis.silence_deprecations = true
 class Record
   def self.line(event, jid, args, job)
     types = args.map { |a| a.class.name }
-    text = JSON.generate({ by: "ruby", event: event, jid: jid, args: args, types: types, attrs: job && job["cattr"], job: job })
+    text = JSON.generate({ by: "ruby", event: event, jid: jid, args: args, types: types,
+      attrs: job && job["cattr"], job: job })
     File.open(ENV.fetch("TEST_RECORD"), "a") { |f| f.syswrite(text + "\n") }
   end
 
@@ -24,7 +25,6 @@ Sidekiq.configure_server do |c|
   c.redis = { url: ENV.fetch("REDIS_URL") }
   Sidekiq.options[:poll_interval_average] = 1
   c.on(:startup) { $stdout.write("the jobs are loaded\n"); $stdout.flush }
-  Sidekiq.options[:dead_max_jobs] = ENV["DEAD_MAX"].to_i if ENV["DEAD_MAX"]
   c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
   c.server_middleware { |chain| chain.add(Record) }
 end

@@ -1,16 +1,15 @@
 package harness
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 // Process is a program that runs or has ended.
@@ -19,28 +18,10 @@ type Process struct {
 
 	site *Site
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *testwait.Log
 }
 
-// lockedBuffer is a log: the goroutines of exec.Cmd write it while the test reads it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// Worker starts a worker with the test jobs: testworker, which Main must have built.
+// Worker starts a worker with the test jobs: testworker, which Build must have built.
 func (s *Site) Worker(args ...string) *Process {
 	s.Helper()
 	return s.WorkerWith(nil, args...)
@@ -62,7 +43,7 @@ func (s *Site) Start(program string, args ...string) *Process {
 // StartWith starts a program with further variables in its environment.
 func (s *Site) StartWith(env []string, program string, args ...string) *Process {
 	s.Helper()
-	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(lockedBuffer),
+	p := &Process{site: s, cmd: exec.Command(program, args...), log: new(testwait.Log),
 		Done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.URL, "TEST_RECORD="+s.RecordPath(),
 		"DATABASE_URL=", "DB_HOST=", "DB_NAME=", "DB_USER=")
@@ -131,7 +112,7 @@ func (p *Process) Stop() int {
 // Identity returns the identity of the worker. It must be the only one on the Redis.
 func (p *Process) Identity() (id string) {
 	p.site.Helper()
-	p.site.Until(10*time.Second, "it is registered", func() bool {
+	p.site.Until(10*time.Second, "the worker is registered", func() bool {
 		list, err := inspect.New(p.site.Store).Processes(p.site.Context())
 		if err == nil && len(list) > 0 {
 			id = list[0].Identity

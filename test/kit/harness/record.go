@@ -2,12 +2,13 @@ package harness
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// Record is a line that the Test:: jobs of Go and of Ruby write when they run.
+// Record is a line that a Test:: job of Go or of Ruby writes when it runs.
 type Record struct {
 	By    string          `json:"by"`    // go or ruby
 	Event string          `json:"event"` // run, end, or an event of an iterable job
@@ -21,21 +22,17 @@ type Record struct {
 // RecordPath returns the path of the file of records.
 func (s *Site) RecordPath() string { return filepath.Join(s.Dir, "record") }
 
-// Records reads the records of an event, or all if event is empty.
+// records are those that were read from the file, up to an offset.
+type records struct {
+	list   []Record
+	offset int64
+}
+
+// Records reads the records of an event. An empty event stands for all.
 func (s *Site) Records(event string) (list []Record) {
 	s.Helper()
-	b, err := os.ReadFile(s.RecordPath())
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(b)) {
-		if !strings.HasSuffix(line, "\n") {
-			break // the line is being written
-		}
-		var r Record
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			s.Fatalf("record %s: %v", line, err)
-		}
+	s.readRecords()
+	for _, r := range s.records.list {
 		if event == "" || r.Event == event {
 			list = append(list, r)
 		}
@@ -43,12 +40,35 @@ func (s *Site) Records(event string) (list []Record) {
 	return list
 }
 
-// Clear empties the Redis, and removes the records and the ledger.
+// readRecords reads the lines that were written since the last call.
+func (s *Site) readRecords() {
+	s.Helper()
+	f, err := os.Open(s.RecordPath())
+	if os.IsNotExist(err) {
+		return
+	}
+	s.Must(err)
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, s.records.offset, 1<<40))
+	s.Must(err)
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // its write has not ended
+		}
+		var r Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			s.Fatalf("record %s: %v", line, err)
+		}
+		s.records.list = append(s.records.list, r)
+		s.records.offset += int64(len(line))
+	}
+}
+
+// Clear empties the Redis and removes the records and the ledger.
 func (s *Site) Clear() {
 	s.Helper()
-	if err := s.Raw.FlushAll(s.Context()).Err(); err != nil {
-		s.Fatal(err)
-	}
+	s.Must(s.Raw.FlushAll(s.Context()).Err())
+	*s.records = records{}
 	os.Remove(s.RecordPath())
 	os.Remove(s.LedgerPath())
 }

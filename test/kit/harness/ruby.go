@@ -24,7 +24,7 @@ var (
 // SidekiqBin is Debian's path of the command sidekiq.
 const SidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
 
-// Ruby is the driver process.
+// Ruby is a driver process.
 type Ruby struct {
 	site *Site
 	in   io.WriteCloser
@@ -40,13 +40,9 @@ func (s *Site) Ruby() *Ruby {
 	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.Admin, "TEST_RECORD="+s.RecordPath())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Must(err)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Must(err)
 	if err := cmd.Start(); err != nil {
 		s.Fatalf("ruby does not start: %v: is it installed? (make deps)", err)
 	}
@@ -65,9 +61,7 @@ func (r *Ruby) With(s *Site) *Ruby { return &Ruby{s, r.in, r.out} }
 func (s *Site) write(name, text string) string {
 	s.Helper()
 	path := filepath.Join(s.Dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		s.Fatal(err)
-	}
+	s.Must(os.WriteFile(path, []byte(text), 0o644))
 	return path
 }
 
@@ -93,12 +87,9 @@ func (r *Ruby) Fails(code string, params ...any) string {
 func (r *Ruby) try(out any, code string, params ...any) string {
 	r.site.Helper()
 	b, err := json.Marshal(map[string]any{"code": code, "q": params})
-	if err != nil {
-		r.site.Fatal(err)
-	}
-	if _, err := r.in.Write(append(b, '\n')); err != nil {
-		r.site.Fatal(err)
-	}
+	r.site.Must(err)
+	_, err = r.in.Write(append(b, '\n'))
+	r.site.Must(err)
 	if !r.out.Scan() {
 		r.site.Fatal("ruby has ended: ", r.out.Err())
 	}
@@ -107,9 +98,7 @@ func (r *Ruby) try(out any, code string, params ...any) string {
 		Error     string          `json:"error"`
 		Backtrace []string        `json:"backtrace"`
 	}
-	if err := json.Unmarshal(r.out.Bytes(), &answer); err != nil {
-		r.site.Fatal(err)
-	}
+	r.site.Must(json.Unmarshal(r.out.Bytes(), &answer))
 	if answer.Error != "" {
 		return answer.Error + "\n" + strings.Join(answer.Backtrace, "\n")
 	}
@@ -134,6 +123,14 @@ func (r *Ruby) Get(path string) (p Page) {
 	return p
 }
 
+// Shows reads a page, which must answer 200 and contain the parts.
+func (r *Ruby) Shows(path string, parts ...string) {
+	r.site.Helper()
+	p := r.Get(path)
+	r.site.Equal("status of "+path, p.Status, 200)
+	r.site.Contains(path, p.Body, parts...)
+}
+
 // Post sends a form of the web page, as a button does. The answer must be a redirect.
 func (r *Ruby) Post(path string, params map[string]any) {
 	r.site.Helper()
@@ -153,6 +150,7 @@ func (s *Site) Sidekiq(args ...string) *Process {
 	s.write("jobs.rb", jobs)
 	p := s.StartWith([]string{"REDIS_URL=" + s.Server.Admin}, "ruby",
 		append([]string{SidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
-	s.Until(30*time.Second, "Sidekiq is up", func() bool { return p.Says("the jobs are loaded") })
+	s.Until(30*time.Second, "Sidekiq has started",
+		func() bool { return p.Says("the jobs are loaded") })
 	return p
 }

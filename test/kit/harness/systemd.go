@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
 //go:embed systemd.sh
@@ -22,6 +25,9 @@ type Systemd struct {
 	pid  string // of its init, in this process's namespace
 }
 
+// running is locked while a systemd runs: two at once would use the same control groups.
+var running sync.Mutex
+
 // Systemd boots a systemd and puts the programs into its /usr/bin. The test is skipped, with
 // the reason, where the kernel does not allow this.
 func (s *Site) Systemd() *Systemd {
@@ -29,13 +35,13 @@ func (s *Site) Systemd() *Systemd {
 	if os.Getuid() != 0 {
 		s.Skip("booting systemd needs root")
 	}
+	running.Lock()
+	s.Cleanup(running.Unlock)
 	dir := filepath.Join(s.Dir, "systemd")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		s.Fatal(err)
-	}
+	s.Must(os.Mkdir(dir, 0o755))
 	boot := exec.Command("unshare", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork",
 		"--kill-child", "sh", s.write("systemd.sh", bootScript), dir)
-	log := new(lockedBuffer)
+	log := new(testwait.Log)
 	boot.Stdout, boot.Stderr = log, log
 	if err := boot.Start(); err != nil {
 		s.Skipf("systemd does not boot here: %v", err)
@@ -50,26 +56,29 @@ func (s *Site) Systemd() *Systemd {
 		<-ended
 	})
 	d := &Systemd{site: s}
-	for limit := time.Now().Add(40 * time.Second); ; {
+	for limit := time.Now().Add(40 * time.Second); !d.booted(boot.Process.Pid); {
 		select {
 		case <-ended:
 			s.Skipf("systemd does not boot here: %s", log)
 		case <-time.After(100 * time.Millisecond):
-		}
-		if d.pid = child(boot.Process.Pid); d.pid != "" {
-			if out, _ := d.run("systemctl", "is-system-running"); strings.HasPrefix(out,
-				"running") || strings.HasPrefix(out, "degraded") {
-				break
-			}
 		}
 		if time.Now().After(limit) {
 			s.Skipf("systemd does not boot here within 40 s: %s", log)
 		}
 	}
 	for _, name := range []string{"worker", "workerctl"} {
-		d.Install(filepath.Join(Bin, name), "/usr/bin/"+name, "755")
+		d.Install(Program(name), "/usr/bin/"+name, "755")
 	}
 	return d
+}
+
+// booted finds the init that boot has started, and reports whether it has started its units.
+func (d *Systemd) booted(boot int) bool {
+	if d.pid = child(boot); d.pid == "" {
+		return false
+	}
+	out, _ := d.run("systemctl", "is-system-running")
+	return strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
 }
 
 // child returns the only child of a process, if it is systemd: the init of the namespaces.

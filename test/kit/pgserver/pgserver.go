@@ -36,16 +36,25 @@ type Server struct {
 // Start starts an empty server with settings such as "max_connections=20". The caller
 // removes it by Remove.
 func Start(settings ...string) (*Server, error) {
+	s, err := empty()
+	if err != nil {
+		return nil, err
+	}
+	return s.serve(settings)
+}
+
+// empty makes the files of an empty server.
+func empty() (*Server, error) {
 	s, err := prepare()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.run("initdb", "-D", s.dir+"/data", "-U", "kyu", "--auth", "trust",
+	if err := s.run("initdb", "-D", s.data(), "-U", "kyu", "--auth", "trust",
 		"--no-sync"); err != nil {
 		s.Remove()
 		return nil, err
 	}
-	return s.serve(settings)
+	return s, nil
 }
 
 // Replica starts a streaming replica of s, with settings as for Start.
@@ -55,7 +64,7 @@ func (s *Server) Replica(settings ...string) (*Server, error) {
 		return nil, err
 	}
 	if err := r.run("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "kyu",
-		"-D", r.dir+"/data", "-R", "-c", "fast", "--no-sync", "-X", "stream"); err != nil {
+		"-D", r.data(), "-R", "-c", "fast", "--no-sync", "-X", "stream"); err != nil {
 		r.Remove()
 		return nil, err
 	}
@@ -69,6 +78,9 @@ func prepare() (*Server, error) {
 	dir, as, err := Dir("kyu-pg-")
 	return &Server{dir: dir, as: as}, err
 }
+
+// data is the directory of the server's files.
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // Dir makes a temporary directory for a server. If this process runs as root, under which
 // the servers refuse to run, the directory belongs to the user postgres, and as starts a
@@ -125,7 +137,7 @@ func (s *Server) serve(settings []string) (*Server, error) {
 	s.Port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	s.URL = fmt.Sprintf("postgres://kyu@127.0.0.1:%d/postgres", s.Port)
-	s.args = []string{"-D", s.dir + "/data", "-p", strconv.Itoa(s.Port)}
+	s.args = []string{"-D", s.data(), "-p", strconv.Itoa(s.Port)}
 	for _, setting := range append([]string{"listen_addresses=127.0.0.1",
 		"unix_socket_directories=" + s.dir, "fsync=off"}, settings...) {
 		s.args = append(s.args, "-c", setting)

@@ -33,7 +33,7 @@ func Start(t testing.TB) string {
 // StartCluster starts an empty server with settings such as "max_connections=20".
 func StartCluster(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
-	return cluster(t)(pgserver.Start(settings...))
+	return cluster(t)(pgserver.StartCopy(settings...))
 }
 
 // Replica starts a streaming replica of c.
@@ -77,6 +77,20 @@ func Exec(t testing.TB, url, sql string, args ...any) {
 	if _, err := conn.Exec(context.Background(), sql, append(mode, args...)...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
+}
+
+// Query runs a query on a server whose result is one text.
+func Query(t testing.TB, url, sql string, args ...any) (text string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(context.Background(), sql, args...).Scan(&text); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return text
 }
 
 const poolerConfig = `[databases]

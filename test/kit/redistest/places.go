@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Places says where the jobs are: "queue:a=2 inflight=1 retry=1".
+// Places lists where the jobs are, such as "queue:a=2 inflight=1 retry=1".
 func Places(ctx context.Context, raw *redis.Client) string {
 	var out []string
 	keys := raw.Keys(ctx, "*").Val()

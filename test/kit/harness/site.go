@@ -4,7 +4,6 @@ package harness
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,60 +17,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Bin is the folder of the programs that Build built.
-var Bin string
-
-// Main builds programs, runs the tests of a package, and exits. packages are paths relative
-// to the root of the module.
-func Main(m *testing.M, packages ...string) {
-	clean := Build(packages...)
-	code := m.Run()
-	clean()
-	os.Exit(code)
-}
-
-// Build builds programs into Bin, and returns a function that removes them.
-func Build(packages ...string) (clean func()) {
-	dir, err := os.MkdirTemp("", "kyu-bin-")
-	if err != nil {
-		panic(err)
-	}
-	Bin = dir
-	build := exec.Command("go", append([]string{"build", "-o", dir}, packages...)...)
-	build.Dir = Root()
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	return func() { os.RemoveAll(dir) }
-}
-
-// BuildAs builds a further program into Bin, with build tags and under the given name.
-func BuildAs(name, tags, pkg string) {
-	build := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(Bin, name), pkg)
-	build.Dir = Root()
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build %s: %v\n%s", name, err, out)
-		os.Exit(1)
-	}
-}
-
-// Root returns the folder of the module. A test runs in the folder of its package.
-func Root() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		panic(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-}
-
 // Site is a test's Redis, and the processes that use it.
 type Site struct {
 	testing.TB
@@ -81,11 +26,15 @@ type Site struct {
 	Client *queue.Client
 	Dir    string   // for files of the test
 	Env    []string // further variables for workerctl
+
+	records *records
 }
 
 // New starts a Redis; args are its settings (see redistest.Start).
 func New(t testing.TB, args ...string) *Site {
-	s := &Site{TB: t, Server: redistest.Start(t, args...), Dir: t.TempDir()}
+	t.Helper()
+	s := &Site{TB: t, Server: redistest.Start(t, args...), Dir: t.TempDir(),
+		records: new(records)}
 	s.Raw, s.Store = s.Server.Client(), s.Server.Store()
 	s.Client = queue.NewClient(s.Store)
 	return s
@@ -117,9 +66,16 @@ func (s *Site) Ctl(stdin string, args ...string) (out string, code int) {
 // OK runs workerctl, checks that it succeeds and prints want, and returns its output.
 func (s *Site) OK(want string, args ...string) string {
 	s.Helper()
-	out, code := s.Ctl("", args...)
-	if code != 0 || !strings.Contains(out, want) {
-		s.Errorf("workerctl %s: exit %d, want %q in\n%s", strings.Join(args, " "), code, want, out)
+	return s.Exits(0, want, args...)
+}
+
+// Exits runs workerctl, which must end with an exit code and print want. It returns the output.
+func (s *Site) Exits(code int, want string, args ...string) string {
+	s.Helper()
+	out, got := s.Ctl("", args...)
+	if got != code || !strings.Contains(out, want) {
+		s.Errorf("workerctl %s: exit code %d, want %d and %q in\n%s", strings.Join(args, " "), got,
+			code, want, out)
 	}
 	return out
 }
@@ -130,14 +86,20 @@ func (s *Site) LedgerPath() string { return filepath.Join(s.Dir, "ledger") }
 // Ledger reads that file. It returns how often each id has started and ended, and the order
 // of the starts.
 func (s *Site) Ledger() (starts, ends map[string]int, order []string) {
-	starts, ends = map[string]int{}, map[string]int{}
+	s.Helper()
 	b, err := os.ReadFile(s.LedgerPath())
-	if err != nil {
-		return starts, ends, nil
+	if err != nil && !os.IsNotExist(err) {
+		s.Fatal(err)
 	}
-	for line := range strings.Lines(string(b)) {
-		what, id, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if what == "start" {
+	return ReadLedger(string(b))
+}
+
+// ReadLedger reads the text of a ledger.
+func ReadLedger(text string) (starts, ends map[string]int, order []string) {
+	starts, ends = map[string]int{}, map[string]int{}
+	for line := range strings.Lines(text) {
+		event, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if event == "start" {
 			starts[id]++
 			order = append(order, id)
 		} else {
@@ -160,7 +122,7 @@ func (s *Site) InFlight() (n int64) {
 	return n
 }
 
-// Waiting counts the jobs in all queues.
+// Waiting is the number of jobs in all queues.
 func (s *Site) Waiting() (n int64) {
 	for _, key := range s.Raw.Keys(context.Background(), "queue:*").Val() {
 		n += s.Raw.LLen(context.Background(), key).Val()
@@ -180,9 +142,7 @@ func (s *Site) Len(queue string) int64 {
 func (s *Site) Push(class string, args []any, o queue.Options) string {
 	s.Helper()
 	jid, err := s.Client.Push(context.Background(), class, args, o)
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Must(err)
 	return jid
 }
 
@@ -199,7 +159,7 @@ return n`
 // Settled waits until the queues are empty and no job is in flight.
 func (s *Site) Settled(limit time.Duration) {
 	s.Helper()
-	s.Until(limit, "the queues are empty and nothing is in flight", func() bool {
+	s.Until(limit, "the queues are empty and no job is in flight", func() bool {
 		n, err := s.Raw.Eval(context.Background(), countAll, nil).Int()
 		return err == nil && n == 0
 	})
