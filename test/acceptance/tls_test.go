@@ -48,7 +48,7 @@ func testTLSToRedis(s *harness.Site) {
 	checked(s, "another name", "127.0.0.1", url("127.0.0.1"), ca, cert, key)
 	checked(s, "an unknown authority", "certificate signed by unknown authority",
 		url("localhost"), cert, key)
-	checked(s, "no client certificate", "cannot reach Redis", url("localhost"), ca)
+	checked(s, "no client certificate", "check REDIS_TLS_CA", url("localhost"), ca)
 	w := s.WorkerWith(right, "-c", "2")
 	s.Until(10*time.Second, "it serves", func() bool { return w.Says("Serving") })
 	s.Env = right
