@@ -16,7 +16,8 @@ func testE03RedisAway(k *kase) {
 	k.registered()
 	before := cpu(k, w.PID())
 	k.Server.Kill()
-	k.Until(10*time.Second, "the worker notices", func() bool { return w.Says("does not serve us") })
+	k.Until(10*time.Second, "the worker notices",
+		func() bool { return w.Says("does not serve us") })
 	<-time.After(5 * time.Second) // the outage that the case is about
 	used := cpu(k, w.PID()) - before
 	k.Server.Restart()
