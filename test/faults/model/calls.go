@@ -71,17 +71,7 @@ func (x *search) execute(n *next, c *call) {
 	case settle:
 		x.carryOut(n, c)
 	case audit:
-		for q := range queues {
-			if !x.serves(c.ledger, q) {
-				continue
-			}
-			for _, h := range r.flight[r.at(c.id, q)] {
-				c.tokens[q] = append(c.tokens[q], h.Token)
-			}
-			if len(r.landing[r.at(c.id, q)]) > 0 {
-				c.landed = append(c.landed, q)
-			}
-		}
+		x.readHands(r, c)
 	case bell:
 		c.rang = true
 		if x.NoLanding {
@@ -108,6 +98,21 @@ func (x *search) execute(n *next, c *call) {
 	case beside:
 		if c.rang = r.Beside(c.id, c.token); c.rang { // from now on it may run at any moment
 			n.runs(c.id, c.token)
+		}
+	}
+}
+
+// readHands notes what Redis holds of an identity, in the queues that its ledger serves.
+func (x *search) readHands(r *server, c *call) {
+	for q := range queues {
+		if !x.serves(c.ledger, q) {
+			continue
+		}
+		for _, h := range r.flight[r.at(c.id, q)] {
+			c.tokens[q] = append(c.tokens[q], h.Token)
+		}
+		if len(r.landing[r.at(c.id, q)]) > 0 {
+			c.landed = append(c.landed, q)
 		}
 	}
 }
