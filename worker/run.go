@@ -33,7 +33,8 @@ func (r *run) process() {
 	if err != nil {
 		r.log.Error("not a job: it goes to the dead set", "queue", r.entry.Queue, "err", err)
 		r.class = UnknownClass
-		r.conclude(decideBytes(r.entry.Raw, r.start), 0)
+		d := decideBytes(r.entry.Raw, r.start)
+		r.conclude(&d, 0)
 		r.callbacks.tellError(r.epoch, r.onError, err, nil)
 		return
 	}
@@ -49,7 +50,7 @@ func (r *run) process() {
 		r.dispatch()
 	}
 	if !r.quarantine.run(r.epoch, r.entry, alone) {
-		r.settle(decidedRequeue)
+		r.settle(&decidedRequeue)
 	}
 }
 
@@ -68,13 +69,13 @@ func (r *run) dispatch() {
 	if r.handler == nil {
 		if d, ok := r.unknown.decide(r.job, r.entry.Queue, class, r.start); ok {
 			r.ctx.logger().Warn("its class has no handler here", "unknown", r.unknown.String())
-			r.conclude(d, 0)
+			r.conclude(&d, 0)
 			return
 		}
 	}
 	if expired(r.job, r.start) {
 		r.ctx.logger().Warn("expired: discarded")
-		r.conclude(decidedExpired, 0)
+		r.conclude(&decidedExpired, 0)
 		return
 	}
 	jobLog := r.jobLog && r.ctx.log.Enabled(r.epoch, slog.LevelInfo)
@@ -137,7 +138,7 @@ func (r *run) finish(jobLog bool, err error) {
 	r.slot.end(elapsed, d.failed, r.handler != nil && !isRefused(err))
 	r.ctx.end()
 	r.count(&d)
-	r.conclude(d, elapsed)
+	r.conclude(&d, elapsed)
 	if jobLog {
 		logDecision(r.ctx.logger(), &d, err, elapsed)
 	}
@@ -171,7 +172,7 @@ func (r *run) decide(err error) (d decision) {
 }
 
 // conclude settles the delivery and tells the observer. ran is how long the run took.
-func (r *run) conclude(d decision, ran time.Duration) {
+func (r *run) conclude(d *decision, ran time.Duration) {
 	r.settle(d)
 	if r.observer == nil {
 		return
@@ -185,7 +186,7 @@ func (r *run) conclude(d decision, ran time.Duration) {
 }
 
 // settle hands the decision to the ledger, which keeps the delivery until Redis has confirmed it.
-func (r *run) settle(d decision) {
+func (r *run) settle(d *decision) {
 	effects, err := r.env.store.Effects(r.job, d.event)
 	if err != nil {
 		r.log.Error("not everything that a job holds can be released", "queue", r.entry.Queue,
@@ -196,7 +197,7 @@ func (r *run) settle(d decision) {
 		r.ledger.finish(r.entry, nil)
 		return
 	}
-	x := new(queue.Settlement) // a copy: the address of d would put every decision on the heap
+	x := new(queue.Settlement) // a copy, which the ledger keeps: most decisions need no memory
 	*x = d.settle
 	x.Delivery, x.Effects = &r.entry.Delivery, effects
 	r.ledger.finish(r.entry, x)
