@@ -70,7 +70,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr}
 	if err := db.probe(ctx, o); err != nil {
 		db.Close()
-		return nil, explain(err, o.Addr)
+		return nil, explain(err, o.Addr, o.Redis.TLSConfig != nil)
 	}
 	return db, nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 )
 
 // ErrScript is wrapped by the error for a script that Redis cannot compile.
@@ -18,8 +20,15 @@ func (e *versionError) Error() string {
 		"scripts cannot take jobs out of a full Redis"
 }
 
-// explain adds the remedy to an error of the first calls.
-func explain(err error, addr string) error {
+// connectionEnded reports whether the server ended the connection. A server that refuses the client's
+// certificate does this after its alert, and the system may drop the alert with the connection.
+func connectionEnded(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, io.EOF)
+}
+
+// explain adds the remedy to an error of the first calls. tls says that they went over TLS.
+func explain(err error, addr string, tls bool) error {
 	text := err.Error()
 	var old *versionError
 	switch {
@@ -30,7 +39,8 @@ func explain(err error, addr string) error {
 	case strings.Contains(text, "tls: first record does not look like a TLS handshake"):
 		return fmt.Errorf("the port %s does not speak TLS: is it the port of a Redis, and must "+
 			"the URL begin with redis:// instead of rediss://? %w", addr, err)
-	case strings.Contains(text, "x509:"), strings.Contains(text, "tls:"):
+	case strings.Contains(text, "x509:"), strings.Contains(text, "tls:"),
+		tls && connectionEnded(err):
 		return fmt.Errorf("TLS with the Redis at %s fails: check REDIS_TLS_CA, REDIS_TLS_CERT and "+
 			"REDIS_TLS_KEY: %w", addr, err)
 	case strings.Contains(text, "LOADING"):

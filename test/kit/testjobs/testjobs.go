@@ -108,11 +108,12 @@ func burn(ctx context.Context, a millis) error {
 	return nil
 }
 
-// eat allocates memory until the process dies.
+// eat allocates memory until the process dies. Its blocks are large, because a job that needs longer
+// than its second alone may kill nine processes before it counts as poison.
 func eat(context.Context, []json.RawMessage) error {
 	var all [][]byte
 	for {
-		block := make([]byte, 16<<20)
+		block := make([]byte, 256<<20)
 		for i := 0; i < len(block); i += 4096 {
 			block[i] = 1
 		}
