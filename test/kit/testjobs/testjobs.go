@@ -108,7 +108,7 @@ func burn(ctx context.Context, a millis) error {
 	return nil
 }
 
-// eat allocates memory until the process dies. Its blocks are large, because a job that needs longer
+// eat allocates memory until the process dies. Its blocks are large: a job that needs longer
 // than its second alone may kill nine processes before it counts as poison.
 func eat(context.Context, []json.RawMessage) error {
 	var all [][]byte
