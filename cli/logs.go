@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -89,11 +91,14 @@ func (h *handler) text(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
 	for _, a := range attrs {
 		text := value(a)
 		if strings.Contains(text, "\n") && strings.HasPrefix(a.Key, "stack") {
-			tail += "\n" + strings.TrimRight(text, "\n")
+			for line := range strings.Lines(text) {
+				tail += "\n" + escape(strings.TrimSuffix(line, "\n"))
+			}
 			continue
 		}
-		if text == "" || strings.ContainsAny(text, " \"\n\t\x1b") {
-			text = strconv.Quote(text)
+		if quoted := strconv.QuoteToGraphic(text); text == "" || len(quoted) != len(text)+2 ||
+			strings.Contains(text, " ") {
+			text = quoted
 		}
 		b.WriteString(" " + a.Key + "=" + text)
 	}
@@ -101,7 +106,21 @@ func (h *handler) text(b *bytes.Buffer, r slog.Record, attrs []slog.Attr) {
 	if h.colour {
 		level = colours[r.Level] + level + "\x1b[0m"
 	}
-	fmt.Fprintf(b, " %s: %s%s\n", level, r.Message, tail)
+	fmt.Fprintf(b, " %s: %s%s\n", level, escape(r.Message), tail)
+}
+
+// escape returns a text without line breaks and characters that steer a terminal: a text that comes
+// from a job must not look like a line of the log. Tabs stay, because stacks have them.
+func escape(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\t' || unicode.IsGraphic(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 var colours = map[slog.Level]string{slog.LevelDebug: "\x1b[1;32m", slog.LevelInfo: "\x1b[1;34m",
@@ -138,23 +157,26 @@ func quote(s string) []byte {
 	return b
 }
 
-// jsonValue is a number for numbers and durations (in seconds), a list for tags, and else a
-// string.
+// jsonValue is a number for numbers and durations (in seconds), the JSON of a value that has one,
+// such as a field of a payload, and else a string.
 func jsonValue(a slog.Attr) []byte {
 	v := a.Value.Resolve()
-	switch {
-	case a.Key == "tags":
-		list := [][]byte{}
-		for _, tag := range strings.Split(v.String(), ",") {
-			list = append(list, quote(tag))
-		}
-		return append(append([]byte{'['}, bytes.Join(list, []byte{','})...), ']')
-	case v.Kind() == slog.KindInt64, v.Kind() == slog.KindUint64, v.Kind() == slog.KindBool,
-		v.Kind() == slog.KindDuration:
+	switch v.Kind() {
+	case slog.KindInt64, slog.KindUint64, slog.KindBool, slog.KindDuration:
 		return []byte(value(a))
-	default:
-		return quote(value(a))
+	case slog.KindFloat64:
+		if b, err := json.Marshal(v.Float64()); err == nil {
+			return b
+		}
+	case slog.KindAny:
+		if m, ok := v.Any().(json.Marshaler); ok {
+			b, err := m.MarshalJSON()
+			if v := jsontext.Value(bytes.Clone(b)); err == nil && v.IsValid() && v.Compact() == nil {
+				return v
+			}
+		}
 	}
+	return quote(value(a))
 }
 
 // value is an attribute's text: durations in seconds to the millisecond, times

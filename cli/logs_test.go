@@ -3,11 +3,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // logLines gives the lines that log writes in a format.
@@ -17,9 +19,16 @@ func logLines(format string, log func(*slog.Logger)) string {
 	return out.String()
 }
 
+// tags is a field of a payload, as package worker logs it.
+type tags struct{}
+
+func (tags) String() string { return "x,y" }
+
+func (tags) MarshalJSON() ([]byte, error) { return []byte("[\"x,y\",\n 1]"), nil }
+
 // logJob logs a job as the worker does.
 func logJob(l *slog.Logger) {
-	l.With("class", "A", "jid", "b", "queue", "q", "tid", "t1", "tags", "x,y").Info("done",
+	l.With("class", "A", "jid", "b", "queue", "q", "tid", "t1", "tags", tags{}).Info("done",
 		"elapsed", 1500*time.Millisecond, "err", "two words\n\"é\"", "n", 3)
 	l.Debug("not shown")
 }
@@ -57,12 +66,26 @@ func TestTextLog(t *testing.T) {
 			t.Error(out.String())
 		}
 	})
-	t.Run("quotes control characters of jobs", func(t *testing.T) {
+	t.Run("escapes characters that steer a terminal or break a line", func(t *testing.T) {
+		const bad = "\x1b[2J\r\b\v\f\x7f\x9b\u0085\u2028\u202e\nFAKE line"
 		text := logLines("pretty", func(l *slog.Logger) {
-			l.Info("fail", "err", "\x1b[2J\nFAKE line")
+			l.Info("fail "+bad, "err", bad, "stack", bad+"\n\tmain.go:1")
 		})
-		if strings.Contains(text, "\x1b[2J") || strings.Count(text, "\n") != 1 {
-			t.Errorf("%q", text)
+		for _, r := range strings.ReplaceAll(text, "\n\tmain.go:1\n", "") {
+			if !unicode.IsGraphic(r) && r != '\n' {
+				t.Errorf("%q in %q", r, text)
+			}
+		}
+		if n := strings.Count(text, "\n"); n != 4 { // the record, and three lines of the stack
+			t.Errorf("%d lines: %q", n, text)
+		}
+	})
+	t.Run("has Japanese text as it is", func(t *testing.T) {
+		text := logLines("plain", func(l *slog.Logger) {
+			l.Info("失敗　しました", "err", "接続が　切れた")
+		})
+		if !strings.Contains(text, "err=接続が　切れた INFO: 失敗　しました") {
+			t.Error(text)
 		}
 	})
 }
@@ -73,7 +96,7 @@ func TestJSONLog(t *testing.T) {
 		PID               int
 		Ctx               struct {
 			Class, JID, Queue, Err string
-			Tags                   []string
+			Tags                   []any
 			Elapsed                float64
 			N                      int
 		}
@@ -84,7 +107,7 @@ func TestJSONLog(t *testing.T) {
 	}
 	if line.TID != "t1" || line.Lvl != "INFO" || line.Msg != "done" || line.PID != os.Getpid() ||
 		line.Ctx.Class != "A" || line.Ctx.Queue != "q" || line.Ctx.Elapsed != 1.5 ||
-		len(line.Ctx.Tags) != 2 || line.Ctx.N != 3 || line.Ctx.Err != "two words\n\"é\"" {
+		fmt.Sprint(line.Ctx.Tags) != "[x,y 1]" || strings.Count(text, "\n") != 1 || line.Ctx.N != 3 || line.Ctx.Err != "two words\n\"é\"" {
 		t.Error(text)
 	}
 	if _, err := time.Parse(time.RFC3339, line.TS); err != nil {

@@ -61,7 +61,7 @@ func (r *replica) poll(ctx context.Context, h *history) {
 		if r.good++; r.good >= goodPolls {
 			r.out = false
 			r.log.Info("a Postgres replica is read from again", "replica", r.name,
-				"after", now.Sub(r.since).Round(time.Second))
+				"after", now.Sub(r.since).Round(time.Second).Seconds())
 		}
 	}
 }

@@ -58,16 +58,11 @@ func NewEntry(raw string, at float64) Entry {
 	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
 }
 
-// Read returns a page of entries, after the first skip. Entries of the dead set are sorted from the
-// last to die on, those of other sets from the first to be due on. left is the number of entries
-// behind the page. It is for the packages of this module.
+// Read returns a page of entries by their times, the earliest first, after the first skip. left is
+// the number of entries behind the page. It is for the packages of this module.
 func (js *JobSet) Read(ctx context.Context, skip int, size *redisdb.PageSize) (list []Entry,
 	left int, err error) {
-	order := ascending
-	if js.name == redisdb.KeyDead {
-		order = descending
-	}
-	list, left, err = js.sortedSet().read(ctx, "+inf", order, skip, size)
+	list, left, err = js.sortedSet().read(ctx, "+inf", skip, size)
 	return list, left, js.wrap(err)
 }
 
@@ -179,7 +174,7 @@ func (js *JobSet) Clear(ctx context.Context) error {
 	}
 	return js.wrap(js.store.removeAll(ctx, js.rdb, js.Key(), now, func(n int64) ([]string, error) {
 		size := redisdb.NewPageSize(int(n), redisdb.PageBytes)
-		page, _, err := js.sortedSet().read(ctx, "+inf", ascending, 0, &size)
+		page, _, err := js.sortedSet().read(ctx, "+inf", 0, &size)
 		return raws(page), err
 	}))
 }

@@ -54,6 +54,7 @@ type Counts struct {
 	Flush     uint64 // number of the flush: a flush that is repeated counts once
 	Processed int64  // with those that failed
 	Failed    int64
+	Expired   int64 // jobs that were too late to run; not in Processed
 }
 
 // statLife is how long the counters of a day are kept, as in Sidekiq.
@@ -72,13 +73,13 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	ks := o.store.ks
 	record, work, workers := o.recordKeys()
 	keys := []string{ks.Processes(), record, work, workers, ks.Owner(o.Identity),
-		ks.Processed(), ks.Failed(), ks.Processed() + ":" + day,
-		ks.Failed() + ":" + day}
+		ks.Processed(), ks.Failed(), ks.Expired(), ks.Processed() + ":" + day,
+		ks.Failed() + ":" + day, ks.Expired() + ":" + day}
 	fields := []any{"info", info, "busy", len(r.Work), "beat", envelope.Score(now),
 		"rtt_us", r.RTT.Microseconds(), "quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS,
 		"concurrency", r.Concurrency}
-	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, int(statLife.Seconds()),
-		len(fields)}, fields...)
+	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, c.Expired,
+		int(statLife.Seconds()), len(fields)}, fields...)
 	args = append(args, workFields(r.Work)...)
 	n, err := o.store.db.RunOwn(ctx, publishScript, keys, args...).Int()
 	if err != nil {

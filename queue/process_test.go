@@ -97,7 +97,8 @@ func TestPublishLargePayloads(t *testing.T) {
 func TestPublishWithWrongType(t *testing.T) {
 	day := time.Now().UTC().Format(time.DateOnly)
 	for _, key := range []string{"stat:processed", "stat:failed", "stat:processed:" + day,
-		"stat:failed:" + day, "processes", "h:1:a", "kyu:owner:h:1:a"} {
+		"stat:failed:" + day, "processes", "h:1:a", "kyu:owner:h:1:a",
+		"kyu:stat:expired"} {
 		name := "writes the other keys than " + strings.Replace(key, day, "DAY", 1)
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -106,12 +107,14 @@ func TestPublishWithWrongType(t *testing.T) {
 			if key == "processes" {
 				f.spoil(key)
 			}
-			f.publish(record(1, smallJob), queue.Counts{Flush: 1, Processed: 5, Failed: 2})
+			counts := queue.Counts{Flush: 1, Processed: 5, Failed: 2, Expired: 3}
+			f.publish(record(1, smallJob), counts)
 			if key != "kyu:owner:h:1:a" { // it has the number of the flush
-				f.publish(record(1, smallJob), queue.Counts{Flush: 1, Processed: 5, Failed: 2})
+				f.publish(record(1, smallJob), counts)
 			}
 			for stat, want := range map[string]string{"stat:processed": "5", "stat:failed": "2",
-				"stat:processed:" + day: "5", "stat:failed:" + day: "2"} {
+				"stat:processed:" + day: "5", "stat:failed:" + day: "2",
+				"kyu:stat:expired": "3", "kyu:stat:expired:" + day: "3"} {
 				if stat != key {
 					same(t, stat, f.raw.Get(t.Context(), stat).Val(), want)
 				}

@@ -44,7 +44,7 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	err error) {
 	s := p.store
 	from := sortedSet{s, s.db.Own, s.ks.Key(p.set)}
-	entries, left, err := from.read(ctx, envelope.Score(now), ascending, p.skip, &p.page)
+	entries, left, err := from.read(ctx, envelope.Score(now), p.skip, &p.page)
 	if err != nil {
 		more = p.failed(err, redisdb.Answered(err)) // an error of Redis is about the set
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)

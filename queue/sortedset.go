@@ -83,17 +83,11 @@ func (o sortedSet) movePage(ctx context.Context, moves []move, now time.Time) ([
 	return s.db.RunOn(ctx, o.c, promoteScript, keys, args...).Slice()
 }
 
-// The orders in which members are read, by score.
-const (
-	ascending  = "asc"
-	descending = "desc"
-)
-
 // read returns members with scores up to a limit, after the first skip of them. left is the number
 // of such members behind the page.
-func (o sortedSet) read(ctx context.Context, limit, order string, skip int,
+func (o sortedSet) read(ctx context.Context, limit string, skip int,
 	page *redisdb.PageSize) (list []Entry, left int, err error) {
-	args := []any{limit, skip, page.Count(), page.Bytes(), order}
+	args := []any{limit, skip, page.Count(), page.Bytes()}
 	reply, err := o.store.db.RunOn(ctx, o.c, pageScript, []string{o.key}, args...).Slice()
 	if err != nil || len(reply) == 0 {
 		return nil, 0, err

@@ -133,7 +133,7 @@ func (c *callbacks) leave(call *callback) {
 	c.mu.Unlock()
 	if late {
 		c.log.Warn("a callback has returned after its time", "callback", call.kind(),
-			"took", time.Since(call.began), "err", call.err)
+			"took", logSeconds(time.Since(call.began)), "err", call.err)
 	}
 }
 
@@ -155,7 +155,7 @@ func (c *callbacks) abandon(call *callback, within time.Duration) error {
 		stack = stackOf(*name)
 	}
 	c.log.Error("a callback does not return, the worker goes on without it: make it obey its "+
-		"context", "callback", kind, "ran", within, "stack", stack)
+		"context", "callback", kind, "ran", logSeconds(within), "stack", stack)
 	return fmt.Errorf("%s, after %v: %w", kind, within, errOverdue)
 }
 

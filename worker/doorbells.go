@@ -190,7 +190,7 @@ func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
 	case errors.Is(err, queue.ErrFull):
 		if d.poll() {
 			d.log.Warn("Redis is over its maxmemory and refuses to hang doorbells: "+
-				"fetchers look for jobs at intervals instead", "every", pollEvery)
+				"fetchers look for jobs at intervals instead", "every", logSeconds(pollEvery))
 		}
 	case errors.Is(err, queue.ErrWrongType):
 		d.shun([]string{name}, "queue:"+name)

@@ -107,7 +107,8 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if !h.counted {
 		h.counts = queue.Counts{Flush: h.counts.Flush + 1,
 			Processed: h.runner.processor.processed.Swap(0),
-			Failed:    h.runner.processor.failed.Swap(0)}
+			Failed:    h.runner.processor.failed.Swap(0),
+			Expired:   h.runner.processor.expired.Swap(0)}
 		h.counted = true
 	}
 	r := h.record
@@ -187,7 +188,7 @@ func (h *heartbeat) watch() {
 		s.mu.Unlock()
 		h.log.Error("stuck: the handler ignores its context past its time, "+
 			"another thread takes its place", "class", class, "tid", s.tid,
-			"ran", ran.Round(time.Millisecond), "stack", stackOf(goroutine))
+			"ran", logSeconds(ran), "stack", stackOf(goroutine))
 	}
 	h.stuck.Store(n) // before the other threads start: their jobs may read it
 	for _, s := range fresh {

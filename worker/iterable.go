@@ -239,6 +239,7 @@ func (p *place) warnIfSlow(ctx context.Context, took time.Duration) {
 	if p.env != nil && !p.warned && took > p.env.timeout {
 		p.warned = true
 		LogFrom(ctx).Warn("a step took longer than a stop waits: a stop would interrupt it in the "+
-			"middle", "took", took, "timeout", p.env.timeout)
+			"middle", "took", logSeconds(took), "timeout",
+			logSeconds(p.env.timeout))
 	}
 }

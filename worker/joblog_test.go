@@ -23,11 +23,21 @@ func TestJobLog(t *testing.T) {
 			t.Errorf("%s does not have %s", got, want)
 		}
 	})
+	t.Run("has a list of mixed types whole in JSON", func(t *testing.T) {
+		j := parse(t, `{"class":"A","jid":"x","args":[],"tags":["a,b",1,{"c":null}],"empty":[]}`)
+		attrs := jobAttrs(j, &queue.Delivery{Queue: "q"}, newSlot("t0"), []string{"tags", "empty"})
+		var log testwait.Log
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("line", attrs...)
+		const want = `"tid":"t0","tags":["a,b",1,{"c":null}]}`
+		if got := log.String(); !strings.Contains(got, want) {
+			t.Errorf("%s does not have %s", got, want)
+		}
+	})
 	t.Run("ends a job with a line for its decision", func(t *testing.T) {
 		p := testPolicy()
 		for want, d := range map[string]decision{
 			"msg=done":                       p.after(t, nil, `"retry":1`),
-			"msg=fail elapsed=1s err=boom":   p.after(t, errBoom, `"retry":1`),
+			"msg=fail elapsed=1.5 err=boom":  p.after(t, errBoom, `"retry":1`),
 			"level=ERROR":                    p.after(t, errBoom, `"retry":0`),
 			"fail: it is not kept":           decidedDropped,
 			"msg=snoozed":                    p.after(t, queue.Snooze(time.Hour), `"retry":1`),
@@ -35,7 +45,7 @@ func TestJobLog(t *testing.T) {
 			"interrupted between two steps":  p.after(t, errInterrupted, `"retry":1`),
 		} {
 			var log testwait.Log
-			logDecision(slog.New(slog.NewTextHandler(&log, nil)), &d, errBoom, time.Second)
+			logDecision(slog.New(slog.NewTextHandler(&log, nil)), &d, errBoom, 1500*time.Millisecond)
 			if got := log.String(); !strings.Contains(got, want) {
 				t.Errorf("%s does not have %s", got, want)
 			}

@@ -48,7 +48,7 @@ func (o *outage) worked(loop string) {
 	if len(o.failing) == 0 {
 		o.ended, o.err = time.Now(), nil
 		o.down += o.ended.Sub(o.since)
-		o.log.Warn("Redis serves us again", "down", o.ended.Sub(o.since).Round(time.Millisecond))
+		o.log.Warn("Redis serves us again", "down", logSeconds(o.ended.Sub(o.since)))
 	}
 }
 

@@ -175,7 +175,7 @@ func (o *ownership) lapse() {
 	o.mu.Unlock()
 	if first {
 		o.log.Error("the lease could not be extended in time: nothing starts, and the contexts "+
-			"of running jobs are cancelled", "lease", o.lease)
+			"of running jobs are cancelled", "lease", logSeconds(o.lease))
 	}
 }
 

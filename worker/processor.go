@@ -41,7 +41,7 @@ type processor struct {
 	quarantine *quarantine
 
 	// Slots add; the heartbeat takes the counts and sets them to zero.
-	processed, failed atomic.Int64
+	processed, failed, expired atomic.Int64
 }
 
 // work has s run jobs until no more come. done says that s has just run one. A handler that calls

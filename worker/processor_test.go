@@ -3,11 +3,37 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var runs atomic.Int64
+	b.handleNumber("Late", func(context.Context, int) error { runs.Add(1); return nil })
+	for range 3 {
+		b.pushNext(`{"class":"Late","jid":"x","args":[1],"expires_in":1,"enqueued_at":5.5}`)
+	}
+	p := b.start()
+	b.until("the jobs have left", b.empty)
+	p.stopsInTime()
+	t.Run("discards a job that is too late, and says so", func(t *testing.T) {
+		if runs.Load() != 0 || !b.says("expired: discarded") {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+	t.Run("counts it, but not as a run", func(t *testing.T) {
+		st, err := inspect.New(b.store).Stats(t.Context())
+		if err != nil || st.Expired != 3 || st.Processed != 0 {
+			t.Errorf("%+v %v", st, err)
+		}
+	})
+}
 
 func TestErrorHandler(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 			return false
 		}
 		q.log.Warn("a suspect got no turn to run alone: it runs beside other jobs",
-			"within", turnWithin)
+			"within", logSeconds(turnWithin))
 		fn()
 		return true
 	}

@@ -68,13 +68,15 @@ func (r *run) dispatch() {
 		delivery: &r.entry.Delivery, slot: r.slot}
 	if r.handler == nil {
 		if d, ok := r.unknown.decide(r.job, r.entry.Queue, class, r.start); ok {
-			r.ctx.logger().Warn("its class has no handler here", "unknown", r.unknown.String())
+			r.ctx.logger().Log(r.epoch, r.unknown.level(), "its class has no handler here",
+				"unknown", r.unknown.String())
 			r.conclude(&d, 0)
 			return
 		}
 	}
 	if expired(r.job, r.start) {
 		r.ctx.logger().Warn("expired: discarded")
+		r.expired.Add(1)
 		r.conclude(&decidedExpired, 0)
 		return
 	}

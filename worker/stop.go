@@ -69,7 +69,8 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 		close(done)
 	}()
 	if n := len(r.work()); n > 0 {
-		r.log().Info("Pausing to allow jobs to finish...", "busy", n, "timeout", r.config.Timeout)
+		r.log().Info("Pausing to allow jobs to finish...", "busy", n, "timeout",
+			logSeconds(r.config.Timeout))
 	}
 	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -50,6 +51,15 @@ func (u Unknown) String() string {
 	default:
 		return "retry"
 	}
+}
+
+// level is the level of the line about such a job. To forward is the normal case of a worker that
+// serves a part of the classes, and the line would be the most frequent of all.
+func (u Unknown) level() slog.Level {
+	if u.forward != "" {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // decide returns where a job of an unknown class goes. ok is false if the job is to fail.

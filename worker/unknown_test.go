@@ -99,6 +99,9 @@ func forwardsJob(t *testing.T) {
 			t.Errorf("no %s in the forwarded %s", part, j.Raw())
 		}
 	}
+	if b.says("no handler here") {
+		t.Error("a forwarded job has a line above the level debug")
+	}
 	if count := j.Field("retry_count"); count != "" {
 		t.Errorf("an attempt was counted: %s", count)
 	}

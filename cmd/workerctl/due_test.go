@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,22 @@ func TestDue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got, err := x.due.time(now); err != nil || !got.Equal(x.want) {
 				t.Errorf("%v %v, want %v", got, err, x.want)
+			}
+		})
+	}
+	for _, at := range []string{"nan", "inf", "-inf", "1e300", "9999999999999999999",
+		"1763000000000", "5", "-1", "0x7f000000000", "tomorrow", "2026-13-01T00:00:00Z"} {
+		t.Run("refuses --at "+at, func(t *testing.T) {
+			if got, err := (&due{at: at}).time(now); err == nil ||
+				!strings.Contains(err.Error(), "want a time") {
+				t.Errorf("%v %v", got, err)
+			}
+		})
+	}
+	for _, delay := range []string{"-5s", "soon", "1e300h", "5"} {
+		t.Run("refuses --in "+delay, func(t *testing.T) {
+			if got, err := (&due{delay: delay}).time(now); err == nil {
+				t.Errorf("%v", got)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func newRow(raw string, j *envelope.Job, at time.Time) row {
 	if j == nil {
 		return r
 	}
-	r.JID, r.Class, r.Queue, r.Args = j.JID, j.DisplayClass(), j.Queue, j.Args
+	r.JID, r.Class, r.Queue, r.Args = j.JID, j.DisplayClass(), j.Queue, j.DisplayArgs()
 	if n, ok := j.RetryCount(); ok {
 		r.Count = &n
 	}

@@ -1,6 +1,12 @@
 package main
 
-import "testing"
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
 
 func TestSets(t *testing.T) {
 	s := withRedis(t)
@@ -39,6 +45,30 @@ func TestSets(t *testing.T) {
 		s.sizes(map[string]int64{"dead": 2})
 		s.ok("delete: 2 jobs", "dead delete --all --yes")
 		s.sizes(map[string]int64{"dead": 0, "retry": 1})
+	})
+}
+
+func TestSetsOfOthers(t *testing.T) {
+	s := withRedis(t)
+	for raw, score := range map[string]float64{
+		`{"class":"A","jid":"millis","args":[]}`:                                               1763000000000,
+		`{"class":"A","jid":"past","args":[]}`:                                                 -1e300,
+		`{"class":"A","jid":"lines","args":[],"error_class":"E","error_message":"two\nlines"}`: 5,
+	} {
+		s.raw.ZAdd(t.Context(), "schedule", redis.Z{Score: score, Member: raw})
+	}
+	t.Run("JSON has jobs with times that are no dates", func(t *testing.T) {
+		var list []row
+		text := s.of(t).ok(`"at": "9999-12-31T23:59:59Z"`, "scheduled --json")
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 3 {
+			t.Errorf("%v %s", err, text)
+		}
+	})
+	t.Run("a message of two lines stays in its row", func(t *testing.T) {
+		text := s.of(t).ok("E: two·lines", "scheduled")
+		if n := strings.Count(text, "\n"); n != 4 {
+			t.Errorf("%d lines:\n%s", n, text)
+		}
 	})
 }
 

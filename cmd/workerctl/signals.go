@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
 )
 
@@ -67,8 +69,8 @@ func (s *processSignal) run(ctx context.Context, c *call, words []string) error 
 	return nil
 }
 
-// everyProcess gives the identities of the live processes, after a question if they are
-// to stop.
+// everyProcess returns the identities of the live processes that obey signals, after a question if
+// they are to stop. It names the others.
 func (s *processSignal) everyProcess(ctx context.Context, c *call) ([]string, error) {
 	list, err := c.inspector.Processes(ctx)
 	if err != nil {
@@ -76,6 +78,15 @@ func (s *processSignal) everyProcess(ctx context.Context, c *call) ([]string, er
 	}
 	if len(list) == 0 {
 		return nil, errors.New("no process is alive")
+	}
+	list = slices.DeleteFunc(list, func(p inspect.Process) bool {
+		if p.Embedded {
+			fmt.Fprintf(c.out, "left out: %s: %v\n", p.Identity, inspect.ErrEmbedded)
+		}
+		return p.Embedded
+	})
+	if len(list) == 0 {
+		return nil, errors.New("no live process obeys signals")
 	}
 	if s.asks() {
 		if err := s.ask(c, fmt.Sprintf("Stop all %d processes", len(list))); err != nil {

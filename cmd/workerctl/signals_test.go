@@ -14,9 +14,21 @@ func TestSignals(t *testing.T) {
 		s.of(t).ok("TTIN → h:1:one", "dump h:1:one")
 		s.of(t).sizes(map[string]int64{"h:1:one-signals": 1, "h:2:two-signals": 0})
 	})
+	t.Run("are refused for a Sidekiq inside another program, which ignores them",
+		func(t *testing.T) {
+			s := s.of(t)
+			s.raw.SAdd(t.Context(), "processes", "r:3:embedded")
+			s.raw.HSet(t.Context(), "r:3:embedded", "info", `{"pid":3,"embedded":true}`)
+			for _, command := range []string{"quiet", "stop", "dump"} {
+				s.fails(1, "inside another Ruby program", command+" r:3:embedded")
+			}
+			s.ok("left out: r:3:embedded", "dump --all")
+			s.raw.Del(t.Context(), "h:1:one-signals", "h:2:two-signals")
+			s.sizes(map[string]int64{"r:3:embedded-signals": 0})
+		})
 	t.Run("go to all with --all", func(t *testing.T) {
 		s.of(t).ok("TSTP → h:2:two", "quiet --all")
-		s.of(t).sizes(map[string]int64{"h:1:one-signals": 2, "h:2:two-signals": 1})
+		s.of(t).sizes(map[string]int64{"h:1:one-signals": 1, "h:2:two-signals": 1})
 	})
 	t.Run("stop all only after a yes", func(t *testing.T) {
 		s := s.of(t)

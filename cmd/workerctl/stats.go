@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
@@ -20,7 +21,7 @@ func statsCommand() command {
 }
 
 func (s *stats) flags(f *pflag.FlagSet) {
-	f.IntVar(&s.days, "days", 0, "also the jobs processed and failed on each of the last `N` days")
+	f.IntVar(&s.days, "days", 0, "also the jobs processed, failed and expired on each of the last `N` days")
 	s.output.flags(f)
 }
 
@@ -42,17 +43,18 @@ func (s *stats) run(ctx context.Context, c *call, _ []string) error {
 		}{st, history})
 	}
 	t := c.table()
-	t.row("PROCESSED", "FAILED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES",
+	t.row("PROCESSED", "FAILED", "EXPIRED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES",
 		"DEFAULT LATENCY")
-	t.row(st.Processed, st.Failed, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead,
+	t.row(st.Processed, st.Failed, st.Expired, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead,
 		st.Processes, age(st.DefaultLatency))
 	t.Flush()
 	if len(history) == 0 {
 		return nil
 	}
-	t.row("\nDAY", "PROCESSED", "FAILED")
+	fmt.Fprintln(t)
+	t.row("DAY", "PROCESSED", "FAILED", "EXPIRED")
 	for _, d := range history {
-		t.row(d.Date, d.Processed, d.Failed)
+		t.row(d.Date, d.Processed, d.Failed, d.Expired)
 	}
 	return t.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // timeLayout is the form of times in tables, in UTC.
@@ -23,10 +24,11 @@ func (t table) row(cells ...any) {
 	fmt.Fprintln(t, strings.TrimRight(strings.Join(text, "\t"), "\t "))
 }
 
-// printable replaces control characters: texts of jobs must not steer the terminal.
+// printable replaces line breaks, control characters, and the characters that turn the direction of
+// a text: texts of jobs must not break rows or steer the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return '·'
 		}
 		return r

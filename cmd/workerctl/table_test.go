@@ -12,7 +12,7 @@ func TestAge(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
-	if got := printable("\x1b[2J\tä\n\x7f"); got != "·[2J·ä\n·" {
+	if got := printable("\x1b[2J\tä\r\n\x7f\u0085\u2028\u202e!"); got != "·[2J·ä······!" {
 		t.Errorf("%q", got)
 	}
 }

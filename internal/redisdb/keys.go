@@ -53,6 +53,9 @@ func (k Keyspace) Processed() string { return k.Key("stat:processed") }
 // Failed is the counter of runs that failed.
 func (k Keyspace) Failed() string { return k.Key("stat:failed") }
 
+// Expired is the counter of jobs that were too late to run.
+func (k Keyspace) Expired() string { return k.Key("kyu:stat:expired") }
+
 // Leases is the sorted set of the owners' leases.
 func (k Keyspace) Leases() string { return k.Key("kyu:leases") }
 

@@ -230,16 +230,6 @@ func SplitArgs(array json.RawMessage) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// DisplayClass returns the class that Sidekiq's web page shows.
-func (j *Job) DisplayClass() string {
-	for _, key := range []string{"display_class", "wrapped"} {
-		if s := j.String(key); s != "" {
-			return s
-		}
-	}
-	return j.Class
-}
-
 // millis reports whether the payload's own times are integer milliseconds, as Sidekiq 8 writes
 // them.
 func (j *Job) millis() bool {

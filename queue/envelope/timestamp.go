@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -43,24 +44,30 @@ func ParseTime(tok string) (t time.Time, ok bool) {
 	if !strings.ContainsAny(tok, ".eE") {
 		if n, err := strconv.ParseInt(tok, 10, 64); err == nil {
 			if n >= millisFrom {
-				return time.UnixMilli(n), true
+				return time.UnixMilli(min(n, lastSecond*1000)), true
 			}
-			return time.Unix(n, 0), true
+			return FromUnix(float64(n)), true
 		}
 	}
 	f, err := strconv.ParseFloat(tok, 64)
-	if err != nil || math.IsNaN(f) || math.Abs(f) > maxSeconds {
+	if err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(f) {
 		return time.Time{}, false
 	}
 	return FromUnix(f), true
 }
 
-// maxSeconds is the largest number of seconds whose microseconds fit into 64 bits. A larger one
-// would overflow to a time long past.
-const maxSeconds = 9e12
+// The first and the last second that a date of four digits can name. Others write scores of any
+// size, for example milliseconds in place of seconds, and JSON has no form for a later date.
+const (
+	firstSecond = -62135596800 // 0001-01-01T00:00:00Z
+	lastSecond  = 253402300799 // 9999-12-31T23:59:59Z
+)
 
-// FromUnix returns the time f seconds after the epoch, to the microsecond.
-func FromUnix(f float64) time.Time { return time.UnixMicro(int64(math.Round(f * 1e6))) }
+// FromUnix returns the time f seconds after the epoch, to the microsecond. A time before the year 1
+// or after the year 9999 becomes the first or the last second of these years.
+func FromUnix(f float64) time.Time {
+	return time.UnixMicro(int64(math.Round(min(max(f, firstSecond), lastSecond) * 1e6)))
+}
 
 // Unix returns the seconds from the epoch to t, to the microsecond: more digits do not fit into a
 // float64.

@@ -15,6 +15,11 @@ func TestParseTime(t *testing.T) {
 		`"2026-11-22T11:10:20.974Z"`:  at,
 		`"2026-11-22 11:10:20 UTC"`:   time.Unix(1795345820, 0),
 		`"2026-11-22 12:10:20 +0100"`: time.Unix(1795345820, 0),
+		`1795345820974.0`:             time.Unix(lastSecond, 0),
+		`9223372036854775807`:         time.Unix(lastSecond, 0),
+		`1e400`:                       time.Unix(lastSecond, 0),
+		`-9223372036854775807`:        {},
+		`-1e400`:                      {},
 	} {
 		t.Run("reads "+tok, func(t *testing.T) {
 			if got, ok := ParseTime(tok); !ok || !got.Equal(want) {
@@ -22,7 +27,7 @@ func TestParseTime(t *testing.T) {
 			}
 		})
 	}
-	for _, tok := range []string{`"soon"`, `null`, `true`, ``, `[1]`, `1e400`} {
+	for _, tok := range []string{`"soon"`, `null`, `true`, ``, `[1]`} {
 		t.Run("reads no time from "+tok, func(t *testing.T) {
 			if got, ok := ParseTime(tok); ok {
 				t.Errorf("%v", got)

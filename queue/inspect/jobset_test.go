@@ -104,6 +104,32 @@ func TestAll(t *testing.T) {
 	})
 }
 
+func TestAllWithJobsThatDieAgain(t *testing.T) {
+	f := newFixture(t)
+	for i := range 250 {
+		f.raw.ZAdd(t.Context(), "dead", redis.Z{Score: float64(i + 1),
+			Member: fmt.Sprintf(`{"class":"A","jid":"d%03d","queue":"a","args":[]}`, i)})
+	}
+	again := 1000.0
+	dies := func(ctx context.Context, list ...queue.Entry) (int, error) {
+		n, err := f.store.DeadSet().Retry(ctx, list...)
+		for range n {
+			again++
+			raw := f.raw.LPop(ctx, "queue:a").Val()
+			f.raw.ZAdd(ctx, "dead", redis.Z{Score: again, Member: raw})
+		}
+		return n, err
+	}
+	t.Run("retries each of them once", func(t *testing.T) {
+		if n, err := f.in.DeadSet().All(t.Context(), dies); n != 250 || err != nil {
+			t.Errorf("retried %d, %v", n, err)
+		}
+		if n := f.raw.ZCount(t.Context(), "dead", "-inf", "1000").Val(); n != 0 {
+			t.Errorf("%d jobs were not retried", n)
+		}
+	})
+}
+
 func TestPage(t *testing.T) {
 	f := newFixture(t)
 	for _, jid := range []string{"x", "y"} {

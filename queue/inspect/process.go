@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ type Process struct {
 	Embedded    bool      `json:"embedded"`
 }
 
+// processFields are the fields of a process's record that readProcess decodes, in this order.
+var processFields = []string{"info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency"}
+
 // Processes returns the live processes, Ruby's too, by identity.
 func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
 	ids, err := in.rdb.SMembers(ctx, in.ks.Processes()).Result()
@@ -42,8 +46,7 @@ func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
 	pipe := in.rdb.Pipeline()
 	rows := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		rows[i] = pipe.HMGet(ctx, in.ks.Key(id), "info", "busy", "beat", "quiet", "rss", "rtt_us",
-			"concurrency")
+		rows[i] = pipe.HMGet(ctx, in.ks.Key(id), processFields...)
 	}
 	if len(ids) > 0 {
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -87,16 +90,25 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 	return p, true
 }
 
+// ErrEmbedded is the error for a signal to a Sidekiq that runs inside another Ruby program. It reads
+// its signals from Redis and ignores them, because they would end the program.
+var ErrEmbedded = errors.New("it runs inside another Ruby program, which ignores signals: " +
+	"stop or quiet that program itself")
+
 // Signal sends a process a signal: TSTP to take no more jobs, TERM to stop, TTIN to write its
-// stacks to its log. The process reads it with its next beat. The error is queue.ErrNotFound if no
-// such process is alive.
+// stacks to its log. The process reads it with its next beat. The error wraps queue.ErrNotFound if
+// no such process is alive, and ErrEmbedded if it would ignore the signal.
 func (in *Inspector) Signal(ctx context.Context, identity, signal string) error {
-	alive, err := in.rdb.HExists(ctx, in.ks.Key(identity), "info").Result()
+	row, err := in.rdb.HMGet(ctx, in.ks.Key(identity), processFields...).Result()
 	if err != nil {
 		return fmt.Errorf("signal: %w", err)
 	}
+	p, alive := readProcess(identity, row)
 	if !alive {
 		return fmt.Errorf("signal: process %q: %w", identity, queue.ErrNotFound)
+	}
+	if p.Embedded {
+		return fmt.Errorf("signal: process %q: %w", identity, ErrEmbedded)
 	}
 	_, err = in.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.LPush(ctx, in.ks.Signals(identity), signal)

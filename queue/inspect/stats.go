@@ -14,6 +14,7 @@ import (
 type Stats struct {
 	Processed      int64   `json:"processed"` // runs since the beginning, with those that failed
 	Failed         int64   `json:"failed"`
+	Expired        int64   `json:"expired"`  // jobs that were too late to run; not in Processed
 	Enqueued       int64   `json:"enqueued"` // jobs in all queues
 	Scheduled      int64   `json:"scheduled"`
 	Retries        int64   `json:"retries"`
@@ -27,6 +28,7 @@ type Stats struct {
 func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	pipe := in.rdb.Pipeline()
 	processed, failed := pipe.Get(ctx, in.ks.Processed()), pipe.Get(ctx, in.ks.Failed())
+	expired := pipe.Get(ctx, in.ks.Expired())
 	scheduled, retries, dead := pipe.ZCard(ctx, in.ks.Schedule()),
 		pipe.ZCard(ctx, in.ks.Retry()), pipe.ZCard(ctx, in.ks.Dead())
 	processes := pipe.SCard(ctx, in.ks.Processes())
@@ -37,6 +39,7 @@ func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 		Processes: processes.Val()}
 	st.Processed, _ = processed.Int64()
 	st.Failed, _ = failed.Int64()
+	st.Expired, _ = expired.Int64()
 	queues, err := in.Queues(ctx)
 	if err != nil {
 		return st, err
@@ -59,6 +62,7 @@ type Day struct {
 	Date      string `json:"date"`      // 2026-11-22
 	Processed int64  `json:"processed"` // with those that failed
 	Failed    int64  `json:"failed"`
+	Expired   int64  `json:"expired"` // not in Processed
 }
 
 // History returns the last days, today first. days is 1 to 1825: the numbers are kept for five
@@ -68,11 +72,11 @@ func (in *Inspector) History(ctx context.Context, days int) ([]Day, error) {
 		return nil, fmt.Errorf("history: %d days: want 1 to %d", days, 5*365)
 	}
 	list := make([]Day, days)
-	keys := make([]string, 0, 2*days)
+	keys := make([]string, 0, 3*days)
 	for i := range list {
 		list[i].Date = time.Now().UTC().AddDate(0, 0, -i).Format(time.DateOnly)
 		keys = append(keys, in.ks.Processed()+":"+list[i].Date,
-			in.ks.Failed()+":"+list[i].Date)
+			in.ks.Failed()+":"+list[i].Date, in.ks.Expired()+":"+list[i].Date)
 	}
 	values, err := in.rdb.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -84,7 +88,8 @@ func (in *Inspector) History(ctx context.Context, days int) ([]Day, error) {
 		return n
 	}
 	for i := range list {
-		list[i].Processed, list[i].Failed = number(values[2*i]), number(values[2*i+1])
+		list[i].Processed, list[i].Failed = number(values[3*i]), number(values[3*i+1])
+		list[i].Expired = number(values[3*i+2])
 	}
 	return list, nil
 }

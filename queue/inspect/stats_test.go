@@ -10,7 +10,7 @@ import (
 func TestHistory(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.owner.Publish(t.Context(), queue.ProcessRecord{StartedAt: time.Now()},
-		queue.Counts{Flush: 1, Processed: 10, Failed: 3}, time.Now()); err != nil {
+		queue.Counts{Flush: 1, Processed: 10, Failed: 3, Expired: 2}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	days, err := f.in.History(t.Context(), 2)
@@ -20,6 +20,7 @@ func TestHistory(t *testing.T) {
 	t.Run("has today first, and days without runs", func(t *testing.T) {
 		same(t, "Processed of today", days[0].Processed, 10)
 		same(t, "Failed of today", days[0].Failed, 3)
+		same(t, "Expired of today", days[0].Expired, 2)
 		same(t, "Processed of yesterday", days[1].Processed, 0)
 	})
 	t.Run("is kept for five years", func(t *testing.T) {

@@ -3,18 +3,16 @@
 -- KEYS   1 the sorted set
 -- ARGV   1 the highest score, 2 number of those members to skip, 3 the most members to
 --        return, 4 the most bytes that they may have together (the first is always
---        returned), 5 'desc' to begin with the highest score, else 'asc'
+--        returned)
 -- Result {number of members up to that score, member, score, ...}
 -- Atomic so that no member is missed because another leaves the set. Members are read one
 -- by one, so that not more than the allowed bytes are copied.
-local call, total, key, desc = redis.call, 0, KEYS[1], ARGV[5] == 'desc'
+local call, total, key = redis.call, 0, KEYS[1]
 local size = call('ZCOUNT', key, '-inf', ARGV[1])
-local beyond = desc and call('ZCARD', key) - size or 0 -- members above the highest score
 local first, out = tonumber(ARGV[2]), {size}
 for at = first, math.min(first + ARGV[3], size) - 1 do
   if total >= tonumber(ARGV[4]) then break end -- the next one cannot fit
-  local rank = beyond + at
-  local one = call(desc and 'ZREVRANGE' or 'ZRANGE', key, rank, rank, 'WITHSCORES')
+  local one = call('ZRANGE', key, at, at, 'WITHSCORES')
   total = total + #one[1]
   if total > tonumber(ARGV[4]) and at > first then break end
   out[#out + 1], out[#out + 2] = one[1], one[2]
