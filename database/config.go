@@ -10,7 +10,9 @@
 package database
 
 import (
-	"fmt"
+	"cmp"
+	"context"
+	"math"
 	"net"
 	"net/url"
 	"strconv"
@@ -80,9 +82,15 @@ func ConfigFromEnv(r *env.Reader) Config {
 		r.Note("postgres", "none", "default")
 		return c
 	}
-	c.Pool = r.Int("postgres pool", 0, 0, 10_000, "DB_POOL")
-	c.Prepared = preparedFromEnv(r)
-	c.Wait = time.Duration(r.Int("postgres wait for a connection (s)", 5, 1, 600,
+	e, err := parseEndpoint(c.URL)
+	if err != nil {
+		r.Problem("%w", err)
+		e = &endpoint{}
+	}
+	c.Pool = r.Int("postgres pool", e.pool, 0, 10_000, "DB_POOL")
+	c.Prepared = preparedFromEnv(r, e.prepared)
+	wait := int(math.Ceil(cmp.Or(e.wait, 5*time.Second).Seconds()))
+	c.Wait = time.Duration(r.Int("postgres wait for a connection (s)", wait, 1, 600,
 		"DB_POOL_TIMEOUT")) * time.Second
 	c.Replicas = replicasFromEnv(r, c.URL)
 	if len(c.Replicas) > 0 {
@@ -91,16 +99,20 @@ func ConfigFromEnv(r *env.Reader) Config {
 		c.Fallback = r.Int("postgres replica fallback", 0, 0, 10_000, "REPLICA_FALLBACK")
 		c.Policies = policiesFromEnv(r)
 	}
-	for _, address := range append([]string{c.URL}, c.Replicas...) {
-		if _, err := c.poolConfig(address, 1); err != nil {
+	for _, address := range c.Replicas {
+		if _, err := parseEndpoint(address); err != nil {
 			r.Problem("%w", err)
 		}
 	}
 	return c
 }
 
-func preparedFromEnv(r *env.Reader) Prepared {
-	if v, _ := r.Get("PREPARED_STATEMENTS"); v == "" {
+// preparedFromEnv reads PREPARED_STATEMENTS. inURL is the value in the URL.
+func preparedFromEnv(r *env.Reader, inURL Prepared) Prepared {
+	if v, _ := r.Get("PREPARED_STATEMENTS"); v == "" && inURL != PreparedAuto {
+		r.Note("postgres prepared statements", string(inURL), "the URL")
+		return inURL
+	} else if v == "" {
 		r.Note("postgres prepared statements", "unless a pooler is found", "default")
 		return PreparedAuto
 	}
@@ -123,13 +135,14 @@ func addressFromEnv(r *env.Reader) string {
 	return ""
 }
 
-// address holds the parts of a server's URL.
-type address struct {
+// parts are the parts of a server's URL. host may be a list with commas: pgx tries one after the
+// other.
+type parts struct {
 	host, name, user, password, sslmode string
 	port                                int
 }
 
-func (a address) url() string {
+func (a parts) url() string {
 	u := url.URL{Scheme: "postgres", Path: "/" + a.name, User: url.User(a.user)}
 	if a.password != "" {
 		u.User = url.UserPassword(a.user, a.password)
@@ -139,14 +152,18 @@ func (a address) url() string {
 		q.Set("host", a.host)
 		q.Set("port", strconv.Itoa(a.port))
 	} else {
-		u.Host = net.JoinHostPort(a.host, strconv.Itoa(a.port))
+		var hosts []string // each with the port: pgx would give it only to the last
+		for _, host := range list(a.host) {
+			hosts = append(hosts, net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(a.port)))
+		}
+		u.Host = strings.Join(hosts, ",")
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
 }
 
 func partsFromEnv(r *env.Reader) string {
-	return address{
+	return parts{
 		host:     r.String("postgres host", "localhost", "DB_HOST"),
 		port:     r.Int("postgres port", 5432, 1, 65535, "DB_PORT"),
 		name:     r.String("postgres database", "mastodon_production", "DB_NAME"),
@@ -171,7 +188,7 @@ func replicasFromEnv(r *env.Reader, primary string) []string {
 	if hosts == "" && name == "" {
 		return nil
 	}
-	base, err := pgconn.ParseConfig(primary)
+	base, err := ConnConfig(primary)
 	if err != nil {
 		return nil // ConfigFromEnv reports the primary's URL
 	}
@@ -180,7 +197,7 @@ func replicasFromEnv(r *env.Reader, primary string) []string {
 		r.Problem("the Postgres address is not a URL: set REPLICA_DATABASE_URL for the replicas")
 		return nil
 	}
-	a := address{
+	a := parts{
 		port:     r.Int("postgres replica port", int(base.Port), 1, 65535, "REPLICA_DB_PORT"),
 		name:     r.String("postgres replica database", base.Database, "REPLICA_DB_NAME"),
 		user:     r.String("postgres replica user", base.User, "REPLICA_DB_USER"),
@@ -231,12 +248,11 @@ func policiesFromEnv(r *env.Reader) map[string]Policy {
 
 // poolConfig is pgx's configuration for a server of a worker with that many threads.
 func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error) {
-	p, err := pgxpool.ParseConfig(address)
+	e, err := parseEndpoint(address)
 	if err != nil {
-		return nil, fmt.Errorf("the Postgres address %s is not understood: want "+
-			"postgres://user:password@host:port/database; check DATABASE_URL or DB_*",
-			env.MaskURL(address))
+		return nil, err
 	}
+	p := e.config
 	p.MaxConns = int32(max(c.Pool, threads))
 	p.MinConns = 0
 	p.MaxConnIdleTime = 5 * time.Minute
@@ -244,8 +260,9 @@ func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error)
 	if x.ConnectTimeout == 0 {
 		x.ConnectTimeout = 10 * time.Second
 	}
-	// Not set, because a pooler would set it again for every transaction.
-	delete(x.RuntimeParams, "application_name")
+	p.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
+		return alive(c.PgConn().Conn()), nil
+	}
 	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
 )
@@ -47,6 +48,27 @@ func TestConfigFromEnv(t *testing.T) {
 			"DB_HOST": "other"}))
 		if p, err := c.poolConfig(c.URL, 3); err != nil || p.ConnConfig.Host != "h" {
 			t.Errorf("%+v, %v", p, err)
+		}
+	})
+	t.Run("takes Rails' settings in the URL, unless a variable is set", func(t *testing.T) {
+		url := "postgres://a:b@h:1/d?pool=25&prepared_statements=false&checkout_timeout=7"
+		c := ConfigFromEnv(reader(map[string]string{"DATABASE_URL": url}))
+		if c.Pool != 25 || c.Prepared != PreparedOff || c.Wait != 7*time.Second {
+			t.Errorf("%+v", c)
+		}
+		c = ConfigFromEnv(reader(map[string]string{"DATABASE_URL": url, "DB_POOL": "30",
+			"PREPARED_STATEMENTS": "true", "DB_POOL_TIMEOUT": "9"}))
+		if c.Pool != 30 || c.Prepared != PreparedOn || c.Wait != 9*time.Second {
+			t.Errorf("%+v", c)
+		}
+	})
+	t.Run("takes one port for all hosts", func(t *testing.T) {
+		c := ConfigFromEnv(reader(map[string]string{"DB_HOST": "a,b", "DB_PORT": "6432",
+			"DB_SSLMODE": "disable"}))
+		x, err := ConnConfig(c.URL)
+		if err != nil || x.Host != "a" || x.Port != 6432 || len(x.Fallbacks) != 1 ||
+			x.Fallbacks[0].Host != "b" || x.Fallbacks[0].Port != 6432 {
+			t.Errorf("%+v %v", x, err)
 		}
 	})
 	t.Run("takes the directory of a socket", func(t *testing.T) {

@@ -51,6 +51,7 @@ func Open(ctx context.Context, c Config, threads int, log *slog.Logger) (*Databa
 		}
 		return nil, err
 	}
+	primary.patient = true
 	if c.Fallback == 0 {
 		c.Fallback = max(1, threads/4)
 	}
@@ -114,7 +115,7 @@ func (d *Database) poll(ctx context.Context) {
 func (d *Database) position(ctx context.Context) (Position, error) {
 	var text string
 	var block, segment int64
-	err := d.primary.with(ctx, func(c *pgx.Conn) error {
+	err := d.primary.again(ctx, func(c *pgx.Conn) error {
 		return c.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text,
 			current_setting('wal_block_size')::bigint,
 			pg_size_bytes(current_setting('wal_segment_size'))`).Scan(&text, &block, &segment)

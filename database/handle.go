@@ -62,13 +62,20 @@ func (p *Primary) Exec(ctx context.Context, sql string,
 // Tx runs fn in a transaction. It commits if fn returns nil, else it rolls back and
 // returns fn's error.
 func (p *Primary) Tx(ctx context.Context, fn func(pgx.Tx) error) error {
-	return p.read(ctx, func(c *pgx.Conn) error { return pgx.BeginFunc(ctx, c, fn) })
+	defer unitOf(ctx).write() // again: a position that was read during the write is too old
+	return p.db.primary.transact(ctx, fn, false)
 }
 
+// read runs fn, which may write.
 func (p *Primary) read(ctx context.Context, fn func(*pgx.Conn) error) error {
-	err := p.db.primary.with(ctx, fn)
-	unitOf(ctx).write() // again: a position that was read during the write is too old
-	return err
+	defer unitOf(ctx).write()
+	if p.db.primary.pooled {
+		return p.db.primary.transact(ctx, func(tx pgx.Tx) error { return fn(tx.Conn()) }, true)
+	}
+	return p.db.primary.repeat(ctx, func() (again bool, err error) {
+		err = p.db.primary.with(ctx, fn)
+		return pgconn.SafeToRetry(err), err // no byte was sent
+	})
 }
 
 // Reader is the handle of the server that was chosen for reads.
@@ -86,7 +93,7 @@ func (r *Reader) read(ctx context.Context, fn func(*pgx.Conn) error) error {
 		if r.capped {
 			return r.db.standIn(ctx, fn)
 		}
-		return r.db.primary.with(ctx, fn)
+		return r.db.primary.again(ctx, fn)
 	}
 	err := r.replica.with(ctx, fn)
 	switch {
@@ -94,7 +101,7 @@ func (r *Reader) read(ctx context.Context, fn func(*pgx.Conn) error) error {
 		return err
 	case errors.Is(err, pgx.ErrNoRows):
 		r.db.rechecked.Add(1)
-		return r.db.primary.with(ctx, fn)
+		return r.db.primary.again(ctx, fn)
 	case isFault(err):
 		r.replica.failed(err)
 		return r.db.standIn(ctx, fn)
@@ -110,7 +117,7 @@ func (d *Database) standIn(ctx context.Context, fn func(*pgx.Conn) error) error 
 	select {
 	case d.fallback <- struct{}{}:
 		defer func() { <-d.fallback }()
-		return d.primary.with(ctx, fn)
+		return d.primary.again(ctx, fn)
 	case <-limit.C:
 		return fmt.Errorf("%w: the replicas are out, and the primary answers %d reads at once "+
 			"for them (REPLICA_FALLBACK)", ErrBusy, cap(d.fallback))

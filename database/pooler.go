@@ -2,11 +2,9 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/kyujobs/kyu/internal/env"
 )
 
 // Pooler is the kind of pooler between us and a server.
@@ -24,23 +22,22 @@ const (
 // at the start, so that it differs from the id that a query returns, and in transaction mode
 // queries of two clients return the same id. An address that does not answer is an error.
 func FindPooler(ctx context.Context, address string) (Pooler, error) {
-	x, err := pgx.ParseConfig(address)
+	x, err := ConnConfig(address)
 	if err != nil {
-		return "", errors.New("the Postgres address " + env.MaskURL(address) + " is not understood")
+		return "", err
 	}
 	if x.ConnectTimeout == 0 {
 		x.ConnectTimeout = 10 * time.Second
 	}
-	delete(x.RuntimeParams, "application_name")
 	unprepared(x)
 	first, err := pgx.ConnectConfig(ctx, x)
 	if err != nil {
-		return "", explain(err, address)
+		return "", explain(err, name(address))
 	}
 	defer first.Close(context.WithoutCancel(ctx))
 	pid, err := backend(ctx, first)
 	if err != nil {
-		return "", explain(err, address)
+		return "", explain(err, name(address))
 	}
 	if pid == first.PgConn().PID() {
 		return Direct, nil

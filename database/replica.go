@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,6 +128,19 @@ func (r *replica) isOut() bool {
 	return r.out
 }
 
+// isLost reports whether the connection ended, or could not be opened.
+func isLost(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "57P01" || pg.Code == "57P02" || strings.HasPrefix(pg.Code, "08")
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.Is(err, ErrSilent) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err)
+}
+
 // isFault reports whether an error is the server's fault, not the query's: a lost
 // connection, a shutdown, or a query that was cancelled because it held up the replay.
 func isFault(err error) bool {
@@ -135,11 +149,7 @@ func isFault(err error) bool {
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		var network net.Error
-		var connect *pgconn.ConnectError
-		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-			errors.Is(err, net.ErrClosed) ||
-			errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err)
+		return isLost(err)
 	}
 	switch {
 	case pg.Code == "57014": // cancelled by us, or by its statement_timeout

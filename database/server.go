@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,19 +10,24 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/kyujobs/kyu/internal/env"
 )
 
 // ErrBusy means that no connection became free within Config.Wait.
 var ErrBusy = errors.New("no Postgres connection became free in time")
 
+// ErrSilent means that a server or pooler did not answer within Config.Wait.
+var ErrSilent = errors.New("the server does not answer")
+
 // server is a Postgres server and the pool of connections to it.
 type server struct {
 	name string // host:port/database, for logs and errors
 	pool *pgxpool.Pool
-	wait time.Duration // the longest wait for a free connection
+	wait time.Duration // the longest wait for a connection
+	// patient: a server that refuses connections is tried again within wait. A replica is not: the
+	// primary answers for it.
+	patient bool
+	pooled  bool // there is a pooler before it
 }
 
 // openServer makes the pool, whose connections are opened when they are needed. If the
@@ -33,11 +39,9 @@ func openServer(ctx context.Context, c Config, address string, threads int,
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name(address), wait: c.Wait}
-	if s.wait == 0 {
-		s.wait = 5 * time.Second
-	}
+	s := &server{name: name(address), wait: cmp.Or(c.Wait, 5*time.Second)}
 	pooler, found := FindPooler(ctx, address)
+	s.pooled = found == nil && pooler != Direct
 	prepared, why := c.prepared(pooler)
 	if !prepared {
 		unprepared(p.ConnConfig)
@@ -76,7 +80,7 @@ func (c Config) prepared(p Pooler) (bool, string) {
 func name(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		c, err := pgconn.ParseConfig(address)
+		c, err := ConnConfig(address)
 		if err != nil {
 			return "?"
 		}
@@ -87,15 +91,8 @@ func name(address string) string {
 
 // with runs fn on a connection of the pool.
 func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
-	waiting, cancel := context.WithTimeout(ctx, s.wait)
-	conn, err := s.pool.Acquire(waiting)
-	cancel()
+	conn, err := s.acquire(ctx)
 	if err != nil {
-		if ctx.Err() == nil && waiting.Err() != nil {
-			return fmt.Errorf("%w: waited %v for one of the %d connections to %s: is DB_POOL, "+
-				"or the pooler's default_pool_size, too small? See `workerctl doctor`",
-				ErrBusy, s.wait, s.pool.Config().MaxConns, s.name)
-		}
 		return err
 	}
 	defer conn.Release()
@@ -107,22 +104,46 @@ func (s *server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	return err
 }
 
-// explain adds the likely remedy to the error of a first connection.
-func explain(err error, url string) error {
-	var pg *pgconn.PgError
-	hint := "is it running, and is DATABASE_URL (or DB_HOST and DB_PORT) right?"
-	if errors.As(err, &pg) {
-		switch pg.Code {
-		case "28P01", "28000":
-			hint = "it refuses the user or password: check DATABASE_URL, or DB_USER and DB_PASS"
-		case "3D000":
-			hint = "there is no such database: check DB_NAME"
-		case "53300":
-			hint = "it has no connection left: compare max_connections with the sum of all pools"
-		case "08P01":
-			hint = "it did not accept the connection: behind PgBouncer, check that the database " +
-				"and user are in its configuration"
+// again is with for an fn that may run several times, such as a query that only reads: it runs
+// again if the connection ended meanwhile, because the server or its pooler was restarted.
+func (s *server) again(ctx context.Context, fn func(*pgx.Conn) error) error {
+	return s.repeat(ctx, func() (again bool, err error) {
+		err = s.with(ctx, fn)
+		return isLost(err), err
+	})
+}
+
+// transact runs fn in a transaction. If the connection ends before the commit is sent, nothing has
+// happened on the server: the transaction is tried again, unless fn began and must not be repeated.
+// A pooler that is restarted drops statements that it has not passed on, without a word. Outside of
+// a transaction, nobody could know whether such a statement was carried out.
+func (s *server) transact(ctx context.Context, fn func(pgx.Tx) error, repeatable bool) error {
+	return s.repeat(ctx, func() (again bool, err error) {
+		var began, sent bool
+		err = s.with(ctx, func(c *pgx.Conn) error {
+			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+				began = true
+				err := fn(tx)
+				sent = err == nil
+				return err
+			})
+		})
+		return isLost(err) && !sent && (repeatable || !began), err
+	})
+}
+
+// repeat calls try until it says that it must not be repeated, or until s.wait has passed.
+func (s *server) repeat(ctx context.Context, try func() (again bool, err error)) error {
+	end := time.Now().Add(s.wait)
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		again, err := try()
+		if !again || ctx.Err() != nil || time.Now().Add(pause).After(end) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
 		}
 	}
-	return fmt.Errorf("cannot use Postgres at %s: %s %w", env.MaskURL(url), hint, err)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
-	"github.com/kyujobs/kyu/internal/env"
 )
 
 // postgres looks at the server, the pooler before it, and its replicas.
@@ -61,9 +59,9 @@ func demandOf(pools []pool) demand {
 // connect opens a connection without prepared statements, which poolers and the console of
 // PgBouncer accept.
 func connect(ctx context.Context, address string) (*pgx.Conn, error) {
-	x, err := pgx.ParseConfig(address)
+	x, err := database.ConnConfig(address)
 	if err != nil {
-		return nil, errors.New("the address " + env.MaskURL(address) + " is not understood")
+		return nil, err
 	}
 	x.ConnectTimeout = 5 * time.Second
 	x.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/internal/env"
@@ -93,7 +92,7 @@ func with(ctx context.Context, url string, fn func(*goose.Provider) error) error
 	if pooler != database.Direct {
 		return fmt.Errorf("%w: %s", ErrPooler, env.MaskURL(url))
 	}
-	config, err := pgx.ParseConfig(url)
+	config, err := database.ConnConfig(url)
 	if err != nil {
 		return err // not reached: FindPooler has read it
 	}

@@ -167,6 +167,12 @@ func (b *Bouncer) Restart() {
 		func() bool { return pgserver.Answers(b.URL) })
 }
 
+// Stop ends the PgBouncer as systemd does: it finishes the transactions that run.
+func (b *Bouncer) Stop() {
+	b.cmd.Process.Signal(syscall.SIGINT)
+	b.cmd.Wait()
+}
+
 // Kill ends the PgBouncer by SIGKILL.
 func (b *Bouncer) Kill() {
 	b.cmd.Process.Kill()
