@@ -171,8 +171,9 @@ func jsonValue(a slog.Attr) []byte {
 	case slog.KindAny:
 		if m, ok := v.Any().(json.Marshaler); ok {
 			b, err := m.MarshalJSON()
-			if v := jsontext.Value(bytes.Clone(b)); err == nil && v.IsValid() && v.Compact() == nil {
-				return v
+			text := jsontext.Value(bytes.Clone(b))
+			if err == nil && text.IsValid() && text.Compact() == nil {
+				return text
 			}
 		}
 	}

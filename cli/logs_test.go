@@ -107,7 +107,8 @@ func TestJSONLog(t *testing.T) {
 	}
 	if line.TID != "t1" || line.Lvl != "INFO" || line.Msg != "done" || line.PID != os.Getpid() ||
 		line.Ctx.Class != "A" || line.Ctx.Queue != "q" || line.Ctx.Elapsed != 1.5 ||
-		fmt.Sprint(line.Ctx.Tags) != "[x,y 1]" || strings.Count(text, "\n") != 1 || line.Ctx.N != 3 || line.Ctx.Err != "two words\n\"é\"" {
+		fmt.Sprint(line.Ctx.Tags) != "[x,y 1]" || strings.Count(text, "\n") != 1 ||
+		line.Ctx.N != 3 || line.Ctx.Err != "two words\n\"é\"" {
 		t.Error(text)
 	}
 	if _, err := time.Parse(time.RFC3339, line.TS); err != nil {

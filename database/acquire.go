@@ -19,8 +19,8 @@ const (
 
 // acquire takes a connection from the pool. It waits for at most s.wait. A patient server that
 // refuses a connection meanwhile is tried again, so that a restart of a server or pooler costs no
-// job an attempt. The error is the last that happened: a refusal, or ErrBusy if all connections were
-// in use.
+// job an attempt. The error is the last that happened: a refusal, or ErrBusy if all connections
+// were in use.
 func (s *server) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()

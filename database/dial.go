@@ -58,8 +58,8 @@ func (a *endpoint) takeDialing() (problems []error) {
 	return problems
 }
 
-// takeHostAddr uses hostaddr: the IP addresses to connect to, while certificates are checked for the
-// names in host.
+// takeHostAddr uses hostaddr: the IP addresses to connect to, while certificates are checked for
+// the names in host.
 func (a *endpoint) takeHostAddr() error {
 	x := a.config.ConnConfig
 	list, given := x.RuntimeParams["hostaddr"]
@@ -129,7 +129,8 @@ func (d *dialing) checkPeer(conn net.Conn) error {
 		return fmt.Errorf("requirepeer=%s: %w", d.peer, err)
 	}
 	if have := strconv.FormatUint(uint64(peer.Uid), 10); have != want.Uid {
-		return fmt.Errorf("requirepeer=%s: the server runs as the user with the id %s", d.peer, have)
+		return fmt.Errorf("requirepeer=%s: the server runs as the user with the id %s", d.peer,
+			have)
 	}
 	return nil
 }

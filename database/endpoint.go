@@ -16,8 +16,8 @@ import (
 	"github.com/kyujobs/kyu/internal/env"
 )
 
-// endpoint is a Postgres server as a URL or a DSN names it, with the settings of Rails that stand in
-// it.
+// endpoint is a Postgres server as a URL or a DSN names it, with the settings of Rails that stand
+// in it.
 type endpoint struct {
 	config   *pgxpool.Config
 	pool     int           // Rails' pool; 0: not named

@@ -12,7 +12,7 @@ func TestEndpoint(t *testing.T) {
 	t.Run("drops the parameters that mean nothing here", func(t *testing.T) {
 		for _, address := range []string{
 			url + "adapter=postgresql&encoding=unicode&timeout=5000&reaping_frequency=10" +
-				"&sslcompression=0&fallback_application_name=x&gssencmode=prefer&min_messages=warning",
+				"&sslcompression=0&fallback_application_name=x&gssencmode=prefer&replica=false",
 			"host=h user=u dbname=d encoding=utf8 sslcompression=1 gssencmode=disable",
 		} {
 			e, err := parseEndpoint(address)
@@ -37,7 +37,8 @@ func TestEndpoint(t *testing.T) {
 		}
 	})
 	t.Run("sets the versions of TLS, also of the fallbacks", func(t *testing.T) {
-		e, err := parseEndpoint("postgres://u@a,b/d?sslmode=require&ssl_min_protocol_version=TLSv1.3")
+		e, err := parseEndpoint("postgres://u@a,b/d?sslmode=require" +
+			"&ssl_min_protocol_version=TLSv1.3")
 		if err != nil {
 			t.Fatal(err)
 		}

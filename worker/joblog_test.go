@@ -45,7 +45,8 @@ func TestJobLog(t *testing.T) {
 			"interrupted between two steps":  p.after(t, errInterrupted, `"retry":1`),
 		} {
 			var log testwait.Log
-			logDecision(slog.New(slog.NewTextHandler(&log, nil)), &d, errBoom, 1500*time.Millisecond)
+			logger := slog.New(slog.NewTextHandler(&log, nil))
+			logDecision(logger, &d, errBoom, 1500*time.Millisecond)
 			if got := log.String(); !strings.Contains(got, want) {
 				t.Errorf("%s does not have %s", got, want)
 			}

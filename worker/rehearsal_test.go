@@ -39,7 +39,8 @@ func FuzzRun(f *testing.F) {
 		f.Add(`{"class":"` + class + `","args":[1,"x"],"jid":"b","queue":"q","retry":true,` +
 			`"created_at":1795345820.5,"enqueued_at":1795345820974,"retry_count":3}`)
 	}
-	for _, raw := range []string{"null", "[1,2]", "5", "", "{", `{"class":"Fails","args":["\ud83d"]}`,
+	for _, raw := range []string{"null", "[1,2]", "5", "", "{",
+		`{"class":"Fails","args":["\ud83d"]}`,
 		`{"class":"Fails","args":[{"a":1,"a":2}]}`, `{"class":"Later","args":[1],"tags":5}`,
 		`{"class":"Sidekiq::ActiveJob::Wrapper","wrapped":"Fails","args":[{"arguments":[1]}]}`} {
 		f.Add(raw)

@@ -21,7 +21,8 @@ func statsCommand() command {
 }
 
 func (s *stats) flags(f *pflag.FlagSet) {
-	f.IntVar(&s.days, "days", 0, "also the jobs processed, failed and expired on each of the last `N` days")
+	f.IntVar(&s.days, "days", 0, "also the jobs processed, failed and expired on each of "+
+		"the last `N` days")
 	s.output.flags(f)
 }
 
@@ -43,10 +44,10 @@ func (s *stats) run(ctx context.Context, c *call, _ []string) error {
 		}{st, history})
 	}
 	t := c.table()
-	t.row("PROCESSED", "FAILED", "EXPIRED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD", "PROCESSES",
-		"DEFAULT LATENCY")
-	t.row(st.Processed, st.Failed, st.Expired, st.Busy, st.Enqueued, st.Retries, st.Scheduled, st.Dead,
-		st.Processes, age(st.DefaultLatency))
+	t.row("PROCESSED", "FAILED", "EXPIRED", "BUSY", "ENQUEUED", "RETRIES", "SCHEDULED", "DEAD",
+		"PROCESSES", "DEFAULT LATENCY")
+	t.row(st.Processed, st.Failed, st.Expired, st.Busy, st.Enqueued, st.Retries, st.Scheduled,
+		st.Dead, st.Processes, age(st.DefaultLatency))
 	t.Flush()
 	if len(history) == 0 {
 		return nil

@@ -20,8 +20,9 @@ func (e *versionError) Error() string {
 		"scripts cannot take jobs out of a full Redis"
 }
 
-// connectionEnded reports whether the server ended the connection. A server that refuses the client's
-// certificate does this after its alert, and the system may drop the alert with the connection.
+// connectionEnded reports whether the server ended the connection. A server that refuses the
+// client's certificate does this after its alert, and the system may drop the alert with the
+// connection.
 func connectionEnded(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, io.EOF)

@@ -29,13 +29,16 @@ func TestDisplay(t *testing.T) {
 		"a mail of Rails 6 is its method": {
 			activeJob(mailJob6, `[`+mail+`,{"params":{"n":2},"args":[7],"_aj_ruby2_keywords":[]}]`),
 			"UserMailer#welcome", `[{"n":2},[7]]`},
-		"a mail without arguments has none":    {activeJob(mailJob6, `[`+mail+`]`), "UserMailer#welcome", `[]`},
-		"a wrapper with a number is unwrapped": {`{` + wrapper + `,"wrapped":"J","args":[5]}`, "J", `[5]`},
-		"a mail that has no method stays":      {activeJob(mailJob6, `[1]`), mailJob6, `[1]`},
-		"deep arguments stay":                  {activeJob("J", deep), "J", deep},
-		"the last of an encrypted job is replaced": {`{"class":"A","encrypt":true,"args":[1,"secret"]}`,
-			"A", `[1,"[encrypted data]"]`},
-		"a job that is not encrypted keeps its last": {`{"class":"A","encrypt":false,"args":[1]}`, "A", `[1]`},
+		"a mail without arguments has none": {activeJob(mailJob6, `[`+mail+`]`),
+			"UserMailer#welcome", `[]`},
+		"a wrapper with a number is unwrapped": {`{` + wrapper + `,"wrapped":"J","args":[5]}`,
+			"J", `[5]`},
+		"a mail that has no method stays": {activeJob(mailJob6, `[1]`), mailJob6, `[1]`},
+		"deep arguments stay":             {activeJob("J", deep), "J", deep},
+		"the last of an encrypted job is replaced": {
+			`{"class":"A","encrypt":true,"args":[1,"secret"]}`, "A", `[1,"[encrypted data]"]`},
+		"a job that is not encrypted keeps its last": {
+			`{"class":"A","encrypt":false,"args":[1]}`, "A", `[1]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := mustParse(t, c.job)

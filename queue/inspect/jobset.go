@@ -109,8 +109,8 @@ func (js *JobSet) Find(ctx context.Context, jid string) (found queue.Entry, err 
 }
 
 // All applies an operation, such as js.Retry, to the entries that are in the set when it begins, a
-// page at a time. It returns how many the operation moved. It begins with the earliest entries: jobs
-// that run meanwhile and come back into the set are behind them. The error joins the
+// page at a time. It returns how many the operation moved. It begins with the earliest entries:
+// jobs that run meanwhile and come back into the set are behind them. The error joins the
 // *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends it.
 func (js *JobSet) All(ctx context.Context,
 	op func(context.Context, ...queue.Entry) (int, error)) (total int, err error) {

@@ -90,8 +90,8 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 	return p, true
 }
 
-// ErrEmbedded is the error for a signal to a Sidekiq that runs inside another Ruby program. It reads
-// its signals from Redis and ignores them, because they would end the program.
+// ErrEmbedded is the error for a signal to a Sidekiq that runs inside another Ruby program. It
+// reads its signals from Redis and ignores them, because they would end the program.
 var ErrEmbedded = errors.New("it runs inside another Ruby program, which ignores signals: " +
 	"stop or quiet that program itself")
 
