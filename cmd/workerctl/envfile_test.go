@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,6 +24,36 @@ func TestEnvFile(t *testing.T) {
 			t.Errorf("%v %v, want %v", got, err, want)
 		}
 	})
+	for text, want := range map[string]string{
+		"K=a b":                         "a b",
+		"K=a b  # a comment":            "a b",
+		"K=a#b":                         "a#b",
+		"K= # a comment":                "",
+		"K='a # b' # a comment":         "a # b",
+		"K=\"a\\nb\\\"c\\$d\\q\"":       "a\nb\"c$d\\q",
+		"K='a\nb'":                      "a\nb",
+		"K=a\\\nb":                      "ab",
+		"K='a'\"b\"c":                   "abc",
+		"K=pa$word$(x)`y`":              "pa$word$(x)`y`",
+		"\ufeffK=a\r\n; comment\r\n":    "a",
+		"  export   K = a \t":           "a",
+		"export OTHER\nexport A B\nK=a": "a",
+		"K=a\nK=b":                      "b",
+		"K=ein Name mit Ü 日本語":          "ein Name mit Ü 日本語",
+	} {
+		t.Run(fmt.Sprintf("reads %q", text), func(t *testing.T) {
+			got, err := parseEnv(text)
+			if err != nil || got["K"] != want || len(got) != 1 {
+				t.Errorf("%q %v, want %q", got, err, want)
+			}
+		})
+	}
+	t.Run("names a quote that is not closed", func(t *testing.T) {
+		_, err := parseEnv("A=1\nB='x\ny\n")
+		if err == nil || err.Error() != "line 2: B: the quote ' is not closed" {
+			t.Error(err)
+		}
+	})
 	t.Run("names a wrong line", func(t *testing.T) {
 		_, err := readEnvFile(write(t, "A=1\nB\n"))
 		if err == nil || !strings.Contains(err.Error(), "line 2 is not KEY=VALUE") {
@@ -35,6 +66,23 @@ func TestEnvFile(t *testing.T) {
 		out, _, _ := s.run("doctor", "--env-file", file)
 		if !strings.Contains(out, "127.0.0.1:1") {
 			t.Error(out)
+		}
+	})
+}
+
+// FuzzEnv holds that no file makes the program panic or wait, and that a value in quotes is read as
+// it was written.
+func FuzzEnv(f *testing.F) {
+	f.Add("export A='1' # x\r\nB=\"a\\nb\"\n", "value")
+	f.Add("\ufeff; c\nA=\\\n'", "a\nb")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		parseEnv(text)
+		if strings.ContainsAny(value, "'\r") {
+			return
+		}
+		got, err := parseEnv("K='" + value + "' # comment\n")
+		if err != nil || got["K"] != value {
+			t.Errorf("%q %v, want %q", got, err, value)
 		}
 	})
 }
