@@ -11,8 +11,8 @@ import (
 
 type doctor struct {
 	output
-	others             otherPools
-	envFile, pgbouncer string
+	others    otherPools
+	pgbouncer string
 }
 
 func doctorCommand() command {
@@ -26,8 +26,6 @@ func doctorCommand() command {
 }
 
 func (d *doctor) flags(f *pflag.FlagSet) {
-	f.StringVar(&d.envFile, "env-file", "", "also read variables from this `FILE`, such as "+
-		"Mastodon's .env.production")
 	f.StringVar(&d.pgbouncer, "pgbouncer", "", "the `URL` of PgBouncer's admin console "+
 		"(default: DATABASE_URL with the database pgbouncer)")
 	d.others.flags(f)
@@ -75,13 +73,6 @@ func (e *examination) bad(level, about, remedy, format string, args ...any) {
 // run examines the running system. A server that cannot be reached is a finding, not an
 // error.
 func (d *doctor) run(ctx context.Context, c *call, _ []string) error {
-	if d.envFile != "" {
-		vars, err := readEnvFile(d.envFile)
-		if err != nil {
-			return usageError{"doctor", err}
-		}
-		c.fallBackTo(vars)
-	}
 	others, err := d.others.pools(c)
 	if err != nil {
 		return usageError{"doctor", err}
@@ -94,7 +85,7 @@ func (d *doctor) run(ctx context.Context, c *call, _ []string) error {
 	}
 	e := &examination{doctor: d, call: c}
 	if err := c.openStore(ctx, config); err != nil {
-		e.bad(wrong, "redis", "start it, or set REDIS_URL to its address", "%v", err)
+		e.bad(wrong, "redis", "", "%v", err)
 	} else {
 		defer c.store.Close()
 		e.redis(ctx, cache)

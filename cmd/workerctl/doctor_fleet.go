@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -33,27 +34,43 @@ func (e *examination) queues(ctx context.Context, processes []inspect.Process) {
 			"they cannot be read: %v", err)
 		return
 	}
-	served := map[string]bool{}
+	by := map[string]service{}
 	for _, p := range processes {
 		for _, q := range p.Queues {
-			served[q] = served[q] || !p.Quiet
+			if p.Quiet {
+				by[q] = max(by[q], onlyQuiet)
+			} else {
+				by[q] = served
+			}
 		}
 	}
 	for _, q := range queues {
-		e.queue(q, served[q.Name])
+		e.queue(q, by[q.Name])
 	}
 	if len(queues) == 0 {
 		e.good("queues", "they are empty")
 	}
 }
 
-func (e *examination) queue(q inspect.QueueInfo, served bool) {
+// service says how a queue is served.
+type service int
+
+const (
+	unserved  service = iota
+	onlyQuiet         // all processes that serve it are quiet
+	served
+)
+
+func (e *examination) queue(q inspect.QueueInfo, by service) {
 	waited := time.Duration(q.Latency * float64(time.Second)).Round(100 * time.Millisecond)
 	text := fmt.Sprintf("%s: %d jobs, the oldest waits for %v", q.Name, q.Size, waited)
 	switch {
 	case q.Paused:
 		e.bad(warning, "queues", "workerctl queue "+q.Name+" --unpause", "%s; it is paused", text)
-	case !served && q.Size > 0:
+	case by == onlyQuiet && q.Size > 0:
+		e.bad(wrong, "queues", "restart them, if they were not meant to stop", "%s, and all "+
+			"processes that serve it are quiet", text)
+	case by == unserved && q.Size > 0:
 		e.bad(wrong, "queues",
 			"start one: worker -q "+q.Name+", or systemctl enable --now worker@"+q.Name,
 			"%s, and no process serves it", text)
@@ -79,7 +96,7 @@ func (e *examination) held(ctx context.Context) {
 
 // processes compares the threads of each process with its pool.
 func (e *examination) processes(ctx context.Context, list []inspect.Process) {
-	served, err := e.inspector.Served(ctx)
+	workers, err := e.inspector.Served(ctx)
 	if err != nil {
 		e.bad(warning, "processes", "", "the pools of the workers cannot be read: %v", err)
 	}
@@ -88,7 +105,7 @@ func (e *examination) processes(ctx context.Context, list []inspect.Process) {
 			"worker.target", "no process runs")
 	}
 	for _, p := range list {
-		own, ours := served[p.Identity]
+		own, ours := workers[p.Identity]
 		size := own.Pool
 		if !ours {
 			size = e.rubyPool(p.Concurrency)
@@ -114,14 +131,10 @@ func (e *examination) process(p inspect.Process, size int) {
 	default:
 		e.good("processes", "%s has %d threads and a pool of %d", name, p.Concurrency, size)
 	}
-	e.pools = append(e.pools, pool{name, size})
+	// A thread needs one connection, and a larger pool opens no more.
+	e.pools = append(e.pools, pool{name, min(size, p.Concurrency)})
 }
 
 // rubyPool is the pool of a process that does not publish it: DB_POOL or, as in Rails, the
 // number of its threads.
-func (e *examination) rubyPool(threads int) int {
-	if n := e.number("DB_POOL"); n > 0 {
-		return n
-	}
-	return threads
-}
+func (e *examination) rubyPool(threads int) int { return cmp.Or(e.number("DB_POOL"), threads) }

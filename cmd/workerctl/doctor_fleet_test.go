@@ -11,21 +11,23 @@ func TestDoctorQueue(t *testing.T) {
 	for _, x := range []struct {
 		name                string
 		queue               inspect.QueueInfo
-		served              bool
+		by                  service
 		level, text, remedy string
 	}{
-		{"is served", inspect.QueueInfo{Name: "q", Size: 1, Latency: 2}, true, good,
+		{"is served", inspect.QueueInfo{Name: "q", Size: 1, Latency: 2}, served, good,
 			"q: 1 jobs, the oldest waits for 2s", ""},
-		{"is served by no process", inspect.QueueInfo{Name: "q", Size: 1}, false, wrong,
+		{"is served by no process", inspect.QueueInfo{Name: "q", Size: 1}, unserved, wrong,
 			"no process serves it", "worker -q q"},
-		{"is late", inspect.QueueInfo{Name: "q", Size: 1, Latency: 61}, true, warning,
+		{"is served by quiet processes", inspect.QueueInfo{Name: "q", Size: 1}, onlyQuiet, wrong,
+			"all processes that serve it are quiet", "restart them"},
+		{"is late", inspect.QueueInfo{Name: "q", Size: 1, Latency: 61}, served, warning,
 			"waits for 1m1s", "workerctl plan"},
-		{"is paused", inspect.QueueInfo{Name: "q", Size: 1, Paused: true}, true, warning,
+		{"is paused", inspect.QueueInfo{Name: "q", Size: 1, Paused: true}, served, warning,
 			"it is paused", "workerctl queue q --unpause"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			e, _ := examine(nil)
-			e.queue(x.queue, x.served)
+			e.queue(x.queue, x.by)
 			e.only(t, x.level, x.text, x.remedy)
 		})
 	}
@@ -46,6 +48,7 @@ func TestDoctorProcess(t *testing.T) {
 		{"has too few connections", p, 5, wrong, "a pool of 5: threads wait", 5},
 		{"is quiet", quiet, 7, warning, "h:1:a (q) is quiet", 7},
 		{"is well", p, 7, good, "7 threads and a pool of 7", 7},
+		{"opens no more than its threads need", p, 30, good, "7 threads and a pool of 30", 7},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			e, _ := examine(nil)

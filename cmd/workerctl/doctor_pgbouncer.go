@@ -3,35 +3,36 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
 )
 
-// pooler looks at PgBouncer, by its admin console if that can be reached.
-func (e *examination) pooler(ctx context.Context, c database.Config, found database.Pooler,
-	direct string, d demand) {
-	if c.Prepared == database.PreparedOn {
-		e.bad(warning, "pgbouncer", "leave PREPARED_STATEMENTS out, or set it to false, unless "+
-			"it is PgBouncer 1.21 or newer with max_prepared_statements",
-			"PREPARED_STATEMENTS=true behind a pooler")
-	}
-	settings, err := console(ctx, e.consoleURL(c.URL))
+// pooler looks at PgBouncer, by its admin console if that can be reached. d is the demand of each of
+// its databases.
+func (e *examination) pooler(ctx context.Context, s *server, found database.Pooler, direct string,
+	d demand) {
+	settings, err := console(ctx, e.consoleURL(s.url))
 	if err != nil {
 		e.bad(warning, "pgbouncer", "--pgbouncer postgres://ADMIN@HOST:6432/pgbouncer, with a "+
-			"user of its admin_users or stats_users", "its admin console cannot be reached, and "+
-			"its sizes are not known: %v", err)
+			"user of its admin_users or stats_users", "the admin console of %s cannot be reached, "+
+			"and its sizes are not known: %v", s.place, err)
 		if found == database.SessionPooler {
 			e.bad(warning, "pgbouncer", "pool_mode = transaction, then RELOAD",
 				"it looks like session mode: a client keeps its connection, and nothing is pooled")
 		}
 		return
 	}
-	e.poolMode(settings, d)
-	e.clients(settings, d)
-	if direct != c.URL {
-		e.backend(ctx, direct, settings)
+	for _, name := range s.databases {
+		e.poolMode(name, settings.database(name), d)
+	}
+	e.clients(settings.all, d.times(len(s.databases)))
+	if direct != s.url {
+		e.backend(ctx, direct, settings.database(s.databases[0]))
 	}
 }
 
@@ -41,48 +42,96 @@ func (e *examination) consoleURL(pooler string) string {
 		return e.pgbouncer
 	}
 	u, err := url.Parse(pooler)
-	if err != nil {
-		return ""
+	if err != nil || u.Scheme == "" { // a DSN, in which the last of two holds
+		return pooler + " dbname=pgbouncer"
 	}
-	u.Path = "/pgbouncer"
+	q := u.Query()
+	for key := range q { // the console refuses settings of a server
+		if !strings.HasPrefix(key, "ssl") && key != "host" && key != "port" && key != "hostaddr" {
+			q.Del(key)
+		}
+	}
+	u.Path, u.RawQuery = "/pgbouncer", q.Encode()
 	return u.String()
 }
 
-// console reads PgBouncer's settings.
-func console(ctx context.Context, address string) (map[string]string, error) {
+// bouncer are the settings of a PgBouncer, and those of its databases that are not the same.
+type bouncer struct {
+	all       map[string]string            // SHOW CONFIG
+	databases map[string]map[string]string // by name: the row of SHOW DATABASES
+}
+
+// database returns the settings of a database: its own, else those of all.
+func (b *bouncer) database(name string) map[string]string {
+	own := maps.Clone(b.all)
+	row := b.databases[name]
+	if row == nil {
+		row = b.databases["*"]
+	}
+	if row["pool_size"] != "" {
+		own["default_pool_size"] = row["pool_size"]
+	}
+	if row["pool_mode"] != "" {
+		own["pool_mode"] = row["pool_mode"]
+	}
+	return own
+}
+
+// console reads the settings of a PgBouncer.
+func console(ctx context.Context, address string) (*bouncer, error) {
 	conn, err := connect(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	// The console understands no queries but its own, and answers only in text.
-	results, err := conn.PgConn().Exec(ctx, "SHOW CONFIG").ReadAll()
+	b := &bouncer{map[string]string{}, map[string]map[string]string{}}
+	config, err := show(ctx, conn, "CONFIG")
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]string{}
-	for _, r := range results {
-		for _, row := range r.Rows {
-			settings[string(row[0])] = string(row[1])
-		}
+	for _, row := range config {
+		b.all[row["key"]] = row["value"]
 	}
-	return settings, nil
+	databases, err := show(ctx, conn, "DATABASES")
+	for _, row := range databases {
+		b.databases[row["name"]] = row
+	}
+	return b, err
 }
 
-// poolMode compares the demand with the connections that PgBouncer gives in its mode.
-func (e *examination) poolMode(settings map[string]string, d demand) {
+// show returns the rows of a SHOW of the console, by the names of the columns. The console
+// understands no queries but its own, and answers only in text.
+func show(ctx context.Context, conn *pgx.Conn, what string) (rows []map[string]string, err error) {
+	results, err := conn.PgConn().Exec(ctx, "SHOW "+what).ReadAll()
+	for _, r := range results {
+		for _, values := range r.Rows {
+			row := map[string]string{}
+			for i, field := range r.FieldDescriptions {
+				row[field.Name] = string(values[i])
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, err
+}
+
+// poolMode compares the demand with the connections that PgBouncer gives for a database in its mode.
+func (e *examination) poolMode(name string, settings map[string]string, d demand) {
 	size, _ := strconv.Atoi(settings["default_pool_size"])
+	const remedy = "pool_mode = transaction in pgbouncer.ini, then RELOAD"
 	switch mode := settings["pool_mode"]; {
 	case mode == "transaction":
-		e.good("pgbouncer", "transaction mode, %d connections to the server per user and database",
+		e.good("pgbouncer", "%s: transaction mode, %d connections to the server for a user", name,
 			size)
+	case mode == "statement":
+		e.bad(wrong, "pgbouncer", remedy, "%s: statement mode: every transaction of a job fails",
+			name)
 	case d.sum > size:
-		e.bad(wrong, "pgbouncer", "pool_mode = transaction in pgbouncer.ini, then RELOAD",
-			"%s mode: every client keeps its connection; all pools may open %s, and it gives %d",
-			mode, d.text, size)
+		e.bad(wrong, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection; all "+
+			"pools may open %s, and it gives %d", name, mode, d.text, size)
 	default:
-		e.bad(warning, "pgbouncer", "pool_mode = transaction in pgbouncer.ini, then RELOAD",
-			"%s mode: every client keeps its connection, and nothing is pooled", mode)
+		e.bad(warning, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection, and "+
+			"nothing is pooled", name, mode)
 	}
 }
 

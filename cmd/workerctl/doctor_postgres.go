@@ -11,30 +11,81 @@ import (
 	"github.com/kyujobs/kyu/database"
 )
 
-// postgres looks at the server, the pooler before it, and its replicas.
+// postgres looks at the servers and poolers of the primary and of the replicas.
 func (e *examination) postgres(ctx context.Context, c database.Config) {
 	if c.URL == "" {
 		e.bad(warning, "postgres", "set DATABASE_URL, or DB_HOST and its like, for doctor as for "+
 			"the workers", "none is configured: connections are not looked at")
 		return
 	}
-	pooler, err := database.FindPooler(ctx, c.URL)
-	if err != nil {
-		e.bad(wrong, "postgres", "start it, or set DATABASE_URL to its address", "%v", err)
-		return
-	}
 	direct := c.URL
 	if v, _ := e.env.Get("DIRECT_DATABASE_URL"); v != "" {
 		direct = v
 	}
-	if demand := demandOf(e.pools); pooler == database.Direct {
-		e.limits(ctx, direct, demand)
-	} else {
-		e.pooler(ctx, c, pooler, direct, demand)
+	for i, s := range serversOf(c) {
+		e.server(ctx, c, s, direct, i == 0)
+	}
+	if len(e.pools) > 0 && e.others.web == "" && e.others.streaming == "" &&
+		e.number("WEB_CONCURRENCY") == 0 {
+		e.bad(warning, "postgres", "--web 2x5 --streaming 1x10, or --env-file",
+			"web and streaming processes are not counted: their numbers are not given")
 	}
 	for _, address := range c.Replicas {
 		e.replica(ctx, address, direct, c.MaxLag)
 	}
+}
+
+// server is a server or pooler, and the databases there to which each process opens a pool.
+type server struct {
+	place     string // host:port
+	url       string // of the first database
+	databases []string
+}
+
+// serversOf returns the servers of the primary and of the replicas, that of the primary first. Two
+// databases of one PgBouncer are one server: its limit of clients holds for both.
+func serversOf(c database.Config) (list []*server) {
+	at := map[string]*server{}
+	for _, url := range append([]string{c.URL}, c.Replicas...) {
+		x, err := database.ConnConfig(url)
+		if err != nil {
+			continue // ConfigFromEnv has reported it
+		}
+		place := fmt.Sprintf("%s:%d", x.Host, x.Port)
+		if at[place] == nil {
+			at[place] = &server{place: place, url: url}
+			list = append(list, at[place])
+		}
+		at[place].databases = append(at[place].databases, x.Database)
+	}
+	return list
+}
+
+// server compares the pools that lead to a server with its limits.
+func (e *examination) server(ctx context.Context, c database.Config, s *server, direct string,
+	primary bool) {
+	found, err := database.FindPooler(ctx, s.url)
+	if err != nil {
+		if primary {
+			e.bad(wrong, "postgres", "", "%v", err)
+		}
+		return // replica reports a replica that does not answer
+	}
+	address := s.url
+	if primary {
+		address = direct
+	}
+	d := demandOf(e.pools)
+	if found == database.Direct {
+		e.limits(ctx, address, d.times(len(s.databases)))
+		return
+	}
+	if c.Prepared == database.PreparedOn && primary {
+		e.bad(warning, "pgbouncer", "leave PREPARED_STATEMENTS out, or set it to false, unless "+
+			"it is PgBouncer 1.21 or newer with max_prepared_statements",
+			"PREPARED_STATEMENTS=true behind a pooler")
+	}
+	e.pooler(ctx, s, found, address, d)
 }
 
 // demand is the number of connections that all pools together may open.
@@ -54,6 +105,14 @@ func demandOf(pools []pool) demand {
 		return demand{0, "no connections"}
 	}
 	return demand{sum, fmt.Sprintf("%d connections (%s)", sum, strings.Join(parts, " + "))}
+}
+
+// times is the demand of processes that open a pool to each of n databases.
+func (d demand) times(n int) demand {
+	if n < 2 || d.sum == 0 {
+		return d
+	}
+	return demand{d.sum * n, fmt.Sprintf("%d connections (%d databases x %s)", d.sum*n, n, d.text)}
 }
 
 // connect opens a connection without prepared statements, which poolers and the console of
@@ -102,9 +161,5 @@ func (e *examination) limits(ctx context.Context, address string, d demand) {
 			"leave a tenth for migrations and for queries by hand", "%s", text)
 	default:
 		e.good("postgres", "%s", text)
-	}
-	if len(e.pools) > 0 && e.others == (otherPools{}) && e.number("WEB_CONCURRENCY") == 0 {
-		e.bad(warning, "postgres", "--web 2x5 --streaming 1x10, or --env-file",
-			"web and streaming processes are not counted: their numbers are not given")
 	}
 }

@@ -85,15 +85,31 @@ func (e *examination) cache(ctx context.Context, cache queue.Config, runID strin
 		return
 	}
 	defer other.Close()
-	switch id, err := redisdb.RunID(ctx, other); {
+	switch info, err := redisdb.Info(ctx, other); {
 	case err != nil:
 		e.bad(warning, "redis", "check CACHE_REDIS_URL",
 			"the cache's Redis does not answer: %v", err)
-	case id == runID:
+	case info.RunID == runID:
 		e.bad(warning, "redis", "give the cache a server of its own with maxmemory-policy "+
 			"allkeys-lru, and set CACHE_REDIS_URL", "cache and queues share one server: neither "+
 			"policy suits both")
 	default:
 		e.good("redis", "cache and queues are on servers of their own")
+		e.cachePolicy(info)
+	}
+}
+
+// cachePolicy looks whether the cache's server evicts: a full server that does not refuses writes.
+func (e *examination) cachePolicy(info redisdb.ServerInfo) {
+	const evict = "CONFIG SET maxmemory-policy allkeys-lru there, and the same in redis.conf"
+	switch {
+	case info.MaxMemory == 0:
+		e.bad(warning, "redis", "set maxmemory there, and "+evict,
+			"the cache's Redis has no limit of memory: it grows until the machine has none left")
+	case info.Policy == "noeviction":
+		e.bad(warning, "redis", evict,
+			"the cache's Redis does not evict: when it is full, it refuses writes")
+	default:
+		e.good("redis", "the cache's Redis evicts (%s)", info.Policy)
 	}
 }

@@ -43,3 +43,22 @@ func TestDoctorRedis(t *testing.T) {
 		})
 	}
 }
+
+func TestDoctorCachePolicy(t *testing.T) {
+	for name, x := range map[string]struct {
+		info                redisdb.ServerInfo
+		level, text, remedy string
+	}{
+		"evicts": {redisdb.ServerInfo{MaxMemory: 1, Policy: "allkeys-lru"}, good, "evicts", ""},
+		"refuses writes when it is full": {redisdb.ServerInfo{MaxMemory: 1, Policy: "noeviction"},
+			warning, "refuses writes", "allkeys-lru"},
+		"grows without a limit": {redisdb.ServerInfo{Policy: "allkeys-lru"}, warning,
+			"no limit of memory", "set maxmemory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := examine(nil)
+			e.cachePolicy(x.info)
+			e.only(t, x.level, x.text, x.remedy)
+		})
+	}
+}

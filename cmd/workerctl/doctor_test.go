@@ -30,7 +30,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("reports a Redis that does not answer as a finding", func(t *testing.T) {
 		out, errs, code := withoutRedis(t).run("doctor")
 		if code != 2 || errs != "" || !strings.Contains(out, "wrong    redis      ") ||
-			!strings.Contains(out, "→ start it, or set REDIS_URL to its address") {
+			!strings.Contains(out, "is it running, and is REDIS_URL right?") {
 			t.Errorf("exit code %d\n%s%s", code, out, errs)
 		}
 	})

@@ -14,9 +14,9 @@ import (
 
 // load is the work that arrives in a queue.
 type load struct {
-	Queue string
-	Rate  float64 // jobs per second
-	mean  time.Duration
+	Queue string        `json:"queue"`
+	Rate  float64       `json:"jobs_per_second"`
+	Mean  time.Duration `json:"-"`
 }
 
 // standard is the load of a busy small server: 40 jobs/s, with shares and times near those of
@@ -31,7 +31,7 @@ func unknownLoad(name string) load { return load{name, 1, 100 * time.Millisecond
 
 // slots are the threads that a load needs: rate × mean time / utilisation.
 func (l load) slots(utilisation float64) float64 {
-	return l.Rate * l.mean.Seconds() / utilisation
+	return l.Rate * l.Mean.Seconds() / utilisation
 }
 
 // loads are the loads of all queues, in the order in which they are named.
@@ -85,6 +85,6 @@ func (l *load) setMean(text string) error {
 	if err != nil || d <= 0 {
 		return errors.New("want a time, such as push=400ms")
 	}
-	l.mean = d
+	l.Mean = d
 	return nil
 }

@@ -89,7 +89,7 @@ func TestRun(t *testing.T) {
 	s := withoutRedis(t)
 	t.Run("finds the command behind its flags", func(t *testing.T) {
 		s := s.of(t)
-		s.ok(`"Left"`, "--json plan")
+		s.ok(`"left"`, "--json plan")
 	})
 	t.Run("asks for the command before a flag with a value", func(t *testing.T) {
 		s.of(t).fails(2, `no command "2": write the command before a flag`, "--days 2 stats")

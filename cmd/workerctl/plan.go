@@ -97,9 +97,10 @@ func (p *plan) run(_ context.Context, c *call, _ []string) error {
 // planned is the share of a queue in the plan.
 type planned struct {
 	load
-	Exact     float64 // threads that the load needs
-	Threads   int     // of one process
-	Processes int
+	MeanSeconds float64 `json:"mean_seconds"`
+	Exact       float64 `json:"threads_needed"` // as computed, before it is rounded up
+	Threads     int     `json:"threads"`        // of one process
+	Processes   int     `json:"processes"`
 }
 
 func (p planned) total() int { return p.Threads * p.Processes }
@@ -109,25 +110,25 @@ func (p *plan) spread(l load) planned {
 	exact := l.slots(p.utilisation)
 	threads := max(int(math.Ceil(exact-1e-9)), p.least)
 	processes := (threads + p.perProcess - 1) / p.perProcess
-	return planned{l, exact, (threads + processes - 1) / processes, processes}
+	return planned{l, l.Mean.Seconds(), exact, (threads + processes - 1) / processes, processes}
 }
 
 // scheme is a whole plan. Its numbers are connections to Postgres.
 type scheme struct {
-	Queues      []planned
-	Others      []pool
-	Workers     int // of all workers
-	Clients     int // of all programs
-	Available   int // for ordinary users
-	Reserve     int // of them, left for migrations and people
-	PoolSize    int // from PgBouncer to the server
-	MaxClients  int // that PgBouncer accepts
-	Utilisation float64
-	Left        int // negative: as many do not fit
+	Queues      []planned `json:"queues"`
+	Others      []pool    `json:"others"`
+	Workers     int       `json:"worker_connections"`
+	Clients     int       `json:"all_connections"`
+	Available   int       `json:"available"`         // for ordinary users
+	Reserve     int       `json:"reserve"`           // of them, left for migrations and people
+	PoolSize    int       `json:"default_pool_size"` // from PgBouncer to the server
+	MaxClients  int       `json:"max_client_conn"`   // that PgBouncer accepts
+	Utilisation float64   `json:"utilisation"`
+	Left        int       `json:"left"` // negative: as many do not fit
 }
 
 func (p *plan) make(loads []load, others []pool) scheme {
-	s := scheme{Others: others, Available: p.maxConnections - p.reserved,
+	s := scheme{Others: append([]pool{}, others...), Available: p.maxConnections - p.reserved,
 		Utilisation: p.utilisation}
 	s.Reserve = max((s.Available+9)/10, 1)
 	for _, l := range loads {

@@ -13,8 +13,8 @@ func (p *plan) explain(c *call, s scheme) error {
 	t.row("QUEUE", "JOBS/S", "MEAN", "THREADS NEEDED", "PROCESSES", "START EACH WITH",
 		"CONNECTIONS")
 	for _, q := range s.Queues {
-		t.row(q.Queue, q.Rate, q.mean,
-			fmt.Sprintf("%.4g x %.4g s / %.2g = %.1f", q.Rate, q.mean.Seconds(), s.Utilisation,
+		t.row(q.Queue, q.Rate, q.Mean,
+			fmt.Sprintf("%.4g x %.4g s / %.2g = %.1f", q.Rate, q.Mean.Seconds(), s.Utilisation,
 				q.Exact),
 			q.Processes,
 			fmt.Sprintf("worker -c %d -q %s  (DB_POOL=%d)", q.Threads, q.Queue, q.Threads),
@@ -87,7 +87,9 @@ func (s scheme) printUnits(c *call) error {
 	return nil
 }
 
-// printINI prints the files of PgBouncer.
+// printINI prints the file of PgBouncer and the steps around it. auth_type = md5 takes a password
+// that the server stores as SCRAM or as MD5. The user of the jobs may read the console, which doctor
+// does, and change nothing there.
 func (s scheme) printINI(c *call) error {
 	fmt.Fprintf(c.out, `; /etc/pgbouncer/pgbouncer.ini
 [databases]
@@ -96,24 +98,25 @@ mastodon_production = host=127.0.0.1 port=5432 dbname=mastodon_production
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = 6432
-auth_type = scram-sha-256
+auth_type = md5
 auth_file = /etc/pgbouncer/userlist.txt
-admin_users = pgbouncer
+stats_users = mastodon
 pool_mode = transaction
 default_pool_size = %d
 max_client_conn = %d
 ; from PgBouncer 1.21 on; then PREPARED_STATEMENTS=true works
 ; max_prepared_statements = 200
 
-; /etc/pgbouncer/userlist.txt: one line per user, "name" "password or SCRAM secret". `+
-		`As user postgres:
-;   SELECT format('"%%s" "%%s"', rolname, rolpassword) FROM pg_authid `+
-		`WHERE rolname IN ('mastodon', 'pgbouncer');
-; "mastodon" "SCRAM-SHA-256$4096:..."
-
-; and for the workers:
-;   DATABASE_URL=postgres://mastodon@127.0.0.1:6432/mastodon_production
-;   DIRECT_DATABASE_URL=postgres://mastodon@127.0.0.1:5432/mastodon_production
+; 1. The user needs a password, which a stock Mastodon does not have (peer authentication):
+;      sudo -u postgres psql -c '\password mastodon'
+; 2. PgBouncer needs the secret that the server stores for it:
+;      sudo -u postgres psql -Atc "SELECT format('\"%%s\" \"%%s\"', rolname, rolpassword)
+;        FROM pg_authid WHERE rolname = 'mastodon'" | sudo tee /etc/pgbouncer/userlist.txt
+; 3. sudo systemctl restart pgbouncer
+; 4. For the workers, with the password of step 1:
+;      DATABASE_URL=postgres://mastodon:PASSWORD@127.0.0.1:6432/mastodon_production
+;      DIRECT_DATABASE_URL=postgres://mastodon:PASSWORD@127.0.0.1:5432/mastodon_production
+; 5. workerctl doctor
 `, s.PoolSize, s.MaxClients)
 	return nil
 }

@@ -33,10 +33,13 @@ func TestPlan(t *testing.T) {
 		var got struct {
 			Queues []struct {
 				Queue   string
-				Rate    float64
+				Rate    float64 `json:"jobs_per_second"`
+				Mean    float64 `json:"mean_seconds"`
+				Needed  float64 `json:"threads_needed"`
 				Threads int
 			}
-			Others []struct {
+			Clients int `json:"all_connections"`
+			Others  []struct {
 				Owner       string
 				Connections int
 			}
@@ -44,7 +47,8 @@ func TestPlan(t *testing.T) {
 		text := s.of(t).ok("", "plan --json --web 2x5")
 		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got.Queues) != 4 ||
 			got.Queues[1].Queue != "push" || got.Queues[1].Rate != 13 ||
-			got.Queues[1].Threads != 10 || len(got.Others) != 1 ||
+			got.Queues[1].Threads != 10 || got.Queues[1].Mean != 0.5 ||
+			got.Queues[1].Needed < 9 || got.Clients != 42 || len(got.Others) != 1 ||
 			got.Others[0].Connections != 10 {
 			t.Errorf("%v %s", err, text)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,18 +11,20 @@ import (
 
 // pool is the number of Postgres connections that one or several processes may open.
 type pool struct {
-	Owner       string
-	Connections int
+	Owner       string `json:"owner"`
+	Connections int    `json:"connections"`
 }
 
 // otherPools are the flags for the processes that are not workers.
-type otherPools struct{ web, streaming string }
+type otherPools struct{ web, streaming, envFile string }
 
 func (o *otherPools) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.web, "web", "", "web processes and the threads of each, `NxM` (default: "+
 		"WEB_CONCURRENCY and MAX_THREADS)")
 	f.StringVar(&o.streaming, "streaming", "", "streaming processes and the connections of "+
-		"each, `NxM`")
+		"each, `NxM` (default: STREAMING_CLUSTER_NUM and DB_POOL)")
+	f.StringVar(&o.envFile, "env-file", "", "also read variables from this `FILE`, such as "+
+		"Mastodon's .env.production")
 }
 
 // check reads the flags before the command runs: a mistake in them is a wrong call.
@@ -34,12 +37,31 @@ func (o *otherPools) check() error {
 	return nil
 }
 
-// pools are those that the flags or, for web processes, the environment give.
+// Mastodon's own values where its variables are not set.
+const (
+	webProcesses   = 2  // WEB_CONCURRENCY
+	webThreads     = 5  // MAX_THREADS
+	streamingConns = 10 // DB_POOL of a streaming process
+)
+
+// pools are those that the flags or the environment and the file of variables give. A Ruby process
+// opens no more connections than it has threads, whatever its pool allows.
 func (o *otherPools) pools(c *call) (list []pool, err error) {
-	from := *o
+	if o.envFile != "" {
+		vars, err := readEnvFile(o.envFile)
+		if err != nil {
+			return nil, err
+		}
+		c.fallBackTo(vars)
+	}
+	from, size := *o, c.number("DB_POOL")
 	if from.web == "" && (c.number("WEB_CONCURRENCY") > 0 || c.number("MAX_THREADS") > 0) {
-		from.web = fmt.Sprintf("%dx%d", max(c.number("WEB_CONCURRENCY"), 1),
-			max(c.number("MAX_THREADS"), c.number("DB_POOL"), 5))
+		threads := cmp.Or(c.number("MAX_THREADS"), webThreads)
+		from.web = fmt.Sprintf("%dx%d", cmp.Or(c.number("WEB_CONCURRENCY"), webProcesses),
+			min(threads, cmp.Or(size, threads)))
+	}
+	if n := c.number("STREAMING_CLUSTER_NUM"); from.streaming == "" && n > 0 {
+		from.streaming = fmt.Sprintf("%dx%d", n, cmp.Or(size, streamingConns))
 	}
 	for _, p := range from.given() {
 		pool, err := p.pool()

@@ -14,13 +14,27 @@ func TestOtherPools(t *testing.T) {
 		want  []pool
 	}{
 		"are none without flags and variables": {},
-		"are those of the flags": {flags: otherPools{"2x5", "1x10"},
+		"are those of the flags": {flags: otherPools{web: "2x5", streaming: "1x10"},
 			want: []pool{{"web 2 x 5", 10}, {"streaming 1 x 10", 10}}},
 		"come from the variables of the web": {
 			vars: map[string]string{"WEB_CONCURRENCY": "3", "MAX_THREADS": "7"},
 			want: []pool{{"web 3 x 7", 21}}},
-		"have at least five connections for a web process": {
-			vars: map[string]string{"WEB_CONCURRENCY": "2"}, want: []pool{{"web 2 x 5", 10}}},
+		"have Mastodon's threads where only the processes are set": {
+			vars: map[string]string{"WEB_CONCURRENCY": "3"}, want: []pool{{"web 3 x 5", 15}}},
+		"have Mastodon's processes where only the threads are set": {
+			vars: map[string]string{"MAX_THREADS": "8"}, want: []pool{{"web 2 x 8", 16}}},
+		"have no more connections than threads": {
+			vars: map[string]string{"MAX_THREADS": "5", "DB_POOL": "25"},
+			want: []pool{{"web 2 x 5", 10}}},
+		"have no more connections than the pool": {
+			vars: map[string]string{"MAX_THREADS": "25", "DB_POOL": "5"},
+			want: []pool{{"web 2 x 5", 10}}},
+		"come from the variables of streaming": {
+			vars: map[string]string{"STREAMING_CLUSTER_NUM": "2"},
+			want: []pool{{"streaming 2 x 10", 20}}},
+		"have the pool of a streaming process": {
+			vars: map[string]string{"STREAMING_CLUSTER_NUM": "2", "DB_POOL": "15"},
+			want: []pool{{"streaming 2 x 15", 30}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &call{env: &env.Reader{Lookup: func(key string) (string, bool) {

@@ -27,12 +27,19 @@ type ServerInfo struct {
 
 // Info reads INFO of the server.
 func (db *DB) Info(ctx context.Context) (ServerInfo, error) {
-	fields, err := info(ctx, db.Shared)
+	i, err := Info(ctx, db.Shared)
+	i.Addr = db.Addr
+	return i, err
+}
+
+// Info reads the state of the server of c. The field Addr is empty.
+func Info(ctx context.Context, c redis.Cmdable) (ServerInfo, error) {
+	fields, err := info(ctx, c)
 	if err != nil {
-		return ServerInfo{Addr: db.Addr}, err
+		return ServerInfo{}, err
 	}
 	number := func(key string) int64 { n, _ := strconv.ParseInt(fields[key], 10, 64); return n }
-	return ServerInfo{Addr: db.Addr, Version: fields["redis_version"], RunID: fields["run_id"],
+	return ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"],
 		Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
 		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"),
 		AOF:       fields["aof_enabled"] == "1",
@@ -47,13 +54,6 @@ func (db *DB) Snapshots(ctx context.Context) string {
 		return "?"
 	}
 	return save["save"]
-}
-
-// RunID names the running process of a Redis server. Two addresses with the same RunID are one
-// server.
-func RunID(ctx context.Context, c redis.Cmdable) (string, error) {
-	fields, err := info(ctx, c)
-	return fields["run_id"], err
 }
 
 func info(ctx context.Context, c redis.Cmdable) (map[string]string, error) {

@@ -92,7 +92,13 @@ func giveToPostgres(s *harness.Site, c *harness.Certs) {
 		s.Must(err)
 		s.Must(os.Chown(c.Path("server.key"), uid, -1))
 	}
-	for d := c.Dir; strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
+	openFolders(s, c.Dir)
+}
+
+// openFolders lets other users read a folder of the test.
+func openFolders(s *harness.Site, dir string) {
+	s.Helper()
+	for d := dir; strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
 		s.Must(os.Chmod(d, 0o755))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -129,29 +130,38 @@ type Bouncer struct {
 // StartPooler is Pooler for a test that kills and restarts the PgBouncer.
 func (c *Cluster) StartPooler(settings ...string) *Bouncer {
 	c.t.Helper()
+	port := redistest.FreePort(c.t)
+	text := fmt.Sprintf(poolerConfig, c.Port, port)
+	for _, s := range settings {
+		text += s + "\n"
+	}
+	return RunPooler(c.t, text, "", fmt.Sprintf("postgres://kyu@127.0.0.1:%d/postgres", port))
+}
+
+// RunPooler starts a PgBouncer with a configuration, in which AUTH_FILE stands for a file with the
+// text users. url is the address of one of its databases.
+func RunPooler(t testing.TB, config, users, url string) *Bouncer {
+	t.Helper()
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		path = "/usr/sbin/pgbouncer" // which may not be in PATH
 	}
 	dir, as, err := pgserver.Dir("kyu-pgbouncer-")
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c.t.Cleanup(func() { os.RemoveAll(dir) })
-	port := redistest.FreePort(c.t)
-	text := fmt.Sprintf(poolerConfig, c.Port, port)
-	for _, s := range settings {
-		text += s + "\n"
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	file, list := filepath.Join(dir, "pgbouncer.ini"), filepath.Join(dir, "userlist.txt")
+	for name, text := range map[string]string{file: strings.ReplaceAll(config, "AUTH_FILE", list),
+		list: users} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	file := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		c.t.Fatal(err)
-	}
-	base := fmt.Sprintf("postgres://kyu@127.0.0.1:%d/", port)
-	b := &Bouncer{URL: base + "postgres", Admin: base + "pgbouncer", t: c.t, path: path,
-		file: file, as: as}
+	b := &Bouncer{URL: url, Admin: url[:strings.LastIndex(url, "/")] + "/pgbouncer", t: t,
+		path: path, file: file, as: as}
 	b.Restart()
-	c.t.Cleanup(b.Kill)
+	t.Cleanup(b.Kill)
 	return b
 }
 
