@@ -54,17 +54,17 @@ bench-deadhosts: deps ## measure deliveries when one in twenty goes to a host th
 	@go test ./test/acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m
 
 faults: deps ## run a million jobs under 1,000 kills and 500 network faults (20 minutes); SEED=n SIZE=smoke ARRANGE=names
-	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 60m \
+	@go test ./test/faults -run TestLongRun -count=1 -v -timeout 60m \
 		-args -size $(SIZE) -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 soak: deps ## run ten million jobs under 5,000 faults (hours)
-	@go test ./test/faults -run TestNothingIsLost -count=1 -v -timeout 12h \
+	@go test ./test/faults -run TestLongRun -count=1 -v -timeout 12h \
 		-args -size soak -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
 scorecard: deps ## run every row of docs/reliability.md at full size (1 hour); RUN=pattern for some rows
-	@go test ./test/faults -run '$(RUN)' -skip TestNothingIsLost -count=1 -v -timeout 3h \
+	@go test ./test/faults -run '$(RUN)' -skip TestLongRun -count=1 -v -timeout 3h \
 		-args -size full -seed $(SEED) -out bin/faults
-	@go test ./test/faults/model -run Order -count=1 -v -timeout 30m -args -states 25000000
+	@go test ./test/faults/model -run TestProtocol -count=1 -v -timeout 30m -args -states 25000000
 	@go test ./queue -run 'Linear|AnySequence' -count=1 -v -timeout 30m -args -history 1000000 -rapid.checks 1000
 
 stress: deps ## run the tests of the core packages 20 times, shuffled, with the race detector

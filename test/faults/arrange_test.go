@@ -15,25 +15,25 @@ import (
 )
 
 var chosen = flag.String("arrangements", "",
-	"names of the arrangements of the ledger run, with commas between; all if empty")
+	"names of the long run's arrangements, with commas between; all if empty")
 
-// capsule is a set of queues and threads; a queue may have a weight after a comma.
+// capsule has threads and queues. A queue may have a weight after a comma.
 type capsule struct {
 	name    string
 	threads int
 	queues  []string
 }
 
-// arrangement is one way in which users set a worker up.
+// arrangement is a way to configure a worker.
 type arrangement struct {
 	name     string
-	capsules []capsule     // the first is the one of -c and :queues:
-	unknown  string        // --unknown, and the class Test::Rare has no handler
+	capsules []capsule     // the first is that of -c and :queues:
+	unknown  string        // the value of --unknown; then the class Test::Rare has no handler
 	lease    time.Duration // 10 s if zero
 	env      []string
 }
 
-// all are the queues of the run, but for the one of the long jobs.
+// all are the queues of the run, without the queue of the long jobs.
 var all = []string{"default", "push", "mailers", "pull", "other"}
 
 func weighted(weights ...int) []string {
@@ -44,11 +44,10 @@ func weighted(weights ...int) []string {
 	return list
 }
 
-// shortLease leaves room for a Redis that is silent for three seconds.
+// shortLease is long enough for a Redis that is silent for three seconds.
 const shortLease = 6 * time.Second
 
-// arrangements are all that users can configure. Each takes part in a full run some
-// sixty times.
+// arrangements cover what users can configure. In a full run each has about sixty processes.
 var arrangements = []arrangement{
 	{name: "strict", capsules: []capsule{{"", 15, all}}},
 	{name: "one-thread", capsules: []capsule{{"", 1, all}}, lease: shortLease},
@@ -81,7 +80,7 @@ var arrangements = []arrangement{
 	{name: "unknown-retry", capsules: []capsule{{"", 10, all}}, unknown: "retry"},
 }
 
-// picked are the arrangements of this run.
+// picked returns the arrangements of this run.
 func picked(t *testing.T) []*arrangement {
 	t.Helper()
 	var list []*arrangement
@@ -92,7 +91,7 @@ func picked(t *testing.T) []*arrangement {
 		}
 	}
 	if len(list) < len(names) || len(list) == 0 {
-		t.Fatalf("-arrangements %s: want some of %s", *chosen,
+		t.Fatalf("-arrangements %s: each name must be one of %s", *chosen,
 			strings.Join(namesOf(arrangements), ", "))
 	}
 	return list
@@ -114,15 +113,15 @@ func (a *arrangement) threads() (n int) {
 
 func (a *arrangement) leaseLength() time.Duration { return cmp.Or(a.lease, 10*time.Second) }
 
-// waits reports whether it needs a replica.
+// waits reports whether the arrangement needs a replica.
 func (a *arrangement) waits() bool { return strings.Contains(strings.Join(a.env, " "), "WAIT") }
 
-// stopsWithin is the longest that a clean stop may take: -t, the grace, and what slow
-// callbacks and a Redis that is away for a moment add.
+// stopsWithin is the longest that a clean stop may take: the 5 s of -t, the grace after it, slow
+// callbacks, and a restart of Redis.
 const stopsWithin = 20 * time.Second
 
-// args writes the configuration file and gives the flags. The queue of the long jobs is
-// served where faults are rare, by all capsules.
+// args writes the configuration file and returns the flags. With long, all capsules also serve the
+// queue of the long jobs.
 func (a *arrangement) args(s *harness.Site, long bool) []string {
 	s.Helper()
 	path := filepath.Join(s.Dir, fmt.Sprintf("%s-%v.yml", a.name, long))
@@ -139,6 +138,7 @@ func (a *arrangement) args(s *harness.Site, long bool) []string {
 	return args
 }
 
+// file returns the text of the configuration file.
 func (a *arrangement) file(long bool) string {
 	var b strings.Builder
 	list := func(indent string, c capsule) {
@@ -165,7 +165,7 @@ func (a *arrangement) file(long bool) string {
 	return b.String()
 }
 
-// environment is what a process of it has in its environment, under a name.
+// environment returns the variables of a process with a name.
 func (a *arrangement) environment(name string) []string {
 	env := append([]string{"TEST_MEMBER=" + name, "TEST_LEASE=" + a.leaseLength().String()},
 		a.env...)

@@ -14,14 +14,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// policy is what a worker does about an error of Redis: it keeps what it has, waits,
-// and asks again; or it sends the script along.
+// policy is how a worker treats an error of Redis: it keeps its jobs and results, waits, and tries
+// again. With resend it sends the script with the call, at once.
 type policy struct {
 	kind string
-	text string // as Redis 7.0 words it
-	// provokes it; nil where one Redis of our own cannot
+	text string // the text of Redis 7.0
+	// provokes the error in a real Redis; nil: a single Redis cannot be brought to it
 	real   func(s *harness.Site) (restore func())
-	resend bool // it is no failure: the script is sent along
+	resend bool
 }
 
 var policies = []policy{
@@ -40,7 +40,7 @@ var policies = []policy{
 		resend: true},
 	{kind: "OOM", text: "OOM command not allowed when used memory > 'maxmemory'.",
 		real: configured("maxmemory", "1", "0")},
-	// row 17
+	// TestRedisDisk provokes it.
 	{kind: "MISCONF", text: "MISCONF Errors writing to the AOF file: No space left on device"},
 	{kind: "TRYAGAIN", text: "TRYAGAIN Multiple keys request during rehashing of slot"},
 	{kind: "CLUSTERDOWN", text: "CLUSTERDOWN The cluster is down"},
@@ -53,7 +53,7 @@ var policies = []policy{
 	{kind: "EXECABORT", text: "EXECABORT Transaction discarded because of previous errors."},
 }
 
-// operations are what may meet an error, and the commands in which they consist.
+// operations are the operations that may get an error, and their commands.
 var operations = []struct {
 	name     string
 	commands []string
@@ -66,13 +66,22 @@ var operations = []struct {
 	{"heartbeat", []string{faultproxy.Script("beat")}},
 }
 
-const (
-	failing   = 3 * time.Second // that a cell of the table lasts
-	perSecond = 5               // calls that a connection may make meanwhile
-)
+// perSecond is how often a connection may call Redis while that answers with an error.
+const perSecond = 5
 
-func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
+func TestRedisError(t *testing.T) {
 	t.Parallel()
+	t.Run("in any operation is waited out", func(t *testing.T) {
+		t.Parallel()
+		answerErrors(t)
+	})
+	t.Run("of a real Redis is waited out", func(t *testing.T) {
+		t.Parallel()
+		provokeErrors(t)
+	})
+}
+
+func answerErrors(t *testing.T) {
 	row := scores(t, 15)
 	var mu sync.Mutex
 	cells, most := 0, 0.0
@@ -80,25 +89,20 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 		for _, p := range policies {
 			t.Run(strings.ReplaceAll(p.kind, " ", "-"), func(t *testing.T) {
 				t.Parallel()
-				s := harness.New(t)
-				proxy := faultproxy.Start(t, s.Server.Addr)
-				w := serves(s, s.WorkerWith([]string{"REDIS_URL=redis://" + proxy.Addr},
-					"-c", "2", "-q", "default", "-C", polls(s, 0.5)))
-				client := through(t, proxy)
-				l := newLedger(s)
+				e := newErrorSite(t, p)
 				for _, op := range operations {
-					rate := cell(t, s, l, proxy, client, p, op.name, op.commands)
+					rate := e.cell(op.name, op.commands)
 					mu.Lock()
 					cells++
 					most = max(most, rate)
 					mu.Unlock()
 				}
-				drained(s, 60*time.Second)
-				l.check(t, s)
-				if n := s.Card("dead"); n > 0 {
-					t.Errorf("%d jobs are dead: they failed because Redis did", n)
+				drained(e.Site, 60*time.Second)
+				e.ledger.check(t, e.Site)
+				if n := e.Card("dead"); n > 0 {
+					t.Errorf("%d jobs are dead, because Redis answered with errors", n)
 				}
-				lives(t, w)
+				stillRuns(t, e.worker)
 			})
 		}
 	})
@@ -106,106 +110,136 @@ func TestEveryErrorOfRedisInEveryOperationIsWaitedOut(t *testing.T) {
 		"connection while failing", cells, len(policies)*len(operations), most)
 }
 
-// cell lets one operation meet one error for a while, and gives how often a second
-// it was tried on a connection.
-func cell(t *testing.T, s *harness.Site, l *ledger, proxy *faultproxy.Proxy, client *queue.Client,
-	p policy, op string, commands []string) (rate float64) {
+// errorSite is a worker and a client behind a proxy that can answer with the error of a policy.
+type errorSite struct {
+	*harness.Site
+	policy policy
+	proxy  *faultproxy.Proxy
+	client *queue.Client
+	ledger *ledger
+	worker *harness.Process
+}
+
+func newErrorSite(t *testing.T, p policy) *errorSite {
 	t.Helper()
+	s := harness.New(t)
+	proxy := faultproxy.Start(t, s.Server.Addr)
+	w := untilServing(s, s.WorkerWith([]string{"REDIS_URL=redis://" + proxy.Addr},
+		"-c", "2", "-q", "default", "-C", pollConfig(s, 0.5)))
+	return &errorSite{Site: s, policy: p, proxy: proxy, client: clientThrough(t, proxy),
+		ledger: newLedger(s), worker: w}
+}
+
+// cell answers the commands of an operation with the error for a while. It returns how often a
+// second they were tried.
+func (e *errorSite) cell(op string, commands []string) (rate float64) {
+	e.Helper()
 	if op == "push" {
-		proxy.Answer(commands[0], p.text)
-		defer proxy.Answer(commands[0], "")
-		_, err := client.Push(t.Context(), "Test::NoOp", nil, queue.Options{})
-		switch {
-		case p.resend && err != nil:
-			t.Errorf("push: %v", err)
-		case !p.resend && (err == nil || !strings.Contains(err.Error(), "nothing was pushed")):
-			t.Errorf("push: %v, want an error that says that nothing was pushed", err)
-		}
-		if n := proxy.Answered(commands[0]); n != 1 {
-			t.Errorf("push: tried %d times behind the caller's back", n)
-		}
+		e.failPush(commands[0])
 		return 0
 	}
-	push := func(class string, o queue.Options) {
-		o.Queue, o.Retry = "default", queue.RetryMax(3)
-		if err := l.push(t.Context(), client, class, []any{1}, o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if op == "ack" || op == "retry" { // the jobs end while it fails
+	if op == "ack" || op == "retry" { // the jobs end while the settlement fails
 		for range 2 {
-			push(map[string]string{"ack": "Test::Ledger", "retry": "Test::Flaky"}[op],
+			e.push(map[string]string{"ack": "Test::Ledger", "retry": "Test::Flaky"}[op],
 				queue.Options{})
 		}
 	}
 	for _, c := range commands {
-		proxy.Answer(c, p.text)
+		e.proxy.Answer(c, e.policy.text)
 	}
 	switch op {
 	case "promote":
-		push("Test::Ledger", queue.Options{At: time.Now().Add(20 * time.Millisecond)})
+		e.push("Test::Ledger", queue.Options{At: time.Now().Add(20 * time.Millisecond)})
 	case "ack", "retry":
 	default:
-		push("Test::Ledger", queue.Options{})
+		e.push("Test::Ledger", queue.Options{})
 	}
-	<-time.After(failing)
+	during := bySize(2*time.Second, 3*time.Second)
+	<-time.After(during)
 	for _, c := range commands {
-		n := proxy.Answered(c)
-		proxy.Answer(c, "")
-		rate = max(rate, float64(n)/failing.Seconds())
+		n := e.proxy.Answered(c)
+		e.proxy.Answer(c, "")
+		rate = max(rate, float64(n)/during.Seconds())
 	}
-	if !p.resend && rate > perSecond {
-		t.Errorf("%s: %.1f calls/s while it failed", op, rate)
+	if !e.policy.resend && rate > perSecond {
+		e.Errorf("%s: %.1f calls/s while it failed, want %d at most", op, rate, perSecond)
 	}
-	s.Until(40*time.Second, op+" works again", func() bool {
-		return s.Waiting()+s.InFlight()+s.Card("schedule") == 0
+	e.Until(40*time.Second, op+" works again", func() bool {
+		return e.Waiting()+e.InFlight()+e.Card("schedule") == 0
 	})
-	if p.resend {
+	if e.policy.resend {
 		return 0
 	}
 	return rate
 }
 
-func TestRealErrorsOfRedisAreWaitedOut(t *testing.T) {
-	t.Parallel()
+func (e *errorSite) push(class string, o queue.Options) {
+	e.Helper()
+	o.Queue, o.Retry = "default", queue.RetryMax(3)
+	e.Must(e.ledger.push(e.Context(), e.client, class, []any{1}, o))
+}
+
+// failPush checks that a push which Redis refuses is tried once, and says that nothing was pushed.
+func (e *errorSite) failPush(command string) {
+	e.Helper()
+	e.proxy.Answer(command, e.policy.text)
+	defer e.proxy.Answer(command, "")
+	_, err := e.client.Push(e.Context(), "Test::NoOp", nil, queue.Options{})
+	switch {
+	case e.policy.resend && err != nil:
+		e.Errorf("push: %v, want no error", err)
+	case !e.policy.resend && (err == nil || !strings.Contains(err.Error(), "nothing was pushed")):
+		e.Errorf("push: %v, want an error that says that nothing was pushed", err)
+	}
+	if n := e.proxy.Answered(command); n != 1 {
+		e.Errorf("push: tried %d times, want once", n)
+	}
+}
+
+func provokeErrors(t *testing.T) {
 	for _, p := range policies {
 		if p.real == nil {
 			continue
 		}
 		t.Run(strings.ReplaceAll(p.kind, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			s := harness.New(t, append([]string{
-				"--enable-debug-command", "yes", "--user", "default", "on", "nopass", "~*", "&*",
-				"+@all", "--user", "kyu", "on", ">secret", "~*", "&*", "+@all"}, durable...)...)
-			w := serves(s, s.WorkerWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr},
-				"-c", "5", "-C", polls(s, 0.5)))
-			l := newLedger(s)
-			for range times(1, 5) {
-				l.must(t, s, "default", 5, 300)
-				for i := range 10 {
-					o := queue.Options{Queue: fourQueues[i%4],
-						At: time.Now().Add(time.Duration(i) * 100 * time.Millisecond)}
-					if err := l.push(t.Context(), s.Client, "Test::Ledger", []any{5},
-						o); err != nil {
-						t.Fatal(err)
-					}
-				}
-				restore := p.real(s)
-				<-time.After(2 * time.Second)
-				restore()
-				drained(s, 40*time.Second)
-			}
-			v := l.check(t, s)
-			if n := s.Card("dead"); n > 0 || v.Duplicates > 0 {
-				t.Errorf("%d jobs are dead, %d ended twice", n, v.Duplicates)
-			}
-			lives(t, w)
-			t.Logf("%s for real: %+v; the worker said: %t", p.kind, v, w.Says("does not serve us"))
+			provokeError(t, p)
 		})
 	}
 }
 
-// admin is a connection of its own that stays when others are sent away.
+// provokeError brings a real Redis to an error for 2 s while jobs run and become due.
+func provokeError(t *testing.T, p policy) {
+	t.Helper()
+	s := harness.New(t, append([]string{
+		"--enable-debug-command", "yes", "--user", "default", "on", "nopass", "~*", "&*",
+		"+@all", "--user", "kyu", "on", ">secret", "~*", "&*", "+@all"}, durable...)...)
+	w := untilServing(s, s.WorkerWith([]string{"REDIS_URL=redis://kyu:secret@" + s.Server.Addr},
+		"-c", "5", "-C", pollConfig(s, 0.5)))
+	l := newLedger(s)
+	for range bySize(1, 5) {
+		l.mustPush(t, s, "default", 5, 300)
+		for i := range 10 {
+			o := queue.Options{Queue: fourQueues[i%4],
+				At: time.Now().Add(time.Duration(i) * 100 * time.Millisecond)}
+			s.Must(l.push(t.Context(), s.Client, "Test::Ledger", []any{5}, o))
+		}
+		restore := p.real(s)
+		<-time.After(2 * time.Second)
+		restore()
+		drained(s, 40*time.Second)
+	}
+	v := l.check(t, s)
+	if n := s.Card("dead"); n > 0 || v.Duplicates > 0 {
+		t.Errorf("%d jobs are dead, %d ended twice", n, v.Duplicates)
+	}
+	stillRuns(t, w)
+	t.Logf("%s in a real Redis: %+v; the worker logged the error: %t", p.kind, v,
+		w.Says("does not serve us"))
+}
+
+// admin opens a connection that stays when other connections are closed or refused. The returned
+// function sends a command.
 func admin(s *harness.Site) func(args ...any) {
 	s.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.Server.Addr, PoolSize: 1, MaxRetries: -1,
@@ -222,6 +256,7 @@ func admin(s *harness.Site) func(args ...any) {
 	}
 }
 
+// configured sets a value by CONFIG SET.
 func configured(name, value, usual string) func(s *harness.Site) func() {
 	return func(s *harness.Site) func() {
 		do := admin(s)
@@ -230,14 +265,15 @@ func configured(name, value, usual string) func(s *harness.Site) func() {
 	}
 }
 
-// demoted makes the server a replica of nobody: writes are refused, doorbells are
-// taken down.
+// demoted makes the server a replica of a primary that does not exist: it refuses writes and ends
+// blocking commands.
 func demoted(s *harness.Site) func() {
 	do := admin(s)
 	do("REPLICAOF", "127.0.0.1", "1")
 	return func() { do("REPLICAOF", "NO", "ONE") }
 }
 
+// masterDown makes the server such a replica that also refuses reads.
 func masterDown(s *harness.Site) func() {
 	do := admin(s)
 	do("CONFIG", "SET", "replica-serve-stale-data", "no")
@@ -248,13 +284,14 @@ func masterDown(s *harness.Site) func() {
 	}
 }
 
-// loading lets the server start again, slowly.
+// loading restarts the server, and makes it slow to load its data.
 func loading(s *harness.Site) func() {
 	s.Server.Kill()
 	s.Server.With("--key-load-delay", "5000").Launch() // microseconds for each command
 	return func() { admin(s)("CONFIG", "SET", "key-load-delay", "0") }
 }
 
+// busy keeps the server busy with a script that does not end.
 func busy(s *harness.Site) func() {
 	do := admin(s)
 	do("CONFIG", "SET", "busy-reply-threshold", "50")
@@ -267,12 +304,13 @@ func busy(s *harness.Site) func() {
 	return func() { do("SCRIPT", "KILL"); <-done }
 }
 
+// flushed removes all scripts.
 func flushed(s *harness.Site) func() {
 	admin(s)("SCRIPT", "FLUSH")
 	return func() {}
 }
 
-// crowded lets nobody new in, and sends everybody away.
+// crowded closes all other connections, and allows no new one.
 func crowded(s *harness.Site) func() {
 	do := admin(s)
 	do("CONFIG", "SET", "maxclients", "1")
@@ -280,7 +318,7 @@ func crowded(s *harness.Site) func() {
 	return func() { do("CONFIG", "SET", "maxclients", "10000") }
 }
 
-// locked asks for a password that nobody has been told, of who connects anew.
+// locked changes the password of the worker's user, and closes its connections.
 func locked(s *harness.Site) func() {
 	do := admin(s)
 	do("ACL", "SETUSER", "kyu", "resetpass", ">other")
@@ -288,6 +326,7 @@ func locked(s *harness.Site) func() {
 	return func() { do("ACL", "SETUSER", "kyu", "resetpass", ">secret") }
 }
 
+// disabled switches the worker's user off, and closes its connections.
 func disabled(s *harness.Site) func() {
 	do := admin(s)
 	do("ACL", "SETUSER", "kyu", "off")
@@ -295,6 +334,7 @@ func disabled(s *harness.Site) func() {
 	return func() { do("ACL", "SETUSER", "kyu", "on") }
 }
 
+// forbidden takes the right to two commands from the worker's user.
 func forbidden(s *harness.Site) func() {
 	do := admin(s)
 	do("ACL", "SETUSER", "kyu", "-evalsha", "-blmove")

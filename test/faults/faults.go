@@ -1,7 +1,7 @@
-// Package faults proves that nothing is lost: real worker processes on real
-// servers, faults from a seed, and a ledger on disk against which every run is
-// checked. Its tests are the rows of the scorecard in docs/reliability.md.
+// Package faults tests that no fault loses a job. Its tests start real servers and worker
+// processes, cause faults in an order that a seed decides, and compare all jobs with a ledger on
+// disk. Each test is a row of the scorecard in docs/reliability.md.
 //
-// In `make test` each runs a few times; with -size full as often as its row asks
-// (make faults, make scorecard), and the long run for hours (make soak).
+// `make test` causes each fault a few times. -size full causes it as often as its row says (make
+// scorecard, make faults), and -size soak runs the long run for hours (make soak).
 package faults

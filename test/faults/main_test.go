@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,9 +16,9 @@ import (
 )
 
 var (
-	size = flag.String("size", "smoke", "smoke, full or soak: how often faults happen")
-	seed = flag.Int64("seed", 0, "of the schedule of faults; 0: a new one, which is printed")
-	out  = flag.String("out", "", "a folder for the results, as JSON")
+	size = flag.String("size", "smoke", "how often faults happen: smoke, full or soak")
+	seed = flag.Int64("seed", 0, "decides the order of the faults; 0: a new one, which is printed")
+	out  = flag.String("out", "", "a folder for the results, as lines of JSON")
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if *seed == 0 {
 		*seed = time.Now().UnixNano() % 1_000_000
 	}
-	flag.Set("test.parallel", "16") // those that may run beside others mostly wait
+	harness.Parallel(16)
 	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./test/kit/testworker")
 	harness.BuildAs("testworker-failpoints", "failpoints", "./test/kit/testworker")
 	code := m.Run()
@@ -39,15 +40,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// times is how often a fault happens.
-func times(smoke, full int) int {
+// bySize returns the value for -size smoke, or the one for the larger sizes.
+func bySize[T any](smoke, full T) T {
 	if *size == "smoke" {
 		return smoke
 	}
 	return full
 }
 
-// figure is what a row of the scorecard measured.
+// figure is a measurement for a row of the scorecard.
 type figure struct {
 	Row      int     `json:"row"`
 	Test     string  `json:"test"`
@@ -60,8 +61,7 @@ type figure struct {
 
 var writing sync.Mutex
 
-// scores notes what a row measures, when the test ends: the returned function adds
-// a text.
+// scores saves the measurements of a row when the test ends. The returned function adds one.
 func scores(t *testing.T, row int) func(format string, args ...any) {
 	t.Helper()
 	began, measured := time.Now(), ""
@@ -85,7 +85,7 @@ func scores(t *testing.T, row int) func(format string, args ...any) {
 	}
 }
 
-// save adds a line to a file of the results.
+// save appends v to a file of the results, as a line of JSON.
 func save(t *testing.T, name string, v any) {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -111,11 +111,11 @@ func save(t *testing.T, name string, v any) {
 	}
 }
 
-// percentile of durations, which it sorts.
+// percentile returns the p-quantile of durations, and sorts them.
 func percentile(d []time.Duration, p float64) time.Duration {
 	if len(d) == 0 {
 		return 0
 	}
-	sortDurations(d)
+	slices.Sort(d)
 	return d[min(len(d)-1, int(p*float64(len(d))))]
 }

@@ -14,98 +14,102 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-// place is a place in the fleet, behind a proxy of its own. One process after the other
-// holds it, each in another arrangement.
+// place is a place in the fleet, with a proxy of its own. One process after the other has it, each
+// in another arrangement.
 type place struct {
 	*member
-	rare    bool // faults of processes are rare here: jobs can be long, and leases too
-	now     *incarnation
-	busy    bool // something is being done to its process
-	dropped int  // replies that the proxy had lost when the process began
+	rare    bool // its processes also run the long jobs, so faults are rare here
+	now     *instance
+	busy    bool // a fault of its process is going on
+	dropped int  // replies that the proxy had lost when the process started
 }
 
-// incarnation is a process of the fleet, from its start to its end.
-type incarnation struct {
-	name       string // ARRANGEMENT#n, as it stands in the ledger's file
-	of         *arrangement
-	process    *harness.Process
-	pid        int
-	began      time.Time
-	crashes    int // it was killed, or ended by itself
-	zombies    int // it was silent for longer than its lease
-	drops      int // replies of its that were lost
-	identities []string
-	marks      []string  // what was done to it, and when
-	disturbed  time.Time // by a fault, last
+// instance is a process of the fleet, from its start to its end.
+type instance struct {
+	name    string // ARRANGEMENT#n, also in the ledger's file
+	of      *arrangement
+	process *harness.Process
+	pid     int
+	began   time.Time
+	crashes int // how often it was killed or ended by itself
+	// suspensions that were longer than its lease
+	longSuspends int
+	drops        int // replies to it that were lost
+	identities   []string
+	marks        []string  // its faults, and their times
+	lastFault    time.Time // the time of the last fault that can cost it its lease
 }
 
-// lapses is how often others have taken its jobs though it was alive.
-func (i *incarnation) lapses() int { return max(i.zombies, len(i.identities)-1) }
+// lapses returns how often the process lost its lease and lived on.
+func (i *instance) lapses() int { return max(i.longSuspends, len(i.identities)-1) }
 
-// bound is how many of its jobs may end twice: what was in flight when it died or lost
-// its lease, and one for each lost reply.
-func (i *incarnation) bound() int { return i.of.threads()*(i.crashes+i.lapses()) + i.drops }
+// bound returns how many of its jobs may end twice: those that can be in flight when it dies or
+// loses its lease, and one for each lost reply.
+func (i *instance) bound() int { return i.of.threads()*(i.crashes+i.lapses()) + i.drops }
 
-func (i *incarnation) mark(began time.Time, what string) {
+func (i *instance) mark(began time.Time, what string) {
 	i.marks = append(i.marks, fmt.Sprintf("%s at %.1f s", what, time.Since(began).Seconds()))
 }
 
-func (i *incarnation) String() string {
+func (i *instance) String() string {
 	return fmt.Sprintf("%s (pid %d, %d identities): %s", i.name, i.pid, len(i.identities),
 		strings.Join(i.marks, ", "))
 }
 
-// deal gives the arrangement of the next process: all come up, in an order that the seed
-// decides, before one comes again. At the end it is one that serves everything.
-func (r *run) deal() *arrangement {
-	if r.settling {
+// nextArrangement returns the arrangement of the next process. All have their turn, in an order
+// that the seed decides, before one comes again. After the last fault it is one that serves all
+// queues and knows all classes.
+func (r *run) nextArrangement() *arrangement {
+	if r.finishing {
 		return &arrangements[0]
 	}
-	if len(r.deck) == 0 {
-		r.deck = slices.Clone(r.arrangements)
-		r.rand.Shuffle(len(r.deck), func(i, j int) { r.deck[i], r.deck[j] = r.deck[j], r.deck[i] })
+	if len(r.upcoming) == 0 {
+		r.upcoming = slices.Clone(r.arrangements)
+		r.rand.Shuffle(len(r.upcoming), func(i, j int) {
+			r.upcoming[i], r.upcoming[j] = r.upcoming[j], r.upcoming[i]
+		})
 	}
-	a := r.deck[0]
-	r.deck = r.deck[1:]
+	a := r.upcoming[0]
+	r.upcoming = r.upcoming[1:]
 	return a
 }
 
-// hushed is a test that never says it has failed, so that not each of a thousand
-// processes shows its log then.
-type hushed struct{ testing.TB }
+// quietTB is a test that never reports its failure. Otherwise a failed run would print the logs of
+// a thousand processes.
+type quietTB struct{ testing.TB }
 
-func (hushed) Failed() bool { return false }
+func (quietTB) Failed() bool { return false }
 
 // place adds a place to the fleet.
-func (r *run) place(rare bool) {
+func (r *run) addPlace(rare bool) {
 	r.Helper()
-	m := &member{site: r.With(hushed{r.t}), proxy: faultproxy.Start(r, r.Server.Addr)}
+	m := &member{site: r.With(quietTB{r.t}), proxy: faultproxy.Start(r, r.Server.Addr)}
 	p := &place{member: m, rare: rare}
 	r.fleet = append(r.fleet, p)
-	r.occupy(p, r.deal())
+	r.startInstance(p, r.nextArrangement())
 }
 
-// occupy starts the next process at a place.
-func (r *run) occupy(p *place, a *arrangement) {
+// startInstance starts a process at a place.
+func (r *run) startInstance(p *place, a *arrangement) {
 	r.Helper()
-	i := &incarnation{name: fmt.Sprint(a.name, "#", len(r.incarnations)), of: a, began: time.Now()}
+	i := &instance{name: fmt.Sprint(a.name, "#", len(r.instances)), of: a, began: time.Now()}
 	p.args, p.env = a.args(r.Site, p.rare), a.environment(i.name)
 	p.start()
 	i.process, i.pid = p.process, p.process.PID()
 	i.mark(r.began, "started")
 	p.now, p.dropped = i, p.proxy.Dropped()
-	r.incarnations = append(r.incarnations, i)
+	r.instances = append(r.instances, i)
 	r.byName[i.name] = i
 }
 
-// over notes the end of a place's process, and starts the next one.
-func (r *run) over(p *place, what string) {
+// startNext notes the end of a place's process, and starts the next one.
+func (r *run) startNext(p *place, what string) {
 	r.Helper()
-	r.look()
+	r.readLeases()
 	p.now.mark(r.began, what)
 	p.now.drops = p.proxy.Dropped() - p.dropped
 	p.busy = false
-	r.occupy(p, r.deal())
+	r.startInstance(p, r.nextArrangement())
 }
 
 func (p *place) ended() bool {
@@ -117,9 +121,9 @@ func (p *place) ended() bool {
 	}
 }
 
-// guard finds processes that have ended by themselves: none may, but one that a fault
-// hit while it was starting.
-func (r *run) guard() {
+// checkNoneEnded complains about processes that have ended by themselves, and replaces them. A
+// process may end by itself if a fault came during its start.
+func (r *run) checkNoneEnded() {
 	r.Helper()
 	for _, p := range r.fleet {
 		if p.busy || !p.ended() {
@@ -130,18 +134,19 @@ func (r *run) guard() {
 		if code == 1 && time.Since(p.now.began) < 20*time.Second &&
 			!strings.Contains(p.process.Log(), "panic") {
 			r.done["failed start"]++
-			r.over(p, "could not start")
+			r.startNext(p, "could not start")
 			continue
 		}
 		r.done["died"]++
-		r.complain("died", "%s has ended by itself, exit code %d:\n%s", p.now, code,
+		r.complain("died", "%s ended by itself, exit code %d:\n%s", p.now, code,
 			reason(p.process.Log()))
 		p.busy = true
-		r.later(300*time.Millisecond, func() { r.over(p, "ended by itself") }) // as systemd waits
+		// systemd waits too before it starts a process again.
+		r.later(300*time.Millisecond, func() { r.startNext(p, "ended by itself") })
 	}
 }
 
-// reason is the part of a log that says why a process ended.
+// reason returns the part of a log that says why a process ended.
 func reason(log string) string {
 	if i := max(strings.Index(log, "panic:"), strings.Index(log, "fatal error:")); i >= 0 {
 		log = log[i:]
@@ -151,16 +156,15 @@ func reason(log string) string {
 	return log[:min(len(log), 500)]
 }
 
-// afterwards is how long after the length of a lease a fault can still be the cause of its
-// loss: the longest that a connection is taken for alive.
-const afterwards = 5 * time.Second
+// explainsFor is added to the length of a lease. For so long after a fault, the fault explains the
+// loss of a lease: a worker waits up to 5 s for a silent connection.
+const explainsFor = 5 * time.Second
 
 var pidOf = regexp.MustCompile(`:(\d+):`)
 
-// look notes the identities under which the processes hold leases. A second one of the
-// same process says that it has lost the first: only what was done to it may be the
-// cause.
-func (r *run) look() {
+// readLeases notes the identities of all processes. A process that has a second identity has lost
+// the lease of the first.
+func (r *run) readLeases() {
 	r.Helper()
 	ids, err := r.Raw.ZRange(context.Background(), "kyu:leases", 0, -1).Result()
 	if err != nil {
@@ -172,31 +176,32 @@ func (r *run) look() {
 		}
 		r.seen[id] = true
 		m := pidOf.FindStringSubmatch(id)
-		for _, i := range slices.Backward(r.incarnations) {
+		for _, i := range slices.Backward(r.instances) {
 			if m == nil || fmt.Sprint(i.pid) != m[1] {
 				continue
 			}
 			i.identities = append(i.identities, id)
 			if len(i.identities) > 1 {
-				r.lapsed(i)
+				r.leaseLost(i)
 			}
 			break
 		}
 	}
 }
 
-func (r *run) lapsed(i *incarnation) {
+// leaseLost complains if no fault explains that a process lost its lease.
+func (r *run) leaseLost(i *instance) {
 	r.Helper()
 	r.lapses++
 	i.mark(r.began, "new identity")
-	if min(time.Since(i.disturbed), time.Since(r.disturbed)) > i.of.leaseLength()+afterwards {
-		r.groundless++
-		r.complain("lease", "it has lost its lease, and no fault is the cause: %s", i)
+	if min(time.Since(i.lastFault), time.Since(r.redisKilled)) > i.of.leaseLength()+explainsFor {
+		r.unexplainedLapses++
+		r.complain("lease", "a process lost its lease without a fault that explains it: %s", i)
 	}
 }
 
-// replace stops a place's process cleanly. The next one is started when it has ended.
-func (r *run) replace(p *place) {
+// stopAndReplace stops a place's process by SIGTERM, and starts the next one when it has ended.
+func (r *run) stopAndReplace(p *place) {
 	r.Helper()
 	p.busy = true
 	began := time.Now()
@@ -206,20 +211,20 @@ func (r *run) replace(p *place) {
 	ended = func() {
 		switch {
 		case p.ended():
-			r.look()
+			r.readLeases()
 			if code := p.process.Exit(time.Second); code != 0 && len(p.now.identities) > 0 {
 				p.now.crashes++
-				r.complain("stop", "%s was to stop, exit code %d:\n%s", p.now, code,
+				r.complain("stop", "%s got SIGTERM, and ended with exit code %d:\n%s", p.now, code,
 					reason(p.process.Log()))
 			}
 			r.slowest = max(r.slowest, time.Since(began))
-			r.over(p, "stopped")
+			r.startNext(p, "stopped")
 		case time.Since(began) > stopsWithin:
 			r.complain("stop", "%s still runs %v after SIGTERM:\n%s", p.now, stopsWithin,
 				reason(p.process.Log()))
 			p.now.crashes++
 			p.process.Kill()
-			r.over(p, "did not stop, and was killed")
+			r.startNext(p, "did not stop, and was killed")
 		default:
 			r.later(50*time.Millisecond, ended)
 		}

@@ -19,20 +19,21 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-// witness watches with strace what a server writes to its append-only file and when
-// it asks the disk to keep it: what was not asked for is what a power loss takes.
-type witness struct {
+// syncTrace records with strace what a server writes to its append-only file, and when it tells the
+// disk to keep that (fdatasync). A loss of power takes the bytes that were not yet kept.
+type syncTrace struct {
 	trace *exec.Cmd
 	log   string
 	file  string
 	fd    string
-	began int64 // size of the file when it began to watch
+	began int64 // the size of the file at the start of the trace
 }
 
-func watch(t *testing.T, s *harness.Site) *witness {
+// traceSyncs starts a trace.
+func traceSyncs(t *testing.T, s *harness.Site) *syncTrace {
 	t.Helper()
 	pid := s.Server.PID()
-	w := &witness{log: filepath.Join(t.TempDir(), "trace")}
+	w := &syncTrace{log: filepath.Join(t.TempDir(), "trace")}
 	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -45,8 +46,7 @@ func watch(t *testing.T, s *harness.Site) *witness {
 	if w.file == "" {
 		t.Fatal("the server has no append-only file open")
 	}
-	// Stopped, so that it writes nothing between the look at the file and the first call that is
-	// seen.
+	// The server is suspended, so that it writes nothing between the Stat and the start of strace.
 	syscall.Kill(pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	s.Until(10*time.Second, "the server is stopped", func() bool { return state(t, pid) == "T" })
@@ -69,7 +69,7 @@ func watch(t *testing.T, s *harness.Site) *witness {
 	for {
 		line, err := attached.ReadString('\n')
 		if err != nil {
-			t.Skipf("strace may not watch other processes here: %v", err)
+			t.Skipf("strace may not trace other processes here: %v", err)
 		}
 		if strings.Contains(line, "attached") {
 			return w
@@ -77,7 +77,7 @@ func watch(t *testing.T, s *harness.Site) *witness {
 	}
 }
 
-// state is a process's, in the letters of /proc.
+// state returns the state of a process, as the letter of /proc/PID/stat.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -91,8 +91,8 @@ func state(t *testing.T, pid int) string {
 var call = regexp.MustCompile(`^(\d+)\s+(?:(write|fdatasync|fsync)\((\d+)|` +
 	`<\.\.\. (write|fdatasync|fsync) resumed>)(.*)$`)
 
-// kept is how much of the file the disk was asked to keep, by what was traced.
-func (w *witness) kept(t *testing.T) int64 {
+// synced returns how many bytes of the file the disk was told to keep, according to the trace.
+func (w *syncTrace) synced(t *testing.T) int64 {
 	t.Helper()
 	b, err := os.ReadFile(w.log)
 	if err != nil {
@@ -132,19 +132,19 @@ func (w *witness) kept(t *testing.T) int64 {
 	return synced
 }
 
-// losePower kills the server and takes from its file what the disk was not asked to
+// losePower kills the server, and cuts off the bytes of its file that the disk was not told to
 // keep.
-func (w *witness) losePower(t *testing.T, s *harness.Site) (cut int64) {
+func (w *syncTrace) losePower(t *testing.T, s *harness.Site) (cut int64) {
 	t.Helper()
 	s.Server.Kill()
-	w.trace.Wait() // ends with what it traces
+	w.trace.Wait() // strace ends when the server has ended
 	info, err := os.Stat(w.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := w.kept(t)
+	kept := w.synced(t)
 	if kept > info.Size() {
-		t.Fatalf("kept %d of %d bytes", kept, info.Size())
+		t.Fatalf("the disk was told to keep %d bytes of a file of %d", kept, info.Size())
 	}
 	if err := os.Truncate(w.file, kept); err != nil {
 		t.Fatal(err)
@@ -152,22 +152,28 @@ func (w *witness) losePower(t *testing.T, s *harness.Site) (cut int64) {
 	return info.Size() - kept
 }
 
-func TestAPowerLossCostsWhatWasNotOnDiskAndNoMore(t *testing.T) {
+func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
-		fsync  string
-		window time.Duration // of acknowledgements that may be lost
-	}{{"everysec", 2 * time.Second}, {"always", 0}} {
-		t.Run(c.fsync, func(t *testing.T) {
+		behaviour, fsync string
+		window           time.Duration // before the loss, in which pushes may be lost
+	}{
+		{"with appendfsync everysec loses the pushes of the last 2 s at most", "everysec",
+			2 * time.Second},
+		{"with appendfsync always loses nothing", "always", 0},
+	} {
+		t.Run(c.behaviour, func(t *testing.T) {
 			t.Parallel()
 			row := scores(t, 19)
-			rounds := times(1, 25)
+			rounds := bySize(1, 25)
 			lost, acked, widest, cut := 0, 0, time.Duration(0), int64(0)
 			for range rounds {
 				l, a, window, bytes := powerLoss(t, c.fsync)
 				lost, acked, widest, cut = lost+l, acked+a, max(widest, window), cut+bytes
 			}
 			if widest > c.window {
-				t.Errorf("pushes of the last %v before the loss are gone", widest)
+				t.Errorf("a push is lost that was %v before the loss of power, want %v at most",
+					widest, c.window)
 			}
 			row("appendfsync %s, %d losses of power (%d kB cut off): lost %d of %d acknowledged, "+
 				"all of the last %.2f s; the rest ran, nothing was corrupt", c.fsync, rounds,
@@ -176,14 +182,15 @@ func TestAPowerLossCostsWhatWasNotOnDiskAndNoMore(t *testing.T) {
 	}
 }
 
-// powerLoss pushes and works for a while, loses the power, and starts again.
+// powerLoss pushes and runs jobs for 3 s, loses the power, and starts Redis again. window is the
+// time between the oldest push that is lost and the loss of power.
 func powerLoss(t *testing.T, fsync string) (lost, acked int, window time.Duration, cut int64) {
 	t.Helper()
 	s := harness.New(t, "--appendonly", "yes", "--appendfsync", fsync,
 		"--auto-aof-rewrite-percentage", "0")
 	l := newLedger(s)
-	serves(s, s.Worker("-c", "3", "-q", "default", "--log-level", "info"))
-	w := watch(t, s)
+	untilServing(s, s.Worker("-c", "3", "-q", "default", "--log-level", "info"))
+	w := traceSyncs(t, s)
 	var mu sync.Mutex
 	when := map[string]time.Time{}
 	ctx, stop := context.WithCancel(context.Background())
@@ -193,7 +200,7 @@ func powerLoss(t *testing.T, fsync string) (lost, acked int, window time.Duratio
 		defer tick.Stop()
 		for i := 0; ctx.Err() == nil; i++ {
 			<-tick.C
-			// "held" is served by nobody: what is pushed there can only be lost by the power
+			// no worker serves "held" before the loss, so only the loss can take its jobs
 			id := fmt.Sprint(i)
 			q := []string{"default", "held"}[i%2]
 			if _, err := s.Client.Push(context.Background(), "Test::Ledger", []any{l.path, id, 1},
@@ -222,7 +229,7 @@ func powerLoss(t *testing.T, fsync string) (lost, acked int, window time.Duratio
 		}
 	}
 	if s.Card("dead")+s.Card("retry") > 0 {
-		t.Error("jobs failed: something is corrupt")
+		t.Error("jobs failed: payloads are corrupt")
 	}
 	return lost, len(when), window, cut
 }

@@ -12,43 +12,43 @@ import (
 )
 
 const (
-	longQueue   = "long"   // of the jobs that take many seconds
-	elsewhere   = "other"  // where unknown classes are forwarded to
-	largestLoad = 10 << 20 // bytes
+	longQueue      = "long"   // the queue of the jobs that take many seconds
+	largestPayload = 10 << 20 // bytes
 )
 
-// loads is what the payloads are cut from.
-var loads = sync.OnceValue(func() string {
+// payloads returns a long random text. The payloads are parts of it.
+var payloads = sync.OnceValue(func() string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	random := rand.New(rand.NewPCG(1, 1))
-	b := make([]byte, largestLoad+1<<16)
+	b := make([]byte, largestPayload+1<<16)
 	for i := range b {
 		b[i] = letters[random.IntN(len(letters))]
 	}
 	return string(b)
 })
 
-// load is what a job carries: mostly little, now and then 100 KB, seldom up to 10 MB. Of
-// a million jobs all loads are half a gigabyte, which is never in Redis all at once.
-func load(random *rand.Rand) string {
+// randomPayload returns a text for a job: most are short, one of 200 has 50 to 150 KB, and one of
+// 10,000 has 1 to 10 MB. The texts of a million jobs have half a gigabyte together, but never all
+// at once in Redis.
+func randomPayload(random *rand.Rand) string {
 	n := 1 + random.IntN(300)
 	switch x := random.IntN(10_000); {
 	case x < 1:
-		n = 1<<20 + random.IntN(largestLoad-1<<20)
+		n = 1<<20 + random.IntN(largestPayload-1<<20)
 	case x < 50:
 		n = 50_000 + random.IntN(100_000)
 	}
 	at := random.IntN(1 << 16)
-	return loads()[at : at+n]
+	return payloads()[at : at+n]
 }
 
-// produce pushes all jobs, spread over the time that the faults take. The returned
-// function waits until it has.
+// produce pushes all jobs, evenly over the time of the faults. The returned function waits until
+// all are pushed.
 func (r *run) produce() (wait func()) {
 	r.Helper()
 	const producers = 4
 	pace := time.Duration(r.plan.count()) * r.plan.every / time.Duration(r.plan.jobs/producers)
-	c := queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestLoad + 1<<20}
+	c := queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestPayload + 1<<20}
 	store, err := queue.Open(context.Background(), c)
 	if err != nil {
 		r.Fatal(err)
@@ -73,8 +73,8 @@ func (r *run) produce() (wait func()) {
 	return all.Wait
 }
 
-// pushOne pushes a job of the mix: most run once, some fail first, some wait, some push
-// others, some are of a class that not all know.
+// pushOne pushes a random job. Most run once. Some fail first or always, some are scheduled, some
+// push further jobs, and some are of a class that not all processes know.
 func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
 	o := queue.Options{Queue: all[random.IntN(4)], Retry: queue.RetryMax(0)}
 	ms := random.IntN(5)
@@ -88,7 +88,7 @@ func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
 		class, args = "Test::Doomed", nil
 	case n < 300:
 		class, args, o.Retry = "Test::Flaky", []any{1}, queue.RetryMax(5)
-	case n < 400: // unknown to some: their retries must not cost it its life
+	case n < 400: // many retries, because a run by a process without the class counts as a failure
 		class, o.Retry = "Test::Rare", queue.RetryMax(25)
 	case n < 600:
 		within := []int{0, 0, 0, 20}[random.IntN(4)] // milliseconds
@@ -96,13 +96,13 @@ func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
 	case n < 1300:
 		o.At = time.Now().Add(time.Duration(random.IntN(3000)) * time.Millisecond)
 	case n < 6000:
-		text := load(random)
+		text := randomPayload(random)
 		class, args = "Test::Parcel", []any{ms, crc32.ChecksumIEEE([]byte(text)), text}
 	}
 	return r.ledger.push(context.Background(), c, class, args, o)
 }
 
-// complain fails the test, with words for the first few of a kind.
+// complain fails the test. It prints the first five complaints of a kind.
 func (r *run) complain(kind, format string, args ...any) {
 	r.Helper()
 	r.complaints[kind]++

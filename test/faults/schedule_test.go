@@ -16,8 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// stock puts n jobs into a sorted set, due between two times.
-func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
+// populate adds n jobs to a sorted set. They become due one after the other between two times.
+func populate(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
 	payload func(i int, due time.Time) string) {
 	t.Helper()
 	step := to.Sub(from) / time.Duration(n)
@@ -34,9 +34,10 @@ func stock(t *testing.T, s *harness.Site, set string, n int, from, to time.Time,
 	}
 }
 
-// fetches measures how long Redis takes for a fetch of an owner of the test's own,
-// until stop is called.
-func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []time.Duration) {
+// measureFetches fetches from an empty queue at an interval until stop is called. stop returns the
+// times that the fetches took.
+func measureFetches(t *testing.T, s *harness.Site,
+	every time.Duration) (stop func() []time.Duration) {
 	t.Helper()
 	o := s.Store.Owner(fmt.Sprint("probe:1:", time.Now().UnixNano()))
 	if err := o.Register(t.Context(), queue.Host{Name: "probe"}, []string{"probe"},
@@ -65,9 +66,8 @@ func fetches(t *testing.T, s *harness.Site, every time.Duration) (stop func() []
 	}
 }
 
-// slow counts the calls of a script that took longer than the server was told to
-// note, and gives the longest.
-func slow(t *testing.T, s *harness.Site, script string) (n int, longest time.Duration) {
+// slowCalls reads Redis's slow log. It returns how many calls of a script it has, and the longest.
+func slowCalls(t *testing.T, s *harness.Site, script string) (n int, longest time.Duration) {
 	t.Helper()
 	log, err := s.Raw.SlowLogGet(t.Context(), 1000).Result()
 	if err != nil {
@@ -81,13 +81,17 @@ func slow(t *testing.T, s *harness.Site, script string) (n int, longest time.Dur
 	return n, longest
 }
 
-func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
+func TestDueRetries(t *testing.T) {
+	t.Run("are promoted in small steps", promoteRetries)
+}
+
+func promoteRetries(t *testing.T) {
 	row := scores(t, 21)
 	s := harness.New(t, "--slowlog-log-slower-than", "5000", "--slowlog-max-len", "1000")
 	l := newLedger(s)
-	n := times(5_000, 100_000)
+	n := bySize(5_000, 100_000)
 	due := time.Now().Add(-time.Second)
-	stock(t, s, "retry", n, due, due, func(i int, _ time.Time) string {
+	populate(t, s, "retry", n, due, due, func(i int, _ time.Time) string {
 		id := fmt.Sprint(i)
 		l.intend(id)
 		l.acknowledge(id)
@@ -96,11 +100,11 @@ func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
 			`"error_message":"once"}`,
 			fourQueues[i%4], id, l.path, id, due.Unix())
 	})
-	probe := fetches(t, s, time.Millisecond)
+	probe := measureFetches(t, s, time.Millisecond)
 	for range 3 {
-		s.Worker("-c", "15", "--log-level", "warn", "-C", polls(s, 0.2))
+		s.Worker("-c", "15", "--log-level", "warn", "-C", pollConfig(s, 0.2))
 	}
-	s.Until(30*time.Second, "it begins", func() bool { return s.Card("retry") < int64(n) })
+	s.Until(30*time.Second, "promotion begins", func() bool { return s.Card("retry") < int64(n) })
 	began, left := time.Now(), s.Card("retry")
 	s.Until(2*time.Minute, "all are promoted", func() bool { return s.Card("retry") == 0 })
 	rate := float64(left) / max(time.Since(began).Seconds(), 0.001)
@@ -108,62 +112,63 @@ func TestAHerdOfRetriesThatAreDueAtOnceIsPromotedInSmallSteps(t *testing.T) {
 	s.Settled(2 * time.Minute)
 	v := l.check(t, s)
 	if v.Duplicates > 0 {
-		t.Errorf("%d ended twice", v.Duplicates)
+		t.Errorf("%d jobs ended twice", v.Duplicates)
 	}
-	over, longest := slow(t, s, faultproxy.Script("promote"))
+	over, longest := slowCalls(t, s, faultproxy.Script("promote"))
 	row("%d due at once, 3 workers running them: %.0f promoted/s, promote scripts over 5 ms: %d "+
 		"(longest %.1f ms); fetch meanwhile p50 %.2f ms, p99 %.1f ms; lost 0, ended twice %d",
 		n, rate, over, longest.Seconds()*1e3, percentile(took, 0.5).Seconds()*1e3,
 		percentile(took, 0.99).Seconds()*1e3, v.Duplicates)
 }
 
-func TestAMillionScheduledJobsAreLookedThroughByTheirTime(t *testing.T) {
+func TestScheduledJobs(t *testing.T) {
+	t.Run("run within 1 s of their time among many others", runOnTime)
+	t.Run("survive kills during their promotion", killDuringPromotion)
+}
+
+func runOnTime(t *testing.T) {
 	row := scores(t, 22)
 	s := harness.New(t)
-	n, dueOnes := times(20_000, 1_000_000), times(200, 10_000)
+	n, dueOnes := bySize(20_000, 1_000_000), bySize(200, 10_000)
 	later := time.Now().Add(24 * time.Hour)
-	stock(t, s, "schedule", n, later, later.Add(time.Hour), func(i int, _ time.Time) string {
+	populate(t, s, "schedule", n, later, later.Add(time.Hour), func(i int, _ time.Time) string {
 		return fmt.Sprintf(`{"class":"Test::NoOp","queue":"default","jid":"later%d","args":[]}`, i)
 	})
 	path := filepath.Join(s.Dir, "lags")
 	from := time.Now().Add(2 * time.Second)
-	stock(t, s, "schedule", dueOnes, from, from.Add(times2(2*time.Second, 20*time.Second)),
+	populate(t, s, "schedule", dueOnes, from, from.Add(bySize(2*time.Second, 20*time.Second)),
 		func(i int, due time.Time) string {
 			return fmt.Sprintf(`{"class":"Test::Stamp","queue":"default","jid":"due%d",`+
 				`"args":["%s",%d]}`, i, path, due.UnixMicro())
 		})
 	for range 3 {
-		s.Worker("-c", "15", "--log-level", "warn", "-C", polls(s, 0.5))
+		s.Worker("-c", "15", "--log-level", "warn", "-C", pollConfig(s, 0.5))
 	}
-	s.Until(2*time.Minute, "all that is due has run",
+	s.Until(2*time.Minute, "all due jobs have run",
 		func() bool { return s.Card("schedule") == int64(n) && s.Waiting()+s.InFlight() == 0 })
 	lags := stamps(t, path)
 	if len(lags) != dueOnes {
-		t.Errorf("%d of %d ran", len(lags), dueOnes)
+		t.Errorf("%d of %d due jobs ran", len(lags), dueOnes)
 	}
 	p99 := percentile(lags, 0.99)
 	if p99 > time.Second {
-		t.Errorf("jobs ran %v late", p99)
+		t.Errorf("jobs ran %v late (p99), want 1 s at most", p99)
 	}
 	row("%d scheduled, %d due: late by p50 %.2f s, p99 %.2f s, with a look every 0.5 s by each "+
 		"of 3 workers", n, dueOnes, percentile(lags, 0.5).Seconds(), p99.Seconds())
-	s.Clear()
+}
+
+func killDuringPromotion(t *testing.T) {
+	row := scores(t, 22)
 	kills := 0
 	for _, point := range []string{"promote_before", "promote_sent"} {
-		killAt(t, point, times(2, 250))
-		kills += times(2, 250)
+		killAt(t, point, bySize(2, 250))
+		kills += bySize(2, 250)
 	}
 	row("promotion killed %d times: lost 0", kills)
 }
 
-func times2(smoke, full time.Duration) time.Duration {
-	if *size == "smoke" {
-		return smoke
-	}
-	return full
-}
-
-// stamps reads what Test::Stamp jobs have written: how late they ran.
+// stamps reads the file of the Test::Stamp jobs, and returns how late each ran.
 func stamps(t *testing.T, path string) (lags []time.Duration) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -178,53 +183,4 @@ func stamps(t *testing.T, path string) (lags []time.Duration) {
 		lags = append(lags, time.Duration(us)*time.Microsecond)
 	}
 	return lags
-}
-
-func TestALongQueueIsFetchedAndShownAsFastAsAShortOne(t *testing.T) {
-	row := scores(t, 23)
-	s := harness.New(t)
-	w := serves(s, s.Worker("-c", "5", "-q", "other", "--log-level", "info"))
-	measure := func(backlog int) (p50, p99 time.Duration) {
-		for left := backlog; left > 0; left -= 500_000 {
-			args := make([][]any, min(left, 500_000))
-			for i := range args {
-				args[i] = []any{i}
-			}
-			if _, err := s.Client.PushBulk(t.Context(), "Test::NoOp", args,
-				queue.Options{Queue: "long"}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		o := s.Store.Owner(fmt.Sprint("long:1:", backlog))
-		if err := o.Register(t.Context(), queue.Host{Name: "long"}, []string{"long"},
-			time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		var took []time.Duration
-		var done []*queue.Delivery
-		for range 5_000 {
-			began := time.Now()
-			got, err := o.Fetch(t.Context(), queue.FetchRequest{Queues: []string{"long"}, Want: 1,
-				First: s.Store.Tokens(1), Done: done})
-			if err != nil {
-				t.Fatal(err)
-			}
-			took = append(took, time.Since(began))
-			done = got.Own()
-		}
-		return percentile(took, 0.5), percentile(took, 0.99)
-	}
-	n := times(50_000, 10_000_000)
-	before := memory(t, w.PID(), "VmRSS")
-	_, short := measure(6_000)
-	p50, long := measure(n)
-	began := time.Now()
-	if out, code := s.Ctl("", "queue", "long"); code != 0 {
-		t.Errorf("workerctl: %s", out)
-	}
-	page := time.Since(began)
-	row("%d jobs waiting: fetch and acknowledge p50 %.2f ms, p99 %.2f ms (short queue: p99 %.2f "+
-		"ms); `workerctl queue` shows a page in %.0f ms; RSS of an idle worker beside it %+.0f %%",
-		n, p50.Seconds()*1e3, long.Seconds()*1e3, short.Seconds()*1e3, page.Seconds()*1e3,
-		100*(memory(t, w.PID(), "VmRSS")/before-1))
 }

@@ -59,19 +59,19 @@ func (x *search) call(w *world, i, at int) {
 
 func (p *proc) drop(at int) { p.calls = slices.Delete(p.calls, at, at+1) }
 
-// execute carries a command out.
+// execute lets Redis carry a command out.
 func (x *search) execute(n *next, c *call) {
 	c.stage = done
 	r := n.r()
 	switch c.kind {
 	case trip, sweep:
 		x.fetch(n, c)
-	case errand:
+	case answer:
 		x.answer(n, c)
 	case settle:
 		x.carryOut(n, c)
 	case audit:
-		x.readHands(r, c)
+		x.readHeld(r, c)
 	case bell:
 		c.rang = true
 		if x.NoLanding {
@@ -89,21 +89,21 @@ func (x *search) execute(n *next, c *call) {
 		if x.LateMarks {
 			r.owners[c.id].Told = 0
 		}
-		if c.runsOn { // a call before this one; between them the suspect is alone yet
+		if c.runsOn { // the process calls beside before it removes the mark
 			r.Beside(c.id, c.token)
 		}
 		if c.rang = r.Alone(c.id, token, c.number); c.rang && c.kind == mark {
 			n.runs(c.id, c.token)
 		}
 	case beside:
-		if c.rang = r.Beside(c.id, c.token); c.rang { // from now on it may run at any moment
+		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
 	}
 }
 
-// readHands notes what Redis holds of an identity, in the queues that its ledger serves.
-func (x *search) readHands(r *server, c *call) {
+// readHeld notes what Redis holds of an identity, in the queues that its ledger serves.
+func (x *search) readHeld(r *server, c *call) {
 	for q := range queues {
 		if !x.serves(c.ledger, q) {
 			continue
@@ -132,7 +132,7 @@ func (x *search) serves(ledger, q int) bool {
 	return !x.AuditPerLedger || slices.Contains(x.Capsules[ledger].Queues, q)
 }
 
-// fetch carries a trip out, with what a design lacks.
+// fetch carries a trip out, without the safeguards that the design lacks.
 func (x *search) fetch(n *next, c *call) {
 	r := n.redis
 	leased := r.owners[c.id].Lease > 0
@@ -171,7 +171,7 @@ func (x *search) fetch(n *next, c *call) {
 	}
 }
 
-// answer carries out what a bell carries, with what a design lacks.
+// answer carries out the trip of a bell, without the safeguards that the design lacks.
 func (x *search) answer(n *next, c *call) {
 	r := n.r()
 	was, leased := r.owners[c.id], r.owners[c.id].Lease > 0
@@ -194,7 +194,7 @@ func (x *search) answer(n *next, c *call) {
 	}
 }
 
-// deliverLanded moves what has landed in flight, as if that needed no lease.
+// deliverLanded moves landed jobs in flight without a lease.
 func (x *search) deliverLanded(n *next, c *call) {
 	r := n.redis
 	c.fetched = r.Fetch(c.fetch) // settles
@@ -221,7 +221,7 @@ func (x *search) removes(n *next, s Settlement) {
 			continue
 		}
 		if s.Expect >= 0 && s.Expect != h.Job.ID {
-			n.is(foreign, "token %d of identity %d is job %d, and was taken for job %d", s.Token,
+			n.is(foreign, "token %d of identity %d is job %d, and its sender meant job %d", s.Token,
 				s.ID, h.Job.ID, s.Expect)
 		}
 		if s.Action == queue.Done {
@@ -237,20 +237,20 @@ func (x *search) removes(n *next, s Settlement) {
 	}
 }
 
-// removeAnywhere settles a job by its id, in whosever hands it is.
+// removeAnywhere settles a job by its id, whichever process holds it.
 func (x *search) removeAnywhere(n *next, s Settlement) {
 	for at, hash := range n.redis.flight {
 		for _, h := range hash {
 			if h.Job.ID == s.Expect {
 				n.redis.remove(at/queues, at%queues, h.Token)
-				n.is(foreign, "job %d is taken out of the hands of identity %d", h.Job.ID,
+				n.is(foreign, "job %d was settled, and identity %d holds it", h.Job.ID,
 					at/queues)
 			}
 		}
 	}
 }
 
-// carryOut is a settle.
+// carryOut carries a settle out.
 func (x *search) carryOut(n *next, c *call) {
 	r := n.r()
 	for _, s := range c.batch {
@@ -267,7 +267,7 @@ func (x *search) carryOut(n *next, c *call) {
 	}
 }
 
-// complete is the second command of a design that needs two, or of a bell.
+// complete carries out the second of two commands.
 func (x *search) complete(n *next, c *call) {
 	r := n.r()
 	if c.kind == bell && len(c.fetched.Jobs) == 0 {
@@ -285,7 +285,7 @@ func (x *search) complete(n *next, c *call) {
 	c.kept, c.stage = nil, done
 }
 
-// receive takes a reply.
+// receive hands a reply to its process.
 func (x *search) receive(n *next, i, at int) {
 	p := n.p(i)
 	c := p.calls[at]
@@ -323,7 +323,7 @@ func (x *search) receive(n *next, i, at int) {
 	}
 }
 
-// lose leaves a command without a reply: its process gives it up.
+// lose loses the reply to a command, and its process gives the command up.
 func (x *search) lose(n *next, i, at int) {
 	p := n.p(i)
 	c := p.calls[at]
@@ -359,7 +359,7 @@ func (x *search) arrive(p *proc, c *call, err error) {
 	panic("a trip returns that was not begun")
 }
 
-// bring is the reply of a fetch as a ledger reads it.
+// bring returns the reply of a fetch in the form that a ledger reads.
 func (x *search) bring(c *call) queue.Fetched {
 	b := queue.Fetched{Acked: c.fetched.Acked, More: c.fetched.More}
 	for _, t := range c.fetched.Jobs {

@@ -6,7 +6,7 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-// judge looks for what must not be in a state.
+// judge looks for a violation in a state.
 func (x *search) judge(w *world) (violation, string) {
 	for i, p := range w.proc {
 		if p.wrong != fine {
@@ -20,16 +20,17 @@ func (x *search) judge(w *world) (violation, string) {
 	}
 	for i := range w.proc {
 		if w.marksOneOfMany(i) {
-			return innocent, fmt.Sprintf("p%d: a job is marked as alone, and another runs", i)
+			return blamed, fmt.Sprintf("p%d: a job is marked as alone, and another runs", i)
 		}
-		if x.isDeaf(w, i) {
-			return deaf, fmt.Sprintf("p%d", i)
+		if x.ignores(w, i) {
+			return ignored, fmt.Sprintf("p%d", i)
 		}
 	}
 	return fine, ""
 }
 
-// marksOneOfMany reports whether Redis would blame one job for a crash, and others run.
+// marksOneOfMany reports whether Redis has a job marked as alone while another runs. Then a crash
+// could be counted for the wrong job.
 func (w *world) marksOneOfMany(i int) bool {
 	p := w.proc[i]
 	id := i*lives + p.life
@@ -76,7 +77,7 @@ func (x *search) judgeJob(w *world, id int8) (violation, string) {
 			}
 		}
 	}
-	for _, p := range w.proc { // designs that need two commands
+	for _, p := range w.proc { // between two commands
 		places += count(p.kept, id)
 		for i := range p.calls {
 			places += count(p.calls[i].kept, id)
@@ -91,19 +92,19 @@ func (x *search) judgeJob(w *world, id int8) (violation, string) {
 	case !over && places > 1:
 		return doubled, ""
 	case over && places+dead > 1, over && places > 0, w.past.ended[id] && dead > 0:
-		return twice, "is over, and still there"
+		return twice, "has ended, and is still in a place"
 	}
 	return fine, ""
 }
 
-// lives of an identity: who it is of, and whether it is the one that it has now.
+// process returns the process of an identity, and whether that is its present identity.
 func (w *world) process(id int) (p *proc, current bool) {
 	p = w.proc[id/lives]
 	return p, p.up && p.life == id%lives
 }
 
-// heldIsSeen reports whether somebody will do something about a delivery: a reclaimer, its
-// owner, who knows of it, or an audit.
+// heldIsSeen reports whether a process will handle a delivery: a reclaimer, its owner if that knows
+// of it, or an audit.
 func (x *search) heldIsSeen(w *world, id int, token uint64) bool {
 	p, current := w.process(id)
 	lease := w.redis.owners[id].Lease
@@ -113,6 +114,7 @@ func (x *search) heldIsSeen(w *world, id int, token uint64) bool {
 	return lease > 0 && (!x.NoAudit || p.knows(id, token))
 }
 
+// knows reports whether the ledger of a process has a delivery, or expects it from a trip.
 func (p *proc) knows(id int, token uint64) (yes bool) {
 	for _, l := range p.ledgers {
 		l.Each(func(e *protocol.Entry) { yes = yes || e.Token == token && idOf(e.Owner) == id })
@@ -121,6 +123,7 @@ func (p *proc) knows(id int, token uint64) (yes bool) {
 	return yes
 }
 
+// landedIsSeen reports whether a process will handle the jobs of a landing list.
 func (x *search) landedIsSeen(w *world, id, q int) bool {
 	p, current := w.process(id)
 	lease := w.redis.owners[id].Lease
@@ -145,7 +148,7 @@ func (x *search) landedIsSeen(w *world, id, q int) bool {
 	return !x.NoAudit
 }
 
-// memory looks for what must not be in the memory of a process.
+// memory looks for a violation in the memory of a process.
 func (x *search) memory(p *proc) violation {
 	seen := map[[2]uint64]bool{}
 	double := false
@@ -157,7 +160,7 @@ func (x *search) memory(p *proc) violation {
 		})
 	}
 	if double {
-		return known2
+		return knownTwice
 	}
 	for i, c := range x.Capsules {
 		l, ci := p.ledger(i)
@@ -168,7 +171,7 @@ func (x *search) memory(p *proc) violation {
 	return fine
 }
 
-// ledger is where a capsule is accounted for.
+// ledger returns the ledger of a capsule, and the capsule's index in it.
 func (p *proc) ledger(capsule int) (l *protocol.Process, ci int) {
 	switch {
 	case !p.up:
@@ -179,8 +182,8 @@ func (p *proc) ledger(capsule int) (l *protocol.Process, ci int) {
 	return p.ledgers[0], capsule
 }
 
-// isDeaf reports whether a process that has nothing to do does nothing about jobs that wait.
-func (x *search) isDeaf(w *world, i int) bool {
+// ignores reports whether a job waits, and an idle process neither fetches nor hangs a doorbell.
+func (x *search) ignores(w *world, i int) bool {
 	p := w.proc[i]
 	if x.NoBells || !p.up || !p.held || p.stop != working || len(p.calls)+len(p.runs) > 0 {
 		return false
@@ -198,7 +201,7 @@ func (x *search) isDeaf(w *world, i int) bool {
 	return false
 }
 
-// listens reports whether an idle process goes for the jobs of a queue, or hangs a doorbell.
+// listens reports whether an idle process fetches from a queue, or hangs a doorbell on it.
 func (x *search) listens(p *proc, q int) bool {
 	c := p.clone()
 	for _, l := range c.ledgers {

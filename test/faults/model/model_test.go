@@ -8,11 +8,11 @@ import (
 )
 
 var limit = flag.Int("states", 300_000,
-	"that the search of the protocol visits at most, over all arrangements")
+	"the most states that the search visits, over all arrangements")
 
-var only = flag.String("arrangement", "", "the only one that is searched")
+var only = flag.String("arrangement", "", "searches only the arrangement of this name")
 
-// two capsules share queue x; the first serves y too.
+// shared returns two capsules that share queue x. The first also serves y.
 func shared(seats, trips int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: trips}, {Queues: []int{0},
 		Seats: 1}}
@@ -52,7 +52,11 @@ var arrangements = []Arrangement{
 			Besides: 1, Fails: 2, Tokens: 14}},
 }
 
-func TestNoOrderOfEventsLosesStrandsOrDoublesAJob(t *testing.T) {
+func TestProtocol(t *testing.T) {
+	t.Run("loses, strands and doubles no job in any order of events", searchAll)
+}
+
+func searchAll(t *testing.T) {
 	states, violations := 0, 0
 	for _, a := range arrangements {
 		if *only != "" && *only != a.Name {

@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// run adds what can become of a job that a thread has.
+// run adds what can become of a job in a thread.
 func (x *search) run(w *world, i, at int) {
 	r := &w.proc[i].runs[at]
 	switch r.phase {
@@ -26,7 +26,7 @@ func (x *search) run(w *world, i, at int) {
 	}
 }
 
-// handler ends a run: well, with a failure, or because it is told to end.
+// handler adds the ends of a run: success, failure, or interruption.
 func (x *search) handler(w *world, i, at int) {
 	p := w.proc[i]
 	r := p.runs[at]
@@ -68,7 +68,7 @@ func (x *search) conclude(w *world, e event, s func(*protocol.Entry) *queue.Sett
 	r := &p.runs[at]
 	l, d := p.entry(r)
 	if d == nil {
-		n.is(known2, "a run is not in the ledger")
+		n.is(knownTwice, "a run is not in the ledger")
 	} else if s == nil {
 		l.Finish(d, nil)
 		if n.past.well[r.job.ID] && !n.past.excused[r.job.ID] {
@@ -87,7 +87,7 @@ func (x *search) conclude(w *world, e event, s func(*protocol.Entry) *queue.Sett
 	x.add(n, e)
 }
 
-// wait is a suspect's: for its turn.
+// wait adds what can become of a suspect that waits for its turn.
 func (x *search) wait(w *world, i, at int) {
 	p := w.proc[i]
 	r := p.runs[at]
@@ -104,7 +104,7 @@ func (x *search) wait(w *world, i, at int) {
 		n := &next{world: *w}
 		n.past.Besides--
 		n.p(i).ledgers[r.ledger].Beside()
-		x.tell(n, i, at, beside, besides)
+		x.tell(n, i, at, beside, tellingBeside)
 		e.what = goesBeside
 		x.add(n, e)
 	}
@@ -119,7 +119,7 @@ func (x *search) wait(w *world, i, at int) {
 	}
 }
 
-// enter is a suspect's that has closed the gate.
+// enter adds what can become of a suspect that has closed the gate.
 func (x *search) enter(w *world, i, at int) {
 	p := w.proc[i]
 	r := p.runs[at]
@@ -141,7 +141,7 @@ func (x *search) enter(w *world, i, at int) {
 	}
 }
 
-// tell tells Redis that a suspect is alone, or not any more.
+// tell sends a mark, an unmark or a beside to Redis.
 func (x *search) tell(n *next, i, at int, what sort, ph phase) {
 	p := n.p(i)
 	r := &p.runs[at]
@@ -152,7 +152,7 @@ func (x *search) tell(n *next, i, at int, what sort, ph phase) {
 	p.calls = append(p.calls, call{command: m.seal()})
 }
 
-// open opens the gate: Redis is told first.
+// open begins to open the gate: first it tells Redis.
 func (x *search) open(n *next, i, at int) {
 	x.tell(n, i, at, unmark, opening)
 	if x.OpenMarked {
@@ -161,7 +161,7 @@ func (x *search) open(n *next, i, at int) {
 	}
 }
 
-// told takes what Redis answers to tell, or that it does not.
+// told handles Redis's answer to tell, or that the answer is lost.
 func (x *search) told(n *next, i int, c *call, answered bool) {
 	p := n.p(i)
 	at := slices.IndexFunc(p.runs, func(r run) bool { return r.id == c.id && r.token == c.token })
@@ -174,8 +174,8 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 	case c.kind == beside && answered:
 		r.phase, r.running = runs, true
 	case c.kind == beside && !x.interrupted(p, r):
-		x.tell(n, i, at, beside, besides)
-	case c.kind == beside: // it has not started, and goes back
+		x.tell(n, i, at, beside, tellingBeside)
+	case c.kind == beside: // it has not started, and its job goes back
 		l, d := p.entry(r)
 		l.Finish(d, settlementOf(d, queue.Requeue, r.job))
 		p.runs = slices.Delete(p.runs, at, at+1)
@@ -192,7 +192,7 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 		case r.running:
 			r.phase = runs
 		default: // it was not alone in time
-			x.tell(n, i, at, beside, besides)
+			x.tell(n, i, at, beside, tellingBeside)
 		}
 	}
 }
@@ -240,7 +240,7 @@ func (p *proc) settled() bool {
 	return !slices.ContainsFunc(p.ledgers, func(l *protocol.Process) bool { return !l.Settled() })
 }
 
-// leave gives the lease up, and ends the process.
+// leave gives up the lease, and ends the process.
 func (x *search) leave(n *next, i int) {
 	id := i*lives + n.proc[i].life
 	for q := range queues {
@@ -254,7 +254,7 @@ func (x *search) leave(n *next, i int) {
 	x.end(n, i)
 }
 
-// network adds what becomes of commands that were given up, and of Redis itself.
+// network adds what can become of commands without a sender, and a restart of Redis.
 func (x *search) network(w *world) {
 	for at, l := range w.redis.late {
 		e := event{executesLate, uint8(l.id), uint8(at), uint8(l.kind)}
@@ -266,7 +266,7 @@ func (x *search) network(w *world) {
 			x.execute(n, c)
 			c.kept = nil // its sender is gone
 			if c.stage == half && l.kind == bell {
-				r.late = append(r.late, l.errand())
+				r.late = append(r.late, l.asAnswer())
 			}
 			x.add(n, e)
 		}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// search walks through the states of an arrangement. Equal parts of states are kept once,
-// under a number, so a state is four numbers, and no state is taken for another.
+// search visits the states of an arrangement. It stores equal parts of states once, under a number.
+// So a state is four numbers, and two different states are never taken for the same.
 type search struct {
 	*Design
 	*Arrangement
@@ -15,10 +15,10 @@ type search struct {
 	limit  int
 	seen   map[[procs + 2]uint32]struct{}
 	nodes  []node
-	todo   []uint32 // states that are not expanded yet
-	at     int      // the oldest of them
-	walk   int      // steps that are left of a walk
-	fresh  int      // the first of them that the last state led to
+	todo   []uint32 // states whose next states are not added yet
+	at     int      // the index of the oldest in todo
+	walk   int      // the steps that are left of a walk
+	fresh  int      // the index in todo of the first that the last state led to
 	redis  map[string]*server
 	procs  map[string]*proc
 	pasts  map[past]uint32
@@ -27,10 +27,10 @@ type search struct {
 	byP    []*proc
 	buf    []byte
 	random *rand.Rand
-	from   uint32 // the state that is expanded now
+	from   uint32 // the state whose next states are added now
 }
 
-// node is a state and how it was reached.
+// node is a state, and the event that led to it.
 type node struct {
 	key   [procs + 2]uint32
 	from  uint32
@@ -38,15 +38,16 @@ type node struct {
 	depth uint16
 }
 
-// event is what happens between two states, for the story of a violation.
+// event is what happens between two states.
 type event struct {
 	what       step
 	proc, a, b uint8
 }
 
-// Search explores a design in an arrangement. It stops after limit states, and, if first is
-// set, at the first violation. Half of the states are taken in the order in which they were
-// found, so that no short story is missed, and half on walks from anywhere, for long ones.
+// Search searches the states of a design in an arrangement. It stops after limit states and, if
+// first is set, at the first violation. It takes half of the states in the order in which they were
+// found, so it misses no short sequence of events. It takes the other half on random walks, for
+// long sequences.
 func Search(d Design, a Arrangement, limit int, first bool) Result {
 	x := &search{Design: &d, Arrangement: &a, limit: limit, seen: map[[procs + 2]uint32]struct{}{},
 		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{},
@@ -65,7 +66,7 @@ func Search(d Design, a Arrangement, limit int, first bool) Result {
 	return x.Result
 }
 
-// pick takes an open state out: the oldest, or, on a walk, one that the last one led to.
+// pick removes a state from todo: the oldest or, on a walk, one that the last state led to.
 func (x *search) pick() (n uint32) {
 	last := len(x.todo) - 1
 	switch {
@@ -73,7 +74,7 @@ func (x *search) pick() (n uint32) {
 		n = x.todo[x.at]
 		x.at++
 		return n
-	case x.walk == 0: // a walk begins anywhere
+	case x.walk == 0: // a walk begins at a random state
 		x.walk = 1 + x.random.IntN(walkFor)
 		x.swap(x.at+x.random.IntN(len(x.todo)-x.at), last)
 	case x.fresh < len(x.todo):
@@ -94,7 +95,7 @@ func (x *search) swap(a, b int) { x.todo[a], x.todo[b] = x.todo[b], x.todo[a] }
 // states are reached by walks.
 const walkEvery, walkFor = 40, 80
 
-// shrink drops what has been taken out from the front.
+// shrink frees the front of todo, whose states are done.
 func (x *search) shrink() {
 	if x.at > len(x.todo)/2 {
 		x.todo = append([]uint32(nil), x.todo[x.at:]...)
@@ -125,7 +126,7 @@ func (x *search) world(n uint32) (w world) {
 	return w
 }
 
-// next is a state in the making. Its parts are copied when they are first changed.
+// next is a state that an event leads to. A part is copied before it is changed for the first time.
 type next struct {
 	world
 	newR  bool
@@ -148,14 +149,14 @@ func (n *next) p(i int) *proc {
 	return n.proc[i]
 }
 
-// is notes a violation that the event itself is.
+// is notes a violation by the event.
 func (n *next) is(v violation, why string, args ...any) {
 	if n.wrong == fine {
 		n.wrong, n.why = v, fmt.Sprintf(why, args...)
 	}
 }
 
-// add notes a state that can be reached, and judges it if it is new.
+// add adds a state that an event leads to. A new one is judged.
 func (x *search) add(n *next, e event) {
 	var k [procs + 2]uint32
 	k[0] = x.internR(n)
@@ -187,7 +188,7 @@ func (x *search) add(n *next, e event) {
 		x.todo = append(x.todo, uint32(len(x.nodes)-1))
 		return
 	}
-	x.Found[v]++ // and nobody goes on from here
+	x.Found[v]++ // no event follows a violation
 	if x.First == "" {
 		x.First = x.story(uint32(len(x.nodes)-1), fmt.Sprintf("%s: %s", kindNames[v], why))
 	}
@@ -212,7 +213,7 @@ func (x *search) internP(n *next, i int) uint32 {
 		return n.proc[i].num
 	}
 	p := n.proc[i]
-	if !p.up { // what it had in its memory is gone
+	if !p.up { // its memory is gone
 		*p = proc{life: p.life, stop: p.stop}
 	}
 	x.buf = p.appendKey(x.buf[:0])
@@ -226,7 +227,7 @@ func (x *search) internP(n *next, i int) uint32 {
 	return p.num
 }
 
-// story tells how a state was reached.
+// story lists the events that led to a state.
 func (x *search) story(n uint32, end string) string {
 	var lines []string
 	for ; n > 0; n = x.nodes[n].from {

@@ -83,17 +83,17 @@ func (x *search) step(w *world) {
 		}
 		x.stopping(w, i)
 		for id := range identities {
-			x.bury(w, i, id)
+			x.handleDead(w, i, id)
 		}
 	}
-	if i := x.anybody(w); i >= 0 {
+	if i := x.anyUp(w); i >= 0 {
 		x.promotion(w, i)
 	}
 	x.network(w)
 }
 
-// anybody is a process that is up, or -1.
-func (x *search) anybody(w *world) int {
+// anyUp returns a process that is up, or -1.
+func (x *search) anyUp(w *world) int {
 	for i, p := range w.proc {
 		if p.up {
 			return i
@@ -102,7 +102,7 @@ func (x *search) anybody(w *world) int {
 	return -1
 }
 
-// comeBack starts a process again that has ended. It has a new identity.
+// comeBack starts a process again that has ended, under a new identity.
 func (x *search) comeBack(w *world, i int) {
 	if w.proc[i].life+1 >= lives {
 		return
@@ -114,7 +114,7 @@ func (x *search) comeBack(w *world, i int) {
 	x.add(n, event{returns, uint8(i), 0, 0})
 }
 
-// register takes a process's present identity.
+// register registers the present identity of a process.
 func (x *search) register(n *next, i int) {
 	p := n.p(i)
 	id := i*lives + p.life
@@ -128,7 +128,7 @@ func (x *search) register(n *next, i int) {
 	}
 }
 
-// lease is what comes of time: silence, the next beat, the end.
+// lease adds what can become of a lease and its process: silence, a beat, a new identity, a crash.
 func (x *search) lease(w *world, i int) {
 	p, e := w.proc[i], event{proc: uint8(i)}
 	id := i*lives + p.life
@@ -156,7 +156,7 @@ func (x *search) lease(w *world, i int) {
 	if w.past.Crashes > 0 && (!x.Poison || poison) {
 		n := &next{world: *w}
 		n.past.Crashes--
-		n.past.foul = n.past.foul || !poison
+		n.past.otherEnded = n.past.otherEnded || !poison
 		x.end(n, i)
 		e.what = crashes
 		x.add(n, e)
@@ -173,7 +173,7 @@ func (x *search) runsPoison(p *proc) bool {
 	return false
 }
 
-// end ends a process at once. What it has sent may still be carried out.
+// end ends a process at once. Redis may still carry out the commands that it has sent.
 func (x *search) end(n *next, i int) {
 	p := n.p(i)
 	for c := range p.calls {
@@ -182,26 +182,26 @@ func (x *search) end(n *next, i int) {
 	p.up = false
 }
 
-// giveUp leaves a command to itself.
+// giveUp leaves a command without a process that waits for it.
 func (x *search) giveUp(n *next, c *call) {
 	r := n.r()
 	switch {
 	case c.stage == sent && c.kind != audit:
 		r.late = append(r.late, c.command)
 	case c.stage == half && c.kind == bell:
-		r.late = append(r.late, c.errand())
+		r.late = append(r.late, c.asAnswer())
 	}
 }
 
-// errand is what a bell carries, by itself.
-func (c *command) errand() *command {
+// asAnswer returns the trip that a bell carries as a command of its own.
+func (c *command) asAnswer() *command {
 	e := *c
-	e.kind = errand
+	e.kind = answer
 	return e.seal()
 }
 
-// bury is what a process does about another that is dead, or is believed to be.
-func (x *search) bury(w *world, i, id int) {
+// handleDead adds what a process does about an identity that is dead, or that it takes for dead.
+func (x *search) handleDead(w *world, i, id int) {
 	if x.NoReclaim {
 		return
 	}
@@ -210,7 +210,7 @@ func (x *search) bury(w *world, i, id int) {
 	switch lease := w.redis.owners[id].Lease; {
 	case lease > 0 && (!current || p != w.proc[i] && (!p.held || x.NoGuard && w.past.Lapses > 0)):
 		n := &next{world: *w}
-		n.past.foul = n.past.foul || current
+		n.past.otherEnded = n.past.otherEnded || current
 		if current && x.NoGuard {
 			n.past.Lapses--
 		}
@@ -225,7 +225,7 @@ func (x *search) bury(w *world, i, id int) {
 	}
 }
 
-// reclaim takes one delivery of a queue out of a dead owner's hands, and what landed.
+// reclaim puts one delivery of a dead identity back, and all landed jobs.
 func (x *search) reclaim(w *world, i, id, q int) {
 	at := id*queues + q
 	held := w.redis.flight[at]
@@ -255,14 +255,14 @@ func (x *search) reclaim(w *world, i, id, q int) {
 	for _, j := range got.Counted {
 		was := held[len(held)-1].Job
 		if x.Times > 1 && int(was.Crashes) >= x.Times-1 && n.past.ran[j]&(1<<id) == 0 {
-			n.is(innocent, "job %d counts the end of identity %d, under which it did not run", j,
-				id)
+			n.is(blamed, "the end of identity %d was counted for job %d, which did not run there",
+				id, j)
 		}
 		x.count(n, id, j)
 	}
 	for _, j := range got.Poisoned {
-		if x.Poison && j != 0 && !n.past.foul {
-			n.is(innocent, "job %d is dead, and only job 0 ended processes", j)
+		if x.Poison && j != 0 && !n.past.otherEnded {
+			n.is(blamed, "job %d is dead, and only job 0 ended processes", j)
 		}
 	}
 	x.add(n, e)
@@ -271,18 +271,21 @@ func (x *search) reclaim(w *world, i, id, q int) {
 // count notes that a crash of an identity was counted for a job.
 func (x *search) count(n *next, id int, j int8) {
 	if n.past.counts[j]&(1<<id) != 0 {
-		n.is(counted, "job %d counts the end of identity %d again", j, id)
+		n.is(counted, "the end of identity %d was counted for job %d twice",
+			id, j)
 	}
 	if n.redis.owners[id].Left {
-		n.is(counted, "job %d counts the end of identity %d, which left", j, id)
+		n.is(counted, "the end of identity %d, which left, was counted for job %d",
+			id, j)
 	}
 	if n.past.after[j]&(1<<id) != 0 {
-		n.is(counted, "job %d counts the end of identity %d, and was delivered after it", j, id)
+		n.is(counted, "the end of identity %d was counted for job %d, which it got later",
+			id, j)
 	}
 	n.past.counts[j] |= 1 << id
 }
 
-// countAlone is the first of two commands of a reclaimer: it counts.
+// countAlone is the first of two commands of a reclaimer: it counts the crash.
 func (x *search) countAlone(w *world, i, id, q int) {
 	n := &next{world: *w}
 	held := w.redis.flight[id*queues+q]
@@ -293,8 +296,8 @@ func (x *search) countAlone(w *world, i, id, q int) {
 	x.add(n, event{counts, uint8(i), uint8(id), uint8(q)})
 }
 
-// forget drops a dead identity, when no command of its can be under way any more. A fetch
-// may still come from a process that was stopped before it sent it: it asks for the lease.
+// forget drops a dead identity when none of its commands can still be under way. Only a fetch may
+// come later, from a process that was suspended before it sent it: a fetch checks the lease.
 func (x *search) forget(w *world, i, id int) {
 	if !w.redis.empty(id) || !x.ForgetAtOnce && x.underWay(w, id) {
 		return

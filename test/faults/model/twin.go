@@ -2,10 +2,10 @@ package model
 
 import "slices"
 
-// Job is a job's payload, as far as the scripts and the decisions read it.
+// Job is the part of a payload that the scripts and the decisions read.
 type Job struct {
 	ID, Crashes, Fails int8
-	Size               int32 // in bytes; only bounds of bytes look at it
+	Size               int32 // in bytes; only the limits of bytes use it
 }
 
 // Held is a field of an in-flight hash.
@@ -14,17 +14,16 @@ type Held struct {
 	Job   Job
 }
 
-// Record is what Redis knows of an owner: its place in the register of leases, and what
-// its record says of its end.
+// Record is what Redis knows of an owner: its lease, and the facts that matter at its end.
 type Record struct {
-	Lease int64    // 0: it is not registered; less: it is fenced
-	Left  bool     // in good order
-	Alone uint64   // token of the only delivery that runs; 0: several may
-	Told  uint64   // number of the last call that said so, or the opposite
-	Ran   []uint64 // tokens of suspects that ran beside others
+	Lease int64    // 0: not registered; less than 0: fenced
+	Left  bool     // it has left by itself
+	Alone uint64   // the token of the only delivery that runs; 0: several may run
+	Told  uint64   // the number of the last call that set Alone
+	Ran   []uint64 // the tokens of suspects that ran beside others
 }
 
-// Key names a key that may hold a wrong type.
+// Key names a key that may have a wrong type.
 type Key struct {
 	Kind kind
 	A, B int // the queue, or the identity and the queue
@@ -32,7 +31,7 @@ type Key struct {
 
 type kind int8
 
-// The kinds of keys whose types the scripts must not trust.
+// The kinds of keys whose types the scripts check.
 const (
 	listKey kind = iota
 	flightKey
@@ -46,9 +45,9 @@ const (
 	holdKey
 )
 
-// Twin does to slices what the scripts of queue/lua do to Redis. It never changes a slice,
-// but makes another, so that copies of a Twin share what is the same in both. The left end
-// of a list is first. Sets of jobs are in the order in which their members came.
+// Twin does with slices what the scripts of queue/lua do with Redis. It never changes a slice: it
+// makes a new one. So copies of a Twin can share slices. The first item of a slice is the left end
+// of a list. A set has its jobs in the order in which they were added.
 type Twin struct {
 	queues                      int
 	lists                       [][]Job  // by queue
@@ -58,12 +57,12 @@ type Twin struct {
 	retry, schedule, dead, hold []Job
 	names                       []bool // by queue: it is in the set of queues
 	paused                      []bool
-	bad                         map[Key]bool // keys of wrong types; what they held is out of sight
+	bad                         map[Key]bool // keys of wrong types
 
-	WaitersCount bool // a design: a crash counts for suspects that had not started
+	WaitersCount bool // see Design
 }
 
-// NewTwin is an empty Redis for so many queues and identities.
+// NewTwin makes an empty Redis for so many queues and identities.
 func NewTwin(queues, identities int) *Twin {
 	return &Twin{queues: queues, lists: make([][]Job, queues), flight: make([][]Held,
 		queues*identities),
@@ -71,7 +70,7 @@ func NewTwin(queues, identities int) *Twin {
 		names: make([]bool, queues), paused: make([]bool, queues), bad: map[Key]bool{}}
 }
 
-// Clone copies t, but for the keys of wrong types, which no search has.
+// Clone copies t. The copies share the keys of wrong types, because a search has none.
 func (t *Twin) Clone() *Twin {
 	c := *t
 	c.lists, c.flight, c.landing = slices.Clone(t.lists), slices.Clone(t.flight),
@@ -82,14 +81,14 @@ func (t *Twin) Clone() *Twin {
 
 func (t *Twin) at(id, q int) int { return id*t.queues + q }
 
-// pushRight puts a job to the end of a list that is taken next.
+// pushRight adds a job at the right end of a queue, so that it is taken next.
 func (t *Twin) pushRight(q int, j Job) {
 	t.lists[q] = append(slices.Clip(slices.Clone(t.lists[q])), j)
 }
 
 func (t *Twin) pushLeft(q int, j Job) { t.lists[q] = append([]Job{j}, t.lists[q]...) }
 
-// popRight takes the job that is next, if there is one.
+// popRight takes the next job of a queue, if there is one.
 func (t *Twin) popRight(q int) (j Job, ok bool) {
 	n := len(t.lists[q]) - 1
 	if n < 0 {
@@ -100,7 +99,7 @@ func (t *Twin) popRight(q int) (j Job, ok bool) {
 	return j, true
 }
 
-// remove takes a field out of an in-flight hash.
+// remove removes a field of an in-flight hash.
 func (t *Twin) remove(id, q int, token uint64) (j Job, ok bool) {
 	at := t.at(id, q)
 	for i, h := range t.flight[at] {
@@ -133,7 +132,7 @@ func without(set []Job, id int8) (rest []Job, found bool) {
 	return set, false
 }
 
-// Ring is BLMOVE queue landing RIGHT LEFT, when there is a job. No lease is asked for.
+// Ring is BLMOVE queue landing RIGHT LEFT when there is a job. It does not check the lease.
 func (t *Twin) Ring(id, q int) bool {
 	j, ok := t.popRight(q)
 	if ok {
@@ -143,7 +142,7 @@ func (t *Twin) Ring(id, q int) bool {
 	return ok
 }
 
-// Answer is answer.lua: what a doorbell carries.
+// Answer is answer.lua, the trip that a doorbell carries.
 func (t *Twin) Answer(r Fetch) (j Job, ok bool) {
 	q := r.Queues[r.Adopt[0]]
 	at, landing := t.at(r.ID, q), Key{landingKey, r.ID, q}
@@ -197,8 +196,8 @@ func (t *Twin) Beat(id int, score int64) bool {
 	return true
 }
 
-// Alone is alone.lua: it marks a delivery that runs alone, or, with token 0, ends that. A call
-// that comes after a later one does nothing.
+// Alone is alone.lua: it marks a delivery as alone or, with token 0, removes the mark. A call that
+// comes after a later one does nothing.
 func (t *Twin) Alone(id int, token, number uint64) bool {
 	o := &t.owners[id]
 	if o.Lease == 0 || number <= o.Told {
@@ -220,7 +219,7 @@ func (t *Twin) Beside(id int, token uint64) bool {
 	return true
 }
 
-// Fence is fence.lua: only if the lease is as it was seen.
+// Fence is fence.lua: it declares an owner dead if its lease has not changed since it was read.
 func (t *Twin) Fence(id int, seen, now int64) bool {
 	if t.owners[id].Lease != seen || seen == 0 {
 		return false
@@ -231,7 +230,7 @@ func (t *Twin) Fence(id int, seen, now int64) bool {
 	return true
 }
 
-// Forget is forget.lua, after the time that it waits.
+// Forget is forget.lua, when the owner has been dead for long enough.
 func (t *Twin) Forget(id int) bool {
 	if t.owners[id].Lease >= 0 || !t.empty(id) {
 		return false

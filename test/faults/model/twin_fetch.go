@@ -5,31 +5,31 @@ import (
 	"slices"
 )
 
-// Fetch is what fetch.lua is asked.
+// Fetch is a call of fetch.lua.
 type Fetch struct {
 	ID          int
 	Queues      []int
 	Want        int
 	First       uint64
-	Done        [][]uint64 // by place in Queues
-	Adopt       []int      // places in Queues
-	Draws       [][]int    // places in Queues, for each draw; nil: strict
-	Room, Limit int        // bytes of all payloads, and of one
+	Done        [][]uint64 // tokens, by index in Queues
+	Adopt       []int      // indexes in Queues
+	Draws       [][]int    // indexes in Queues, for each draw; nil: strict order
+	Room, Limit int        // the most bytes of all payloads, and of one
 }
 
-// Taken is a job that a fetch moved in flight.
+// Taken is a job that a fetch has moved in flight.
 type Taken struct {
 	Held
 	Queue int
 }
 
-// Fetched is what fetch.lua answers.
+// Fetched is the answer of fetch.lua.
 type Fetched struct {
 	Acked, Oversized int
 	Lost             bool // the lease
 	More             bool
 	Jobs             []Taken
-	Refused          []int // places in Queues
+	Refused          []int // indexes in Queues
 }
 
 // fetching is one run of fetch.lua.
@@ -38,7 +38,7 @@ type fetching struct {
 	Fetch
 	out   Fetched
 	room  int
-	taken int // tokens that are used
+	taken int // the number of tokens that are used
 	empty []bool
 }
 
@@ -70,7 +70,7 @@ func (f *fetching) settle() {
 	}
 }
 
-// adopt puts landed jobs back: the newest first, so that the oldest is taken first.
+// adopt puts landed jobs back, the newest first, so that the oldest is taken first.
 func (f *fetching) adopt() {
 	for _, i := range f.Adopt {
 		q := f.Queues[i]
@@ -154,7 +154,7 @@ func (f *fetching) take(i, n int) (took int) {
 	}
 }
 
-// keep moves popped jobs in flight, less what is too large or does not fit.
+// keep moves popped jobs in flight, except for those that are too large or do not fit.
 func (f *fetching) keep(i, q int, jobs []Job) int {
 	var fit []Job
 	for at, j := range jobs {

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// key is the name of a key.
+// key returns the name of a key.
 func (p *pair) key(k Key) string {
 	switch k.Kind {
 	case listKey:
@@ -25,7 +25,7 @@ func (p *pair) key(k Key) string {
 		pausedKey: "paused", heldKey: "kyu:held", holdKey: "kyu:hold:Job"}[k.Kind]
 }
 
-// breakKey puts a wrong type under a key. What it held waits beside it.
+// breakKey gives a key a wrong type. Its value waits under another name.
 func (p *pair) breakKey(t *rapid.T) {
 	k := Key{Kind: rapid.SampledFrom([]kind{listKey, flightKey, landingKey, retryKey, scheduleKey,
 		deadKey, queuesKey,
@@ -44,6 +44,7 @@ func (p *pair) breakKey(t *rapid.T) {
 	p.twin.bad[k] = true
 }
 
+// mend gives a key its value back.
 func (p *pair) mend(t *rapid.T) {
 	if len(p.twin.bad) == 0 {
 		return
@@ -58,7 +59,7 @@ func (p *pair) mend(t *rapid.T) {
 	delete(p.twin.bad, k)
 }
 
-// look is where a key's members are now.
+// look returns the name under which the value of a key is now.
 func (p *pair) look(k Key) string {
 	if p.twin.bad[k] {
 		return "aside:" + p.key(k)
@@ -66,8 +67,8 @@ func (p *pair) look(k Key) string {
 	return p.key(k)
 }
 
-// compare holds Redis against the twin, all of it, in order. It learns how large payloads
-// are now.
+// compare compares all of Redis with the twin, in order. Then it tells the twin the new sizes of
+// the payloads.
 func (p *pair) compare(t *rapid.T) {
 	ctx := p.Context()
 	for q := range pairQueues {
@@ -87,7 +88,8 @@ func (p *pair) compare(t *rapid.T) {
 			p.same(t, flightKey, at, got, want)
 		}
 		named := p.raw.SIsMember(ctx, p.look(Key{Kind: queuesKey}), abc[q]).Val()
-		p.check(t, "named", named || !p.twin.names[q], true) // or a push failed
+		// A push that failed may leave a name in the set of queues.
+		p.check(t, "named", named || !p.twin.names[q], true)
 	}
 	for k, set := range map[kind][]Job{retryKey: p.twin.retry, scheduleKey: p.twin.schedule,
 		deadKey: p.twin.dead, holdKey: p.twin.hold} {
@@ -107,7 +109,7 @@ func (p *pair) compare(t *rapid.T) {
 	p.resize()
 }
 
-// same compares the jobs under a key, and how many crashes each carries.
+// same compares the jobs of a key, and the crashes that are counted for each.
 func (p *pair) same(t *rapid.T, k kind, at int, raws []string, want []Job) {
 	var got, twins []string
 	for _, raw := range raws {

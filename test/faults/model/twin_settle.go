@@ -13,7 +13,7 @@ type Settlement struct {
 	Action    queue.Action
 	Payload   Job
 	To        int  // the queue of Forward
-	Expect    int8 // the job that the sender believes it to be; less than 0 if it does not know
+	Expect    int8 // the job that the sender means; less than 0: it knows only the token
 }
 
 // Settle is settle.lua.
@@ -55,7 +55,7 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	return queue.Settled
 }
 
-// takes reports whether the keys that a settlement writes to have the right types.
+// takes reports whether the keys of a settlement have the right types.
 func (t *Twin) takes(x *Settlement) bool {
 	bad := func(k kind, a int) bool { return t.bad[Key{Kind: k, A: a}] }
 	switch x.Action {
@@ -75,17 +75,18 @@ func (t *Twin) takes(x *Settlement) bool {
 	return true
 }
 
-// hopeless is queue's: so many times more crashes make a job poison that was never alone.
+// hopeless is the constant of package queue: a job that never ran alone is poison after so many
+// times more crashes.
 const hopeless = 3
 
-// Reclaimed is what Reclaim did.
+// Reclaimed is the answer of Reclaim.
 type Reclaimed struct {
 	Landed, Requeued, Refused int
 	Poisoned, Counted         []int8 // jobs
 }
 
-// Reclaim is Store.Reclaim with reclaim.lua: the newest deliveries first, at most page of
-// them, and all that has landed. times is how many crashes make a job poison.
+// Reclaim is Store.Reclaim with reclaim.lua. It takes all landed jobs and at most page deliveries,
+// the newest first. So many crashes as times make a job poison.
 func (t *Twin) Reclaim(id, q, times, page int) (r Reclaimed) {
 	bad := func(k kind, a int) bool { return t.bad[Key{Kind: k, A: a}] }
 	listed := !bad(listKey, q) && !bad(queuesKey, 0)
@@ -134,8 +135,7 @@ func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed 
 	r.Requeued++
 }
 
-// Promote is promote.lua: a member of the retry or the schedule set goes to its queue. The
-// result is for each as with Settle.
+// Promote is promote.lua for one job: it moves from the retry or the schedule set to its queue.
 func (t *Twin) Promote(set queue.Action, job int8, q int) queue.Result {
 	from, k := &t.retry, retryKey
 	if set == queue.Schedule {

@@ -17,12 +17,12 @@ import (
 
 const (
 	pairQueues, pairOwners = 3, 4
-	pairLimit              = 2_500 // bytes that a payload may have
+	pairLimit              = 2_500 // the most bytes of a payload
 )
 
 var abc = [pairQueues]string{"a", "b", "c"}
 
-// pair is a Redis and its twin, which get the same commands.
+// pair is a Redis and its twin. They get the same commands.
 type pair struct {
 	*testing.T
 	twin   *Twin
@@ -32,13 +32,17 @@ type pair struct {
 	owners [pairOwners]*queue.Owner
 	home   map[int8]int // the queue that a job was pushed to
 	jobs   int8
-	clock  int64           // counts what must be in order: scores, lengths of leases
-	raws   map[int8]string // payloads, as Redis had them last
+	clock  int64           // grows, for scores and lengths of leases that must be in order
+	raws   map[int8]string // the payloads that Redis had at the last comparison
 }
 
-// The twin does what the scripts do, for any sequence of commands, also while keys hold
-// wrong types: what the search shows for the twin holds for them.
-func TestTwinDoesWhatTheScriptsDo(t *testing.T) {
+func TestTwin(t *testing.T) {
+	t.Run("does what the scripts do in any sequence of commands", compareWithScripts)
+}
+
+// compareWithScripts also gives keys wrong types. What the search shows for the twin is true for
+// the scripts, because both do the same.
+func compareWithScripts(t *testing.T) {
 	s := redistest.Start(t)
 	store := s.Store(func(c *queue.Config) { c.MaxTaken = pairLimit })
 	raw, round := s.Client(), 0
@@ -146,7 +150,7 @@ func (p *pair) fetch(t *rapid.T) {
 	p.check(t, "jobs", jobs, twins)
 }
 
-// idOfRaw is the number of a job.
+// idOfRaw returns the number of the job of a payload.
 func idOfRaw(raw string) (id int8) {
 	if j, err := envelope.ParseJob(raw); err == nil {
 		fmt.Sscanf(j.JID, "j%d", &id)
@@ -158,7 +162,7 @@ func (p *pair) ring(t *rapid.T) {
 	id, q := owner(t), aQueue(t)
 	badList := p.twin.bad[Key{Kind: listKey, A: q}]
 	if len(p.twin.lists[q]) == 0 || badList {
-		return // it would sleep, or be refused
+		return // the BLMOVE would wait, or Redis would refuse it
 	}
 	bell := p.owners[id].Bell(abc[q])
 	defer bell.Close()
@@ -199,7 +203,7 @@ func (p *pair) settle(t *rapid.T) {
 	}
 	var batch []queue.Settlement
 	var twins []Settlement
-	for range rapid.IntRange(1, 4).Draw(t, "n") { // one may come twice
+	for range rapid.IntRange(1, 4).Draw(t, "n") { // a delivery may be settled twice
 		x := can[rapid.IntRange(0, len(can)-1).Draw(t, "job")]
 		x.Action, x.To = rapid.SampledFrom(actions).Draw(t, "action"), aQueue(t)
 		d := &queue.Delivery{Queue: abc[x.Queue], Owner: p.owners[x.ID], Token: x.Token}
@@ -234,7 +238,7 @@ func (p *pair) beat(t *rapid.T) {
 	p.check(t, "beat", err == nil, p.twin.Beat(id, p.clock))
 }
 
-// fence declares an owner dead; sometimes it has beaten since.
+// fence declares an owner dead. Sometimes the owner beats between the look and the fence.
 func (p *pair) fence(t *rapid.T) {
 	p.declareDead(t, owner(t))
 }
@@ -256,7 +260,7 @@ func (p *pair) declareDead(t *rapid.T, id int) {
 	p.check(t, "fence", []any{fenced, err}, []any{p.twin.Fence(id, seen, p.tick()), nil})
 }
 
-// reclaim takes jobs out of a dead owner's hands: of one that holds some, if there is one.
+// reclaim puts jobs of a dead owner back: of one that holds some, if there is one.
 func (p *pair) reclaim(t *rapid.T) {
 	id, q, page := owner(t), aQueue(t), rapid.IntRange(1, 3).Draw(t, "page")
 	for at, hash := range p.twin.flight {
@@ -290,7 +294,7 @@ func (p *pair) forget(t *rapid.T) {
 	p.check(t, "forget", []any{got, err}, []any{p.twin.Forget(id), nil})
 }
 
-// promote moves all that is due in two hours, in the order of the scores.
+// promote moves all jobs that are due within two hours, in the order of the scores.
 func (p *pair) promote(t *rapid.T) {
 	set := rapid.SampledFrom([]queue.Action{queue.Retry, queue.Schedule}).Draw(t, "set")
 	members := p.twin.retry
@@ -309,7 +313,7 @@ func (p *pair) promote(t *rapid.T) {
 
 func (p *pair) alone(t *rapid.T) { p.mark(t, owner(t)) }
 
-// beside lets a delivery run beside others.
+// beside notes that deliveries run beside others.
 func (p *pair) beside(t *rapid.T) {
 	id := owner(t)
 	for q := range pairQueues {

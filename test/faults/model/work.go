@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// work is what the loops of a process do when they are free to: trips, settlements, jobs.
+// work adds what the loops of a process may do: trips, settlements, starts of jobs.
 func (x *search) work(w *world, i int) {
 	p := w.proc[i]
 	for c := range x.Capsules {
@@ -60,7 +60,7 @@ func (x *search) fetches(n *next, i, c int) bool {
 	return true
 }
 
-// request is what a trip of a capsule asks of Redis, and which jobs its acks are believed to be.
+// request returns the fetch of a trip, and the jobs that its acks mean.
 func (x *search) request(t *protocol.Trip, c int) (f Fetch, expect [][]int8) {
 	serves := x.Capsules[c].Queues
 	f = Fetch{ID: idOf(t.Owner), Queues: serves, Want: t.Want, First: t.First,
@@ -86,7 +86,7 @@ func (x *search) ledgerOf(p *proc, c int) int {
 	return 0
 }
 
-// lastKnown is the highest token that a process knows of.
+// lastKnown returns the highest token that a process knows of.
 func (p *proc) lastKnown(capsules int) (last uint64) {
 	for _, l := range p.ledgers {
 		l.Each(func(e *protocol.Entry) { last = max(last, e.Token) })
@@ -128,7 +128,7 @@ func (x *search) settle(n *next, i, c int) {
 	}
 }
 
-// begin gives a thread a job.
+// begin starts a job in a thread.
 func (x *search) begin(n *next, i, c int) {
 	p := n.p(i)
 	l, ci := p.ledger(c)
@@ -149,9 +149,9 @@ func (x *search) begin(n *next, i, c int) {
 	case lease <= 0:
 		n.is(unheld, "job %d starts under identity %d, which is fenced", j.ID, r.id)
 	case !has:
-		n.is(unheld, "job %d starts and is not in flight under token %d", j.ID, e.Token)
+		n.is(unheld, "job %d starts, and is not in flight under token %d", j.ID, e.Token)
 	case l.Inside() != nil:
-		n.is(innocent, "job %d starts beside a suspect", j.ID)
+		n.is(blamed, "job %d starts beside a suspect", j.ID)
 	}
 	if x.Times > 1 && int(j.Crashes) >= x.Times-1 {
 		r.phase = waits
@@ -160,7 +160,7 @@ func (x *search) begin(n *next, i, c int) {
 	p.runs = append(p.runs, r)
 }
 
-// listen is about doorbells and audits.
+// listen adds what a process may do about doorbells and audits.
 func (x *search) listen(w *world, i int) {
 	p := w.proc[i]
 	for k := range p.ledgers {
@@ -193,7 +193,8 @@ func (p *proc) has(kind sort, ledger int) bool {
 	})
 }
 
-// doubts reports whether an audit may find something: one goes now and then in any case.
+// doubts reports whether an audit may find something. Real processes also make audits at intervals,
+// so the search tries one whenever it would find something.
 func (x *search) doubts(w *world, i, k int) bool {
 	p := w.proc[i]
 	if p.ledgers[k].Audit() {
@@ -214,7 +215,7 @@ func (x *search) doubts(w *world, i, k int) bool {
 	return false
 }
 
-// turnBells hangs bells, and has others taken down.
+// turnBells hangs bells, and asks Redis to end the wait of others.
 func (x *search) turnBells(n *next, i, k int) (any bool) {
 	p := n.p(i)
 	l := p.ledgers[k]
@@ -242,7 +243,7 @@ func (x *search) turnBells(n *next, i, k int) (any bool) {
 	return any || len(hang) > 0
 }
 
-// poll wakes a capsule that sleeps, where bells cannot be hung.
+// poll wakes sleeping capsules. Processes poll when doorbells cannot be hung.
 func (x *search) poll(n *next, i, k int) (any bool) {
 	for c := range x.Capsules {
 		l, ci := n.p(i).ledger(c)
@@ -254,7 +255,7 @@ func (x *search) poll(n *next, i, k int) (any bool) {
 	return any
 }
 
-// entry finds the running delivery of a run.
+// entry returns the ledger of a run, and its delivery there.
 func (p *proc) entry(r *run) (l *protocol.Process, found *protocol.Entry) {
 	l = p.ledgers[r.ledger]
 	for _, e := range l.Running() {
@@ -265,7 +266,7 @@ func (p *proc) entry(r *run) (l *protocol.Process, found *protocol.Entry) {
 	return l, found
 }
 
-// settlementOf says what becomes of a job that failed, or is put back.
+// settlementOf returns the settlement of a job that failed or is put back.
 func settlementOf(e *protocol.Entry, a queue.Action, j Job) *queue.Settlement {
 	s := &queue.Settlement{Delivery: &e.Delivery, Action: a}
 	if a != queue.Requeue {

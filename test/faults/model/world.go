@@ -7,16 +7,16 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// world is a state: Redis with what is on the way to it, the processes, and what has
-// happened so far. Its parts are never changed, but replaced: worlds share them.
+// world is a state: Redis and the commands on the way to it, the processes, and the events so far.
+// Worlds share their parts, so a part is never changed: it is replaced.
 type world struct {
 	redis *server
 	proc  [procs]*proc
 	past  past
 }
 
-// server is the twin, and commands whose senders have given them up or are dead: they may
-// still be carried out.
+// server is the twin, and the commands whose senders have given them up or died. Redis may still
+// carry them out.
 type server struct {
 	Twin
 	late []*command
@@ -28,11 +28,11 @@ type command struct {
 	kind            sort
 	id              int // whose identity it names
 	ledger, capsule int
-	queue           int    // of a bell; what it carries is in fetch
+	queue           int    // of a bell; the trip that it carries is in fetch
 	token, number   uint64 // of a mark
-	runsOn          bool   // of the end of a mark: the suspect runs on, beside others
+	runsOn          bool   // of an unmark: the suspect goes on beside others
 	fetch           Fetch
-	expect          [][]int8 // the jobs that the acks of a fetch are believed to be
+	expect          [][]int8 // the jobs that the sender acknowledges by the tokens of a fetch
 	batch           []Settlement
 	key             string
 }
@@ -45,19 +45,19 @@ const (
 	settle sort = 's'
 	audit  sort = 'a'
 	bell   sort = 'b'
-	errand sort = 'e' // what a bell carried whose sender has given it up
+	answer sort = 'e' // the trip of a bell, after its sender has given the bell up
 	mark   sort = 'm' // a suspect is alone
 	unmark sort = 'u'
 	beside sort = 'n' // a suspect starts beside others
-	sweep  sort = 'l' // at the end of a stop: adopt all that has landed
+	sweep  sort = 'l' // at the end of a stop: put all landed jobs back
 )
 
-// stage is how far a command is.
+// stage is the progress of a command.
 type stage byte
 
 const (
 	sent stage = iota
-	half       // between the two commands of a design that needs two, or of a bell
+	half       // the first of two commands is carried out; a bell has two, and some designs
 	done       // the reply is on its way
 )
 
@@ -69,9 +69,9 @@ type call struct {
 	results []queue.Result
 	tokens  [queues][]uint64
 	landed  []int
-	kept    []Job // in nobody's hands: designs that need two commands
+	kept    []Job // in no key, between two commands
 	rang    bool
-	asked   bool // Redis is to wake the bell
+	asked   bool // the process has told Redis to end the wait of the bell
 }
 
 // proc is a process.
@@ -87,18 +87,18 @@ type proc struct {
 	found    int // deliveries that audits found
 	kept     []Job
 	num      uint32
-	wrong    violation // of its memory alone
+	wrong    violation // in its memory
 }
 
 // The steps of a stop.
 const (
 	working byte = iota
-	quiet        // takes no more jobs
-	ended        // makes no more trips; bells come down
-	swept        // what has landed is back in its queue
+	quiet        // it takes no more jobs
+	ended        // it makes no more trips; bells come down
+	swept        // landed jobs are back in their queues
 )
 
-// run is a job that a thread has.
+// run is a job in a thread.
 type run struct {
 	id, ledger int
 	token      uint64
@@ -111,24 +111,24 @@ type run struct {
 type phase byte
 
 const (
-	runs    phase = iota // beside others, or as it may be
-	waits                // a suspect, for its turn
-	entered              // the gate is closed, others still run
-	marking              // Redis is told
-	besides              // Redis is told that it runs beside others
+	runs          phase = iota // it is no suspect, or runs beside others
+	waits                      // a suspect waits for its turn
+	entered                    // it has closed the gate, and others still run
+	marking                    // Redis is told that it is alone
+	tellingBeside              // Redis is told that it runs beside others
 	alone
 	opening // Redis is told that this ends
 )
 
-// past is what has happened, as far as it says what may happen and what is wrong.
+// past holds the events so far that decide which events may follow and what is a violation.
 type past struct {
-	Budget        // that is left
+	Budget        // the rest of it
 	pushed, ended [jobs]bool
-	well, excused [jobs]bool
-	counts        [jobs]uint8 // identities whose end was counted, one bit each
-	after         [jobs]uint8 // identities that were given the job after their end
-	ran           [jobs]uint8 // identities under which it ran while it was a suspect
-	foul          bool        // a process ended or fell silent that did not run the poison
+	well, excused [jobs]bool  // its handler ended well; it may end again, because of a crash
+	counts        [jobs]uint8 // identities whose end was counted for the job, one bit each
+	after         [jobs]uint8 // identities that got the job after their end
+	ran           [jobs]uint8 // identities under which the job ran while it was a suspect
+	otherEnded    bool        // a process ended or was silent that did not run the poison job
 }
 
 func (d *Design) newProc(a *Arrangement, life int) *proc {
@@ -164,7 +164,7 @@ func (r *server) clone() *server {
 	return c
 }
 
-// appendKey tells processes apart.
+// appendKey appends a key that two processes share only if they are equal.
 func (p *proc) appendKey(b []byte) []byte {
 	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), byte(p.marks), p.stop,
 		byte(p.found))
@@ -210,7 +210,7 @@ func (c *call) appendKey(b []byte) []byte {
 	return appendJobs(b, c.kept)
 }
 
-// appendKey tells Redises apart.
+// appendKey appends a key that two servers share only if they are equal.
 func (r *server) appendKey(b []byte) []byte {
 	for _, l := range r.lists {
 		b = appendJobs(b, l)
@@ -258,11 +258,11 @@ func bits(list ...bool) (n byte) {
 	return n
 }
 
-// seal gives a command the key that tells it from others.
+// seal sets the key of a command, which two commands share only if they are equal.
 func (c *command) seal() *command {
 	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue),
 		byte(c.token), byte(c.number), bits(c.runsOn)}
-	if c.kind == trip || c.kind == bell || c.kind == errand {
+	if c.kind == trip || c.kind == bell || c.kind == answer {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
 			b = append(b, byte(i))

@@ -15,9 +15,9 @@ import (
 
 var fourQueues = []string{"default", "push", "mailers", "pull"}
 
-// polls is a configuration file with which a worker looks at the sets every so many
-// seconds.
-func polls(s *harness.Site, seconds float64) string {
+// pollConfig writes a configuration file, and returns its path. A worker with it looks for due jobs
+// at an average interval of so many seconds.
+func pollConfig(s *harness.Site, seconds float64) string {
 	s.Helper()
 	path := filepath.Join(s.Dir, fmt.Sprintf("poll-%v.yml", seconds))
 	if err := os.WriteFile(path, fmt.Appendf(nil, "poll_interval_average: %v\n", seconds),
@@ -27,7 +27,7 @@ func polls(s *harness.Site, seconds float64) string {
 	return path
 }
 
-// member is a worker of a fleet, behind a proxy of its own.
+// member is a worker that reaches Redis through a proxy of its own.
 type member struct {
 	site    *harness.Site
 	proxy   *faultproxy.Proxy
@@ -50,25 +50,25 @@ func (m *member) start() {
 		append([]string{"REDIS_URL=redis://" + m.proxy.Addr + "/0"}, m.env...), m.args...)
 }
 
-// serves waits until a worker takes jobs.
-func serves(s *harness.Site, p *harness.Process) *harness.Process {
+// untilServing waits until a worker takes jobs.
+func untilServing(s *harness.Site, p *harness.Process) *harness.Process {
 	s.Helper()
 	s.Until(20*time.Second, "the worker takes jobs", func() bool { return p.Says("Serving") })
 	return p
 }
 
-// lives fails the test if a worker has ended.
-func lives(t *testing.T, p *harness.Process) {
+// stillRuns fails the test if a worker has ended.
+func stillRuns(t *testing.T, p *harness.Process) {
 	t.Helper()
 	select {
 	case <-p.Done:
-		t.Errorf("the worker has ended for it:\n%s", p.Log())
+		t.Errorf("the worker has ended:\n%s", p.Log())
 	default:
 	}
 }
 
-// through opens a client of the queues behind a proxy.
-func through(t *testing.T, p *faultproxy.Proxy) *queue.Client {
+// clientThrough opens a client that reaches Redis through a proxy.
+func clientThrough(t *testing.T, p *faultproxy.Proxy) *queue.Client {
 	t.Helper()
 	store, err := queue.Open(context.Background(), queue.Config{URL: "redis://" + p.Addr})
 	if err != nil {

@@ -15,49 +15,49 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-// due is what is to be done at a time.
+// due is an action and its time.
 type due struct {
 	at time.Time
 	do func()
 }
 
-// later lets something be done after a while, in the loop of the faults: nothing of a
-// run needs a lock.
+// later calls do after a while, from waitUntil. So all of a run happens in one goroutine, and
+// nothing needs a lock.
 func (r *run) later(d time.Duration, do func()) {
 	r.dues = append(r.dues, due{time.Now().Add(d), do})
 }
 
-// pass lets the time pass until end, and does what becomes due. It returns early if
-// until is given, and true.
-func (r *run) pass(end time.Time, until func() bool) {
+// waitUntil waits until end, or until cond is true (it may be nil). Meanwhile it calls what is due.
+func (r *run) waitUntil(end time.Time, cond func() bool) {
 	r.Helper()
 	for {
-		for _, d := range r.take() {
+		for _, d := range r.takeDue() {
 			d.do()
 		}
-		r.guard()
-		if !time.Now().Before(end) || until != nil && until() {
-			r.look()
+		r.checkNoneEnded()
+		if !time.Now().Before(end) || cond != nil && cond() {
+			r.readLeases()
 			return
 		}
 		<-time.After(min(25*time.Millisecond, max(time.Until(end), 0)))
 	}
 }
 
-func (r *run) take() (now []due) {
+// takeDue removes the actions that are due now, and returns them.
+func (r *run) takeDue() (now []due) {
 	r.dues = slices.DeleteFunc(r.dues, func(d due) bool {
-		ripe := !time.Now().Before(d.at)
-		if ripe {
+		is := !time.Now().Before(d.at)
+		if is {
 			now = append(now, d)
 		}
-		return ripe
+		return is
 	})
 	return now
 }
 
-// torment brings all faults about, in an order that the seed decides, and checks
-// now and then that every job is somewhere.
-func (r *run) torment() (checks int) {
+// causeFaults causes all faults of the plan, in an order that the seed decides. After every
+// twentieth it checks that each job is in exactly one place.
+func (r *run) causeFaults() (checks int) {
 	r.Helper()
 	var kinds []string
 	for _, kind := range faultKinds {
@@ -66,15 +66,15 @@ func (r *run) torment() (checks int) {
 		}
 	}
 	r.rand.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	for i := len(kinds) / 2; i < len(kinds); i++ { // the end must not wait for a zombie
-		if kinds[i] == "zombie" {
+	for i := len(kinds) / 2; i < len(kinds); i++ { // the run should not end with a long suspension
+		if kinds[i] == "long-suspend" {
 			j := r.rand.IntN(len(kinds) / 2)
 			kinds[i], kinds[j] = kinds[j], kinds[i]
 		}
 	}
 	began := time.Now()
 	for i, kind := range kinds {
-		r.pass(began.Add(time.Duration(i+1)*r.plan.every), nil)
+		r.waitUntil(began.Add(time.Duration(i+1)*r.plan.every), nil)
 		p := r.victim(kind)
 		r.fault(kind, p)
 		r.done[kind]++
@@ -90,15 +90,15 @@ func (r *run) torment() (checks int) {
 	return checks
 }
 
-// victim picks the place of a fault: one at which nothing else is being done. Where
-// faults are rare, one of ten of those that end a process takes place.
+// victim picks the place of a fault: one at which no other fault is going on. At a rare place it
+// allows one fault of ten.
 func (r *run) victim(kind string) *place {
 	r.Helper()
 	p := r.fleet[r.rand.IntN(len(r.fleet))]
-	if p.rare && kind != "zombie" && r.rand.IntN(10) > 0 {
+	if p.rare && kind != "long-suspend" && r.rand.IntN(10) > 0 {
 		p = r.fleet[1+r.rand.IntN(len(r.fleet)-1)]
 	}
-	if kind == "zombie" && *size == "smoke" {
+	if kind == "long-suspend" && *size == "smoke" {
 		p = slices.MinFunc(r.fleet, func(a, b *place) int {
 			return cmp.Compare(a.now.of.leaseLength(), b.now.of.leaseLength())
 		})
@@ -112,11 +112,11 @@ func (r *run) victim(kind string) *place {
 		}
 		return false
 	}
-	r.pass(time.Now().Add(time.Minute), free)
+	r.waitUntil(time.Now().Add(time.Minute), free)
 	return p
 }
 
-// fault does one thing to a process, to connections, or to all.
+// fault causes one fault: to the process of a place, to its connections, or to Redis.
 func (r *run) fault(kind string, p *place) {
 	r.Helper()
 	proxy := p.proxy
@@ -127,40 +127,42 @@ func (r *run) fault(kind string, p *place) {
 		p.now.mark(r.began, kind)
 	}
 	if proxy == p.proxy && slices.Contains(network, kind) {
-		p.now.disturbed = time.Now()
+		p.now.lastFault = time.Now()
 	}
 	switch kind {
 	case "kill":
 		p.process.Kill()
 		p.now.crashes++
-		r.over(p, "it is dead")
-	case "term": // every other time what it settles at its end takes a while
+		r.startNext(p, "it is dead")
+	case "term": // every other time its last settlements are slow
 		if r.rand.IntN(2) == 0 {
-			r.slow(p.proxy, 10*time.Millisecond, 2*time.Second)
+			r.delay(p.proxy, 10*time.Millisecond, 2*time.Second)
 		}
-		r.replace(p)
+		r.stopAndReplace(p)
 	case "quiet":
 		p.busy = true
 		p.process.Signal(syscall.SIGTSTP)
-		r.later(time.Duration(500+r.rand.IntN(1500))*time.Millisecond, func() { r.replace(p) })
-	case "stop": // shorter than a lease: nothing must happen
+		r.later(time.Duration(500+r.rand.IntN(1500))*time.Millisecond,
+			func() { r.stopAndReplace(p) })
+	case "suspend": // for less than a lease, which must have no effect
 		most := int(p.now.of.leaseLength().Milliseconds()) * 4 / 10
-		r.freeze(p, time.Duration(500+r.rand.IntN(most))*time.Millisecond)
-	case "zombie": // longer
-		p.now.zombies++
-		r.freeze(p, 2*p.now.of.leaseLength())
+		r.suspend(p, time.Duration(500+r.rand.IntN(most))*time.Millisecond)
+	case "long-suspend": // for two leases
+		p.now.longSuspends++
+		r.suspend(p, 2*p.now.of.leaseLength())
 	case "pause":
 		name := all[r.rand.IntN(len(all))]
-		r.must(r.Raw.SAdd(context.Background(), "paused", name).Err()) // a client that tries again
+		// Raw tries again if Redis restarts.
+		r.must(r.Raw.SAdd(context.Background(), "paused", name).Err())
 		r.later(time.Duration(1000+r.rand.IntN(1500))*time.Millisecond, func() {
 			r.must(r.Raw.SRem(context.Background(), "paused", name).Err())
 		})
 	case "redis":
-		r.disturbed = time.Now()
+		r.redisKilled = time.Now()
 		r.Server.Kill()
 		r.Server.Restart()
 	default:
-		r.disturb(kind, proxy)
+		r.breakConnection(kind, proxy)
 	}
 }
 
@@ -171,21 +173,21 @@ func (r *run) must(err error) {
 	}
 }
 
-// freeze stops a process as a debugger does, for a while.
-func (r *run) freeze(p *place, d time.Duration) {
+// suspend stops a process by SIGSTOP, and lets it go on after d.
+func (r *run) suspend(p *place, d time.Duration) {
 	p.busy = true
-	p.now.disturbed = time.Now().Add(d)
+	p.now.lastFault = time.Now().Add(d)
 	p.process.Signal(syscall.SIGSTOP)
 	r.later(d, func() {
 		p.process.Signal(syscall.SIGCONT)
 		p.now.mark(r.began, "goes on")
-		p.now.disturbed = time.Now()
+		p.now.lastFault = time.Now()
 		p.busy = false
 	})
 }
 
-// disturb does something to connections.
-func (r *run) disturb(kind string, proxy *faultproxy.Proxy) {
+// breakConnection causes a fault of the network at a proxy.
+func (r *run) breakConnection(kind string, proxy *faultproxy.Proxy) {
 	switch kind {
 	case "drop":
 		match := replies[r.rand.IntN(len(replies))]
@@ -201,17 +203,18 @@ func (r *run) disturb(kind string, proxy *faultproxy.Proxy) {
 	case "silence":
 		proxy.Silence()
 	case "delay":
-		r.slow(proxy, time.Duration(20+r.rand.IntN(200))*time.Millisecond, time.Second)
+		r.delay(proxy, time.Duration(20+r.rand.IntN(200))*time.Millisecond, time.Second)
 	}
 }
 
-// slow lets replies come later, for a while.
-func (r *run) slow(proxy *faultproxy.Proxy, by, during time.Duration) {
+// delay makes replies late for a while.
+func (r *run) delay(proxy *faultproxy.Proxy, by, during time.Duration) {
 	proxy.Delay(by)
 	r.later(during, func() { proxy.Delay(0) })
 }
 
-// script is how a call of a script begins; of one that there is not, the fetch's.
+// script returns what the proxy looks for to find calls of a script. Some names of replies are of
+// no script in queue/lua: then it is the fetch.
 func script(name string) string {
 	if _, err := os.Stat(filepath.Join(harness.Root(), "queue/lua", name+".lua")); err != nil {
 		name = "fetch"
@@ -219,27 +222,27 @@ func script(name string) string {
 	return faultproxy.Script(name)
 }
 
-// settle ends all faults and waits until all has run. What a user would do by hand is
-// done: processes that do not know a class make way for one that does, retries are
-// run at once, and what was taken for poison is brought back.
-func (r *run) settle() {
+// finish ends all faults and waits until all jobs have run. It does what a user would do by hand:
+// it replaces processes that do not know a class, runs retries at once, and brings jobs back that
+// were taken for poison.
+func (r *run) finish() {
 	r.Helper()
-	r.pass(time.Now().Add(time.Minute), func() bool { return len(r.dues) == 0 })
-	r.settling = true
+	r.waitUntil(time.Now().Add(time.Minute), func() bool { return len(r.dues) == 0 })
+	r.finishing = true
 	r.pusher.DropReply("", 0)
 	for _, p := range r.fleet {
 		p.proxy.DropReply("", 0)
 		if p.now.of.unknown != "" {
-			r.replace(p)
+			r.stopAndReplace(p)
 		}
 	}
 	left, looked := 1, time.Time{}
-	r.pass(time.Now().Add(3*time.Minute), func() bool {
+	r.waitUntil(time.Now().Add(3*time.Minute), func() bool {
 		if time.Since(looked) < 500*time.Millisecond {
 			return false
 		}
 		looked = time.Now()
-		r.operate()
+		r.bringBack()
 		n, err := r.Raw.Eval(context.Background(), countLeft, nil).Int()
 		if err == nil {
 			left = n
@@ -247,13 +250,13 @@ func (r *run) settle() {
 		return left == 0 && len(r.dues) == 0
 	})
 	if left > 0 {
-		r.complain("left", "%d jobs have not run three minutes after the last fault", left)
+		r.complain("left", "three minutes after the last fault, %d jobs have not ended", left)
 	}
 }
 
-// operate runs retries and brings jobs back from the dead that are not there for good. It
-// is called again and again: what fails is done the next time.
-func (r *run) operate() {
+// bringBack runs all retries, and moves the jobs of the dead set to their queues, except for those
+// that always fail. The caller repeats it, so an error is only logged.
+func (r *run) bringBack() {
 	r.Helper()
 	ctx, dead := context.Background(), inspect.New(r.Store).DeadSet()
 	if _, err := inspect.New(r.Store).RetrySet().All(ctx, r.Store.RetrySet().Retry); err != nil {
@@ -265,7 +268,7 @@ func (r *run) operate() {
 		})
 		for _, e := range list {
 			if e.Job != nil {
-				r.convicted[e.Job.JID]++
+				r.takenForPoison[e.Job.JID]++
 			}
 		}
 		return dead.Retry(ctx, list...)

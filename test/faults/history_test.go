@@ -8,52 +8,52 @@ import (
 	"strings"
 )
 
-// event is a line of a ledger's file that says in which process something happened to a
-// job, and when. There are millions of them.
+// event is a line of a ledger's file, with its process and time. It is small, because there are
+// millions of them.
 type event struct {
-	at   uint32 // milliseconds after the first one
-	by   uint16 // of histories.names
-	what byte   // its first letter: start, end, intend, acked, torn
+	at   uint32 // milliseconds after the first event
+	by   uint16 // the process: an index of histories.names
+	what byte   // the first letter of start, end, intend, acked or torn
 }
 
-// histories are the events of all jobs, in the order of the file.
+// histories holds the events of all jobs, in the order of the file.
 type histories struct {
-	of    map[string][]event
-	names []string
-	known map[string]uint16
-	began int64
+	of    map[string][]event // by job
+	names []string           // of the processes
+	index map[string]uint16  // of a name in names
+	began int64              // the time of the first event, in milliseconds since 1970
 }
 
-// add notes an event; rest is the name of the process and the time.
+// add notes an event. rest is the name of the process and the time.
 func (l *histories) add(id, what, rest string) {
 	name, text, _ := strings.Cut(rest, " ")
 	at, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return
 	}
-	if l.known == nil {
-		l.known, l.began = map[string]uint16{}, at
+	if l.index == nil {
+		l.index, l.began = map[string]uint16{}, at
 	}
-	by, ok := l.known[name]
+	by, ok := l.index[name]
 	if !ok {
 		name = strings.Clone(name)
 		by = uint16(len(l.names))
-		l.known[name], l.names = by, append(l.names, name)
+		l.index[name], l.names = by, append(l.names, name)
 	}
 	l.of[id] = append(l.of[id], event{uint32(max(at-l.began, 0)), by, what[0]})
 }
 
 var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be pushed", 'a': "pushed",
-	't': "its load is wrong"}
+	't': "got wrong bytes"}
 
-// life tells all that is known of a job, and where it was when the checker looked.
-func (l *ledger) life(id string) string {
+// history describes all that is known of a job, and where check found it.
+func (l *ledger) history(id string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s, meant %v, acknowledged %v, started %d times, ended %d times",
+	fmt.Fprintf(&b, "%s %s, intended %v, acknowledged %v, started %d times, ended %d times",
 		cmp.Or(l.class[id], "Test::Ledger"), id, l.intent[id], l.acked[id],
 		l.starts[id], l.ends[id])
-	for _, e := range l.lives.of[id] {
-		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.lives.names[e.by],
+	for _, e := range l.events.of[id] {
+		fmt.Fprintf(&b, "; %s in %s at %.3f s", words[e.what], l.events.names[e.by],
 			float64(e.at)/1000)
 	}
 	if len(l.places[id]) == 0 {
@@ -62,19 +62,19 @@ func (l *ledger) life(id string) string {
 	return fmt.Sprintf("%s; now in %v", b.String(), l.places[id])
 }
 
-// by gives the processes in which something happened to a job, in order.
+// by returns the processes in which an event happened to a job, in the order of the events.
 func (l *ledger) by(id string, what byte) (names []string) {
-	for _, e := range l.lives.of[id] {
+	for _, e := range l.events.of[id] {
 		if e.what == what {
-			names = append(names, l.lives.names[e.by])
+			names = append(names, l.events.names[e.by])
 		}
 	}
 	return names
 }
 
-// blame says which processes have made jobs end twice: those in which a fault left jobs
-// in flight, if there is one among those that ended a job.
-func (r *run) blame() {
+// checkDoubleEnds attributes each further end of a job to a process that ended it: to one with
+// faults, if there is one. It complains about ends that no fault explains.
+func (r *run) checkDoubleEnds() {
 	r.Helper()
 	l := r.ledger
 	for id, n := range l.ends {
@@ -88,23 +88,22 @@ func (r *run) blame() {
 		for _, name := range enders[1:] {
 			r.twice[name]++
 			if r.byName[name].bound() == 0 {
-				r.innocent++
-				r.complain("twice", "ended twice, and no fault is the cause: %s\n%s",
-					l.life(id), r.story(enders))
+				r.unexplained++
+				r.complain("twice", "ended twice without a fault that explains it: %s\n%s",
+					l.history(id), r.histories(enders))
 			}
 		}
 	}
-	for _, i := range r.incarnations {
+	for _, i := range r.instances {
 		if n := r.twice[i.name]; n > i.bound() && i.bound() > 0 {
-			r.excess++
-			r.complain("bound", "%d jobs ended twice, more than the %d that were in flight: %s", n,
+			r.complain("bound", "%d jobs ended twice, and the faults allow %d: %s", n,
 				i.bound(), i)
 		}
 	}
 }
 
-// again finds jobs that one process has started twice while it held one lease.
-func (r *run) again() {
+// checkDoubleStarts complains about jobs that one process started twice under one lease.
+func (r *run) checkDoubleStarts() {
 	r.Helper()
 	for id, n := range r.ledger.starts {
 		if n == 1 || r.ledger.class[id] == "Test::Flaky" {
@@ -114,40 +113,40 @@ func (r *run) again() {
 		for _, name := range r.ledger.by(id, 's') {
 			starts[name]++
 			if starts[name] > 1 && r.byName[name].lapses() == 0 {
-				r.repeated++
-				r.complain("again", "one process has started it twice: %s\n%s",
-					r.ledger.life(id), r.story([]string{name}))
+				r.doubleStarts++
+				r.complain("again", "one process started it twice under one lease: %s\n%s",
+					r.ledger.history(id), r.histories([]string{name}))
 				break
 			}
 		}
 	}
 }
 
-// outlived finds jobs that ran while their process lost its lease, and that ended there all the
-// same: to its peers the process was dead. They ran for longer than a lease. It says how many
-// of them ran at that moment, the job included.
+// outlived finds jobs that ended in a process that lost its lease while they ran. Other processes
+// took that process for dead. Such a job ran for longer than the lease. outlived returns how many
+// of these jobs ran at the same time, the job included.
 func (r *run) outlived() map[string]int {
 	type span struct {
 		id       string
 		from, to int64 // ms
 	}
-	frozen := map[string][]span{} // by process
+	long := map[string][]span{} // by process
 	for id := range r.ledger.starts {
 		from := map[uint16]int64{}
-		for _, e := range r.ledger.lives.of[id] {
-			name := r.ledger.lives.names[e.by]
-			began, runs := from[e.by]
+		for _, e := range r.ledger.events.of[id] {
+			name := r.ledger.events.names[e.by]
+			began, started := from[e.by]
 			switch {
 			case e.what == 's':
 				from[e.by] = int64(e.at)
-			case runs && r.byName[name].lapses() > 0 &&
+			case started && r.byName[name].lapses() > 0 &&
 				int64(e.at)-began > r.byName[name].of.leaseLength().Milliseconds():
-				frozen[name] = append(frozen[name], span{id, began, int64(e.at)})
+				long[name] = append(long[name], span{id, began, int64(e.at)})
 			}
 		}
 	}
 	beside := map[string]int{}
-	for _, spans := range frozen {
+	for _, spans := range long {
 		for _, a := range spans {
 			for _, b := range spans {
 				if min(a.to, b.to) > max(a.from, b.from) {
@@ -159,18 +158,18 @@ func (r *run) outlived() map[string]int {
 	return beside
 }
 
-// acquit finds jobs that were taken for poison without a reason. None of this run is
-// poison: one may look so if it was the only one that ran when a process died, or if nine
-// processes died with it.
-func (r *run) acquit() {
+// checkPoison complains about jobs that were taken for poison without a reason. No job of the run
+// is poison. A job may be taken for it if it ran alone when a process died, or if nine processes
+// died while it ran.
+func (r *run) checkPoison() {
 	r.Helper()
-	if len(r.convicted) == 0 {
+	if len(r.takenForPoison) == 0 {
 		return
 	}
 	open := map[string][]string{} // by process: jobs that ran when it ended
 	for id := range r.ledger.starts {
 		if class := r.ledger.class[id]; class == "Test::Flaky" || class == "Test::Doomed" {
-			continue // their failures are in no file
+			continue // the file has no line for a failure
 		}
 		ended := r.ledger.by(id, 'e')
 		for _, name := range slices.Compact(slices.Sorted(slices.Values(r.ledger.by(id, 's')))) {
@@ -190,19 +189,19 @@ func (r *run) acquit() {
 		deaths[id]++
 		alone[id] = alone[id] || n == 1
 	}
-	for id := range r.convicted {
+	for id := range r.takenForPoison {
 		if class := r.ledger.class[id]; class == "Test::Flaky" || alone[id] || deaths[id] >= 9 {
 			continue
 		}
-		r.unjust++
+		r.neverAlone++
 		r.complain("poison", "taken for poison after %d crashes, "+
 			"at none of which it ran alone: %s\n%s",
-			deaths[id], r.ledger.life(id), r.story(r.ledger.by(id, 's')))
+			deaths[id], r.ledger.history(id), r.histories(r.ledger.by(id, 's')))
 	}
 }
 
-// story tells what was done to processes, and the last that each has said.
-func (r *run) story(names []string) string {
+// histories describes the faults of processes, and the ends of their logs.
+func (r *run) histories(names []string) string {
 	var lines []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		i := r.byName[name]
