@@ -190,7 +190,8 @@ func (r *run) checkPoison() {
 		alone[id] = alone[id] || n == 1
 	}
 	for id := range r.takenForPoison {
-		if class := r.ledger.class[id]; class == "Test::Flaky" || alone[id] || deaths[id] >= 9 {
+		if class := r.ledger.class[id]; class == "Test::Flaky" || alone[id] || deaths[id] >= 9 ||
+			r.diedAtTurn(id) {
 			continue
 		}
 		r.neverAlone++
@@ -198,6 +199,23 @@ func (r *run) checkPoison() {
 			"at none of which it ran alone: %s\n%s",
 			deaths[id], r.ledger.history(id), r.histories(r.ledger.by(id, 's')))
 	}
+}
+
+// diedAtTurn reports whether a process died when it had given a job its turn to run alone, before
+// the job wrote that it started. The worker marks the job in Redis first, so the crash counts; the
+// file cannot show it, but the worker's log does.
+func (r *run) diedAtTurn(id string) bool {
+	started := r.ledger.by(id, 's')
+	for name, i := range r.byName {
+		if i.crashes > 0 && !slices.Contains(started, name) {
+			for line := range strings.Lines(i.process.Log()) {
+				if strings.Contains(line, "waits for a turn") && strings.Contains(line, "jid="+id) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // histories describes the faults of processes, and the ends of their logs.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime"
 	"sync/atomic"
 )
@@ -36,6 +37,7 @@ func fault(_ context.Context, kind string) error {
 	case "maps":
 		raceForMap()
 	case "stack":
+		debug.SetMaxStack(64 << 20) // of 1 GB, which takes long to fill
 		return fmt.Errorf("deep: %d", deep(0))
 	}
 	return fmt.Errorf("Test::Fault: %q: want one of %v", kind, Faults)
