@@ -56,7 +56,7 @@ func testButtons(k *kase, b buttons) {
 	k.Contains("both are shown", b.show(), ids["go"], ids["ruby"])
 	for tag, p := range processes {
 		b.press("quiet", ids[tag])
-		k.Until(15*time.Second, tag+" is quiet", func() bool {
+		k.Until(30*time.Second, tag+" is quiet", func() bool {
 			for _, seen := range k.processes() {
 				if seen.Tag == tag {
 					return seen.Quiet
@@ -128,7 +128,7 @@ func testIterableKilled(k *kase) {
 }
 
 func testProfiled(k *kase) {
-	k.v = 8
+	k.v, k.real = 8, false
 	k.enqueue(k.golden("profiled.json"))
 	k.worker()
 	k.ran("run", 1)

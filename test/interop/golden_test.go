@@ -30,7 +30,7 @@ func (k *kase) payload(name string) string {
 // returns the bytes in the queue.
 func (k *kase) push(ruby, golden string) string {
 	k.Helper()
-	if k.v == 6 {
+	if k.real {
 		k.ruby.Do(nil, ruby+"; nil")
 		name := k.Raw.SRandMember(k.Context(), "queues").Val()
 		return k.Raw.LIndex(k.Context(), "queue:"+name, 0).Val()

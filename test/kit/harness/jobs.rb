@@ -4,7 +4,11 @@ require "json"
 require "sidekiq"
 require "sidekiq/api"
 
-Redis.silence_deprecations = true
+Redis.silence_deprecations = true if defined?(Redis)
+
+# Up to 6.4 the settings are in a hash of their own.
+SETTINGS =
+  Sidekiq.respond_to?(:default_configuration) ? Sidekiq.default_configuration : Sidekiq.options
 
 # Server middleware that keeps the hash of the job for the record.
 class Record
@@ -23,7 +27,7 @@ end
 
 Sidekiq.configure_server do |c|
   c.redis = { url: ENV.fetch("REDIS_URL") }
-  Sidekiq.options[:poll_interval_average] = 1
+  SETTINGS[:poll_interval_average] = 1
   c.on(:startup) { $stdout.write("the jobs are loaded\n"); $stdout.flush }
   c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
   c.server_middleware { |chain| chain.add(Record) }
@@ -31,7 +35,7 @@ end
 
 module Test
   class Base
-    include Sidekiq::Worker
+    include Sidekiq::Job
 
     def line(event, args) = ::Record.line(event, jid, args, Thread.current[:job])
   end
