@@ -249,6 +249,9 @@ func testB13Fields(k *kase) {
 }
 
 func testB14Cancel(k *kase) {
+	if k.real && k.v == 8 {
+		cancelInRuby(k)
+	}
 	k.load("iteration.dump")
 	k.OK("cancelled iter1", "cancel", "iter1")
 	// Ruby does this every five seconds: HSET, EXPIRE, HGET cancelled.
@@ -258,6 +261,20 @@ func testB14Cancel(k *kase) {
 		k.Errorf("cancelled %q: want integer seconds", at)
 	}
 	k.Equal("cursor", k.Raw.HGet(k.Context(), "it-iter1", "c").Val(), "[2]")
+}
+
+// cancelInRuby cancels an iterable job that runs in Ruby.
+func cancelInRuby(k *kase) {
+	k.Helper()
+	k.Sidekiq("-q", "default", "-c", "1")
+	var jid string
+	k.ruby.Do(&jid, `Test::Iter.perform_async(2000, 20)`)
+	k.Until(15*time.Second, "Ruby has written the job's state",
+		func() bool { return k.Raw.HGet(k.Context(), "it-"+jid, "c").Val() != "" })
+	k.OK("cancelled "+jid, "cancel", jid)
+	k.ran("cancel", 1)
+	k.Settled(10 * time.Second)
+	k.Equal("retries", k.Card("retry"), 0)
 }
 
 func testB15CancelEarly(k *kase) {
@@ -272,6 +289,23 @@ func testB15CancelEarly(k *kase) {
 	if text := k.ruby.Fails(start, "it-iter2"); !strings.HasPrefix(text, "TypeError") {
 		k.Errorf("without a cursor: %s", text)
 	}
+	if k.real {
+		cancelledEarlyInRuby(k)
+	}
+}
+
+// cancelledEarlyInRuby runs a job in Ruby that Go has cancelled. 7.3.2 cannot cancel jobs, so it
+// runs the job to its end.
+func cancelledEarlyInRuby(k *kase) {
+	k.Helper()
+	k.Clear()
+	var jid string
+	k.ruby.Do(&jid, `Test::Iter.perform_async(3, 1)`)
+	k.OK("cancelled "+jid, "cancel", jid)
+	k.Sidekiq("-q", "default", "-c", "1")
+	k.ran(map[int]string{7: "complete", 8: "cancel"}[k.v], 1)
+	k.Settled(10 * time.Second)
+	k.Equal("retries", k.Card("retry"), 0)
 }
 
 func testB16Past(k *kase) {

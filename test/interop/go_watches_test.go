@@ -166,7 +166,7 @@ func testD06Statistics(k *kase) {
 
 func testD07Metrics(k *kase) {
 	k.load("metrics.dump")
-	const both = "[{OkJob 6 0 163} {FailJob 2 2 0}]"
+	const both = "[{OkJob 6 0 128} {FailJob 2 2 0}]"
 	now := time.Date(2026, 11, 22, 11, 30, 0, 0, time.UTC)
 	metrics := func(since time.Duration, now time.Time) []inspect.ClassTotals {
 		list, err := inspect.New(k.Store).Metrics(k.Context(), since, now)

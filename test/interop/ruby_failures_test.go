@@ -219,9 +219,10 @@ func testA16Seconds(k *kase) {
 }
 
 func testA21RetryFor(k *kase) {
-	failed := fmt.Sprint(time.Now().Add(-100 * time.Second).UnixMilli())
-	k.enqueue(strings.Replace(k.golden("retryfor60.json"), "FAILED", failed, 1))
-	k.enqueue(strings.Replace(k.golden("retryfor600.json"), "FAILED", failed, 1))
+	failed := fmt.Sprintf(`"failed_at":%d`, time.Now().Add(-100*time.Second).UnixMilli())
+	for _, name := range []string{"retryfor60.json", "retryfor600.json"} {
+		k.enqueue(strings.Replace(k.golden(name), `"failed_at":1795345726974`, failed, 1))
+	}
 	k.worker()
 	dead, _ := k.one("dead")
 	retry, _ := k.one("retry")

@@ -215,6 +215,11 @@ func testC19HashField(k *kase) {
 	k.readers()
 	k.Raw.HDel(k.Context(), k.firstProcess(), "concurrency")
 	k.readers("8: 0 threads")
+	if k.real {
+		var threads int
+		k.ruby.Do(&threads, `Sidekiq::ProcessSet.new.total_concurrency`)
+		k.Equal("threads in Ruby", threads, 0)
+	}
 }
 
 func testC20Info(k *kase) {
@@ -224,6 +229,9 @@ func testC20Info(k *kase) {
 	// This removes the number of the process, and leaves that of its capsule.
 	k.Raw.HSet(k.Context(), id, "info", strings.Replace(info, `"concurrency":8,`, "", 1))
 	k.readers("7: info has no concurrency")
+	if k.real {
+		k.ruby.Fails(`get("/busy")`)
+	}
 }
 
 func testC21Workers(k *kase) {

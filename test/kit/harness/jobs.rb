@@ -84,6 +84,17 @@ module Test
     end
   end
 
+  if defined?(Sidekiq::IterableJob) # from 7.3 on
+    class Iter
+      include Sidekiq::IterableJob
+
+      def build_enumerator(steps, _ms, cursor:) = array_enumerator([*1..steps], cursor: cursor)
+      def each_iteration(_step, _steps, ms) = sleep(ms / 1000.0)
+      def on_cancel = ::Record.line("cancel", jid, [], nil)
+      def on_complete = ::Record.line("complete", jid, [], nil)
+    end
+  end
+
   class Ledger < Base
     def perform(path, id, ms)
       File.open(path, "a") { |f| f.syswrite("start #{id}\n") }
