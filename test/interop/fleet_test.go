@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestMixedFleet(t *testing.T) {
 	run("workerctl shows, quiets and stops both kinds of process", testWorkerctl)
 	run("a team moves one class at a time and goes back", testMove)
 	run("an iterable job survives a kill", testIterableKilled)
+	run("the Busy page shows running jobs that Ruby cannot parse", testUnreadableWork)
 	run("a profiled job runs, and the profiles do not change", testProfiled)
 }
 
@@ -125,6 +127,20 @@ func testIterableKilled(k *kase) {
 	if again > 10 {
 		k.Errorf("%d steps ran again, although the cursor was written right before the kill", again)
 	}
+}
+
+func testUnreadableWork(k *kase) {
+	for i := range unreadables {
+		k.enqueue(unreadable(i, "default", "Test::Slow", `[60000]`))
+	}
+	k.worker("-c", "5")
+	k.Until(15*time.Second, "the record shows the jobs", func() bool {
+		return k.Raw.HGet(k.Context(), k.registered(), "busy").Val() == fmt.Sprint(unreadables)
+	})
+	var jids []string
+	k.ruby.Do(&jids, `work.map { |w| w[:jid] }.sort`)
+	k.Equal("running jobs in Ruby", jids, "[strange-0 strange-1 strange-2]")
+	k.ruby.Shows("/busy", "strange-0", "strange-1", "strange-2", "Test::Slow")
 }
 
 func testProfiled(k *kase) {

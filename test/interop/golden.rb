@@ -135,7 +135,8 @@ def metrics
   tracker.flush(Time.utc(2026, 11, 22, 11, 9, 30))
 end
 
-# Writes the state of an iterable job. 7.3.2 cannot cancel one: the field is what 7.3.3 writes.
+# Writes the state of an iterable job. 7.3.2 cannot cancel one: the field is what later versions
+# write.
 def iteration(jid, state, cancelled: false)
   job = Iterated.new
   job.jid = jid

@@ -31,9 +31,11 @@ func (l *load) strange() strange {
 			s.raw[i] = noObject(i)
 			s.dead = append(s.dead, envelope.ForDeadSet(s.raw[i]))
 		case 20:
-			s.raw[i] = l.unreadable(i, "Test::Ledger", ",20")
+			s.raw[i] = unreadable(i, strangeQueue, "Test::Ledger",
+				fmt.Sprintf("[%q,%q,20]", l.LedgerPath(), strangeID(i)))
 		case 30:
-			s.raw[i] = l.unreadable(i, "Test::Doomed", "")
+			s.raw[i] = unreadable(i, strangeQueue, "Test::Doomed",
+				fmt.Sprintf("[%q,%q]", l.LedgerPath(), strangeID(i)))
 			s.dead = append(s.dead, strangeID(i))
 		}
 	}
@@ -51,14 +53,17 @@ func noObject(i int) string {
 	return []string{fmt.Sprintf("[1,%d]", i), fmt.Sprint(i), fmt.Sprintf(`"text %d"`, i)}[i/40%3]
 }
 
-// unreadable is a job with a field that one version of Ruby's JSON or all cannot parse or write.
-// more are further arguments.
-func (l *load) unreadable(i int, class, more string) string {
+// unreadables is the number of kinds of unreadable jobs.
+const unreadables = 3
+
+// unreadable is a job with a field that one version of Ruby's JSON or all cannot parse or write:
+// half of an emoji, a key twice, or too many levels.
+func unreadable(i int, queue, class, args string) string {
 	field := []string{`"note":"cut \ud83d"`, `"note":1,"note":2`,
-		`"note":` + strings.Repeat("[", 101) + strings.Repeat("]", 101)}[i/40%3]
-	return fmt.Sprintf(`{"retry":5,"queue":%q,"class":%q,"args":[%q,%q%s],"jid":%[4]q,`+
-		`"created_at":1795345726.974,"enqueued_at":1795345726.975,%[6]s}`, strangeQueue, class,
-		l.LedgerPath(), strangeID(i), more, field)
+		`"note":` + strings.Repeat("[", 101) + strings.Repeat("]", 101)}[i%unreadables]
+	return fmt.Sprintf(`{"retry":5,"queue":%q,"class":%q,"args":%s,"jid":%q,`+
+		`"created_at":1795345726.974,"enqueued_at":1795345726.975,%s}`, queue, class, args,
+		strangeID(i), field)
 }
 
 // pushStrange pushes the payload at a place, and reports whether there is one.

@@ -153,7 +153,7 @@ func table() string {
 		b.WriteString("\n")
 	}
 	b.WriteString("\n" + wrapped("", fmt.Sprintf("%d cases: %d passed with the real Sidekiq "+
-		"6.4.1, %d with golden data of 7.3 or 8.1, %d not applicable, %d failed.",
+		"6.4.1, %d with golden data of 7.3 or 8.1, %d left out, %d failed.",
 		len(ids), count["passed"], count["golden"], count[notRun], count["FAILED"])))
 	b.WriteString("\n")
 	for i, why := range whys {
