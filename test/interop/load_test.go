@@ -77,7 +77,9 @@ func (l *load) check(all strange) {
 	l.Equal("jobs in queues or in flight", l.Waiting()+l.InFlight(), 0)
 	l.Equal("jobs left in the sets", l.Card("retry")+l.Card("schedule"), 0)
 	l.dead(all)
-	l.pages()
+	// Only now, because the list of queues of 8 fails while JSON that is no object is the next job
+	// of a queue. Kyu's workers cannot prevent that before they take it.
+	l.pages("/queues", "/queues/"+strangeQueue)
 }
 
 func (l *load) ended() map[string]int {

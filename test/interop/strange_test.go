@@ -93,11 +93,11 @@ func (l *load) dead(all strange) {
 	}
 }
 
-// pages reads each page of the web page and each entry of each set, as an admin's browser and
-// scripts do. No page may fail, and no entry may be left out.
-func (l *load) pages() {
+// pages reads the pages of the web page and each entry of each set, as an admin's browser and
+// scripts do. No page may fail, and no entry may be left out. The pages in more are read too.
+func (l *load) pages(more ...string) {
 	l.Helper()
-	paths := []string{"/", "/busy", "/queues", "/queues/default", "/retries", "/scheduled"}
+	paths := append(more, "/", "/busy", "/queues/default", "/retries", "/scheduled")
 	if l.v >= 7 {
 		paths = append(paths, "/metrics", "/metrics/Test::Ledger")
 	}
