@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz faults soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz interop-new faults soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -31,6 +31,9 @@ check: ## check format, vet, staticcheck and the length of lines
 
 fuzz: ## run every fuzz target for FUZZTIME (default 5m)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+interop-new: deps ## run test/interop with Sidekiq 7.3 and 8.1 in chroots (root; 10 minutes); CHROOTS=folder
+	@RUN='$(RUN)' scripts/interop-new.sh
 
 bench: ## run the Go benchmarks of the envelope, a push, and fetch with settle
 	@go test ./queue -run '^$$' -bench . -benchmem

@@ -88,8 +88,8 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 	return n == 1, nil
 }
 
-// The most bytes of payloads that a process publishes. A payload over these limits is published in
-// brief.
+// The most bytes of payloads that a process publishes. A payload over these limits, and one that
+// Ruby cannot read, is published in brief.
 const (
 	maxShown    = 64 << 10 // of one job
 	maxShownSum = 1 << 20  // of all jobs together
@@ -100,7 +100,7 @@ func workFields(work []WorkRecord) []any {
 	args, sum := make([]any, 0, 2*len(work)), 0
 	for _, w := range work {
 		payload := w.Payload
-		if len(payload) > maxShown || sum+len(payload) > maxShownSum {
+		if len(payload) > maxShown || sum+len(payload) > maxShownSum || !rubyShows(payload) {
 			payload = brief(w)
 		}
 		text, err := envelope.Encode(workJSON{w.Queue, payload, w.RunAt.Unix()}, 0)
@@ -116,6 +116,13 @@ func workFields(work []WorkRecord) []any {
 		args = append(args, w.TID, text)
 	}
 	return args
+}
+
+// rubyShows reports whether the Busy page of every Sidekiq version shows a payload. One that Ruby
+// cannot parse takes the page of 6.4.1 down, and later versions show neither its jid nor its class.
+func rubyShows(payload string) bool {
+	j, err := envelope.ParseJob(payload)
+	return err == nil && j.RubyRefuses() == nil
 }
 
 // brief returns a short job that the page of every Sidekiq version shows instead of a payload. A

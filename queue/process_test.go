@@ -52,6 +52,18 @@ func TestPublish(t *testing.T) {
 			}
 		})
 	}
+	t.Run("shows a payload that Ruby cannot parse in brief", func(t *testing.T) {
+		for _, note := range []string{`"cut \ud83d"`, `1,"note":2`,
+			strings.Repeat("[", 101) + strings.Repeat("]", 101)} {
+			f := newFixture(t)
+			f.publish(record(1, `{"class":"A","jid":"j","args":[],"note":`+note+`}`),
+				queue.Counts{Flush: 1})
+			text := f.raw.HGet(t.Context(), "h:1:a:workers", "0").Val()
+			if strings.Contains(text, "note") || !strings.Contains(text, `\"jid\":\"j\"`) {
+				t.Errorf("published: %s", text)
+			}
+		}
+	})
 	t.Run("shows a payload that is no UTF-8 in brief", func(t *testing.T) {
 		f := newFixture(t)
 		f.publish(record(1, `{"class":"A","args":["`+"\xff"+`"]}`), queue.Counts{Flush: 1})

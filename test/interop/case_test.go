@@ -1,7 +1,7 @@
 // Package interop runs the interoperability cases of docs/sidekiq.md. They run the built
-// programs and package queue beside a real Ruby Sidekiq 6.4.1, on a real Redis. Debian 12 does
-// not have the Ruby that Sidekiq 7 and 8 need. For these versions, cases use the payloads and
-// keys in testdata/golden, which were made by hand after the formats that they write.
+// programs and package queue beside a real Ruby Sidekiq, on a real Redis. The Sidekiq of Debian
+// 12 is 6.4.1. Beside it, cases use the payloads and keys in testdata/golden, which the real
+// Sidekiq 7.3 and 8.1 wrote. `make interop-new` runs the cases with these versions themselves.
 package interop
 
 import (
@@ -25,7 +25,8 @@ import (
 type kase struct {
 	*harness.Site
 	ruby *harness.Ruby
-	v    int // the version: 6 is the real Sidekiq, 7 and 8 are golden data
+	v    int  // the major version of Sidekiq
+	real bool // ruby is of this version; otherwise there are only golden data of it
 }
 
 // TestCases runs the rows of the table in docs/sidekiq.md. Most run beside each other, because
@@ -33,8 +34,15 @@ type kase struct {
 func TestCases(t *testing.T) {
 	p := newPairs(t)
 	for _, c := range slices.Concat(rubyPushes, goPushes, rubyWatches, goWatches, mixed) {
-		for _, v := range c.with {
+		for _, v := range tried {
+			why := c.left(v)
+			if why != "" && len(tried) > 1 {
+				continue // the table names the reason
+			}
 			t.Run(fmt.Sprintf("%s %s, Sidekiq %d", c.id, c.says, v), func(t *testing.T) {
+				if why != "" {
+					t.Skip(why)
+				}
 				t.Cleanup(func() { note(c, v, !t.Failed()) })
 				if !c.alone {
 					t.Parallel()
@@ -71,7 +79,7 @@ func (p *pairs) borrow(t *testing.T, v int) *kase {
 			"blocked_clients:0\r")
 	})
 	site.Clear()
-	return &kase{Site: site, ruby: one.ruby.With(site), v: v}
+	return &kase{Site: site, ruby: one.ruby.With(site), v: v, real: v == major}
 }
 
 // take gives a pair that no case has, and starts one if there is none.
@@ -92,7 +100,7 @@ func start(t *testing.T) pair {
 // newKase is a case outside of the table, on servers of its own.
 func newKase(t *testing.T) *kase {
 	one := start(t)
-	return &kase{Site: one.site, ruby: one.ruby, v: 6}
+	return &kase{Site: one.site, ruby: one.ruby, v: major, real: true}
 }
 
 // own gives a case a Redis that it may kill.

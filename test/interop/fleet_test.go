@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestMixedFleet(t *testing.T) {
 	run("workerctl shows, quiets and stops both kinds of process", testWorkerctl)
 	run("a team moves one class at a time and goes back", testMove)
 	run("an iterable job survives a kill", testIterableKilled)
+	run("the Busy page shows running jobs that Ruby cannot parse", testUnreadableWork)
 	run("a profiled job runs, and the profiles do not change", testProfiled)
 }
 
@@ -56,7 +58,7 @@ func testButtons(k *kase, b buttons) {
 	k.Contains("both are shown", b.show(), ids["go"], ids["ruby"])
 	for tag, p := range processes {
 		b.press("quiet", ids[tag])
-		k.Until(15*time.Second, tag+" is quiet", func() bool {
+		k.Until(30*time.Second, tag+" is quiet", func() bool {
 			for _, seen := range k.processes() {
 				if seen.Tag == tag {
 					return seen.Quiet
@@ -127,8 +129,22 @@ func testIterableKilled(k *kase) {
 	}
 }
 
+func testUnreadableWork(k *kase) {
+	for i := range unreadables {
+		k.enqueue(unreadable(i, "default", "Test::Slow", `[60000]`))
+	}
+	k.worker("-c", "5")
+	k.Until(15*time.Second, "the record shows the jobs", func() bool {
+		return k.Raw.HGet(k.Context(), k.registered(), "busy").Val() == fmt.Sprint(unreadables)
+	})
+	var jids []string
+	k.ruby.Do(&jids, `work.map { |w| w[:jid] }.sort`)
+	k.Equal("running jobs in Ruby", jids, "[strange-0 strange-1 strange-2]")
+	k.ruby.Shows("/busy", "strange-0", "strange-1", "strange-2", "Test::Slow")
+}
+
 func testProfiled(k *kase) {
-	k.v = 8
+	k.v, k.real = 8, false
 	k.enqueue(k.golden("profiled.json"))
 	k.worker()
 	k.ran("run", 1)

@@ -14,38 +14,38 @@ import (
 
 // goPushes are the cases in which Go pushes and Ruby runs or reads.
 var goPushes = []row{
-	{id: "B01", says: "Ruby gets an Integer, a Float, the same text, nil and a Hash", with: six,
-		why: noRuby, run: testB01Arguments},
+	{id: "B01", says: "Ruby gets an Integer, a Float, the same text, nil and a Hash", with: all,
+		ruby: noRuby, run: testB01Arguments},
 	{id: "B02", says: "the bytes are those that Ruby would generate; the jid has 24 hex digits",
 		with: all, run: testB02SameBytes},
 	{id: "B03", says: "a scheduled payload has neither at nor enqueued_at", with: all,
 		run: testB03Scheduled},
-	{id: "B04", says: "Ruby's reschedule moves the entry and adds no second one", with: six,
-		why: sameWire, run: testB04Reschedule},
+	{id: "B04", says: "Ruby's reschedule moves the entry and adds no second one", with: all,
+		ruby: sameWire, run: testB04Reschedule},
 	{id: "B05", says: "the web page's button Add to queue brings the job to a Ruby worker",
-		with: six, why: noRuby, run: testB05AddToQueue},
+		with: all, ruby: noRuby, run: testB05AddToQueue},
 	{id: "B06", says: "2,500 jobs of a bulk push keep their order, and their jids are unique",
-		with: six, why: sameWire, run: testB06Bulk},
-	{id: "B07", says: "the web page shows a queue with a dot and a dash in its name", with: six,
-		why: sameWire, run: testB07QueueName},
+		with: all, ruby: sameWire, run: testB06Bulk},
+	{id: "B07", says: "the web page shows a queue with a dot and a dash in its name", with: all,
+		ruby: sameWire, run: testB07QueueName},
 	{id: "B08", says: "retry 2: in a Ruby worker the job is dead after the third failure",
-		with: six, why: noRuby, run: testB08RetryTwo},
+		with: all, ruby: noRuby, run: testB08RetryTwo},
 	{id: "B09", says: "every version reads float times as now", with: all, run: testB09FloatTimes},
 	{id: "B10", says: "integer milliseconds are for 8 only: 6 reads the year 58,000", with: eight,
 		why: "6 and 7 must not get integer milliseconds: this case shows the reason",
 		run: testB10Milliseconds},
 	{id: "B11", says: "Ruby retries an unknown class, because every job that Go pushes has retry",
-		with: six, why: noRuby, run: testB11UnknownClass},
-	{id: "B12", says: "a job that Ruby could not read is refused before the push", with: six,
-		why: sameWire, run: testB12Refused},
-	{id: "B13", says: "locale, tags and additional fields reach Ruby's middleware", with: six,
-		why: noRuby, run: testB13Fields},
+		with: all, ruby: noRuby, run: testB11UnknownClass},
+	{id: "B12", says: "a job that Ruby could not read is refused before the push", with: all,
+		ruby: sameWire, run: testB12Refused},
+	{id: "B13", says: "locale, tags and additional fields reach Ruby's middleware", with: all,
+		ruby: noRuby, run: testB13Fields},
 	{id: "B14", says: "a running iterable job of Ruby reads at its next flush that it is cancelled",
 		with: later, why: notIn6, run: testB14Cancel},
 	{id: "B15", says: "if an iterable job is cancelled before its start, Ruby can parse its cursor",
 		with: later, why: notIn6, run: testB15CancelEarly},
 	{id: "B16", says: "a time in the past means now; the low-level push schedules the job, as " +
-		"Ruby's does", with: six, why: sameWire, run: testB16Past},
+		"Ruby's does", with: all, ruby: sameWire, run: testB16Past},
 }
 
 func testB01Arguments(k *kase) {
@@ -79,7 +79,7 @@ func testB02SameBytes(k *kase) {
 	if !regexp.MustCompile(want).MatchString(raw) {
 		k.Errorf("wrote %s\nwant  %s", raw, want)
 	}
-	if k.v == 6 {
+	if k.real {
 		var same bool
 		k.ruby.Do(&same, `same_bytes?(redis("LINDEX", "queue:default", 0))`)
 		k.Equal("Ruby would write the same bytes", same, true)
@@ -95,7 +95,7 @@ func testB03Scheduled(k *kase) {
 	k.Equal("at", j.Field("at"), "")
 	k.Equal("enqueued_at", j.Field("enqueued_at"), "")
 	k.near(k.v, "created_at", j.Field("created_at"))
-	if k.v == 6 {
+	if k.real {
 		var in float64
 		k.ruby.Do(&in, `Sidekiq::ScheduledSet.new.first.at - Time.now`)
 		harness.Between(k, "seconds until the job is due in Ruby", in, 25, 31)
@@ -103,12 +103,21 @@ func testB03Scheduled(k *kase) {
 }
 
 func testB04Reschedule(k *kase) {
-	k.Push("Test::Record", []any{1.0, "é<b>&\u2028\x7f", 1e-7, 1e20},
+	k.Push("Test::Record", []any{1.0, "é<b>&\u2028\x7f", k.floats()},
 		queue.Options{At: time.Now().Add(30 * time.Second), Tags: []string{"a/b"}})
 	_, before := k.one("schedule")
 	k.ruby.Do(nil, `Sidekiq::ScheduledSet.new.first.reschedule(Time.now + 90); nil`)
 	_, after := k.one("schedule")
 	harness.Between(k, "moved by", after.Sub(before), 50*time.Second, 70*time.Second)
+}
+
+// floats are numbers that this version's JSON prints as Kyu does. Very small and very big ones
+// are printed in another form by the JSON of 8 (docs/wire.md 2.2).
+func (k *kase) floats() []any {
+	if k.v >= 8 {
+		return []any{1e-4, 2.5, 999_999_999_999_999.0}
+	}
+	return []any{1e-7, 2.5, 1e16, 1e20}
 }
 
 func testB05AddToQueue(k *kase) {
@@ -169,7 +178,7 @@ func testB09FloatTimes(k *kase) {
 	j := k.parse(k.raw("default")[0])
 	k.near(k.v, "created_at", j.Field("created_at"))
 	k.near(k.v, "enqueued_at", j.Field("enqueued_at"))
-	if k.v == 6 {
+	if k.real {
 		var latency float64
 		k.ruby.Do(&latency, `Sidekiq::Queue.new.latency`)
 		harness.Between(k, "latency in Ruby, in seconds", latency, 0, 2)
@@ -183,6 +192,10 @@ func testB10Milliseconds(k *kase) {
 	_, err := client.Push(k.Context(), "Test::Record", nil, queue.Options{})
 	k.Must(err)
 	k.near(8, "enqueued_at", k.parse(k.raw("default")[0]).Field("enqueued_at"))
+	if k.real {
+		k.ruby.Do(nil, `raise "too old" if Time.now - Sidekiq::Queue.new.first.enqueued_at > 60`)
+		return
+	}
 	var year int
 	if k.ruby.Do(&year, `Sidekiq::Queue.new.first.enqueued_at.year`); year < 50_000 {
 		k.Errorf("6.4.1 reads the year %d", year)
@@ -236,6 +249,9 @@ func testB13Fields(k *kase) {
 }
 
 func testB14Cancel(k *kase) {
+	if k.real && k.v == 8 {
+		cancelInRuby(k)
+	}
 	k.load("iteration.dump")
 	k.OK("cancelled iter1", "cancel", "iter1")
 	// Ruby does this every five seconds: HSET, EXPIRE, HGET cancelled.
@@ -247,8 +263,22 @@ func testB14Cancel(k *kase) {
 	k.Equal("cursor", k.Raw.HGet(k.Context(), "it-iter1", "c").Val(), "[2]")
 }
 
+// cancelInRuby cancels an iterable job that runs in Ruby.
+func cancelInRuby(k *kase) {
+	k.Helper()
+	k.Sidekiq("-q", "default", "-c", "1")
+	var jid string
+	k.ruby.Do(&jid, `Test::Iter.perform_async(2000, 20)`)
+	k.Until(15*time.Second, "Ruby has written the job's state",
+		func() bool { return k.Raw.HGet(k.Context(), "it-"+jid, "c").Val() != "" })
+	k.OK("cancelled "+jid, "cancel", jid)
+	k.ran("cancel", 1)
+	k.Settled(10 * time.Second)
+	k.Equal("retries", k.Card("retry"), 0)
+}
+
 func testB15CancelEarly(k *kase) {
-	const start = `h = redis("HGETALL", q[0]).each_slice(2).to_h
+	const start = `h = redis_hash(q[0])
 		[h["ex"].to_i, JSON.parse(h["c"]), h["rt"].to_f, h["cancelled"].to_i > 0]`
 	k.OK("cancelled fresh", "cancel", "fresh")
 	var state []any
@@ -259,6 +289,23 @@ func testB15CancelEarly(k *kase) {
 	if text := k.ruby.Fails(start, "it-iter2"); !strings.HasPrefix(text, "TypeError") {
 		k.Errorf("without a cursor: %s", text)
 	}
+	if k.real {
+		cancelledEarlyInRuby(k)
+	}
+}
+
+// cancelledEarlyInRuby runs a job in Ruby that Go has cancelled. 7.3.2 cannot cancel jobs, so it
+// runs the job to its end.
+func cancelledEarlyInRuby(k *kase) {
+	k.Helper()
+	k.Clear()
+	var jid string
+	k.ruby.Do(&jid, `Test::Iter.perform_async(3, 1)`)
+	k.OK("cancelled "+jid, "cancel", jid)
+	k.Sidekiq("-q", "default", "-c", "1")
+	k.ran(map[int]string{7: "complete", 8: "cancel"}[k.v], 1)
+	k.Settled(10 * time.Second)
+	k.Equal("retries", k.Card("retry"), 0)
 }
 
 func testB16Past(k *kase) {

@@ -17,33 +17,34 @@ var goWatches = []row{
 	{id: "D01", says: "a Ruby process and its running job are read, in the format of each version",
 		with: all, run: testD01Process},
 	{id: "D02", says: "workerctl quiets and then stops a Ruby process, which needs a beat for each",
-		with: six, why: noRuby, run: testD02Signals},
+		with: all, ruby: noRuby, run: testD02Signals},
 	{id: "D03", says: "Ruby's backtrace is read, in wrapped and in strict Base64", with: all,
 		run: testD03Backtrace},
 	{id: "D04", says: "workerctl retries, kills, deletes and reschedules Ruby's retries",
-		with: six, why: noRuby, run: testD04Retries},
+		with: all, ruby: noRuby, run: testD04Retries},
 	{id: "D05", says: "age and times are right for jobs of every version", with: all,
 		run: testD05Times},
-	{id: "D06", says: "Go's statistics are equal to Ruby's", with: six, why: noRuby,
+	{id: "D06", says: "Go's statistics are equal to Ruby's", with: all, ruby: noRuby,
 		run: testD06Statistics},
 	{id: "D07", says: "metrics in the keys of 7 and of 8 are summed", with: later, why: notIn6,
 		run: testD07Metrics},
 	{id: "D08", says: "of two entries with the same score, one is deleted and the other stays",
-		with: six, why: sameWire, run: testD08SameScore},
+		with: all, ruby: sameWire, run: testD08SameScore},
 	{id: "D09", says: "cleaning removes dead members of processes, at most once a minute",
-		with: six, why: sameWire, run: testD09Cleaning},
+		with: all, ruby: sameWire, run: testD09Cleaning},
 	{id: "D10", says: "the state of Ruby's iterable job is read, with and without a cursor",
 		with: later, why: notIn6, run: testD10Iteration},
 }
 
 func testD01Process(k *kase) {
-	jid := map[int]string{7: "7a0000000000000000000012", 8: "8a0000000000000000000012"}[k.v]
-	if k.v == 6 {
+	var jid string
+	if k.real {
 		k.ruby.Do(&jid, `Test::Slow.perform_async(60_000)`)
 		k.Sidekiq("-q", "default", "-q", "push", "-c", "3", "-g", "mastodon")
 		k.ran("run", 1)
 	} else {
 		k.load("process.dump")
+		jid = k.parse(k.golden("slow.json")).JID
 	}
 	var p inspect.Process
 	k.Until(15*time.Second, "the process is shown with its job", func() bool {
@@ -55,7 +56,8 @@ func testD01Process(k *kase) {
 	})
 	k.Equal("process", []any{p.Concurrency, p.Queues, p.Tag, p.Quiet, p.RSS > 1024},
 		"[3 [default push] mastodon false true]")
-	k.Equal("version", p.Version, map[int]string{6: "", 7: "7.3.10", 8: "8.1.7"}[k.v])
+	want := map[int]string{6: "", 7: "7.", 8: "8."}[k.v]
+	k.Equal("version", p.Version[:min(len(p.Version), len(want))], want)
 	work, err := inspect.New(k.Store).WorkInProgress(k.Context())
 	k.Must(err)
 	if len(work) != 1 || work[0].Job == nil {
@@ -91,7 +93,7 @@ func (k *kase) inOrder(log string, parts ...string) {
 
 func testD03Backtrace(k *kase) {
 	want := []string{"app/jobs/boom.rb:3:in `perform'", "lib/x.rb:1:in `é'"}
-	if k.v == 6 {
+	if k.real {
 		k.Sidekiq("-q", "default", "-c", "1")
 		k.ruby.Do(nil, `Test::Fail.set("backtrace" => true).perform_async("boom")`)
 		k.one("retry")
@@ -164,7 +166,7 @@ func testD06Statistics(k *kase) {
 
 func testD07Metrics(k *kase) {
 	k.load("metrics.dump")
-	const both = "[{OkJob 6 0 163} {FailJob 2 2 0}]"
+	const both = "[{OkJob 6 0 128} {FailJob 2 2 0}]"
 	now := time.Date(2026, 11, 22, 11, 30, 0, 0, time.UTC)
 	metrics := func(since time.Duration, now time.Time) []inspect.ClassTotals {
 		list, err := inspect.New(k.Store).Metrics(k.Context(), since, now)

@@ -30,7 +30,7 @@ func (k *kase) payload(name string) string {
 // returns the bytes in the queue.
 func (k *kase) push(ruby, golden string) string {
 	k.Helper()
-	if k.v == 6 {
+	if k.real {
 		k.ruby.Do(nil, ruby+"; nil")
 		name := k.Raw.SRandMember(k.Context(), "queues").Val()
 		return k.Raw.LIndex(k.Context(), "queue:"+name, 0).Val()
@@ -40,10 +40,10 @@ func (k *kase) push(ruby, golden string) string {
 
 // dumped is a key in a golden file of keys.
 type dumped struct {
-	Key   string
-	Type  string
-	TTL   int // in seconds; 0: the key does not expire
-	Value json.RawMessage
+	Key   string          `json:"key"`
+	Type  string          `json:"type"`
+	TTL   int             `json:"ttl,omitempty"` // in seconds; 0: the key does not expire
+	Value json.RawMessage `json:"value"`
 }
 
 // load puts a golden file of keys into Redis.

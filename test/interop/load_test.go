@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -10,30 +11,36 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 )
+
+// loadJobs is the size of the load. `make interop-new` runs the full size, 20,000.
+var loadJobs = flag.Int("jobs", 2000, "number of jobs of the mixed load")
 
 const (
-	loadJobs = 20_000 // half are pushed by Ruby, half by Go
-	flaky    = 5      // one job in five fails once, one in ten fails twice
-	later10  = 10     // one job in ten is scheduled
+	flaky   = 5  // one job in five fails once, one in ten fails twice
+	later10 = 10 // one job in ten is scheduled
 )
 
-// load is a mixed fleet under load. Ruby and Go push and run jobs, and meanwhile the test presses
-// the buttons of the web page.
+// load is a mixed fleet under load. Ruby and Go push and run jobs, half each, and meanwhile the
+// test presses the buttons of the web page and reads its pages. Mixed in are the payloads of
+// strange_test.go.
 type load struct {
 	*kase
+	jobs    int
 	presses map[string]int
 }
 
 func TestLoad(t *testing.T) {
-	t.Run("20,000 jobs of a mixed fleet end once each, while buttons are pressed",
-		func(t *testing.T) { testLoad(&load{newKase(t), map[string]int{}}) })
+	t.Run("jobs of a mixed fleet end once each, while buttons are pressed and pages are read",
+		func(t *testing.T) { testLoad(&load{newKase(t), *loadJobs, map[string]int{}}) })
 }
 
 func testLoad(l *load) {
-	queues := []string{"-c", "10", "-q", "default", "-q", "push"}
+	queues := []string{"-c", "10", "-q", "default,1", "-q", "push,1"}
 	for range 2 {
-		l.worker(append([]string{"--log-level", "error"}, queues...)...)
+		l.worker(append([]string{"--log-level", "error", "-q", strangeQueue + ",1"},
+			queues...)...)
 	}
 	ruby := l.Sidekiq(queues...)
 	began := time.Now()
@@ -41,22 +48,24 @@ func testLoad(l *load) {
 	go func() { pushed <- l.pushFromGo() }()
 	l.pushFromRuby()
 	l.Must(<-pushed)
-	for len(l.ended()) < loadJobs {
+	all := l.strange()
+	for len(l.ended()) < l.jobs-len(all.dead) {
 		l.operate()
-		if time.Since(began) > 4*time.Minute {
-			l.Fatalf("only %d of %d jobs have ended", len(l.ended()), loadJobs)
+		if time.Since(began) > time.Duration(10+l.jobs/80)*time.Second {
+			l.Fatalf("only %d of %d jobs have ended: %s", len(l.ended()), l.jobs-len(all.dead),
+				redistest.Places(l.Context(), l.Raw))
 		}
 	}
 	l.Settled(30 * time.Second)
-	l.Logf("%d jobs in %v; Ruby's worker started %d of them; buttons pressed: %v", loadJobs,
-		time.Since(began).Round(time.Second/10), strings.Count(ruby.Log(), "INFO: start"),
-		l.presses)
-	l.check()
+	l.Logf("%d jobs in %v, %d of them for the dead set; Ruby's worker started %d; buttons "+
+		"pressed: %v", l.jobs, time.Since(began).Round(time.Second/10), len(all.dead),
+		strings.Count(ruby.Log(), ": start"), l.presses)
+	l.check(all)
 }
 
-// check reads the ledger: each job has ended once, and no job is left. No process was killed, so
-// no job may run again after it has ended.
-func (l *load) check() {
+// check reads the ledger: each job has ended once or is dead, and no job is left. No process was
+// killed, so no job may run again after it has ended.
+func (l *load) check(all strange) {
 	l.Helper()
 	starts, ends, _ := l.Ledger()
 	for id, n := range ends {
@@ -64,9 +73,13 @@ func (l *load) check() {
 			l.Errorf("%s started %d times and ended %d times", id, starts[id], n)
 		}
 	}
-	l.Equal("jobs that ended", len(ends), loadJobs)
+	l.Equal("jobs that ended", len(ends), l.jobs-len(all.dead))
 	l.Equal("jobs in queues or in flight", l.Waiting()+l.InFlight(), 0)
-	l.Equal("jobs left in the sets", l.Card("retry")+l.Card("schedule")+l.Card("dead"), 0)
+	l.Equal("jobs left in the sets", l.Card("retry")+l.Card("schedule"), 0)
+	l.dead(all)
+	// Only now, because the list of queues of 8 fails while JSON that is no object is the next job
+	// of a queue. Kyu's workers cannot prevent that before they take it.
+	l.pages("/queues", "/queues/"+strangeQueue)
 }
 
 func (l *load) ended() map[string]int {
@@ -91,7 +104,15 @@ func (l *load) job(i int) (class string, args []any, o queue.Options) {
 }
 
 func (l *load) pushFromGo() error {
-	for i := range loadJobs / 2 {
+	all := l.strange()
+	for i := range l.jobs {
+		found, err := l.pushStrange(all, i)
+		if err != nil {
+			return err
+		}
+		if found || i >= l.jobs/2 {
+			continue
+		}
 		class, args, o := l.job(i)
 		o.Extra = map[string]any{"vendor": 1.0}
 		if _, err := l.Client.Push(context.Background(), class, args, o); err != nil {
@@ -102,9 +123,13 @@ func (l *load) pushFromGo() error {
 }
 
 func (l *load) pushFromRuby() {
-	for first := loadJobs / 2; first < loadJobs; first += 500 {
+	raw := l.strange().raw
+	for first := l.jobs / 2; first < l.jobs; first += 500 {
 		var jobs []map[string]any
-		for i := first; i < first+500; i++ {
+		for i := first; i < min(first+500, l.jobs); i++ {
+			if _, found := raw[i]; found {
+				continue
+			}
 			class, args, o := l.job(i)
 			job := map[string]any{"class": class, "args": args, "queue": o.Queue, "vendor": 1.0}
 			if !o.At.IsZero() {
@@ -117,7 +142,7 @@ func (l *load) pushFromRuby() {
 	}
 }
 
-// operate presses some buttons and looks at the Busy page.
+// operate presses some buttons and reads the pages.
 func (l *load) operate() {
 	l.Helper()
 	l.press("Retry all", `post("/retries/all/retry", {}); nil`)
@@ -128,7 +153,7 @@ func (l *load) operate() {
 	l.press("reschedule", `
 		Sidekiq::ScheduledSet.new.first(20).each { |e| e.reschedule(Time.now + 0.5 + rand) }
 		Sidekiq::RetrySet.new.first(20).each { |e| e.reschedule(Time.now + rand) }; nil`)
-	l.ruby.Shows("/busy")
+	l.pages()
 	l.OK("", "retries", "retry", "--all", "--yes")
 	l.presses["workerctl retries retry --all"]++
 	l.unique()

@@ -78,6 +78,15 @@ func testC16Metrics(k *kase) {
 	if k.v == 8 { // 8 also counts by ten minutes
 		k.kept(minute[:len(minute)-1], 72*time.Hour-time.Minute, 72*time.Hour)
 	}
+	if k.real {
+		var runs [][]int
+		k.ruby.Do(&runs, `require "sidekiq/metrics/query"
+			r = Sidekiq::Metrics::Query.new.top_jobs.job_results
+			%w(Test::Sleep Test::Fail).map { |c| r[c].totals.values_at("p", "f").map(&:to_i) }`)
+		k.Equal("runs and failures in Ruby", runs, "[[5 0] [2 2]]")
+		k.ruby.Shows("/metrics", "Test::Sleep", "Test::Fail")
+		k.ruby.Shows("/metrics/Test::Sleep", "Test::Sleep")
+	}
 }
 
 // histogramSum is the number of runs in a histogram of 26 buckets.
@@ -110,4 +119,9 @@ func testC17Deploys(k *kase) {
 	k.kept(keys[0], 89*24*time.Hour, 90*24*time.Hour)
 	k.kept("deploylock-v1", time.Second, time.Minute)
 	k.OK("v1", "deploys")
+	if k.real {
+		var labels []string
+		k.ruby.Do(&labels, `require "sidekiq/deploy"; Sidekiq::Deploy.new.fetch.values`)
+		k.Equal("labels in Ruby", labels, "[v1]")
+	}
 }

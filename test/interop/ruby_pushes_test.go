@@ -18,9 +18,9 @@ var rubyPushes = []row{
 	{id: "A03", says: "1,000 jobs of a bulk push run once each, in order", with: all,
 		run: testA03Bulk},
 	{id: "A04", says: "strict order: all jobs of the first queue run before any of the second",
-		with: six, why: sameWire, run: testA04StrictOrder},
+		with: all, ruby: sameWire, run: testA04StrictOrder},
 	{id: "A05", says: "weights 3 and 1: 70 to 80 % of the fetches take from the first queue",
-		with: six, why: sameWire, run: testA05Weights},
+		with: all, ruby: sameWire, run: testA05Weights},
 	{id: "A06", says: "a failed job is in the retry set with the fields that Ruby would write",
 		with: all, run: testA06Failure},
 	{id: "A07", says: "a due retry runs again: its times stay, and its count goes up", with: all,
@@ -44,8 +44,8 @@ var rubyPushes = []row{
 	{id: "A16", says: "a job with float seconds gets failed_at in float seconds",
 		with: versions{6, 7}, why: "8 writes integer milliseconds: A15", run: testA16Seconds},
 	{id: "A17", says: "a scheduled job runs when it is due", with: all, run: testA17Scheduled},
-	{id: "A18", says: "a Ruby and a Go poller share 500 due jobs: each job runs once", with: six,
-		why: noRuby, run: testA18TwoPollers},
+	{id: "A18", says: "a Ruby and a Go poller share 500 due jobs: each job runs once", with: all,
+		ruby: noRuby, run: testA18TwoPollers},
 	{id: "A19", says: "an ActiveJob payload runs the handler of the wrapped class, with both " +
 		"wrappers", with: all, run: testA19ActiveJob},
 	{id: "A20", says: "both forms of current attributes give the same map", with: later,
@@ -86,7 +86,7 @@ func testA02BigIntegers(k *kase) {
 }
 
 func testA03Bulk(k *kase) {
-	if k.v == 6 {
+	if k.real {
 		k.ruby.Do(nil, `Sidekiq::Client.push_bulk("class" => "Test::Record",
 			"args" => (0...1000).map { |i| [i] }).size`)
 	} else {
@@ -136,7 +136,7 @@ func testA05Weights(k *kase) {
 
 func testA17Scheduled(k *kase) {
 	due := time.Now().Add(2 * time.Second)
-	if k.v == 6 {
+	if k.real {
 		k.ruby.Do(nil, `Test::Record.perform_in(2, 1)`)
 	} else {
 		k.Raw.ZAdd(k.Context(), "schedule", redis.Z{Score: float64(due.UnixMicro()) / 1e6,

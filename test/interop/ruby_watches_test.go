@@ -3,7 +3,6 @@ package interop
 import (
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,36 +20,36 @@ var rubyWatches = []row{
 	{id: "C02", says: "the running job is shown with its thread, queue, start time and payload",
 		with: all, run: testC02Work},
 	{id: "C03", says: "the web pages show process and jobs, and their numbers are those of Redis",
-		with: six, why: noRuby, run: testC03Pages},
-	{id: "C04", says: "sidekiqmon lists the process", with: six, why: noRuby, run: testC04Monitor},
+		with: all, ruby: noRuby, run: testC03Pages},
+	{id: "C04", says: "sidekiqmon lists the process", with: all, ruby: noRuby, run: testC04Monitor},
 	{id: "C05", says: "the page's button Quiet: the worker takes no more jobs and is shown as " +
-		"quiet", with: six, why: noRuby, run: testC05QuietButton},
+		"quiet", with: all, ruby: noRuby, run: testC05QuietButton},
 	{id: "C06", says: "the page's button Stop: the job ends, and the page no longer shows the " +
-		"process", with: six, why: noRuby, run: testC06StopButton},
+		"process", with: all, ruby: noRuby, run: testC06StopButton},
 	{id: "C07", says: "a stop during a long job puts the same bytes back, as the next job of its " +
-		"queue", with: six, why: noRuby, run: testC07LongJob},
-	{id: "C08", says: "dump_threads: the log has all stacks, and the worker continues", with: six,
-		why: noRuby, run: testC08DumpThreads},
-	{id: "C09", says: "the page's button Quiet all quiets a Go and a Ruby process", with: six,
-		why: noRuby, run: testC09QuietAll},
+		"queue", with: all, ruby: noRuby, run: testC07LongJob},
+	{id: "C08", says: "dump_threads: the log has all stacks, and the worker continues", with: all,
+		ruby: noRuby, run: testC08DumpThreads},
+	{id: "C09", says: "the page's button Quiet all quiets a Go and a Ruby process", with: all,
+		ruby: noRuby, run: testC09QuietAll},
 	{id: "C10", says: "the record of a killed process expires, and Ruby no longer lists it",
-		with: six, why: noRuby, run: testC10Killed},
+		with: all, ruby: noRuby, run: testC10Killed},
 	{id: "C11", says: "the page retries, kills and deletes Go's retries; retry_count goes down " +
-		"by one and up again", with: six, why: sameWire, run: testC11RetryButtons},
-	{id: "C12", says: "the page's button Retry all gives dead jobs to a Go worker again", with: six,
-		why: sameWire, run: testC12RetryAll},
+		"by one and up again", with: all, ruby: sameWire, run: testC11RetryButtons},
+	{id: "C12", says: "the page's button Retry all gives dead jobs to a Go worker again", with: all,
+		ruby: sameWire, run: testC12RetryAll},
 	{id: "C13", says: "Ruby's API finds Go's retries by jid, text and score, and deletes exactly " +
-		"one", with: six, why: sameWire, run: testC13Search},
+		"one", with: all, ruby: sameWire, run: testC13Search},
 	{id: "C14", says: "the page's button Delete removes Go's job from a queue, by the bytes that " +
-		"it shows", with: six, why: sameWire, run: testC14DeleteButton},
+		"it shows", with: all, ruby: sameWire, run: testC14DeleteButton},
 	{id: "C15", says: "Ruby's history shows the day's counters, which are kept for five years",
-		with: six, why: sameWire, run: testC15History},
+		with: all, ruby: sameWire, run: testC15History},
 	{id: "C16", says: "metrics are in the keys that the pages of 7 and 8 read, and expire as there",
 		with: later, why: notIn6, run: testC16Metrics},
 	{id: "C17", says: "two marks of one deploy within a minute are one mark, at the full minute",
 		with: later, why: notIn6, run: testC17Deploys},
 	{id: "C18", says: "the page shows a process with dots and dashes in its host name, with " +
-		"labels and without a tag", with: six, why: sameWire, run: testC18HostName},
+		"labels and without a tag", with: all, ruby: sameWire, run: testC18HostName},
 	{id: "C19", says: "without the hash field concurrency, 8 would show no threads", with: eight,
 		why: "6 and 7 read concurrency from info", run: testC19HashField},
 	{id: "C20", says: "without concurrency in info, the Busy page of 7 would fail", with: seven,
@@ -58,13 +57,13 @@ var rubyWatches = []row{
 	{id: "C21", says: "without :workers, 6.4.1 would show no job", with: six,
 		why: "7 and 8 read :work", run: testC21Workers},
 	{id: "C22", says: "five Go processes and a Ruby process count as six for both pollers",
-		with: six, why: noRuby, run: testC22ProcessCount},
+		with: all, ruby: noRuby, run: testC22ProcessCount},
 	{id: "C23", says: "after Redis was emptied, the process is shown again and the counters " +
-		"continue", with: six, why: sameWire, run: testC23Emptied},
+		"continue", with: all, ruby: sameWire, run: testC23Emptied},
 	{id: "C24", says: "within seconds, no job is taken from a queue in the set paused", with: all,
 		run: testC24Paused},
-	{id: "C25", says: "dead_max_jobs 5: four dead jobs are kept, as in Sidekiq", with: six,
-		why: sameWire, run: testC25DeadMax},
+	{id: "C25", says: "dead_max_jobs 5: four dead jobs are kept, as in Sidekiq", with: all,
+		ruby: sameWire, run: testC25DeadMax},
 }
 
 // rubyProcess is a process as Ruby's API reads it.
@@ -125,7 +124,7 @@ func (k *kase) busy() (jid string) {
 func testC01Process(k *kase) {
 	k.busy()
 	k.readers()
-	if k.v == 6 {
+	if k.real {
 		p := k.process()
 		if !regexp.MustCompile(`^[\w.-]+:\d+:[0-9a-f]{12}$`).MatchString(p.Identity) {
 			k.Errorf("identity %q", p.Identity)
@@ -138,7 +137,7 @@ func testC01Process(k *kase) {
 func testC02Work(k *kase) {
 	jid := k.busy()
 	k.readers()
-	if k.v != 6 {
+	if !k.real {
 		return
 	}
 	var work []struct {
@@ -196,12 +195,8 @@ func testC03Pages(k *kase) {
 func testC04Monitor(k *kase) {
 	k.busy()
 	k.process()
-	cmd := exec.Command("ruby", "-W0", filepath.Join(filepath.Dir(harness.SidekiqBin),
-		"sidekiqmon"))
-	cmd.Env = append(cmd.Environ(), "REDIS_URL="+k.Server.URL)
-	out, err := cmd.CombinedOutput()
-	k.Equal("error", err, nil)
-	k.Contains("sidekiqmon", string(out), "Processes (1)", "Threads: 8 (1 busy)", "default, push")
+	k.Contains("sidekiqmon", k.Sidekiqmon(), "Processes (1)", "Threads: 8 (1 busy)",
+		"default, push")
 }
 
 func testC18HostName(k *kase) {
@@ -220,6 +215,11 @@ func testC19HashField(k *kase) {
 	k.readers()
 	k.Raw.HDel(k.Context(), k.firstProcess(), "concurrency")
 	k.readers("8: 0 threads")
+	if k.real {
+		var threads int
+		k.ruby.Do(&threads, `Sidekiq::ProcessSet.new.total_concurrency`)
+		k.Equal("threads in Ruby", threads, 0)
+	}
 }
 
 func testC20Info(k *kase) {
@@ -229,6 +229,9 @@ func testC20Info(k *kase) {
 	// This removes the number of the process, and leaves that of its capsule.
 	k.Raw.HSet(k.Context(), id, "info", strings.Replace(info, `"concurrency":8,`, "", 1))
 	k.readers("7: info has no concurrency")
+	if k.real {
+		k.ruby.Fails(`get("/busy")`)
+	}
 }
 
 func testC21Workers(k *kase) {
@@ -255,8 +258,11 @@ func testC22ProcessCount(k *kase) {
 	k.Equal("processes in Go", n, 6)
 	var ruby []float64
 	k.ruby.Do(&ruby, `require "sidekiq/scheduled"
-		Sidekiq.options[:average_scheduled_poll_interval] ||= 5
-		p = Sidekiq::Scheduled::Poller.new
-		[p.send(:process_count), p.send(:scaled_poll_interval)]`)
+		SETTINGS[:average_scheduled_poll_interval] ||= 5
+		new = Sidekiq::Scheduled::Poller.instance_method(:initialize).arity == 0 ? [] : [SETTINGS]
+		p = Sidekiq::Scheduled::Poller.new(*new)
+		n = p.send(:process_count)
+		scaled = p.method(:scaled_poll_interval)
+		[n, scaled.call(*[n].first(scaled.arity))]`)
 	k.Equal("processes and poll interval in Ruby", ruby, "[6 30]")
 }

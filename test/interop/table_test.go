@@ -17,13 +17,25 @@ import (
 // row is a row of the table in docs/sidekiq.md: one case.
 type row struct {
 	id, says string
-	with     versions
-	why      string // the other versions are not run
+	with     versions // those that it applies to
+	why      string   // it does not apply to the others
+	ruby     string   // golden data cannot stand in for a running Sidekiq; empty: they can
 	run      func(k *kase)
 	alone    bool // no other case runs beside it, because it measures less than a second
 }
 
-// versions of Sidekiq that a case is run with.
+// left says why a case is not run with a version. It is empty if the case is run.
+func (r *row) left(version int) string {
+	switch {
+	case !slices.Contains(r.with, version):
+		return r.why
+	case version != major:
+		return r.ruby
+	}
+	return ""
+}
+
+// versions of Sidekiq, by their first numbers.
 type versions []int
 
 var (
@@ -34,9 +46,15 @@ var (
 	later = versions{7, 8}
 )
 
+// major is the version of the Sidekiq that runs.
+var major = harness.SidekiqMajor()
+
+// tried are the versions of this run. Golden data of 7 and 8 complete a run with 6.
+var tried = map[bool]versions{true: all, false: {major}}[major == 6]
+
 // Reasons why a case is not run with a version.
 const (
-	noRuby = "needs a running Sidekiq of that version, which Debian 12 does not have; the golden " +
+	noRuby = "needs a running Sidekiq of that version, which `make interop-new` has; the golden " +
 		"checks of other cases cover what it would read"
 	sameWire = "this case reads and writes nothing that differs from 6.4.1"
 	notIn6   = "6.4.1 does not have this feature"
@@ -58,7 +76,7 @@ func TestMain(m *testing.M) {
 	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./test/kit/testworker")
 	code := m.Run()
 	clean()
-	if results.complete() {
+	if len(tried) > 1 && results.complete() {
 		fmt.Print(table())
 		if code == 0 {
 			code = compare(table())
@@ -95,8 +113,10 @@ func note(r row, version int, passed bool) {
 // complete reports whether every case was run with each of its versions.
 func (o *outcomes) complete() bool {
 	for _, c := range o.cases {
-		if len(c.passed) < len(c.with) {
-			return false
+		for _, v := range tried {
+			if _, run := c.passed[v]; !run && c.left(v) == "" {
+				return false
+			}
 		}
 	}
 	return len(o.cases) == cases
@@ -107,8 +127,10 @@ func table() string {
 	var ids, whys []string
 	for id, r := range results.cases {
 		ids = append(ids, id)
-		if len(r.with) < len(all) && !slices.Contains(whys, r.why) {
-			whys = append(whys, r.why)
+		for _, v := range tried {
+			if why := r.left(v); why != "" && !slices.Contains(whys, why) {
+				whys = append(whys, why)
+			}
 		}
 	}
 	slices.Sort(ids)
@@ -124,14 +146,14 @@ func table() string {
 			cell := r.cell(v)
 			count[cell]++
 			if cell == notRun {
-				cell = fmt.Sprintf("– (%c)", 'a'+slices.Index(whys, r.why))
+				cell = fmt.Sprintf("– (%c)", 'a'+slices.Index(whys, r.left(v)))
 			}
 			fmt.Fprintf(&b, " %s |", cell)
 		}
 		b.WriteString("\n")
 	}
 	b.WriteString("\n" + wrapped("", fmt.Sprintf("%d cases: %d passed with the real Sidekiq "+
-		"6.4.1, %d with golden data of 7.3 or 8.1, %d not applicable, %d failed.",
+		"6.4.1, %d with golden data of 7.3 or 8.1, %d left out, %d failed.",
 		len(ids), count["passed"], count["golden"], count[notRun], count["FAILED"])))
 	b.WriteString("\n")
 	for i, why := range whys {

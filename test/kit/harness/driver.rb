@@ -47,7 +47,14 @@ def retries = Sidekiq::RetrySet.new.map { |e| entry(e) }
 
 # Says whether Ruby would generate the same JSON.
 def same_bytes?(raw) = JSON.generate(JSON.parse(raw)) == raw
-def redis(*command) = Sidekiq.redis { |c| c.call(command) }
+def redis(*command) = Sidekiq.redis { |c| c.call(*command) }
+
+# Redis hashes are lists in the library of 6, and hashes in that of 7 and 8.
+def redis_hash(key)
+  h = redis("HGETALL", key)
+  h.is_a?(Hash) ? h : h.each_slice(2).to_h
+end
+
 
 def processes
   Sidekiq::ProcessSet.new.map do |p|
@@ -56,9 +63,14 @@ def processes
   end
 end
 
+# Up to 7.1 the API gives a hash for a running job.
 def work
   Sidekiq::WorkSet.new.map do |_, tid, w|
-    { tid: tid, queue: w["queue"], jid: w["payload"]["jid"], run_at: w["run_at"] }
+    if w.is_a?(Hash)
+      { tid: tid, queue: w["queue"], jid: w["payload"]["jid"], run_at: w["run_at"] }
+    else
+      { tid: tid, queue: w.queue, jid: w.job.jid, run_at: w.run_at.to_i }
+    end
   end
 end
 

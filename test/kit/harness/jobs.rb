@@ -4,7 +4,11 @@ require "json"
 require "sidekiq"
 require "sidekiq/api"
 
-Redis.silence_deprecations = true
+Redis.silence_deprecations = true if defined?(Redis)
+
+# Up to 6.4 the settings are in a hash of their own.
+SETTINGS =
+  Sidekiq.respond_to?(:default_configuration) ? Sidekiq.default_configuration : Sidekiq.options
 
 # Server middleware that keeps the hash of the job for the record.
 class Record
@@ -23,7 +27,7 @@ end
 
 Sidekiq.configure_server do |c|
   c.redis = { url: ENV.fetch("REDIS_URL") }
-  Sidekiq.options[:poll_interval_average] = 1
+  SETTINGS[:poll_interval_average] = 1
   c.on(:startup) { $stdout.write("the jobs are loaded\n"); $stdout.flush }
   c.death_handlers << ->(job, _) { Record.line("death", job["jid"], job["args"], job) }
   c.server_middleware { |chain| chain.add(Record) }
@@ -31,7 +35,7 @@ end
 
 module Test
   class Base
-    include Sidekiq::Worker
+    include Sidekiq::Job
 
     def line(event, args) = ::Record.line(event, jid, args, Thread.current[:job])
   end
@@ -77,6 +81,17 @@ module Test
       runs = File.open("#{path}.#{id}", "a") { |f| f.syswrite("."); f.size }
       raise "not yet" if runs <= times
       File.open(path, "a") { |f| f.syswrite("end #{id}\n") }
+    end
+  end
+
+  if defined?(Sidekiq::IterableJob) # from 7.3 on
+    class Iter
+      include Sidekiq::IterableJob
+
+      def build_enumerator(steps, _ms, cursor:) = array_enumerator([*1..steps], cursor: cursor)
+      def each_iteration(_step, _steps, ms) = sleep(ms / 1000.0)
+      def on_cancel = ::Record.line("cancel", jid, [], nil)
+      def on_complete = ::Record.line("complete", jid, [], nil)
     end
   end
 

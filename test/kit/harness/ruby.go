@@ -21,9 +21,6 @@ var (
 	jobs string
 )
 
-// SidekiqBin is Debian's path of the command sidekiq.
-const SidekiqBin = "/usr/share/rubygems-integration/all/gems/sidekiq-6.4.1/bin/sidekiq"
-
 // Ruby is a driver process.
 type Ruby struct {
 	site *Site
@@ -35,7 +32,8 @@ type Ruby struct {
 func (s *Site) Ruby() *Ruby {
 	s.Helper()
 	s.write("jobs.rb", jobs)
-	cmd := exec.Command("ruby", s.write("driver.rb", driver))
+	line := ruby(s.write("driver.rb", driver))
+	cmd := exec.Command(line[0], line[1:]...)
 	// Sidekiq needs more rights than a worker.
 	cmd.Env = append(os.Environ(), "REDIS_URL="+s.Server.Admin, "TEST_RECORD="+s.RecordPath())
 	cmd.Stderr = os.Stderr
@@ -148,8 +146,8 @@ func (r *Ruby) Post(path string, params map[string]any) {
 func (s *Site) Sidekiq(args ...string) *Process {
 	s.Helper()
 	s.write("jobs.rb", jobs)
-	p := s.StartWith([]string{"REDIS_URL=" + s.Server.Admin}, "ruby",
-		append([]string{SidekiqBin, "-r", filepath.Join(s.Dir, "jobs.rb")}, args...)...)
+	line := append(ruby(sidekiq()+"/bin/sidekiq", "-r", filepath.Join(s.Dir, "jobs.rb")), args...)
+	p := s.StartWith([]string{"REDIS_URL=" + s.Server.Admin}, line[0], line[1:]...)
 	s.Until(30*time.Second, "Sidekiq has started",
 		func() bool { return p.Says("the jobs are loaded") })
 	return p
