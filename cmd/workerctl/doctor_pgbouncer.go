@@ -12,8 +12,8 @@ import (
 	"github.com/kyujobs/kyu/database"
 )
 
-// pooler looks at PgBouncer, by its admin console if that can be reached. d is the demand of each of
-// its databases.
+// pooler looks at PgBouncer, by its admin console if that can be reached. d is the demand of each
+// of its databases.
 func (e *examination) pooler(ctx context.Context, s *server, found database.Pooler, direct string,
 	d demand) {
 	settings, err := console(ctx, e.consoleURL(s.url))
@@ -115,7 +115,8 @@ func show(ctx context.Context, conn *pgx.Conn, what string) (rows []map[string]s
 	return rows, err
 }
 
-// poolMode compares the demand with the connections that PgBouncer gives for a database in its mode.
+// poolMode compares the demand with the connections that PgBouncer gives for a database in its
+// mode.
 func (e *examination) poolMode(name string, settings map[string]string, d demand) {
 	size, _ := strconv.Atoi(settings["default_pool_size"])
 	const remedy = "pool_mode = transaction in pgbouncer.ini, then RELOAD"

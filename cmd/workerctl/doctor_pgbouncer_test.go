@@ -76,13 +76,15 @@ func TestServersOf(t *testing.T) {
 		e, _ := examine(nil)
 		d := demandOf([]pool{{"a", 30}}).times(len(list[0].databases))
 		e.clients(map[string]string{"max_client_conn": "50"}, d)
-		e.only(t, wrong, "60 connections (2 databases x 30 connections (30))", "max_client_conn = 75")
+		e.only(t, wrong, "60 connections (2 databases x 30 connections (30))",
+			"max_client_conn = 75")
 	})
 }
 
 func TestBouncer(t *testing.T) {
 	b := &bouncer{map[string]string{"pool_mode": "transaction", "default_pool_size": "20"},
-		map[string]map[string]string{"app": {"pool_mode": "session", "pool_size": "7"}, "plain": {}}}
+		map[string]map[string]string{"plain": {},
+			"app": {"pool_mode": "session", "pool_size": "7"}}}
 	for name, want := range map[string]string{"app": "session 7", "plain": "transaction 20",
 		"unknown": "transaction 20"} {
 		t.Run("has the settings of the database "+name, func(t *testing.T) {

@@ -37,7 +37,8 @@ func parseEnv(text string) (map[string]string, error) {
 	for p := (envText{rest: text, line: 1}); p.rest != ""; {
 		line, _, _ := strings.Cut(p.rest, "\n")
 		trimmed := strings.TrimSpace(line)
-		if trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';' || exported.MatchString(trimmed) {
+		if trimmed == "" || strings.ContainsAny(trimmed[:1], "#;") ||
+			exported.MatchString(trimmed) {
 			p.skip(len(line) + 1)
 			continue
 		}

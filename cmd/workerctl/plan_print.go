@@ -88,8 +88,8 @@ func (s scheme) printUnits(c *call) error {
 }
 
 // printINI prints the file of PgBouncer and the steps around it. auth_type = md5 takes a password
-// that the server stores as SCRAM or as MD5. The user of the jobs may read the console, which doctor
-// does, and change nothing there.
+// that the server stores as SCRAM or as MD5. The user of the jobs may read the console, which
+// doctor does, and change nothing there.
 func (s scheme) printINI(c *call) error {
 	fmt.Fprintf(c.out, `; /etc/pgbouncer/pgbouncer.ini
 [databases]
