@@ -29,6 +29,8 @@ type ProcessRecord struct {
 	Quiet       bool          // it takes no more jobs
 	RTT         time.Duration // of a call to Redis
 	RSS         int           // memory in KiB
+	Stuck       int           // handlers that have not returned although their time is over
+	Turned      time.Time     // when the loop that is furthest behind began its last turn
 	Work        []WorkRecord
 }
 
@@ -77,7 +79,7 @@ func (o *Owner) Publish(ctx context.Context, r ProcessRecord, c Counts,
 		ks.Failed() + ":" + day, ks.Expired() + ":" + day}
 	fields := []any{"info", info, "busy", len(r.Work), "beat", envelope.Score(now),
 		"rtt_us", r.RTT.Microseconds(), "quiet", strconv.FormatBool(r.Quiet), "rss", r.RSS,
-		"concurrency", r.Concurrency}
+		"concurrency", r.Concurrency, "stuck", r.Stuck, "turned", envelope.Score(r.Turned)}
 	args := append([]any{o.Identity, c.Flush, c.Processed, c.Failed, c.Expired,
 		int(statLife.Seconds()), len(fields)}, fields...)
 	args = append(args, workFields(r.Work)...)

@@ -114,6 +114,7 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	r := h.record
 	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.quiet.Load(), h.rtt,
 		residentKiB(), h.runner.work()
+	r.Stuck, r.Turned = int(h.stuck.Load()), h.runner.Turned()
 	start := time.Now()
 	known, err := owner.Publish(ctx, r, h.counts, start)
 	if err != nil {

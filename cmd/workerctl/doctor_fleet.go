@@ -24,6 +24,10 @@ func (e *examination) fleet(ctx context.Context) {
 	e.queues(ctx, list)
 	e.held(ctx)
 	e.processes(ctx, list)
+	for _, p := range list {
+		e.life(p, time.Now())
+	}
+	e.longRuns(ctx)
 }
 
 // queues looks for jobs that no process takes.

@@ -31,10 +31,14 @@ type Process struct {
 	RSS         int       `json:"rss_kib"` // memory in KiB
 	RTT         int       `json:"rtt_us"`  // of a call to Redis, in microseconds
 	Embedded    bool      `json:"embedded"`
+	// Of a worker of Kyu. A process of Ruby does not say how it is.
+	Stuck  int       `json:"stuck"`           // handlers that ignore that their time is over
+	Turned time.Time `json:"turned,omitzero"` // of the loop that is furthest behind
 }
 
 // processFields are the fields of a process's record that readProcess decodes, in this order.
-var processFields = []string{"info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency"}
+var processFields = []string{"info", "busy", "beat", "quiet", "rss", "rtt_us", "concurrency",
+	"stuck", "turned"}
 
 // Processes returns the live processes, Ruby's too, by identity.
 func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
@@ -84,6 +88,8 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
 		Embedded: info.Embedded}
 	p.Beat, _ = envelope.ParseTime(at(2))
+	p.Stuck = number(7)
+	p.Turned, _ = envelope.ParseTime(at(8))
 	if n := number(6); n > 0 { // Sidekiq 8.1.2 and later write it beside info
 		p.Concurrency = n
 	}
