@@ -2,27 +2,15 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/queue"
-)
-
-const (
-	activityJSON    = "application/activity+json"
-	linkedJSON      = "application/ld+json"
-	activityStreams = "https://www.w3.org/ns/activitystreams"
 )
 
 // Resources fetches objects of other servers and stores them in Postgres.
@@ -124,26 +112,4 @@ func noSuccess(log *slog.Logger, got *answer) error {
 		return queue.RetryIn(wait, err)
 	}
 	return err
-}
-
-// objectID checks that an answer is an ActivityStreams object, and returns its id.
-func objectID(got *answer) (string, error) {
-	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
-	profiles := strings.Fields(params["profile"])
-	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
-		!slices.Contains(profiles, activityStreams))) {
-		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
-			activityJSON)
-	}
-	var object struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(got.body, &object); err != nil {
-		return "", errors.New("the body is no JSON object")
-	}
-	id, err := url.Parse(object.ID)
-	if err != nil || guard.CheckURL(id) != nil {
-		return "", fmt.Errorf("the object has no id that is a URL: %.60q", object.ID)
-	}
-	return object.ID, nil
 }

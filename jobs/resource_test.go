@@ -51,6 +51,12 @@ func newOrigin(t *testing.T) *origin {
 		})
 	}
 	mux.HandleFunc("/bomb", bomb)
+	for path, body := range forged {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/activity+json")
+			fmt.Fprint(w, strings.ReplaceAll(body, "HERE", o.URL+path))
+		})
+	}
 	mux.HandleFunc("/status/", func(w http.ResponseWriter, r *http.Request) {
 		var code int
 		fmt.Sscan(strings.TrimPrefix(r.URL.Path, "/status/"), &code)

@@ -1,0 +1,74 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/kyujobs/kyu/internal/guard"
+)
+
+const (
+	activityJSON    = "application/activity+json"
+	linkedJSON      = "application/ld+json"
+	activityStreams = "https://www.w3.org/ns/activitystreams"
+)
+
+// deciding lists the keys by which readers identify an object and its kind.
+var deciding = []string{"@context", "id", "type"}
+
+// objectID checks that an answer is an ActivityStreams object, and returns its id.
+func objectID(got *answer) (string, error) {
+	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
+	profiles := strings.Fields(params["profile"])
+	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
+		!slices.Contains(profiles, activityStreams))) {
+		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
+			activityJSON)
+	}
+	text, err := idOf(got.body)
+	if err != nil {
+		return "", err
+	}
+	id, err := url.Parse(text)
+	if err != nil || guard.CheckURL(id) != nil {
+		return "", fmt.Errorf("the object has no id that is a URL: %.60q", text)
+	}
+	return text, nil
+}
+
+// idOf returns the id of a JSON object. It refuses an object that other readers may read
+// in another way, because they would find it under an id that is not its own: one that
+// has a key twice, at any depth, or a deciding key in another spelling.
+func idOf(body []byte) (id string, err error) {
+	var object map[string]jsontext.Value
+	if err := json.Unmarshal(body, &object); err != nil {
+		return "", fmt.Errorf("the body is not one JSON object: %.200s", err)
+	}
+	for key := range object {
+		if name := variantOf(key); name != "" {
+			return "", fmt.Errorf("the object has the key %.60q, which some readers take for %q",
+				key, name)
+		}
+	}
+	if err := json.Unmarshal(object["id"], &id); err != nil {
+		return "", errors.New("the object has no id that is a text")
+	}
+	return id, nil
+}
+
+// variantOf returns the deciding key for which some readers take another key, such as Id,
+// or the keyword @id of JSON-LD, which means the same as id.
+func variantOf(key string) string {
+	for _, name := range deciding {
+		if key != name && (strings.EqualFold(key, name) || strings.EqualFold(key, "@"+name)) {
+			return name
+		}
+	}
+	return ""
+}
