@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
@@ -105,7 +104,7 @@ func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 	if err != nil {
 		return forGood(d.Log, a.InboxURL, err)
 	}
-	host := strings.ToLower(inbox.Hostname())
+	host := inbox.Hostname()
 	if !a.Options.BypassAvailability {
 		if gone, err := d.Availability.isGone(ctx, host); gone || err != nil {
 			return err // nil if the host counts as gone: the job is done
@@ -266,13 +265,12 @@ func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.U
 			reply.status != http.StatusPermanentRedirect) || hop == maxRedirects {
 			return reply, err
 		}
-		next, err := to.Parse(reply.header.Get("Location"))
-		if err != nil {
-			return reply, nil // without a usable Location: judged like any other 3xx
+		next := reply.header.Get("Location")
+		if next == "" {
+			return reply, nil // judged like any other 3xx
 		}
-		if err := guard.CheckURL(next); err != nil {
+		if to, err = guard.ResolveURL(to, next); err != nil {
 			return nil, err
 		}
-		to = next
 	}
 }

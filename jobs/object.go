@@ -22,24 +22,25 @@ const (
 // deciding lists the keys by which readers identify an object and its kind.
 var deciding = []string{"@context", "id", "type"}
 
-// objectID checks that an answer is an ActivityStreams object, and returns its id.
-func objectID(got *answer) (string, error) {
+// objectID checks that an answer is an ActivityStreams object, and returns its id in its
+// canonical form.
+func objectID(got *answer) (*url.URL, error) {
 	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
 	profiles := strings.Fields(params["profile"])
 	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
 		!slices.Contains(profiles, activityStreams))) {
-		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
+		return nil, fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
 			activityJSON)
 	}
 	text, err := idOf(got.body)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	id, err := url.Parse(text)
-	if err != nil || guard.CheckURL(id) != nil {
-		return "", fmt.Errorf("the object has no id that is a URL: %.60q", text)
+	id, err := guard.ParseURL(text)
+	if err != nil {
+		return nil, fmt.Errorf("the object has no id that is a URL: %.60q", text)
 	}
-	return text, nil
+	return id, nil
 }
 
 // idOf returns the id of a JSON object. It refuses an object that other readers may read

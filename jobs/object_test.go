@@ -26,6 +26,29 @@ var forged = map[string]string{
 	"/other/spellings": `{"id":"HERE","name":"a","Name":"b"}`,
 }
 
+// TestIdentityNotation fetches objects whose id is another notation of their URL.
+func TestIdentityNotation(t *testing.T) {
+	all := newSite(t)
+	o := newOrigin(t)
+	f := &jobs.Resources{DB: all.db, HTTP: all.http, Log: all.slog}
+	for _, path := range []string{"/@日本", "/@%E6%97%A5%E6%9C%AC"} {
+		t.Run(path, func(t *testing.T) {
+			s := all.With(t)
+			before := o.requests("/@日本")
+			if err := f.Fetch(t.Context(), jobs.Resource{URL: o.URL + path}); err != nil {
+				t.Error(err)
+			}
+			if n := o.requests("/@日本") - before; n != 1 {
+				t.Errorf("%d requests", n)
+			}
+			if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1",
+				o.URL+"/@%E6%97%A5%E6%9C%AC"); n != 1 {
+				t.Errorf("%d objects stored", n)
+			}
+		})
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	all := newSite(t)
 	o := newOrigin(t)

@@ -60,9 +60,11 @@ type card struct{ title, description, image string } // image is a URL, or empty
 // the same page are snoozed meanwhile, and use the stored card. A second run changes
 // nothing. A page that is forbidden or does not exist ends the job.
 func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
-	if _, err := guard.ParseURL(a.URL); err != nil {
+	page, err := guard.ParseURL(a.URL)
+	if err != nil {
 		return forGood(p.Log, a.URL, err)
 	}
+	a.URL = page.String()
 	db, err := p.DB.Primary(ctx)
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 	if p.Cache.Exists(ctx, noCardKey(a.URL)).Val() > 0 {
 		return nil
 	}
-	found, err := p.look(ctx, a.URL)
+	found, err := p.look(ctx, page)
 	if err != nil {
 		return err
 	}
@@ -159,10 +161,10 @@ func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err err
 }
 
 // look fetches a page. It returns nil without an error for a page that has no card.
-func (p *Previews) look(ctx context.Context, location string) (*card, error) {
-	got, err := p.HTTP.get(ctx, location, http.Header{"Accept": {"text/html"}}, true)
+func (p *Previews) look(ctx context.Context, page *url.URL) (*card, error) {
+	got, err := p.HTTP.get(ctx, page, http.Header{"Accept": {"text/html"}}, true)
 	if err != nil {
-		return nil, noAnswer(p.Log, location, err)
+		return nil, noAnswer(p.Log, page.String(), err)
 	}
 	if got.status != http.StatusOK {
 		return nil, noSuccess(p.Log, got)
@@ -266,7 +268,7 @@ func cardOf(fields map[string]string, base *url.URL) *card {
 	}
 	if text := first("og:image:secure_url", "og:image", "og:image:url",
 		"twitter:image"); text != "" {
-		if image, err := base.Parse(text); err == nil && guard.CheckURL(image) == nil {
+		if image, err := guard.ResolveURL(base, text); err == nil {
 			c.image = image.String()
 		}
 	}

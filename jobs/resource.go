@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,10 +39,13 @@ func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 	if err != nil {
 		return err
 	}
-	location := a.URL
+	location, err := guard.ParseURL(a.URL)
+	if err != nil {
+		return forGood(f.Log, a.URL, err)
+	}
 	for range 2 {
 		id, err := f.fetch(ctx, p, location)
-		if id == "" || err != nil {
+		if id == nil || err != nil {
 			return err
 		}
 		location = id
@@ -52,11 +56,12 @@ func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 // fetch fetches an object and stores it. If the object's id is another URL it stores
 // nothing and returns the id.
 func (f *Resources) fetch(ctx context.Context, p *database.Primary,
-	location string) (elsewhere string, err error) {
+	location *url.URL) (elsewhere *url.URL, err error) {
+	from := location.String()
 	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators],
-		"SELECT etag, last_modified FROM kyu_resources WHERE url = $1", location)
+		"SELECT etag, last_modified FROM kyu_resources WHERE url = $1", from)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", hint(err)
+		return nil, hint(err)
 	}
 	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` +
 		activityStreams + `"`}}
@@ -68,29 +73,29 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 	}
 	got, err := f.HTTP.get(ctx, location, header, false)
 	if err != nil {
-		return "", noAnswer(f.Log, location, err)
+		return nil, noAnswer(f.Log, from, err)
 	}
 	switch {
 	case got.status == http.StatusNotModified && known != validators{}:
 		_, err := p.Exec(ctx,
-			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
-		return "", err
+			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", from)
+		return nil, err
 	case got.status != http.StatusOK:
-		return "", noSuccess(f.Log, got)
+		return nil, noSuccess(f.Log, got)
 	}
 	id, err := objectID(got)
 	if err != nil {
-		return "", forGood(f.Log, location, err)
+		return nil, forGood(f.Log, from, err)
 	}
-	if id != got.url.String() {
+	if id.String() != got.url.String() {
 		return id, nil
 	}
 	_, err = p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified)
 		VALUES ($1, $2::text::json, $3, $4)
 		ON CONFLICT (url) DO UPDATE SET body = excluded.body, etag = excluded.etag,
 			last_modified = excluded.last_modified, fetched_at = now()`,
-		id, string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
-	return "", hint(err)
+		id.String(), string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
+	return nil, hint(err)
 }
 
 // noAnswer turns the error of a GET into the job's error. A forbidden address and an

@@ -31,7 +31,7 @@ func newOrigin(t *testing.T) *origin {
 	mux.HandleFunc("/good", o.good)
 	// The id of the object at each path is another path.
 	for path, id := range map[string]string{"/short": "/good", "/liar": "/liar2",
-		"/liar2": "/good"} {
+		"/liar2": "/good", "/@日本": "/@日本"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { o.send(w, id) })
 	}
 	mux.HandleFunc("/moved/", func(w http.ResponseWriter, r *http.Request) {
