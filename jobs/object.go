@@ -3,20 +3,12 @@ package jobs
 import (
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/kyujobs/kyu/internal/guard"
-)
-
-const (
-	activityJSON    = "application/activity+json"
-	linkedJSON      = "application/ld+json"
-	activityStreams = "https://www.w3.org/ns/activitystreams"
 )
 
 // deciding lists the keys by which readers identify an object and its kind.
@@ -25,10 +17,7 @@ var deciding = []string{"@context", "id", "type"}
 // objectID checks that an answer is an ActivityStreams object, and returns its id in its
 // canonical form.
 func objectID(got *answer) (*url.URL, error) {
-	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
-	profiles := strings.Fields(params["profile"])
-	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
-		!slices.Contains(profiles, activityStreams))) {
+	if !mediaTypeOf(got.header).isActivity() {
 		return nil, fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
 			activityJSON)
 	}

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +20,6 @@ import (
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/charset"
 )
 
 const (
@@ -169,15 +166,11 @@ func (p *Previews) look(ctx context.Context, page *url.URL) (*card, error) {
 	if got.status != http.StatusOK {
 		return nil, noSuccess(p.Log, got)
 	}
-	if kind, _, err := mime.ParseMediaType(got.header.Get("Content-Type")); err != nil ||
-		(kind != "text/html" && kind != "application/xhtml+xml") {
+	kind := mediaTypeOf(got.header)
+	if !kind.isHTML() {
 		return nil, nil
 	}
-	text, err := charset.NewReader(bytes.NewReader(got.body), got.header.Get("Content-Type"))
-	if err != nil {
-		return nil, nil // the encoding is not known
-	}
-	return parseCard(text, got.url), nil
+	return parseCard(strings.NewReader(decode(got.body, kind.params["charset"])), got.url), nil
 }
 
 func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPreview, c *card) error {
