@@ -191,7 +191,8 @@ func (d *Deliveries) count(ctx context.Context, host string, err error) error {
 // job is done for Mastodon and in its statistics. to is a host or a URL; a password in it
 // is hidden.
 func forGood(log *slog.Logger, to string, err error) error {
-	log.Info("not sent, and not tried again", "to", env.MaskURL(to), "err", err)
+	log.Info("not sent, and not tried again", "to", short(env.MaskURL(to), 500),
+		"err", err)
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/kyujobs/kyu/internal/guard"
 )
 
 // deciding lists the keys by which readers identify an object and its kind.
@@ -25,9 +24,9 @@ func objectID(got *answer) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := guard.ParseURL(text)
+	id, err := storable(text)
 	if err != nil {
-		return nil, fmt.Errorf("the object has no id that is a URL: %.60q", text)
+		return nil, fmt.Errorf("the object's id %.60q: %w", text, err)
 	}
 	return id, nil
 }

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -39,7 +40,7 @@ func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 	if err != nil {
 		return err
 	}
-	location, err := guard.ParseURL(a.URL)
+	location, err := storable(a.URL)
 	if err != nil {
 		return forGood(f.Log, a.URL, err)
 	}
@@ -96,6 +97,19 @@ func (f *Resources) fetch(ctx context.Context, p *database.Primary,
 			last_modified = excluded.last_modified, fetched_at = now()`,
 		id.String(), string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
 	return nil, hint(err)
+}
+
+// maxURL is the length of the longest URL that fits into an index of Postgres, in bytes: a
+// row of an index has at most 2,704, of which 12 are its own.
+const maxURL = 2692
+
+// storable reads a URL under which something will be stored.
+func storable(raw string) (*url.URL, error) {
+	u, err := guard.ParseURL(raw)
+	if err == nil && len(u.String()) > maxURL {
+		return nil, fmt.Errorf("the URL has %d bytes: want at most %d", len(u.String()), maxURL)
+	}
+	return u, err
 }
 
 // noAnswer turns the error of a GET into the job's error. A forbidden address and an
