@@ -59,27 +59,28 @@ type answer struct {
 	header http.Header
 	url    *url.URL // after redirects
 	body   []byte   // at most maxBody bytes; nil after send
+	cut    bool     // the body was longer
 }
 
-// errTooLarge means that an answer has more than maxBody bytes.
-var errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+// signer signs a request for the host to which it goes.
+type signer func(*http.Request) error
 
 // get makes a GET request to a canonical URL and follows redirects. All of it takes at
-// most requestLimit, also if the body arrives slowly. An answer that is too long is cut off
-// if truncate is true, else it is an error.
+// most requestLimit, also if the body arrives slowly. sign may be nil; else it signs each
+// request.
 func (h *HTTP) get(ctx context.Context, to *url.URL, header http.Header,
-	truncate bool) (*answer, error) {
+	sign signer) (*answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit,
 		errors.New("the answer took too long"))
 	defer cancel()
 	for hop := 0; ; hop++ {
-		response, err := h.ask(ctx, to, header)
+		response, err := h.ask(ctx, to, header, sign)
 		if err != nil {
 			return nil, fmt.Errorf("GET %s: %w", to.Host, err)
 		}
 		next := response.Header.Get("Location")
 		if !redirects[response.StatusCode] || next == "" {
-			return read(response, to, truncate)
+			return read(response, to)
 		}
 		discard(response)
 		if hop == maxRedirects {
@@ -97,30 +98,31 @@ var redirects = map[int]bool{http.StatusMovedPermanently: true, http.StatusFound
 	http.StatusPermanentRedirect: true}
 
 // ask makes one GET request.
-func (h *HTTP) ask(ctx context.Context, to *url.URL, header http.Header) (*http.Response, error) {
+func (h *HTTP) ask(ctx context.Context, to *url.URL, header http.Header,
+	sign signer) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	r.Header = header.Clone()
 	r.Header.Set("User-Agent", h.agent)
+	if sign != nil {
+		if err := sign(r); err != nil {
+			return nil, err
+		}
+	}
 	return h.transport.RoundTrip(r)
 }
 
 // read reads the body of an answer and closes it.
-func read(response *http.Response, from *url.URL, truncate bool) (*answer, error) {
+func read(response *http.Response, from *url.URL) (*answer, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxBody {
-		if !truncate {
-			return nil, errTooLarge
-		}
-		body = body[:maxBody]
-	}
-	return &answer{response.StatusCode, response.Header, from, body}, nil
+	return &answer{response.StatusCode, response.Header, from, body[:min(len(body), maxBody)],
+		len(body) > maxBody}, nil
 }
 
 // discard reads the body of an answer, so that the connection can be used again. The

@@ -25,17 +25,23 @@ func mediaTypeOf(header http.Header) mediaType { return readMediaType(header.Get
 func readMediaType(text string) mediaType {
 	first, _ := cutUnquoted(text, ',')
 	name, rest := cutUnquoted(first, ';')
-	m := mediaType{strings.ToLower(strings.TrimSpace(name)), map[string]string{}}
-	for rest != "" {
+	return mediaType{strings.ToLower(strings.TrimSpace(name)), parameters(rest)}
+}
+
+// parameters reads the parameters of a header, which semicolons separate. The first of two
+// with one name counts.
+func parameters(text string) map[string]string {
+	all := map[string]string{}
+	for text != "" {
 		var part string
-		part, rest = cutUnquoted(rest, ';')
+		part, text = cutUnquoted(text, ';')
 		key, value, _ := strings.Cut(part, "=")
 		key = strings.ToLower(strings.TrimSpace(key))
-		if _, double := m.params[key]; !double {
-			m.params[key] = strings.Trim(value, ` "'`)
+		if _, double := all[key]; !double {
+			all[key] = strings.Trim(strings.ReplaceAll(value, `\"`, `"`), ` "'`)
 		}
 	}
-	return m
+	return all
 }
 
 // cutUnquoted cuts a text at the first separator that is not between double quotes.

@@ -20,6 +20,9 @@ func objectID(got *answer) (*url.URL, error) {
 		return nil, fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
 			activityJSON)
 	}
+	if got.cut {
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxBody)
+	}
 	text, err := idOf(got.body)
 	if err != nil {
 		return nil, err

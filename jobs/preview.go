@@ -150,7 +150,7 @@ func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err err
 
 // look fetches a page. It returns nil without an error for a page that has no card.
 func (p *Previews) look(ctx context.Context, page *url.URL) (*card, error) {
-	got, err := p.HTTP.get(ctx, page, http.Header{"Accept": {"text/html"}}, true)
+	got, err := p.HTTP.get(ctx, page, http.Header{"Accept": {"text/html"}}, nil)
 	if err != nil {
 		return nil, noAnswer(p.Log, page.String(), err)
 	}
