@@ -105,10 +105,9 @@ func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 		return forGood(d.Log, a.InboxURL, err)
 	}
 	host := inbox.Hostname()
-	if !a.Options.BypassAvailability {
-		if gone, err := d.Availability.isGone(ctx, host); gone || err != nil {
-			return err // nil if the host counts as gone: the job is done
-		}
+	gone, err := d.Availability.isGone(ctx, host)
+	if err != nil || gone && !a.Options.BypassAvailability {
+		return err // nil if the host counts as gone: the job is done
 	}
 	act, err := d.actor(ctx, a)
 	if errors.Is(err, errNoActor) {
@@ -158,12 +157,11 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	switch judge(reply.status, act.suspended) {
 	case delivered:
 		v.answered(keep)
-		if err := d.Availability.answered(keep, host); err != nil { // the delivery succeeded
-			d.Log.Warn("could not clear a host's days with failures", "host", host, "err", err)
-		}
+		d.lives(keep, host)
 		return nil
 	case refused:
 		v.answered(keep)
+		d.lives(keep, host) // a host that refuses, works
 		return forGood(d.Log, host, status)
 	}
 	if reply.status >= 500 {
@@ -176,6 +174,14 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 		return queue.RetryIn(max(wait, DeliveryDelay(attempts(ctx), nil)), err)
 	}
 	return err
+}
+
+// lives clears the days on which the host failed. It only logs its errors: the delivery is
+// over.
+func (d *Deliveries) lives(ctx context.Context, host string) {
+	if err := d.Availability.answered(ctx, host); err != nil {
+		d.Log.Warn("could not clear a host's days with failures", "host", host, "err", err)
+	}
 }
 
 // count records today as a day on which the host failed. It returns err, the failure of
