@@ -7,16 +7,16 @@ import (
 )
 
 func TestAlternate(t *testing.T) {
+	const activity = `type="application/activity+json"`
 	const profile = `application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\"`
 	for _, c := range []struct{ name, link, page, want string }{
-		{"in the header", `</a>; rel="alternate"; type="application/activity+json"`, "", "/a"},
+		{"in the header", `</a>; rel="alternate"; ` + activity, "", "/a"},
 		{"in a header without quotes", `</a>;rel=alternate;type=application/activity+json`, "", "/a"},
-		{"with another type of the object", `</a>; rel=alternate; type="` + profile + `"`, "", "/a"},
+		{"with another type", `</a>; rel=alternate; type="` + profile + `"`, "", "/a"},
 		{"behind other links", `</rss,x>; rel="alternate"; type="application/rss+xml", </n>; ` +
-			`rel="next", </a>; type="application/activity+json"; rel="alternate"`, "", "/a"},
-		{"with two relations", `</a>; rel="self Alternate"; type="application/activity+json"`, "", "/a"},
-		{"with a comma in the URL", `</a,b;c>; rel="alternate"; type="application/activity+json"`, "",
-			"/a,b;c"},
+			`rel="next", </a>; rel="alternate"; ` + activity, "", "/a"},
+		{"with two relations", `</a>; rel="self Alternate"; ` + activity, "", "/a"},
+		{"with a comma in the URL", `</a,b;c>; rel="alternate"; ` + activity, "", "/a,b;c"},
 		{"in the page", "", `<link rel=alternate type=application/rss+xml href=/rss>` +
 			`<link href="/a b" rel="alternate" type='application/activity+json'>`, "/a%20b"},
 		{"in the header before the page", `</a>; rel=alternate; type=application/activity+json`,

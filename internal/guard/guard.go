@@ -20,13 +20,18 @@ import (
 var ErrForbidden = errors.New("forbidden destination")
 
 // forbidden lists the addresses that are not the public internet: the IANA registries of
-// special-purpose addresses, and addresses that contain another one (6to4, Teredo, NAT64).
+// special-purpose addresses, and addresses that contain another one (6to4, Teredo, local
+// NAT64).
 var forbidden = prefixes("0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 " +
 	"172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 " +
 	"192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 " +
 	"240.0.0.0/4 " +
-	"::/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 " +
+	"::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 " +
 	"5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8")
+
+// nat64 is the range through which a server that has only IPv6 reaches IPv4 (RFC 6052). The
+// last four bytes are the IPv4 address.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
 func prefixes(text string) (list []netip.Prefix) {
 	for _, p := range strings.Fields(text) {
@@ -74,8 +79,8 @@ func New(allowed string) (*Guard, error) {
 }
 
 // Check returns an error if no connection may go to an address. An IPv4 address that is
-// mapped into IPv6 (::ffff:a.b.c.d) is checked as IPv4; one in the older compatible form
-// (::a.b.c.d) is forbidden.
+// mapped into IPv6 (::ffff:a.b.c.d), or that is reached through NAT64 (64:ff9b::a.b.c.d), is
+// checked as IPv4; one in the older compatible form (::a.b.c.d) is forbidden.
 func (g *Guard) Check(a netip.Addr) error {
 	if !a.IsValid() || a.Zone() != "" {
 		return fmt.Errorf("%w: %v", ErrForbidden, a)
@@ -85,6 +90,10 @@ func (g *Guard) Check(a netip.Addr) error {
 		if p.Contains(a) {
 			return nil
 		}
+	}
+	if nat64.Contains(a) {
+		raw := a.As16()
+		return g.Check(netip.AddrFrom4([4]byte(raw[12:])))
 	}
 	for _, p := range forbidden {
 		if p.Contains(a) {
