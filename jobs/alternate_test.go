@@ -11,7 +11,7 @@ func TestAlternate(t *testing.T) {
 	const profile = `application/ld+json; profile=\"https://www.w3.org/ns/activitystreams\"`
 	for _, c := range []struct{ name, link, page, want string }{
 		{"in the header", `</a>; rel="alternate"; ` + activity, "", "/a"},
-		{"in a header without quotes", `</a>;rel=alternate;type=application/activity+json`, "", "/a"},
+		{"in a header without quotes", `</a>;rel=alternate;type=` + activityJSON, "", "/a"},
 		{"with another type", `</a>; rel=alternate; type="` + profile + `"`, "", "/a"},
 		{"behind other links", `</rss,x>; rel="alternate"; type="application/rss+xml", </n>; ` +
 			`rel="next", </a>; rel="alternate"; ` + activity, "", "/a"},

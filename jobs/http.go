@@ -37,6 +37,10 @@ func NewHTTP(g *guard.Guard, agent string) *HTTP {
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		// One connection carries all requests to a host, and a request that times out does not
+		// close it. Without pings a connection whose other end has vanished fails every request.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 4 * time.Second,
+			WriteByteTimeout: 10 * time.Second, MaxReceiveBufferPerStream: 256 << 10},
 	}}
 }
 
@@ -80,7 +84,7 @@ func (h *HTTP) get(ctx context.Context, to *url.URL, header http.Header,
 		}
 		next := response.Header.Get("Location")
 		if !redirects[response.StatusCode] || next == "" {
-			return read(response, to)
+			return read(ctx, response, to)
 		}
 		discard(response)
 		if hop == maxRedirects {
@@ -114,12 +118,16 @@ func (h *HTTP) ask(ctx context.Context, to *url.URL, header http.Header,
 	return h.transport.RoundTrip(r)
 }
 
-// read reads the body of an answer and closes it.
-func read(response *http.Response, from *url.URL) (*answer, error) {
+// read reads the body of an answer and closes it. At the end of its time a request is
+// cancelled, and a server may end the body in good order then: it is not complete.
+func read(ctx context.Context, response *http.Response, from *url.URL) (*answer, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	if err == nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("GET %s: %w", from.Host, err)
 	}
 	return &answer{response.StatusCode, response.Header, from, body[:min(len(body), maxBody)],
 		len(body) > maxBody}, nil
