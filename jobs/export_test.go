@@ -2,19 +2,17 @@ package jobs
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
-	"net/http"
 )
 
-// ConnectTo makes a client that connects to one address, whatever host a URL names. It
-// needs no DNS, and TLS accepts the certificates that t accepts.
-func ConnectTo(address string, t *http.Transport, agent string) *HTTP {
+// ConnectTo makes a client that connects to one address, whatever host a URL names, so it
+// needs no DNS. config says which certificates it trusts.
+func ConnectTo(address string, config *tls.Config, agent string) *HTTP {
 	h := NewHTTP(nil, agent)
 	h.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	if t != nil {
-		h.transport.TLSClientConfig = t.TLSClientConfig.Clone()
-	}
+	h.transport.TLSClientConfig = config
 	return h
 }
