@@ -16,3 +16,6 @@ func ConnectTo(address string, config *tls.Config, agent string) *HTTP {
 	h.transport.TLSClientConfig = config
 	return h
 }
+
+// IDOf reads the id of an object.
+var IDOf = idOf

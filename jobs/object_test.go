@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/kyujobs/kyu/jobs"
@@ -67,4 +68,23 @@ func TestIdentity(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzIdentity reads accepted objects with a reader that takes keys without regard to case,
+// of which the last one counts.
+func FuzzIdentity(f *testing.F) {
+	for _, body := range forged {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		id, err := jobs.IDOf(body)
+		if err != nil {
+			return
+		}
+		var object struct{ ID string }
+		if err := json.Unmarshal(body, &object); err != nil || object.ID != id {
+			t.Errorf("%q has the id %q for us and %q for another reader: %v", body, id, object.ID,
+				err)
+		}
+	})
 }
