@@ -18,6 +18,9 @@ func TestCard(t *testing.T) {
 			card{"t", "d", ""}},
 		{"of a property before a name",
 			`<meta property="og:title" name="twitter:title" content="t">`, card{"t", "", ""}},
+		{"of a name behind a property of no use",
+			`<title>t</title><meta property="x:y" name="description" content="d">`,
+			card{"t", "d", ""}},
 		{"of a property with two names", `<meta property="og:title x:title" content="t">`,
 			card{"t", "", ""}},
 		{"of tags in the body", `<head><title>no</title></head><body><p>x</p>` +
