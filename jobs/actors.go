@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 // errNoActor means that the account is gone or has no key: nothing can be sent in its
 // name.
 var errNoActor = errors.New("the account is gone or has no key")
+
+// instanceActor is the id of the account that Mastodon has for the server itself.
+const instanceActor = -99
 
 // actor is a local account in whose name activities are sent.
 type actor struct {
@@ -86,12 +90,29 @@ func (a *Actors) find(ctx context.Context, id int64) (*actor, error) {
 	return act, nil
 }
 
+// signFetch returns a function that signs a GET request in the name of the server.
+func (a *Actors) signFetch(ctx context.Context) (signer, error) {
+	act, err := a.find(ctx, instanceActor)
+	if errors.Is(err, errNoActor) {
+		return nil, fmt.Errorf("the instance actor, account %d, has no private key: give it one, "+
+			"or set SIGN_FETCHES=false", instanceActor)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(r *http.Request) error {
+		return httpsig.Sign(r, nil, act.key, time.Now())
+	}, nil
+}
+
 // uri returns a local account's id. Mastodon does not store the id: it builds it from
 // the username or, in the newer scheme, from the number.
 func (a *Actors) uri(id int64, username, stored, scheme string) string {
 	switch {
 	case stored != "":
 		return stored
+	case id == instanceActor:
+		return fmt.Sprintf("https://%s/actor", a.domain)
 	case scheme == "1" || scheme == "numeric_ap_id":
 		return fmt.Sprintf("https://%s/ap/users/%d", a.domain, id)
 	default:

@@ -17,7 +17,7 @@ const (
 )
 
 // Availability knows the hosts that count as gone: those to which deliveries failed on
-// seven days without a success in between. The data are Mastodon's: the days with
+// seven days without an answer in between that ended a job. The data are Mastodon's: the days with
 // failures are in Redis, the hosts that are gone in the table unavailable_domains
 // (docs/wire.md 14.1).
 type Availability struct {
@@ -86,7 +86,7 @@ func (a *Availability) failed(ctx context.Context, host string) error {
 		return hint(err)
 	}
 	a.note(host, true)
-	a.log.Warn("a host has failed on seven days: deliveries to it are dropped until one succeeds",
+	a.log.Warn("a host has failed on seven days: deliveries to it are dropped until it answers one",
 		"host", host)
 	return nil
 }

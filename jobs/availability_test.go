@@ -1,16 +1,18 @@
 package jobs_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
 	"github.com/kyujobs/kyu/jobs"
 )
 
+const failures = "exhausted_deliveries:127.0.0.1"
+
 func TestAvailability(t *testing.T) {
 	all := newSite(t)
 	in := all.alice()
-	const failures = "exhausted_deliveries:127.0.0.1"
 	d := all.deliveries()
 	gone := func(s *site) int { return s.count("SELECT count(*) FROM unavailable_domains") }
 	t.Run("the seventh day with failures makes a host count as gone", func(t *testing.T) {
@@ -48,4 +50,34 @@ func TestAvailability(t *testing.T) {
 			t.Errorf("%d hosts are gone, %d keys of failures", n, days)
 		}
 	})
+}
+
+func TestRefusal(t *testing.T) {
+	all := newSite(t)
+	in := all.alice()
+	gone := func(s *site) int { return s.count("SELECT count(*) FROM unavailable_domains") }
+	for _, status := range []int64{404, 410, 403} {
+		t.Run(fmt.Sprintf("of %d shows that a host that counts as gone lives", status),
+			func(t *testing.T) {
+				s := all.With(t)
+				s.redis.Del(t.Context(), failures) // Redis may have lost the days
+				s.exec("INSERT INTO unavailable_domains (domain, created_at, updated_at) " +
+					"VALUES ('127.0.0.1', now(), now()) ON CONFLICT DO NOTHING")
+				in.status.Store(status)
+				a := in.to("/inbox")
+				a.Options.BypassAvailability = true
+				if err := s.deliveries().Deliver(t.Context(), a); err != nil || gone(s) != 0 {
+					t.Errorf("%d hosts are gone (%v)", gone(s), err)
+				}
+			})
+		t.Run(fmt.Sprintf("of %d ends the days with failures", status), func(t *testing.T) {
+			s := all.With(t)
+			s.redis.SAdd(t.Context(), failures, "20261101", "20261102")
+			in.status.Store(status)
+			err := s.deliveries().Deliver(t.Context(), in.to("/inbox"))
+			if days := s.redis.SCard(t.Context(), failures).Val(); days != 0 || err != nil {
+				t.Errorf("%d days with failures (%v)", days, err)
+			}
+		})
+	}
 }

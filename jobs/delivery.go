@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
@@ -105,11 +104,10 @@ func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
 	if err != nil {
 		return forGood(d.Log, a.InboxURL, err)
 	}
-	host := strings.ToLower(inbox.Hostname())
-	if !a.Options.BypassAvailability {
-		if gone, err := d.Availability.isGone(ctx, host); gone || err != nil {
-			return err // nil if the host counts as gone: the job is done
-		}
+	host := inbox.Hostname()
+	gone, err := d.Availability.isGone(ctx, host)
+	if err != nil || gone && !a.Options.BypassAvailability {
+		return err // nil if the host counts as gone: the job is done
 	}
 	act, err := d.actor(ctx, a)
 	if errors.Is(err, errNoActor) {
@@ -159,12 +157,11 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	switch judge(reply.status, act.suspended) {
 	case delivered:
 		v.answered(keep)
-		if err := d.Availability.answered(keep, host); err != nil { // the delivery succeeded
-			d.Log.Warn("could not clear a host's days with failures", "host", host, "err", err)
-		}
+		d.lives(keep, host)
 		return nil
 	case refused:
 		v.answered(keep)
+		d.lives(keep, host) // a host that refuses, works
 		return forGood(d.Log, host, status)
 	}
 	if reply.status >= 500 {
@@ -177,6 +174,14 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 		return queue.RetryIn(max(wait, DeliveryDelay(attempts(ctx), nil)), err)
 	}
 	return err
+}
+
+// lives clears the days on which the host failed. It only logs its errors: the delivery is
+// over.
+func (d *Deliveries) lives(ctx context.Context, host string) {
+	if err := d.Availability.answered(ctx, host); err != nil {
+		d.Log.Warn("could not clear a host's days with failures", "host", host, "err", err)
+	}
 }
 
 // count records today as a day on which the host failed. It returns err, the failure of
@@ -192,7 +197,8 @@ func (d *Deliveries) count(ctx context.Context, host string, err error) error {
 // job is done for Mastodon and in its statistics. to is a host or a URL; a password in it
 // is hidden.
 func forGood(log *slog.Logger, to string, err error) error {
-	log.Info("not sent, and not tried again", "to", env.MaskURL(to), "err", err)
+	log.Info("not sent, and not tried again", "to", short(env.MaskURL(to), 500),
+		"err", err)
 	return nil
 }
 
@@ -266,13 +272,12 @@ func (d *Deliveries) post(ctx context.Context, a Delivery, act *actor, to *url.U
 			reply.status != http.StatusPermanentRedirect) || hop == maxRedirects {
 			return reply, err
 		}
-		next, err := to.Parse(reply.header.Get("Location"))
-		if err != nil {
-			return reply, nil // without a usable Location: judged like any other 3xx
+		next := reply.header.Get("Location")
+		if next == "" {
+			return reply, nil // judged like any other 3xx
 		}
-		if err := guard.CheckURL(next); err != nil {
+		if to, err = guard.ResolveURL(to, next); err != nil {
 			return nil, err
 		}
-		to = next
 	}
 }

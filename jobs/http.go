@@ -23,13 +23,12 @@ const (
 // called from many goroutines.
 type HTTP struct {
 	transport *http.Transport
-	follow    *http.Client // follows redirects; on the same transport
 	agent     string
 }
 
 // NewHTTP makes a client. agent is the header User-Agent.
 func NewHTTP(g *guard.Guard, agent string) *HTTP {
-	t := &http.Transport{
+	return &HTTP{agent: agent, transport: &http.Transport{
 		DialContext:            g.DialContext,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           512,
@@ -38,17 +37,11 @@ func NewHTTP(g *guard.Guard, agent string) *HTTP {
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-	}
-	return &HTTP{transport: t, agent: agent, follow: &http.Client{Transport: t,
-		CheckRedirect: redirect}}
-}
-
-// redirect lets a GET follow three redirects, and checks each URL like the first.
-func redirect(r *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	return guard.CheckURL(r.URL)
+		// One connection carries all requests to a host, and a request that times out does not
+		// close it. Without pings a connection whose other end has vanished fails every request.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 4 * time.Second,
+			WriteByteTimeout: 10 * time.Second, MaxReceiveBufferPerStream: 256 << 10},
+	}}
 }
 
 // Close closes the connections on which no request is under way.
@@ -70,47 +63,81 @@ type answer struct {
 	header http.Header
 	url    *url.URL // after redirects
 	body   []byte   // at most maxBody bytes; nil after send
+	cut    bool     // the body was longer
 }
 
-// errTooLarge means that an answer has more than maxBody bytes.
-var errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxBody)
+// signer signs a request for the host to which it goes.
+type signer func(*http.Request) error
 
-// get makes a GET request and follows redirects. All of it takes at most requestLimit,
-// also if the body arrives slowly. An answer that is too long is cut off if truncate is
-// true, else it is an error.
-func (h *HTTP) get(ctx context.Context, raw string, header http.Header,
-	truncate bool) (*answer, error) {
-	u, err := guard.ParseURL(raw)
-	if err != nil {
-		return nil, err
-	}
+// get makes a GET request to a canonical URL and follows redirects. All of it takes at
+// most requestLimit, also if the body arrives slowly. sign may be nil; else it signs each
+// request.
+func (h *HTTP) get(ctx context.Context, to *url.URL, header http.Header,
+	sign signer) (*answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit,
 		errors.New("the answer took too long"))
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	for hop := 0; ; hop++ {
+		response, err := h.ask(ctx, to, header, sign)
+		if err != nil {
+			return nil, fmt.Errorf("GET %s: %w", to.Host, err)
+		}
+		next := response.Header.Get("Location")
+		if !redirects[response.StatusCode] || next == "" {
+			return read(ctx, response, to)
+		}
+		discard(response)
+		if hop == maxRedirects {
+			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		if to, err = guard.ResolveURL(to, next); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// redirects are the statuses after which a GET goes on to the Location.
+var redirects = map[int]bool{http.StatusMovedPermanently: true, http.StatusFound: true,
+	http.StatusSeeOther: true, http.StatusTemporaryRedirect: true,
+	http.StatusPermanentRedirect: true}
+
+// ask makes one GET request.
+func (h *HTTP) ask(ctx context.Context, to *url.URL, header http.Header,
+	sign signer) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	r.Header = header.Clone()
 	r.Header.Set("User-Agent", h.agent)
-	response, err := h.follow.Do(r)
-	if err != nil {
-		return nil, err
+	if sign != nil {
+		if err := sign(r); err != nil {
+			return nil, err
+		}
 	}
+	return h.transport.RoundTrip(r)
+}
+
+// read reads the body of an answer and closes it. At the end of its time a request is
+// cancelled, and a server may end the body in good order then: it is not complete.
+func read(ctx context.Context, response *http.Response, from *url.URL) (*answer, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	if err == nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("GET %s: %w", from.Host, err)
 	}
-	if len(body) > maxBody {
-		if !truncate {
-			return nil, errTooLarge
-		}
-		body = body[:maxBody]
-	}
-	return &answer{response.StatusCode, response.Header, response.Request.URL, body}, nil
+	return &answer{response.StatusCode, response.Header, from, body[:min(len(body), maxBody)],
+		len(body) > maxBody}, nil
+}
+
+// discard reads the body of an answer, so that the connection can be used again. The
+// status is known: an error while the body is read changes nothing.
+func discard(response *http.Response) {
+	io.Copy(io.Discard, io.LimitReader(response.Body, maxBody))
+	response.Body.Close()
 }
 
 // send makes one request and discards the body of the answer, so that the connection can
@@ -121,8 +148,6 @@ func (h *HTTP) send(r *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
-	// The status is known: an error while the body is read changes nothing.
-	io.Copy(io.Discard, io.LimitReader(response.Body, maxBody))
+	discard(response)
 	return &answer{status: response.StatusCode, header: response.Header, url: r.URL}, nil
 }

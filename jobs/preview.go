@@ -1,16 +1,12 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash/fnv"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,19 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
-	"github.com/kyujobs/kyu/internal/guard"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/charset"
 )
 
 const (
 	cardAge   = 14 * 24 * time.Hour           // until a page with a card is fetched again
 	noCardAge = time.Hour                     // until a page without a card is fetched again
 	lockLife  = requestLimit + 30*time.Second // until a lock expires by itself
-	maxTitle  = 500                           // characters
-	maxText   = 5000                          // characters of a description
 )
 
 // Previews makes the cards that are shown under links.
@@ -53,16 +44,15 @@ type LinkPreview struct {
 	URL      string
 }
 
-// card is the preview of a page.
-type card struct{ title, description, image string } // image is a URL, or empty
-
 // Preview gives a status a card for a link. One job at a time fetches a page: others for
 // the same page are snoozed meanwhile, and use the stored card. A second run changes
 // nothing. A page that is forbidden or does not exist ends the job.
 func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
-	if _, err := guard.ParseURL(a.URL); err != nil {
+	page, err := storable(a.URL)
+	if err != nil {
 		return forGood(p.Log, a.URL, err)
 	}
+	a.URL = page.String()
 	db, err := p.DB.Primary(ctx)
 	if err != nil {
 		return err
@@ -85,7 +75,7 @@ func (p *Previews) Preview(ctx context.Context, a LinkPreview) error {
 	if p.Cache.Exists(ctx, noCardKey(a.URL)).Val() > 0 {
 		return nil
 	}
-	found, err := p.look(ctx, a.URL)
+	found, err := p.look(ctx, page)
 	if err != nil {
 		return err
 	}
@@ -159,23 +149,19 @@ func (p *Previews) lock(ctx context.Context, url string) (unlock func(), err err
 }
 
 // look fetches a page. It returns nil without an error for a page that has no card.
-func (p *Previews) look(ctx context.Context, location string) (*card, error) {
-	got, err := p.HTTP.get(ctx, location, http.Header{"Accept": {"text/html"}}, true)
+func (p *Previews) look(ctx context.Context, page *url.URL) (*card, error) {
+	got, err := p.HTTP.get(ctx, page, http.Header{"Accept": {"text/html"}}, nil)
 	if err != nil {
-		return nil, noAnswer(p.Log, location, err)
+		return nil, noAnswer(p.Log, page.String(), err)
 	}
 	if got.status != http.StatusOK {
 		return nil, noSuccess(p.Log, got)
 	}
-	if kind, _, err := mime.ParseMediaType(got.header.Get("Content-Type")); err != nil ||
-		(kind != "text/html" && kind != "application/xhtml+xml") {
+	kind := mediaTypeOf(got.header)
+	if !kind.isHTML() {
 		return nil, nil
 	}
-	text, err := charset.NewReader(bytes.NewReader(got.body), got.header.Get("Content-Type"))
-	if err != nil {
-		return nil, nil // the encoding is not known
-	}
-	return parseCard(text, got.url), nil
+	return parseCard(strings.NewReader(decode(got.body, kind.params["charset"])), got.url), nil
 }
 
 func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPreview, c *card) error {
@@ -198,85 +184,4 @@ func (p *Previews) store(ctx context.Context, db *database.Primary, a LinkPrevie
 		_, err = tx.Exec(ctx, link, id, a.StatusID, a.URL)
 		return err
 	}))
-}
-
-// parseCard makes a card from a page's OpenGraph fields or, without them, from similar
-// ones. It returns nil if the page has no title.
-func parseCard(page io.Reader, base *url.URL) *card {
-	fields := map[string]string{}
-	set := func(name, text string) {
-		text = strings.Join(
-			strings.Fields(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")), " ")
-		if fields[name] == "" {
-			fields[name] = text
-		}
-	}
-	z := html.NewTokenizer(page)
-	for inTitle := false; ; {
-		switch z.Next() {
-		case html.ErrorToken:
-			return cardOf(fields, base)
-		case html.TextToken:
-			if inTitle {
-				set("title", string(z.Text()))
-			}
-		case html.StartTagToken, html.SelfClosingTagToken:
-			token := z.Token()
-			inTitle = token.Data == "title"
-			if token.Data == "body" {
-				return cardOf(fields, base) // the fields are in the head
-			}
-			if token.Data == "meta" {
-				if name, content := meta(token); name != "" {
-					set(name, content)
-				}
-			}
-		case html.EndTagToken:
-			inTitle = false
-		}
-	}
-}
-
-// meta returns the name and the content of a meta tag.
-func meta(t html.Token) (name, content string) {
-	for _, a := range t.Attr {
-		switch a.Key {
-		case "property", "name":
-			name = strings.ToLower(a.Val)
-		case "content":
-			content = a.Val
-		}
-	}
-	return name, content
-}
-
-func cardOf(fields map[string]string, base *url.URL) *card {
-	first := func(names ...string) string {
-		for _, n := range names {
-			if fields[n] != "" {
-				return fields[n]
-			}
-		}
-		return ""
-	}
-	c := &card{title: short(first("og:title", "twitter:title", "title"), maxTitle),
-		description: short(first("og:description", "twitter:description", "description"), maxText)}
-	if c.title == "" {
-		return nil
-	}
-	if text := first("og:image:secure_url", "og:image", "og:image:url",
-		"twitter:image"); text != "" {
-		if image, err := base.Parse(text); err == nil && guard.CheckURL(image) == nil {
-			c.image = image.String()
-		}
-	}
-	return c
-}
-
-// short cuts a text to at most n characters.
-func short(text string, n int) string {
-	if r := []rune(text); len(r) > n {
-		return fmt.Sprintf("%s…", string(r[:n-1]))
-	}
-	return text
 }

@@ -1,15 +1,18 @@
 package jobs_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/jobs"
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
@@ -39,7 +42,7 @@ func newLinked(t *testing.T) *linked {
 		if r.URL.Path == "/gate" {
 			<-l.gate
 		}
-		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Type", cmp.Or(r.URL.Query().Get("type"), "text/html"))
 		w.WriteHeader(int(l.status.Load()))
 		fmt.Fprint(w, pages[r.URL.Path])
 	}))
@@ -145,6 +148,47 @@ func TestPage(t *testing.T) {
 			t.Error(keys)
 		}
 	})
+}
+
+func TestPreviewType(t *testing.T) {
+	all := newSite(t)
+	l := newLinked(t)
+	for kind, want := range map[string]int{"text/html; charset=": 1, "text/html;;charset=utf-8": 1,
+		"text/html;utf-8": 1, "text/html, text/html": 1, "text/plain": 0} {
+		t.Run(kind, func(t *testing.T) {
+			address := l.URL + "/title?type=" + url.QueryEscape(kind)
+			err := all.previews(-1).Preview(t.Context(), jobs.LinkPreview{URL: address})
+			if n := all.With(t).count("SELECT count(*) FROM preview_cards WHERE url = $1",
+				address); n != want || err != nil {
+				t.Errorf("%d cards, want %d (%v)", n, want, err)
+			}
+		})
+	}
+}
+
+// TestLongURL stores URLs that an index cannot compress, at its limit.
+func TestLongURL(t *testing.T) {
+	all := newSite(t)
+	l := newLinked(t)
+	for _, c := range []struct {
+		name string
+		size int
+		want int64 // requests, and cards
+	}{{"at the limit of the index is fetched", 2692, 1}, {"beyond it is not", 2693, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			var noise []byte
+			for len(noise) < c.size {
+				noise = append(noise, queue.NewJID()...)
+			}
+			address := (l.URL + "/title?" + string(noise))[:c.size]
+			before := l.seen.Load()
+			err := all.previews(-1).Preview(t.Context(), jobs.LinkPreview{URL: address})
+			n := all.With(t).count("SELECT count(*) FROM preview_cards WHERE url = $1", address)
+			if err != nil || l.seen.Load()-before != c.want || int64(n) != c.want {
+				t.Errorf("%d requests, %d cards: %v", l.seen.Load()-before, n, err)
+			}
+		})
+	}
 }
 
 func TestPreviewJitter(t *testing.T) {

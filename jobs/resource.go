@@ -2,15 +2,11 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,17 +15,16 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-const (
-	activityJSON    = "application/activity+json"
-	linkedJSON      = "application/ld+json"
-	activityStreams = "https://www.w3.org/ns/activitystreams"
-)
-
-// Resources fetches objects of other servers and stores them in Postgres.
+// Resources fetches objects of other servers and stores them in Postgres. All fields but
+// Actors are required.
 type Resources struct {
 	DB   *database.Database
 	HTTP *HTTP
 	Log  *slog.Logger
+
+	// Actors, if it is not nil, has the key of the instance actor, which signs the requests:
+	// many servers give objects only to servers that they can name.
+	Actors *Actors
 }
 
 // Resource holds the argument of FetchResourceWorker.
@@ -41,74 +36,111 @@ type Resource struct {
 type validators struct{ ETag, LastModified string }
 
 // Fetch fetches an object and stores it under its id, which must be the URL from which it
-// came. If the id is another URL, the object is fetched once more, from there. The request
-// is conditional: an object that has not changed is not sent again. A second run stores
-// the same. An answer that is no ActivityStreams object, or is forbidden or too long, ends
-// the job; errors of the server are tried again.
+// came. If the id is another URL, the object is fetched once more, from there; if the answer
+// is a page that links to its object, that is fetched. The request is conditional: an object
+// that has not changed is not sent again. A second run stores the same. An answer that is no
+// ActivityStreams object, or is forbidden or too long, ends the job; errors of the server
+// are tried again.
 func (f *Resources) Fetch(ctx context.Context, a Resource) error {
 	p, err := f.DB.Primary(ctx)
 	if err != nil {
 		return err
 	}
-	location := a.URL
-	for range 2 {
-		id, err := f.fetch(ctx, p, location)
-		if id == "" || err != nil {
+	location, err := storable(a.URL)
+	if err != nil {
+		return forGood(f.Log, a.URL, err)
+	}
+	for pages, ids := 0, 0; ; {
+		got, err := f.ask(ctx, p, location)
+		if got == nil || err != nil {
 			return err
 		}
-		location = id
+		if location = alternate(got); location != nil {
+			pages++
+		} else if location, err = objectID(got); err != nil {
+			return forGood(f.Log, got.url.String(), err)
+		} else if location.String() == got.url.String() {
+			return store(ctx, p, got)
+		} else {
+			ids++
+		}
+		if pages > 1 || ids > 1 {
+			return forGood(f.Log, a.URL, errors.New("the object's id is not where it comes from"))
+		}
 	}
-	return forGood(f.Log, a.URL, errors.New("the object's id is not where it comes from"))
 }
 
-// fetch fetches an object and stores it. If the object's id is another URL it stores
-// nothing and returns the id.
-func (f *Resources) fetch(ctx context.Context, p *database.Primary,
-	location string) (elsewhere string, err error) {
+// ask requests a URL. It returns nil if there is nothing more to do: the object has not
+// changed, or the job is over.
+func (f *Resources) ask(ctx context.Context, p *database.Primary,
+	location *url.URL) (*answer, error) {
+	from := location.String()
 	known, err := database.One(ctx, p, pgx.RowToStructByPos[validators],
-		"SELECT etag, last_modified FROM kyu_resources WHERE url = $1", location)
+		"SELECT etag, last_modified FROM kyu_resources WHERE url = $1", from)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", hint(err)
+		return nil, hint(err)
 	}
-	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` +
-		activityStreams + `"`}}
-	if known.ETag != "" {
-		header.Set("If-None-Match", known.ETag)
+	var sign signer
+	if f.Actors != nil {
+		if sign, err = f.Actors.signFetch(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if known.LastModified != "" {
-		header.Set("If-Modified-Since", known.LastModified)
-	}
-	got, err := f.HTTP.get(ctx, location, header, false)
+	got, err := f.HTTP.get(ctx, location, known.header(), sign)
 	if err != nil {
-		return "", noAnswer(f.Log, location, err)
+		return nil, noAnswer(f.Log, from, err)
 	}
 	switch {
 	case got.status == http.StatusNotModified && known != validators{}:
 		_, err := p.Exec(ctx,
-			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", location)
-		return "", err
+			"UPDATE kyu_resources SET fetched_at = now() WHERE url = $1", from)
+		return nil, err
 	case got.status != http.StatusOK:
-		return "", noSuccess(f.Log, got)
+		return nil, noSuccess(f.Log, got)
 	}
-	id, err := objectID(got)
-	if err != nil {
-		return "", forGood(f.Log, location, err)
+	return got, nil
+}
+
+// header returns the headers of a request for an object.
+func (v validators) header() http.Header {
+	header := http.Header{"Accept": {activityJSON + `, ` + linkedJSON + `; profile="` +
+		activityStreams + `", text/html; q=0.1`}}
+	if v.ETag != "" {
+		header.Set("If-None-Match", v.ETag)
 	}
-	if id != got.url.String() {
-		return id, nil
+	if v.LastModified != "" {
+		header.Set("If-Modified-Since", v.LastModified)
 	}
-	_, err = p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified)
+	return header
+}
+
+// store stores an object under the URL from which it came.
+func store(ctx context.Context, p *database.Primary, got *answer) error {
+	_, err := p.Exec(ctx, `INSERT INTO kyu_resources (url, body, etag, last_modified)
 		VALUES ($1, $2::text::json, $3, $4)
 		ON CONFLICT (url) DO UPDATE SET body = excluded.body, etag = excluded.etag,
 			last_modified = excluded.last_modified, fetched_at = now()`,
-		id, string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
-	return "", hint(err)
+		got.url.String(), string(got.body), got.header.Get("ETag"), got.header.Get("Last-Modified"))
+	return hint(err)
 }
 
-// noAnswer turns the error of a GET into the job's error. A forbidden address and an
-// answer that is too long end the job, because a second attempt would not change them.
+// maxURL is the length of the longest URL that fits into an index of Postgres, in bytes: a
+// row of an index has at most 2,704, of which 12 are its own.
+const maxURL = 2692
+
+// storable reads a URL under which something will be stored.
+func storable(raw string) (*url.URL, error) {
+	u, err := guard.ParseURL(raw)
+	if err == nil && len(u.String()) > maxURL {
+		return nil, fmt.Errorf("the URL has %d bytes: want at most %d", len(u.String()), maxURL)
+	}
+	return u, err
+}
+
+// noAnswer turns the error of a GET into the job's error. A forbidden address ends the
+// job, because a second attempt would not change it.
 func noAnswer(log *slog.Logger, location string, err error) error {
-	if errors.Is(err, guard.ErrForbidden) || errors.Is(err, errTooLarge) {
+	if errors.Is(err, guard.ErrForbidden) {
 		return forGood(log, location, err)
 	}
 	return err
@@ -124,26 +156,4 @@ func noSuccess(log *slog.Logger, got *answer) error {
 		return queue.RetryIn(wait, err)
 	}
 	return err
-}
-
-// objectID checks that an answer is an ActivityStreams object, and returns its id.
-func objectID(got *answer) (string, error) {
-	kind, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
-	profiles := strings.Fields(params["profile"])
-	if err != nil || (kind != activityJSON && (kind != linkedJSON ||
-		!slices.Contains(profiles, activityStreams))) {
-		return "", fmt.Errorf("the content type is %.60q: want %s", got.header.Get("Content-Type"),
-			activityJSON)
-	}
-	var object struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(got.body, &object); err != nil {
-		return "", errors.New("the body is no JSON object")
-	}
-	id, err := url.Parse(object.ID)
-	if err != nil || guard.CheckURL(id) != nil {
-		return "", fmt.Errorf("the object has no id that is a URL: %.60q", object.ID)
-	}
-	return object.ID, nil
 }

@@ -3,13 +3,17 @@ package jobs_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto"
+	"crypto/rsa"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/kyujobs/kyu/internal/httpsig"
 	"github.com/kyujobs/kyu/jobs"
 )
 
@@ -31,7 +35,7 @@ func newOrigin(t *testing.T) *origin {
 	mux.HandleFunc("/good", o.good)
 	// The id of the object at each path is another path.
 	for path, id := range map[string]string{"/short": "/good", "/liar": "/liar2",
-		"/liar2": "/good"} {
+		"/liar2": "/good", "/@日本": "/@日本"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { o.send(w, id) })
 	}
 	mux.HandleFunc("/moved/", func(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +46,13 @@ func newOrigin(t *testing.T) *origin {
 		}
 		o.send(w, "/moved/0")
 	})
+	for path, to := range map[string]string{"/page": "/short", "/page/twice": "/page",
+		"/page/forbidden": "https://127.0.0.1:1/"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprintf(w, `<link rel="alternate" type="application/activity+json" href="%s">`, to)
+		})
+	}
 	for path, answer := range map[string][2]string{"/html": {"text/html", "<html>"},
 		"/plain":  {"application/json", `{"id":"PLAIN"}`},
 		"/broken": {"application/activity+json", `{"id":`}} {
@@ -51,6 +62,12 @@ func newOrigin(t *testing.T) *origin {
 		})
 	}
 	mux.HandleFunc("/bomb", bomb)
+	for path, body := range forged {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/activity+json")
+			fmt.Fprint(w, strings.ReplaceAll(body, "HERE", o.URL+path))
+		})
+	}
 	mux.HandleFunc("/status/", func(w http.ResponseWriter, r *http.Request) {
 		var code int
 		fmt.Sscan(strings.TrimPrefix(r.URL.Path, "/status/"), &code)
@@ -150,6 +167,79 @@ func TestFetch(t *testing.T) {
 		if n := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1",
 			o.URL+"/moved/0"); n != 1 {
 			t.Errorf("%d objects stored under the last URL", n)
+		}
+	})
+}
+
+func TestFetchedPage(t *testing.T) {
+	all := newSite(t)
+	o := newOrigin(t)
+	f := &jobs.Resources{DB: all.db, HTTP: all.http, Log: all.slog}
+	for _, c := range []struct {
+		name, path   string
+		want, stored int // requests for the object, and objects
+	}{{"whose link leads to another page ends the job", "/page/twice", 0, 0},
+		{"whose link is forbidden ends the job", "/page/forbidden", 0, 0},
+		{"leads to its object, and to the object's id", "/page", 1, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := all.With(t)
+			err := f.Fetch(t.Context(), jobs.Resource{URL: o.URL + c.path})
+			stored := s.count("SELECT count(*) FROM kyu_resources WHERE url = $1", o.URL+"/good")
+			if n := o.requests("/good"); n != c.want || stored != c.stored || err != nil {
+				t.Errorf("%d requests, %d objects stored (%v)", n, stored, err)
+			}
+		})
+	}
+}
+
+// secure is a server that gives its object only to the instance actor of home.example.
+func secure(t *testing.T, key *rsa.PublicKey) *httptest.Server {
+	var server *httptest.Server
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := httpsig.Verify(r, nil, func(string) (crypto.PublicKey, error) {
+			return key, nil
+		}, time.Now())
+		switch {
+		case err != nil || id != "https://home.example/actor#main-key":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/moved":
+			http.Redirect(w, r, "/note", http.StatusFound)
+		default:
+			w.Header().Set("Content-Type", "application/activity+json")
+			fmt.Fprint(w, object(server.URL+"/note"))
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestSignedFetch(t *testing.T) {
+	all := newSite(t)
+	server := secure(t, &all.account(-99, "home.example").PublicKey)
+	unsigned := &jobs.Resources{DB: all.db, HTTP: all.http, Log: all.slog}
+	signed := *unsigned
+	signed.Actors = jobs.NewActors(all.db, all.redis, "home.example")
+	for _, c := range []struct {
+		name, path string
+		by         *jobs.Resources
+		stored     int
+	}{{"is refused without a signature", "/note", unsigned, 0},
+		{"is signed again after a redirect", "/moved", &signed, 1},
+		{"has the key of the instance actor", "/note", &signed, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := all.With(t)
+			err := c.by.Fetch(t.Context(), jobs.Resource{URL: server.URL + c.path})
+			if n := s.count("SELECT count(*) FROM kyu_resources"); n != c.stored || err != nil {
+				t.Errorf("%d objects stored, want %d (%v)", n, c.stored, err)
+			}
+		})
+	}
+	t.Run("without a key says what to do", func(t *testing.T) {
+		all.With(t).exec("UPDATE accounts SET private_key = NULL")
+		signed.Actors = jobs.NewActors(all.db, all.redis, "home.example")
+		err := signed.Fetch(t.Context(), jobs.Resource{URL: server.URL + "/note"})
+		if err == nil || !strings.Contains(err.Error(), "SIGN_FETCHES") {
+			t.Error(err)
 		}
 	})
 }

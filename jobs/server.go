@@ -21,11 +21,12 @@ type Config struct {
 	Bulk        MailConfig // for mass mail; Mail if it has no Server
 	Domain      string     // the host in the URLs of local accounts
 	DoubleKnock bool       // see Deliveries.DoubleKnock
+	SignFetches bool       // see Resources.Actors
 }
 
 // ConfigFromEnv reads the variables that Mastodon uses: REDIS_* and CACHE_REDIS_*,
 // LOCAL_DOMAIN and WEB_DOMAIN, ALLOWED_PRIVATE_ADDRESSES, SMTP_* and BULK_SMTP_*. It also
-// reads DOUBLE_KNOCK. The domain's default is localhost. Problems go to r.
+// reads DOUBLE_KNOCK and SIGN_FETCHES. The domain's default is localhost. Problems go to r.
 func ConfigFromEnv(r *env.Reader) Config {
 	local := r.String("local domain", "localhost", "LOCAL_DOMAIN")
 	return Config{
@@ -36,6 +37,7 @@ func ConfigFromEnv(r *env.Reader) Config {
 		Bulk:        MailFromEnv(r, "BULK_", local),
 		Domain:      r.String("web domain", local, "WEB_DOMAIN"),
 		DoubleKnock: r.Bool("double knock", false, "DOUBLE_KNOCK"),
+		SignFetches: r.Bool("sign fetches", false, "SIGN_FETCHES"),
 	}
 }
 
@@ -78,11 +80,15 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	hosts := NewHosts(s.redis, threads, log)
 	s.Notifications = &Notifications{DB: db}
 	s.Feeds = &Feeds{DB: db, Redis: s.redis, Client: queue.NewClient(store, stamp...)}
-	s.Deliveries = &Deliveries{HTTP: s.http, Hosts: hosts, Actors: NewActors(db, s.cache, c.Domain),
+	actors := NewActors(db, s.cache, c.Domain)
+	s.Deliveries = &Deliveries{HTTP: s.http, Hosts: hosts, Actors: actors,
 		Availability: NewAvailability(db, s.redis, log), Log: log, DoubleKnock: c.DoubleKnock}
 	s.Webhooks = &Webhooks{DB: db, HTTP: s.http, Hosts: hosts, Log: log}
 	s.Mail = &Mail{Config: c.Mail, Bulk: c.Bulk, Log: log}
 	s.Resources = &Resources{DB: db, HTTP: s.http, Log: log}
+	if c.SignFetches {
+		s.Resources.Actors = actors
+	}
 	s.Previews = &Previews{DB: db, Redis: s.redis, Cache: s.cache, HTTP: s.http, Log: log}
 	return s, nil
 }

@@ -58,7 +58,7 @@ func (w *Webhooks) Deliver(ctx context.Context, a Webhook) error {
 	if err != nil {
 		return forGood(w.Log, fmt.Sprintf("webhook/%d", a.WebhookID), err)
 	}
-	host := strings.ToLower(to.Hostname())
+	host := to.Hostname()
 	visit, wait := w.Hosts.enter(ctx, host)
 	if wait > 0 {
 		return queue.Snooze(wait)

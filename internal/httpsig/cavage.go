@@ -17,7 +17,7 @@ const requestTarget = "(request-target)"
 
 // unsigned lists headers that are not signed, because proxies on the way change them.
 var unsigned = map[string]bool{"User-Agent": true, "Accept-Encoding": true, "Accept": true,
-	"Signature": true, "Content-Length": true}
+	"Signature": true, "Content-Length": true, "If-None-Match": true, "If-Modified-Since": true}
 
 // SetDigest sets the header Digest to "SHA-256=" and the body's sum in base64.
 func SetDigest(r *http.Request, body []byte) { r.Header.Set("Digest", digest(body)) }
