@@ -48,5 +48,6 @@ func TestDoctorLongRun(t *testing.T) {
 	e.longRun(inspect.Work{Job: j}, now) // it does not say since when
 	e.longRun(inspect.Work{Job: j, Process: "h:1:a", Queue: "pull", RunAt: now.Add(-2 * time.Hour)},
 		now)
-	e.only(t, warning, "Slow x of the queue pull has run for 2h0m0s in h:1:a", "workerctl dump h:1:a")
+	e.only(t, warning, "Slow x of the queue pull has run for 2h0m0s in h:1:a",
+		"workerctl dump h:1:a")
 }
