@@ -52,9 +52,9 @@ type App struct {
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
 
-	// Configure, if set, reads further settings. A pool of database connections needs
-	// one connection per thread.
-	Configure func(s *Settings, threads int)
+	// Configure, if set, reads further settings. c has the capsules, whose queues and threads
+	// are read before: a pool of database connections needs one connection per thread.
+	Configure func(s *Settings, c worker.Config)
 	// Open, if set, opens the connections of the handlers before the first job. Its
 	// context ends 15 seconds after it is called, or when a signal stops the process. The
 	// closer, if it is not nil, is called after the last job. After an error the program

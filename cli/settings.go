@@ -67,7 +67,7 @@ func (a *App) resolve(o *options) *settings {
 	s.resolveWire()
 	s.resolveHTTP()
 	if a.Configure != nil {
-		a.Configure(s.env, s.worker.Threads())
+		a.Configure(s.env, s.worker)
 	}
 	check := s.worker
 	check.Mux = a.Mux

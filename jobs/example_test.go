@@ -17,7 +17,7 @@ func ExampleNewServer() {
 	app := cli.New("worker")
 	var pg database.Config
 	var config jobs.Config
-	app.Configure = func(s *cli.Settings, _ int) {
+	app.Configure = func(s *cli.Settings, _ worker.Config) {
 		pg, config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
 	}
 	app.Open = func(ctx context.Context, b *cli.Boot) (func(), error) {

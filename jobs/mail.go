@@ -8,17 +8,21 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 )
 
 // Mail sends mail by SMTP.
 type Mail struct {
 	Config MailConfig
 	Bulk   MailConfig // the server for mass mail; Config if it has no Server
+	Err    error      // of the configuration: every mail fails with it
 	Log    *slog.Logger
 }
 
@@ -53,6 +57,9 @@ func (m *Mail) Send(ctx context.Context, a Message) error {
 	if a.Bulk && m.Bulk.Server != "" {
 		config = m.Bulk
 	}
+	if m.Err != nil {
+		return m.Err
+	}
 	if config.Server == "" {
 		return errors.New("no mail server is configured: set SMTP_SERVER")
 	}
@@ -76,47 +83,74 @@ func (m *Mail) send(ctx context.Context, client *gomail.Client, config MailConfi
 	if err != nil {
 		return fmt.Errorf("mail server %s: %w", config.address(), err)
 	}
-	err = client.SendWithSMTPClient(connection, message)
+	taken, err := transfer(connection, message)
 	// The server has taken or refused the mail: an error while closing changes nothing.
 	if e := client.CloseWithSMTPClient(connection); e != nil {
 		m.Log.Debug("could not close the connection to the mail server cleanly",
 			"server", config.address(), "err", e)
 	}
-	if err == nil || message.IsDelivered() {
+	if taken {
 		return nil
 	}
-	err = fmt.Errorf("mail server %s: %w", config.address(), err)
-	var refused *gomail.SendError
-	if errors.As(err, &refused) && refused.ErrorCode() >= 500 {
-		return queue.Kill(err)
+	failure := fmt.Errorf("mail server %s: %w", config.address(), err)
+	if permanent(err) {
+		return queue.Kill(failure)
 	}
-	return err
+	return failure
+}
+
+// transfer hands a mail to the server, and reports whether the server has taken it. All recipients
+// get it, or none: the error joins those of all recipients that the server refuses.
+func transfer(c *smtp.Client, message *gomail.Msg) (taken bool, err error) {
+	from, err := message.GetSender(false)
+	if err != nil {
+		return false, err
+	}
+	to, err := message.GetRecipients()
+	if err != nil {
+		return false, err
+	}
+	if err := c.Mail(from); err != nil {
+		return false, err
+	}
+	var refused []error
+	for _, recipient := range to {
+		if err := c.Rcpt(recipient); err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", recipient, err))
+		}
+	}
+	if len(refused) > 0 {
+		return false, errors.Join(refused...)
+	}
+	w, err := c.Data()
+	if err != nil {
+		return false, err
+	}
+	if _, err := message.WriteTo(w); err != nil {
+		return false, err
+	}
+	if err := w.Close(); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// permanent reports whether a server refused a mail for ever, with 5xx: all the recipients that it
+// refused, if there are several. Their order does not count.
+func permanent(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(e error) bool { return !permanent(e) })
+	}
+	var answer *textproto.Error
+	return errors.As(err, &answer) && answer.Code >= 500
 }
 
 // compose makes the mail of a Message and of the job that sends it.
 func (a *Message) compose(c MailConfig, j *queue.Job) (*gomail.Msg, error) {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	from := cmp.Or(a.From, c.From)
-	if err := m.From(from); err != nil {
-		return nil, fmt.Errorf("from %q: %w", from, err)
-	}
-	if c.ReturnPath != "" {
-		if err := m.EnvelopeFrom(c.ReturnPath); err != nil {
-			return nil, fmt.Errorf("return path %q: %w", c.ReturnPath, err)
-		}
-	}
-	if reply := cmp.Or(a.ReplyTo, c.ReplyTo); reply != "" {
-		if err := m.ReplyTo(reply); err != nil {
-			return nil, fmt.Errorf("reply to %q: %w", reply, err)
-		}
-	}
-	for field, set := range map[string]func(...string) error{"to": m.To, "cc": m.Cc, "bcc": m.Bcc} {
-		list := map[string][]string{"to": a.To, "cc": a.CC, "bcc": a.BCC}[field]
-		if len(list) > 0 {
-			if err := set(list...); err != nil {
-				return nil, fmt.Errorf("%s: %w", field, err)
-			}
-		}
+	if err := a.address(m, c, from); err != nil {
+		return nil, err
 	}
 	m.Subject(a.Subject)
 	identify(m, c, j)
@@ -131,6 +165,35 @@ func (a *Message) compose(c MailConfig, j *queue.Job) (*gomail.Msg, error) {
 		m.AddAlternativeString(gomail.TypeTextHTML, a.HTML)
 	}
 	return m, nil
+}
+
+// address sets the addresses of a mail, with A-labels for their domains.
+func (a *Message) address(m *gomail.Msg, c MailConfig, from string) error {
+	one := func(set func(string) error) func(...string) error {
+		return func(list ...string) error { return set(list[0]) }
+	}
+	for _, x := range []struct {
+		field string
+		set   func(...string) error
+		list  []string
+	}{{"from", one(m.From), []string{from}}, {"return path", one(m.EnvelopeFrom), given(c.ReturnPath)},
+		{"reply to", one(m.ReplyTo), given(cmp.Or(a.ReplyTo, c.ReplyTo))},
+		{"to", m.To, a.To}, {"cc", m.Cc, a.CC}, {"bcc", m.Bcc, a.BCC}} {
+		list := make([]string, len(x.list))
+		for i, text := range x.list {
+			var err error
+			if list[i], err = mailAddress(text); err != nil {
+				return fmt.Errorf("%s %q: %w", x.field, text, err)
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if err := x.set(list...); err != nil {
+			return fmt.Errorf("%s %q: %w", x.field, x.list, err)
+		}
+	}
+	return nil
 }
 
 // identify sets Message-ID and Date, from the job if there is one: all attempts of a job

@@ -7,9 +7,12 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/env"
@@ -54,29 +57,36 @@ func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	if c.Server == "" {
 		return c
 	}
+	c.Server = asciiName(r, key("SERVER"), c.Server)
 	c.Port = r.Int(label("port"), 25, 1, 65535, key("PORT"))
 	c.Login = r.String(label("login"), "", key("LOGIN"))
 	c.Password = r.Secret(label("password"), key("PASSWORD"))
 	c.From = r.String(label("from"), "notifications@localhost", key("FROM_ADDRESS"))
 	c.ReplyTo = r.String(label("reply to"), "", key("REPLY_TO"))
 	c.ReturnPath = r.String(label("return path"), "", key("RETURN_PATH"))
-	c.Domain = r.String(label("domain"), cmp.Or(domain, "localhost"), key("DOMAIN"))
-	c.Auth = choice(r, label("auth"), "plain", key("AUTH_METHOD"), "plain", "login",
-		"cram_md5", "none")
-	c.TLS = r.Bool(label("tls"), r.Bool(label("ssl"), false, key("SSL")), key("TLS"))
+	c.Domain = asciiName(r, key("DOMAIN"),
+		r.String(label("domain"), cmp.Or(domain, "localhost"), key("DOMAIN")))
+	c.Auth = choice(r, label("auth"), "plain", key("AUTH_METHOD"), map[string]string{
+		"plain": "plain", "login": "login", "cram_md5": "cram_md5", "cram-md5": "cram_md5",
+		"none": "none"})
+	// Port 465 is that of TLS from the first byte (RFC 8314).
+	c.TLS = r.Bool(label("tls"), r.Bool(label("ssl"), c.Port == 465, key("SSL")), key("TLS"))
 	fallback := "auto"
 	if !r.Bool(label("starttls auto"), true, key("ENABLE_STARTTLS_AUTO")) {
 		fallback = "never"
 	}
-	c.StartTLS = choice(r, label("starttls"), fallback, key("ENABLE_STARTTLS"), "auto",
-		"always", "never")
-	c.Insecure = choice(r, label("verify"), "peer", key("OPENSSL_VERIFY_MODE"), "peer",
-		"none") == "none"
+	c.StartTLS = choice(r, label("starttls"), fallback, key("ENABLE_STARTTLS"),
+		map[string]string{"auto": "auto", "always": "always", "true": "always",
+			"never": "never", "false": "never"})
+	// OpenSSL's other two modes are for servers. They leave the check of a server's certificate on.
+	c.Insecure = choice(r, label("verify"), "peer", key("OPENSSL_VERIFY_MODE"), map[string]string{
+		"peer": "peer", "client_once": "peer", "fail_if_no_peer_cert": "peer",
+		"none": "none"}) == "none"
 	c.CAFile = r.String(label("ca file"), "", key("CA_FILE"))
 	c.Timeout = time.Duration(r.Int(label("timeout (s)"), 20, 1, 600,
 		key("READ_TIMEOUT"))) * time.Second
-	if method := choice(r, label("delivery"), "smtp", key("DELIVERY_METHOD"), "smtp",
-		"sendmail"); method != "smtp" {
+	if method := choice(r, label("delivery"), "smtp", key("DELIVERY_METHOD"),
+		map[string]string{"smtp": "smtp", "sendmail": "sendmail"}); method != "smtp" {
 		r.Problem("%s=%s: only smtp is supported: set SMTP_SERVER to the machine's own mail "+
 			"server, such as localhost", key("DELIVERY_METHOD"), method)
 	}
@@ -86,16 +96,24 @@ func MailFromEnv(r *env.Reader, prefix, domain string) MailConfig {
 	return c
 }
 
-// choice reads a variable whose value must be one of words.
-func choice(r *env.Reader, name, fallback, key string, words ...string) string {
+// choice reads a variable whose value must be one of words, in capitals or not. It returns the
+// meaning of the word.
+func choice(r *env.Reader, name, fallback, key string, words map[string]string) string {
 	v := r.String(name, fallback, key)
-	for _, w := range words {
-		if v == w {
-			return v
-		}
+	if meaning, ok := words[strings.ToLower(v)]; ok {
+		return meaning
 	}
-	r.Problem("%s=%q: want one of %v", key, v, words)
+	r.Problem("%s=%q: want one of %v", key, v, slices.Sorted(maps.Keys(words)))
 	return fallback
+}
+
+// asciiName returns the name of a host in A-labels.
+func asciiName(r *env.Reader, key, name string) string {
+	ascii, err := mailDomain(name)
+	if err != nil {
+		r.Problem("%s: %w", key, err)
+	}
+	return ascii
 }
 
 // client makes a client for the mail of one job.

@@ -19,6 +19,7 @@ type Config struct {
 	Guard       *guard.Guard // decides to which addresses requests may go
 	Mail        MailConfig
 	Bulk        MailConfig // for mass mail; Mail if it has no Server
+	MailErr     error      // what is wrong with Mail and Bulk: with it every mail fails
 	Domain      string     // the host in the URLs of local accounts
 	DoubleKnock bool       // see Deliveries.DoubleKnock
 	SignFetches bool       // see Resources.Actors
@@ -26,15 +27,20 @@ type Config struct {
 
 // ConfigFromEnv reads the variables that Mastodon uses: REDIS_* and CACHE_REDIS_*,
 // LOCAL_DOMAIN and WEB_DOMAIN, ALLOWED_PRIVATE_ADDRESSES, SMTP_* and BULK_SMTP_*. It also
-// reads DOUBLE_KNOCK and SIGN_FETCHES. The domain's default is localhost. Problems go to r.
+// reads DOUBLE_KNOCK and SIGN_FETCHES. The domain's default is localhost. Problems go to r, those
+// with mail to MailErr: a worker that serves no mail needs none of its settings.
 func ConfigFromEnv(r *env.Reader) Config {
 	local := r.String("local domain", "localhost", "LOCAL_DOMAIN")
+	mail := &env.Reader{Lookup: r.Lookup}
+	defer func() { r.Settings = append(r.Settings, mail.Settings...) }()
+	single, bulk := MailFromEnv(mail, "", local), MailFromEnv(mail, "BULK_", local)
 	return Config{
 		Redis:       queue.RedisFromEnv(r, "app redis", ""),
 		Cache:       queue.RedisFromEnv(r, "cache redis", "CACHE_"),
 		Guard:       guard.FromEnv(r),
-		Mail:        MailFromEnv(r, "", local),
-		Bulk:        MailFromEnv(r, "BULK_", local),
+		Mail:        single,
+		Bulk:        bulk,
+		MailErr:     mail.Err(),
 		Domain:      r.String("web domain", local, "WEB_DOMAIN"),
 		DoubleKnock: r.Bool("double knock", false, "DOUBLE_KNOCK"),
 		SignFetches: r.Bool("sign fetches", false, "SIGN_FETCHES"),
@@ -84,7 +90,7 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	s.Deliveries = &Deliveries{HTTP: s.http, Hosts: hosts, Actors: actors,
 		Availability: NewAvailability(db, s.redis, log), Log: log, DoubleKnock: c.DoubleKnock}
 	s.Webhooks = &Webhooks{DB: db, HTTP: s.http, Hosts: hosts, Log: log}
-	s.Mail = &Mail{Config: c.Mail, Bulk: c.Bulk, Log: log}
+	s.Mail = &Mail{Config: c.Mail, Bulk: c.Bulk, Err: c.MailErr, Log: log}
 	s.Resources = &Resources{DB: db, HTTP: s.http, Log: log}
 	if c.SignFetches {
 		s.Resources.Actors = actors

@@ -27,11 +27,30 @@ type Worker struct {
 // New makes the program. name is how it calls itself in logs and errors.
 func New(name string) *Worker {
 	w := &Worker{App: cli.New(name)}
-	w.Configure = func(s *cli.Settings, _ int) {
+	w.Configure = func(s *cli.Settings, c worker.Config) {
 		w.postgres, w.config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
+		if w.config.MailErr != nil && serves(c, mailQueue) {
+			s.Problem("%w", w.config.MailErr)
+		}
 	}
 	w.Open, w.Adjust = w.open, w.adjust
 	return w
+}
+
+// mailQueue is the queue of the jobs that send mail. A worker that does not serve it starts
+// although the settings of mail are wrong.
+const mailQueue = "mailers"
+
+// serves reports whether a worker serves a queue.
+func serves(c worker.Config, name string) bool {
+	for _, capsule := range c.Capsules {
+		for _, q := range capsule.Queues {
+			if q.Name == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // open connects Postgres and the Redis servers, and registers the handlers.

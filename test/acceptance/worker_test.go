@@ -15,6 +15,7 @@ func TestWorker(t *testing.T) {
 	beside(t, "stuck handlers end it with exit code 3, and their jobs are put back", testStuck)
 	beside(t, "too much memory drains it and ends it with exit code 3", testMemory)
 	beside(t, "a program of ten lines is a worker", testHello)
+	beside(t, "wrong settings of mail stop only a worker that serves mail", testMailSettings)
 }
 
 func testStuck(s *harness.Site) {
@@ -41,4 +42,15 @@ func testHello(s *harness.Site) {
 	s.Until(10*time.Second, "it greets", func() bool {
 		return strings.Count(w.Log(), "Hello, you") == 2
 	})
+}
+
+func testMailSettings(s *harness.Site) {
+	env := []string{"REDIS_URL=" + s.Server.URL, "SMTP_SERVER=mail.example", "SMTP_PORT=many"}
+	out, err := run(env, "worker", "--check", "-q", "default", "-q", "mailers")
+	s.Equal("one that serves mail starts", err == nil, false)
+	s.Contains("the error", out, "SMTP_PORT")
+	out, err = run(env, "worker", "--check", "-q", "push")
+	if err != nil {
+		s.Errorf("a worker of push does not start: %v\n%s", err, out)
+	}
 }
