@@ -176,7 +176,8 @@ func (a *Message) address(m *gomail.Msg, c MailConfig, from string) error {
 		field string
 		set   func(...string) error
 		list  []string
-	}{{"from", one(m.From), []string{from}}, {"return path", one(m.EnvelopeFrom), given(c.ReturnPath)},
+	}{{"from", one(m.From), []string{from}},
+		{"return path", one(m.EnvelopeFrom), given(c.ReturnPath)},
 		{"reply to", one(m.ReplyTo), given(cmp.Or(a.ReplyTo, c.ReplyTo))},
 		{"to", m.To, a.To}, {"cc", m.Cc, a.CC}, {"bcc", m.Bcc, a.BCC}} {
 		list := make([]string, len(x.list))
