@@ -26,8 +26,8 @@ func TestMailDomains(t *testing.T) {
 		}
 	})
 	t.Run("go out as A-labels in the headers", func(t *testing.T) {
-		for _, want := range []string{"@post.xn--bcher-kva.example>", "<post@xn--bcher-kva.example>",
-			"<hans@xn--bcher-kva.example>"} {
+		for _, want := range []string{"@post.xn--bcher-kva.example>",
+			"<post@xn--bcher-kva.example>", "<hans@xn--bcher-kva.example>"} {
 			if !strings.Contains(mail.Data, want) {
 				t.Errorf("no %s in\n%s", want, mail.Data)
 			}

@@ -48,7 +48,8 @@ func TestMailSettings(t *testing.T) {
 		right      func(jobs.MailConfig) bool
 	}{
 		{"SMTP_AUTH_METHOD", "PLAIN", func(c jobs.MailConfig) bool { return c.Auth == "plain" }},
-		{"SMTP_AUTH_METHOD", "CRAM-MD5", func(c jobs.MailConfig) bool { return c.Auth == "cram_md5" }},
+		{"SMTP_AUTH_METHOD", "CRAM-MD5",
+			func(c jobs.MailConfig) bool { return c.Auth == "cram_md5" }},
 		{"SMTP_ENABLE_STARTTLS", "true",
 			func(c jobs.MailConfig) bool { return c.StartTLS == "always" }},
 		{"SMTP_ENABLE_STARTTLS", "false",

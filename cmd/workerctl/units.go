@@ -26,8 +26,8 @@ const (
 
 // installUnits writes the units of systemd, and an environment file per instance.
 type installUnits struct {
-	root, split string
-	shares      []share // of split; check reads them
+	root, split, user string
+	shares            []share // of split; check reads them
 }
 
 func installUnitsCommand() command {
@@ -43,6 +43,8 @@ func installUnitsCommand() command {
 func (u *installUnits) flags(f *pflag.FlagSet) {
 	f.StringVar(&u.split, "split", "", "`INSTANCE=THREADS,...`; push-2 is a second process of the "+
 		"queue push")
+	f.StringVar(&u.user, "user", "", "run as this `USER` of the system, such as mastodon, for a "+
+		"Postgres that takes it without a password (peer)")
 	rootFlag(f, &u.root)
 }
 
@@ -53,6 +55,10 @@ func rootFlag(f *pflag.FlagSet, root *string) {
 func (u *installUnits) check(words []string) error {
 	if len(words) > 0 || u.split == "" {
 		return errors.New("want --split default=15,push=25,…, the threads of every process")
+	}
+	if u.user != "" && (!userName.MatchString(u.user) || u.user == "root") {
+		return fmt.Errorf("--user %q: want a user of the system that is not root, such as mastodon",
+			u.user)
 	}
 	shares, err := parseSplit(u.split)
 	u.shares = shares
@@ -92,7 +98,7 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 			return err
 		}
 	}
-	if err := u.writeSettings(c); err != nil {
+	if err := errors.Join(u.writeUser(c), u.writeSettings(c)); err != nil {
 		return err
 	}
 	if packaged {

@@ -49,6 +49,9 @@ func (u *uninstallUnits) run(_ context.Context, c *call, _ []string) error {
 			return err
 		}
 	}
+	if err := u.removeUser(c); err != nil {
+		return err
+	}
 	config := filepath.Join(u.root, configDir)
 	if !u.purge {
 		return c.done(nil, "kept    "+config+": --purge removes it too. Then: systemctl "+

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -48,9 +49,26 @@ func TestUnits(t *testing.T) {
 			t.Error("overwritten")
 		}
 	})
+	t.Run("run as a user of the system", func(t *testing.T) {
+		s.of(t).ok("worker@.service.d/user.conf", install+" --user mastodon")
+		for _, unit := range []string{"worker@.service", "worker.service"} {
+			text := file("etc/systemd/system/" + unit + ".d/user.conf")
+			if !strings.Contains(text, "DynamicUser=no\nUser=mastodon\n") {
+				t.Errorf("%s: %q", unit, text)
+			}
+		}
+		for _, user := range []string{"root", "a b", "x\nExecStart=/bin/sh"} {
+			_, errs, code := s.of(t).run("install-units", "--split", "push=1", "--root", root,
+				"--user", user)
+			if code != 2 || !strings.Contains(errs, "want a user of the system") {
+				t.Errorf("%q: exit code %d, %s", user, code, errs)
+			}
+		}
+	})
 	t.Run("go without the settings", func(t *testing.T) {
 		s.of(t).ok("--purge removes it too", remove)
-		if file("etc/systemd/system/worker@.service") != "" || file("etc/kyu/push.env") == "" {
+		if file("etc/systemd/system/worker@.service") != "" || file("etc/kyu/push.env") == "" ||
+			file("etc/systemd/system/worker@.service.d/user.conf") != "" {
 			t.Error("units are left, or settings are gone")
 		}
 	})

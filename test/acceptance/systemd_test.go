@@ -35,6 +35,7 @@ func TestSystemd(t *testing.T) {
 	stage("the units are active only when Redis and Postgres answer", (*booted).becomesActive)
 	stage("jobs of every kind run under the filter of system calls", (*booted).runsJobs)
 	stage("a unit serves a Redis on a unix socket", (*booted).servesSocket)
+	stage("a unit is its own user to a Postgres without passwords", (*booted).isPeer)
 	stage("a stop waits for the running jobs", (*booted).drains)
 	stage("a killed process comes back, and no job is lost", (*booted).comesBack)
 	stage("reload and TSTP quiet", (*booted).quiets)
@@ -151,6 +152,33 @@ func (b *booted) servesSocket() {
 		func() bool { return strings.Contains(b.Journal("worker@socket"), "over a socket") })
 	b.Do("workerctl", "health", "--http", "unix:/run/worker-socket/http")
 	b.Do("systemctl", "stop", "worker@socket", "redis-socket")
+}
+
+// isPeer runs a unit as www-data, which Postgres takes over its socket without a password.
+func (b *booted) isPeer() {
+	b.Do("systemd-run", "--unit=postgres-peer", "-p", "User=postgres", "-p",
+		"RuntimeDirectory=postgres-peer", "sh", "-c",
+		"PATH=$PATH:$(echo /usr/lib/postgresql/*/bin); "+
+			"cd /run/postgres-peer && initdb -A peer -D data >/dev/null && chmod 755 . && "+
+			"exec postgres -D data -k /run/postgres-peer -c listen_addresses=")
+	b.Until(30*time.Second, "Postgres has the role", func() bool {
+		return b.Do("sh", "-c", "runuser -u postgres -- psql -h /run/postgres-peer -c "+
+			`'CREATE ROLE "www-data" LOGIN' >/dev/null 2>&1 && echo yes || true`) == "yes\n"
+	})
+	b.Do("workerctl", "install-units", "--split", "peer=2", "--user", "www-data")
+	b.Write("/etc/kyu/peer.env", "WORKER_ARGS=-c 2\nDB_HOST=/run/postgres-peer\n"+
+		"DB_USER=www-data\nDB_NAME=postgres\nDATABASE_URL=\n")
+	url := b.Do("cat", "/etc/kyu/database_url")
+	b.Write("/etc/kyu/database_url", "")
+	b.Do("systemctl", "daemon-reload")
+	b.Do("systemctl", "start", "worker@peer")
+	b.Contains("the log", b.Journal("worker@peer"), "pooler=none")
+	b.Equal("user of the unit", b.Get("worker@peer", "User"), "www-data")
+	b.Do("systemctl", "stop", "worker@peer", "postgres-peer")
+	b.Do("rm", "-r", "/etc/systemd/system/worker@.service.d",
+		"/etc/systemd/system/worker.service.d")
+	b.Write("/etc/kyu/database_url", url)
+	b.Do("systemctl", "daemon-reload")
 }
 
 func (b *booted) drains() {
