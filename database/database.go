@@ -204,7 +204,7 @@ func (d *Database) Sleep(ctx context.Context, wait time.Duration) error {
 	if d == nil {
 		return ErrNone
 	}
-	return d.primary.with(ctx, func(c *pgx.Conn) error {
+	return d.primary.again(ctx, func(c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "SELECT pg_sleep($1::float8)", wait.Seconds())
 		return err
 	})

@@ -30,7 +30,7 @@ type ProcessRecord struct {
 	RTT         time.Duration // of a call to Redis
 	RSS         int           // memory in KiB
 	Stuck       int           // handlers that have not returned although their time is over
-	Turned      time.Time     // when the loop that is furthest behind began its last turn
+	Turned      time.Time     // when the loop that is furthest behind began its last turn; or zero
 	Work        []WorkRecord
 }
 

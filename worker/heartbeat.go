@@ -114,7 +114,10 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	r := h.record
 	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.quiet.Load(), h.rtt,
 		residentKiB(), h.runner.work()
-	r.Stuck, r.Turned = int(h.stuck.Load()), h.runner.Turned()
+	r.Stuck = int(h.stuck.Load())
+	if turned := h.runner.Turned(); turned.UnixMilli() > 0 { // every loop has begun a turn
+		r.Turned = turned
+	}
 	start := time.Now()
 	known, err := owner.Publish(ctx, r, h.counts, start)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // userDropIn lets the workers run as a user of the system, in place of one that systemd makes up.
 // It is for a Postgres that takes a user of the system without a password (peer), as a stock
 // Mastodon has it. %s is the user.
-const userDropIn = `# Written by workerctl install-units --user: Postgres takes this user over its socket without
-# a password (peer in pg_hba.conf).
+const userDropIn = `# Written by workerctl install-units --user: Postgres takes this user over its
+# socket without a password (peer in pg_hba.conf).
 [Service]
 DynamicUser=no
 User=%s

@@ -55,14 +55,19 @@ func registered(s *harness.Site, n int) {
 	})
 }
 
+// cacheRedis starts a Redis for a cache, and returns its URL.
+func cacheRedis(s *harness.Site) string {
+	return redistest.Start(s, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru").URL
+}
+
 func testHealthy(s *harness.Site) {
 	primary := pgtest.StartCluster(s, "max_connections=50")
 	replica := primary.Replica()
 	s.Env = []string{"DATABASE_URL=" + primary.URL, "REPLICA_DATABASE_URL=" + replica.URL,
-		"CACHE_REDIS_URL=" + redistest.Start(s).URL}
+		"CACHE_REDIS_URL=" + cacheRedis(s)}
 	serve(s, "-c", "10", "-q", "default", "-q", "push")
 	out := says(s, 0, []string{`^good +redis +version 7`, `does not evict`, `append-only`,
-		`cache and queues are on servers of their own`,
+		`cache and queues are on servers of their own`, `evicts \(allkeys-lru\)`,
 		`has 10 threads and a pool of 10`,
 		`all pools may open 30 connections \(10 \+ 10 \+ 10\); ` +
 			`max_connections 50 less 3 reserved leaves 47`,
@@ -126,14 +131,15 @@ func testPooler(s *harness.Site) {
 	pooled, _ := c.Pooler("default_pool_size = 5")
 	s.Env = []string{"DATABASE_URL=" + pooled, "DIRECT_DATABASE_URL=" + c.URL}
 	serve(s, "-c", "10")
-	says(s, 1, []string{`^good +pgbouncer +transaction mode, 5 connections`,
+	says(s, 1, []string{`^good +pgbouncer +postgres: transaction mode, 5 connections`,
 		`^good +pgbouncer +all pools may open 10 connections \(10\); max_client_conn is 500`,
 		`^good +postgres +PgBouncer may open 5 of 17`})
 	s.Env = append(s.Env, "PREPARED_STATEMENTS=true")
 	says(s, 1, []string{`^warning +pgbouncer +PREPARED_STATEMENTS=true behind a pooler`})
 	session, _ := c.Pooler("pool_mode = session", "default_pool_size = 5", "max_client_conn = 8")
 	s.Env = []string{"DATABASE_URL=" + session, "DIRECT_DATABASE_URL=" + c.URL}
-	says(s, 2, []string{`^wrong +pgbouncer +session mode: .* 10 connections \(10\), and it gives 5`,
+	says(s, 2, []string{`^wrong +pgbouncer +postgres: session mode: .* 10 connections ` +
+		`\(10\), and it gives 5`,
 		`→ pool_mode = transaction`, `^wrong +pgbouncer .* max_client_conn is 8`})
 	large, _ := c.Pooler("default_pool_size = 30")
 	s.Env = []string{"DATABASE_URL=" + large, "DIRECT_DATABASE_URL=" + c.URL}
@@ -141,8 +147,8 @@ func testPooler(s *harness.Site) {
 	s.Env = []string{"DATABASE_URL=" + strings.Replace(pooled, "/postgres", "/nothing", 1)}
 	says(s, 2, []string{`^wrong +postgres +cannot use Postgres`})
 	s.Env = []string{"DATABASE_URL=" + pooled}
-	says(s, 1, []string{`^warning +pgbouncer +its admin console cannot be reached`}, "--pgbouncer",
-		"postgres://kyu@127.0.0.1:1/pgbouncer")
+	says(s, 1, []string{`^warning +pgbouncer +the admin console of 127.0.0.1:\d+ cannot be ` +
+		`reached`}, "--pgbouncer", "postgres://kyu@127.0.0.1:1/pgbouncer")
 }
 
 func testStoppedReplica(s *harness.Site) {
