@@ -21,7 +21,7 @@ type load struct {
 
 // standard is the load of a busy small server: 40 jobs/s, with shares and times near those of
 // the workload model (docs/wire.md 14.4).
-var standard = []load{
+var standard = loads{
 	{"default", 20, 15 * time.Millisecond}, {"push", 13, 500 * time.Millisecond},
 	{"mailers", 0.2, 600 * time.Millisecond}, {"pull", 7, 1200 * time.Millisecond},
 }
@@ -37,9 +37,9 @@ func (l load) slots(utilisation float64) float64 {
 // loads are the loads of all queues, in the order in which they are named.
 type loads []load
 
-// readLoads reads --rate and --mean. The standard load holds where they say nothing.
-func readLoads(rate, mean string) ([]load, error) {
-	list := loads(slices.Clone(standard))
+// readLoads reads --rate and --mean. The load of base holds where they say nothing.
+func readLoads(base loads, rate, mean string) ([]load, error) {
+	list := slices.Clone(base)
 	err := errors.Join(list.read("rate", rate, (*load).setRate),
 		list.read("mean", mean, (*load).setMean))
 	return list, err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
 )
 
@@ -19,6 +21,9 @@ type plan struct {
 	pooler, units, ini              bool
 	rate, mean                      string
 	loads                           []load // of rate and mean; check reads them
+	live, rotate                    bool
+	since                           time.Duration // of live
+	note                            string        // about live, for people
 }
 
 func planCommand() command {
@@ -36,6 +41,11 @@ func (p *plan) flags(f *pflag.FlagSet) {
 		"has its rate in the model of docs/scaling.md")
 	f.StringVar(&p.mean, "mean", "", "mean time of a job, `QUEUE=DURATION,...`, such as "+
 		"push=400ms (workerctl metrics shows it)")
+	f.BoolVar(&p.live, "live", false, "take the rates and mean times of the fleet from its "+
+		"metrics; --rate and --mean hold before them")
+	f.DurationVar(&p.since, "since", time.Hour, "with --live: of the last `DURATION`, up to 72h")
+	f.BoolVar(&p.rotate, "rotate", false, "all processes serve all queues, each with another "+
+		"queue first")
 	f.Float64Var(&p.utilisation, "utilisation", 0.7, "the `SHARE` of the threads that may be busy")
 	f.IntVar(&p.least, "least", 5, "the fewest `THREADS` of a queue: one slow job does not delay "+
 		"all others")
@@ -55,7 +65,7 @@ func (p *plan) check(words []string) error {
 	if len(words) > 0 {
 		return fmt.Errorf("it takes only flags, and got %q", words[0])
 	}
-	loads, err := readLoads(p.rate, p.mean)
+	loads, err := readLoads(standard, p.rate, p.mean)
 	p.loads = loads
 	problems := []error{err, p.others.check()}
 	for _, x := range []struct {
@@ -71,16 +81,25 @@ func (p *plan) check(words []string) error {
 		problems = append(problems, fmt.Errorf("--utilisation %v: want more than 0 and at most "+
 			"1, such as 0.7", p.utilisation))
 	}
+	if p.since <= 0 || p.since > inspect.MaxMetrics {
+		problems = append(problems, fmt.Errorf("--since %v: want more than 0 and at most %v",
+			p.since, inspect.MaxMetrics))
+	}
 	if p.ini && !p.pooler {
 		problems = append(problems, errors.New("--pgbouncer-ini needs --pooler"))
 	}
 	return errors.Join(problems...)
 }
 
-func (p *plan) run(_ context.Context, c *call, _ []string) error {
+func (p *plan) run(ctx context.Context, c *call, _ []string) error {
 	others, err := p.others.pools(c)
 	if err != nil {
 		return usageError{"plan", err}
+	}
+	if p.live {
+		if err := p.readLive(ctx, c); err != nil {
+			return err
+		}
 	}
 	s := p.make(p.loads, others)
 	switch {
@@ -125,6 +144,7 @@ type scheme struct {
 	MaxClients  int       `json:"max_client_conn"`   // that PgBouncer accepts
 	Utilisation float64   `json:"utilisation"`
 	Left        int       `json:"left"` // negative: as many do not fit
+	Rotated     *rotation `json:"rotated,omitempty"`
 }
 
 func (p *plan) make(loads []load, others []pool) scheme {
@@ -135,6 +155,10 @@ func (p *plan) make(loads []load, others []pool) scheme {
 		q := p.spread(l)
 		s.Queues = append(s.Queues, q)
 		s.Workers += q.total()
+	}
+	if p.rotate {
+		s.Rotated = rotationOf(s.Queues, s.Workers)
+		s.Workers = s.Rotated.Threads * len(s.Rotated.Queues)
 	}
 	s.Clients = s.Workers
 	for _, o := range others {

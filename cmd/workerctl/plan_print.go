@@ -23,6 +23,13 @@ func (p *plan) explain(c *call, s scheme) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if p.note != "" {
+		fmt.Fprintln(c.out, "\n"+printable(p.note))
+	}
+	if r := s.Rotated; r != nil {
+		fmt.Fprintf(c.out, "\nRotated: %d processes with %d threads each, %d in all. The first:\n"+
+			"  worker %s\n", len(r.Queues), r.Threads, s.Workers, r.shares()[0].args())
+	}
 	p.explainConnections(c, s)
 	p.explainFit(c, s)
 	if n := s.processes(); n > 2*p.cores {
@@ -71,6 +78,14 @@ func (p *plan) explainFit(c *call, s scheme) {
 
 // printUnits prints the commands that install the plan as systemd's units.
 func (s scheme) printUnits(c *call) error {
+	if r := s.Rotated; r != nil {
+		var names []string
+		for _, unit := range r.shares() {
+			names = append(names, "worker@"+unit.instance)
+		}
+		return s.printInstall(c, fmt.Sprintf("--rotated %s --threads %d",
+			strings.Join(r.Queues, ","), r.Threads), names)
+	}
 	var split, names []string
 	for _, q := range s.Queues {
 		for i := range q.Processes {
@@ -82,8 +97,13 @@ func (s scheme) printUnits(c *call) error {
 			names = append(names, "worker@"+name)
 		}
 	}
-	fmt.Fprintf(c.out, "workerctl install-units --split %s\nsystemctl daemon-reload\nsystemctl "+
-		"enable --now worker.target %s\n", strings.Join(split, ","), strings.Join(names, " "))
+	return s.printInstall(c, "--split "+strings.Join(split, ","), names)
+}
+
+// printInstall prints the commands that install units with these flags, and start them.
+func (s scheme) printInstall(c *call, flags string, names []string) error {
+	fmt.Fprintf(c.out, "workerctl install-units %s\nsystemctl daemon-reload\nsystemctl "+
+		"enable --now worker.target %s\n", flags, strings.Join(names, " "))
 	return nil
 }
 

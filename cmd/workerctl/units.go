@@ -26,8 +26,9 @@ const (
 
 // installUnits writes the units of systemd, and an environment file per instance.
 type installUnits struct {
-	root, split, user string
-	shares            []share // of split; check reads them
+	root, split, user, rotate string
+	threads                   int     // of each process of rotate
+	shares                    []share // of split or rotate; check reads them
 }
 
 func installUnitsCommand() command {
@@ -36,7 +37,9 @@ func installUnitsCommand() command {
 		summary: "write systemd's units for one process per queue",
 		forms: []form{{"--split default=15,push=25,…",
 			"write systemd's units, and the settings of one process per queue; settings that\n" +
-				"exist are kept"}},
+				"exist are kept"},
+			{"--rotated default,push,mailers,pull --threads 5",
+				"the same for processes that serve all queues, each with another queue first"}},
 		flags: u.flags, check: u.check, run: u.run}
 }
 
@@ -45,6 +48,9 @@ func (u *installUnits) flags(f *pflag.FlagSet) {
 		"queue push")
 	f.StringVar(&u.user, "user", "", "run as this `USER` of the system, such as mastodon, for a "+
 		"Postgres that takes it without a password (peer)")
+	f.StringVar(&u.rotate, "rotated", "", "`QUEUE,...`: a process for each queue, which serves it "+
+		"first and then the others")
+	f.IntVar(&u.threads, "threads", 5, "with --rotated: the `THREADS` of each process")
 	rootFlag(f, &u.root)
 }
 
@@ -53,12 +59,20 @@ func rootFlag(f *pflag.FlagSet, root *string) {
 }
 
 func (u *installUnits) check(words []string) error {
-	if len(words) > 0 || u.split == "" {
-		return errors.New("want --split default=15,push=25,…, the threads of every process")
+	if len(words) > 0 || (u.split == "") == (u.rotate == "") {
+		return errors.New("want --split default=15,push=25,…, the threads of every process, or " +
+			"--rotated default,push,…")
 	}
 	if u.user != "" && (!userName.MatchString(u.user) || u.user == "root") {
 		return fmt.Errorf("--user %q: want a user of the system that is not root, such as mastodon",
 			u.user)
+	}
+	if u.rotate != "" {
+		r, err := parseRotation(u.rotate, u.threads)
+		if err == nil {
+			u.shares = r.shares()
+		}
+		return err
 	}
 	shares, err := parseSplit(u.split)
 	u.shares = shares
@@ -69,6 +83,16 @@ func (u *installUnits) check(words []string) error {
 type share struct {
 	instance string
 	threads  int
+	queues   []string // in their order; nil: the queue that the instance names
+}
+
+// args are the flags of the worker.
+func (s share) args() string {
+	text := fmt.Sprintf("-c %d", s.threads)
+	for _, q := range s.queues {
+		text += " -q " + q
+	}
+	return text
 }
 
 // parseSplit reads default=15,push=25,push-2=25.
@@ -84,7 +108,7 @@ func parseSplit(text string) ([]share, error) {
 				"default=15,push=25,push-2=25", part)
 		}
 		seen[name] = true
-		list = append(list, share{name, n})
+		list = append(list, share{name, n, nil})
 	}
 	return list, nil
 }
@@ -158,7 +182,7 @@ func (u *installUnits) writeSettings(c *call) error {
 	config := filepath.Join(u.root, configDir)
 	for _, s := range u.shares {
 		text := fmt.Sprintf("# Of worker@%s. Written by workerctl install-units; yours to "+
-			"change.\nWORKER_ARGS=-c %d\nDB_POOL=%d\n", s.instance, s.threads, s.threads)
+			"change.\nWORKER_ARGS=%s\nDB_POOL=%d\n", s.instance, s.args(), s.threads)
 		if err := c.keep(filepath.Join(config, s.instance+".env"), text, 0o644); err != nil {
 			return err
 		}

@@ -27,8 +27,8 @@ type scaled struct {
 
 // scaledINI is the pgbouncer.ini of that page, with the ports of the test, and with the replica.
 const scaledINI = `[databases]
-mastodon_production = host=127.0.0.1 port=%d dbname=mastodon_production user=mastodon password=secret
-mastodon_replica = host=127.0.0.1 port=%d dbname=mastodon_production user=mastodon password=secret
+mastodon_production = port=%d host=127.0.0.1 dbname=mastodon_production user=mastodon password=pw
+mastodon_replica = port=%d host=127.0.0.1 dbname=mastodon_production user=mastodon password=pw
 
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -65,21 +65,21 @@ func TestScalingPage(t *testing.T) {
 func scale(s *harness.Site) *scaled {
 	s.Helper()
 	primary := pgtest.StartCluster(s)
-	pgtest.Exec(s, primary.URL, "CREATE ROLE mastodon LOGIN PASSWORD 'secret'")
+	pgtest.Exec(s, primary.URL, "CREATE ROLE mastodon LOGIN PASSWORD 'pw'")
 	pgtest.Exec(s, primary.URL, "CREATE DATABASE mastodon_production OWNER mastodon")
 	p := &scaled{Site: s, primary: primary, replica: primary.Replica(), port: redistest.FreePort(s)}
 	users := ""
 	for _, user := range []string{"mastodon", "pgbouncer"} {
-		users += fmt.Sprintf("%q \"md5%x\"\n", user, md5.Sum([]byte("secret"+user)))
+		users += fmt.Sprintf("%q \"md5%x\"\n", user, md5.Sum([]byte("pw"+user)))
 	}
 	ini := fmt.Sprintf(scaledINI, primary.Port, p.replica.Port, p.port)
-	url := fmt.Sprintf("postgres://mastodon:secret@127.0.0.1:%d/mastodon_production", p.port)
+	url := fmt.Sprintf("postgres://mastodon:pw@127.0.0.1:%d/mastodon_production", p.port)
 	p.pooler = pgtest.RunPooler(s, ini, users, url)
-	p.console = fmt.Sprintf("postgres://pgbouncer:secret@127.0.0.1:%d/pgbouncer", p.port)
+	p.console = fmt.Sprintf("postgres://pgbouncer:pw@127.0.0.1:%d/pgbouncer", p.port)
 	s.Env = []string{"DB_HOST=127.0.0.1", fmt.Sprint("DB_PORT=", p.port), "DB_USER=mastodon",
-		"DB_PASS=secret", "DB_NAME=mastodon_production", "PREPARED_STATEMENTS=false",
+		"DB_PASS=pw", "DB_NAME=mastodon_production", "PREPARED_STATEMENTS=false",
 		"REPLICA_DB_NAME=mastodon_replica", "CACHE_REDIS_URL=" + cacheRedis(s),
-		fmt.Sprintf("DIRECT_DATABASE_URL=postgres://mastodon:secret@127.0.0.1:%d/"+
+		fmt.Sprintf("DIRECT_DATABASE_URL=postgres://mastodon:pw@127.0.0.1:%d/"+
 			"mastodon_production", primary.Port)}
 	p.worker = s.WorkerWith(s.Env, "-c", "15", "-q", "default")
 	return p
@@ -147,5 +147,6 @@ func (p *scaled) isGood() {
 
 func (p *scaled) isTooSmall() {
 	says(p.Site, 2, []string{`^wrong +pgbouncer +all pools may open 150 connections`,
-		`→ max_client_conn = 187`}, "--web", "10x5", "--streaming", "1x10", "--pgbouncer", p.console)
+		`→ max_client_conn = 187`}, "--web", "10x5", "--streaming", "1x10", "--pgbouncer",
+		p.console)
 }
