@@ -26,12 +26,27 @@ go build -tags failpoints -o "$TEST_PROGRAMS/testworker-failpoints" ./test/kit/t
 unset CGO_ENABLED
 
 telling='^(=== PACKAGE|ok|FAIL|panic:)|^\s*--- (FAIL|SKIP)|DATA RACE'
-echo "testing: a package takes up to 5 minutes; the log is $log"
-# The packages run one after the other, because several measure how fast a worker takes over.
-# -exec runs each package's tests by a script that prints the name of the package first.
-go test -race -p 1 -count=1 -timeout 25m -v -exec "$PWD/scripts/announce.sh" "${@:-./...}" 2>&1 |
-	tee -i "$log" | grep --line-buffered -E "$telling" | say
-[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+: >"$log"
+# test_packages tests packages, as many at once as its first argument says. -exec runs each package's
+# tests by a script that prints the name of the package first.
+test_packages() {
+	local at_once=$1
+	shift
+	go test -race -p "$at_once" -count=1 -timeout 25m -v -exec "$PWD/scripts/announce.sh" "$@" 2>&1 |
+		tee -i -a "$log" | grep --line-buffered -E "$telling" | say
+	[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+}
+echo "testing: a package takes up to 4 minutes; the log is $log"
+if [ $# -gt 0 ]; then
+	test_packages 1 "$@"
+else
+	# These run one after the other, because they measure how fast a worker takes over.
+	measuring='/test/(acceptance|faults|interop)$'
+	mapfile -t others < <(go list ./... | grep -vE "$measuring")
+	mapfile -t measured < <(go list ./... | grep -E "$measuring")
+	test_packages 2 "${others[@]}"
+	test_packages 1 "${measured[@]}"
+fi
 if [ $status -ne 0 ]; then
 	echo "--- failures:"
 	grep -E '_test\.go:[0-9]+:|DATA RACE|^panic|--- FAIL' "$log" | cut -c1-400 | head -n 100
@@ -43,7 +58,7 @@ go test ./queue -run '^$' -bench . -benchtime 1x >/dev/null || {
 	echo "FAIL: benchmarks of queue"
 	status=1
 }
-scripts/fuzz.sh "${FUZZTIME:-10s}" || status=1
+scripts/fuzz.sh "${FUZZTIME:-5s}" || status=1
 count() { grep -cE "^\s*--- $1" "$log"; }
 failed=$(count FAIL)
 ((status != 0 && failed == 0)) && failed=1
