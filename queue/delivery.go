@@ -205,7 +205,7 @@ type Settlement struct {
 	Payload  string    // the new payload; not used by Done and Requeue
 	At       time.Time // when the job is due, died, or was held
 	To       string    // the queue of Forward, the class of Hold
-	Effects  []Effect  // from Store.Effects; at most MaxEffectItems settlements of a batch have any
+	Effects  []Effect  // from Owner.Effects; at most MaxEffectItems settlements of a batch have any
 	Failed   string    // set by Settle if the result is Partly: the effects that failed, and why
 }
 

@@ -72,16 +72,19 @@ func (e *effectScripts) load(ctx context.Context, db *redisdb.DB) error {
 // Effects returns the effects of the removal of a job, for a Settlement. The error names each
 // capability that panicked or returned a wrong list. The effects of the other capabilities are
 // returned with the error.
-func (s *Store) Effects(j *Job, event EffectEvent) ([]Effect, error) {
-	if s.effects == nil {
+func (o *Owner) Effects(j *Job, event EffectEvent) ([]Effect, error) {
+	if o.store.effects == nil {
 		return nil, nil
 	}
-	return s.effects.effects(j, event)
+	return o.store.effects.effects(j, event)
 }
 
-// effectsOf is Effects with the text of the error, in one line.
+// effectsOf returns the effects of the removal of a job, and the text of the error, in one line.
 func (s *Store) effectsOf(j *Job, event EffectEvent) (list []Effect, problem string) {
-	list, err := s.Effects(j, event)
+	if s.effects == nil {
+		return nil, ""
+	}
+	list, err := s.effects.effects(j, event)
 	if err != nil {
 		problem = strings.ReplaceAll(err.Error(), "\n", "; ") + "; "
 	}

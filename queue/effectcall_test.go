@@ -61,7 +61,7 @@ func (f *fixture) settlement(d *queue.Delivery, a queue.Action,
 	if err != nil {
 		f.Fatal(err)
 	}
-	list, err := f.store.Effects(j, e)
+	list, err := f.owner.Effects(j, e)
 	if err != nil {
 		f.Fatal(err)
 	}

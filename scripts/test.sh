@@ -27,12 +27,13 @@ unset CGO_ENABLED
 
 telling='^(=== PACKAGE|ok|FAIL|panic:)|^\s*--- (FAIL|SKIP)|DATA RACE'
 : >"$log"
-# test_packages tests packages, as many at once as its first argument says. -exec runs each package's
-# tests by a script that prints the name of the package first.
+# test_packages tests packages, as many at once as its first argument says. -exec runs the tests of
+# each package by a script that prints the name of the package first.
 test_packages() {
 	local at_once=$1
 	shift
-	go test -race -p "$at_once" -count=1 -timeout 25m -v -exec "$PWD/scripts/announce.sh" "$@" 2>&1 |
+	go test -race -p "$at_once" -count=1 -timeout 25m -v -exec "$PWD/scripts/announce.sh" \
+		"$@" 2>&1 |
 		tee -i -a "$log" | grep --line-buffered -E "$telling" | say
 	[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 }

@@ -189,7 +189,7 @@ func (r *run) conclude(d *decision, ran time.Duration) {
 
 // settle hands the decision to the ledger, which keeps the delivery until Redis has confirmed it.
 func (r *run) settle(d *decision) {
-	effects, err := r.env.store.Effects(r.job, d.event)
+	effects, err := r.entry.Owner.Effects(r.job, d.event)
 	if err != nil {
 		r.log.Error("not everything that a job holds can be released", "queue", r.entry.Queue,
 			"err", err)

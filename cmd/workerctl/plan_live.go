@@ -67,7 +67,8 @@ func loadsOf(totals []inspect.ClassTotals, queues map[string]string, since time.
 // seenJobs is how many jobs of each queue and set are looked at for the queues of their classes.
 const seenJobs = 200
 
-// queuesOf returns the queue of each class of which a job is seen, by the name that the metrics use.
+// queuesOf returns the queue of each class of which a job is seen, by the name that the metrics
+// use.
 func queuesOf(ctx context.Context, in *inspect.Inspector) (map[string]string, error) {
 	seen := map[string]string{}
 	note := func(j *envelope.Job, name string) {
