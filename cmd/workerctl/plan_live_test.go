@@ -14,7 +14,7 @@ func TestLoadsOf(t *testing.T) {
 		{Class: "Other", Processed: 3600, Millis: 0}, {Class: "Strange", Processed: 9},
 		{Class: "Fails", Processed: 36, Failed: 36},
 	}, map[string]string{"Deliver": "push", "Other": "push", "Fails": "pull"}, time.Hour)
-	t.Run("adds the classes of a queue, with the mean of the runs that succeeded", func(t *testing.T) {
+	t.Run("adds the classes of a queue, with the mean of successful runs", func(t *testing.T) {
 		want := loads{{"pull", 0.01, 100 * time.Millisecond}, {"push", 2, 227 * time.Millisecond}}
 		if len(l.loads) != 2 || l.loads[0] != want[0] || l.loads[1].Rate != 2 ||
 			l.loads[1].Mean.Truncate(time.Millisecond) != want[1].Mean {
@@ -51,6 +51,7 @@ func TestPlanLive(t *testing.T) {
 		s.of(t).ok("2 x 0.1 s / 0.7 = 0.3", "plan --live --rate pull=2")
 	})
 	t.Run("refuses a time without metrics", func(t *testing.T) {
-		s.of(t).fails(2, "--since 100h0m0s: want more than 0 and at most 72h", "plan --live --since 100h")
+		s.of(t).fails(2, "--since 100h0m0s: want more than 0 and at most 72h",
+			"plan --live --since 100h")
 	})
 }

@@ -28,7 +28,8 @@ func TestRotation(t *testing.T) {
 	})
 	for flags, want := range map[string]string{"--rotated push": "at least two queues",
 		"--rotated push,push": "each once", "--rotated a/,": "each once",
-		"--rotated a,b --threads 0": "want at least 1", "--rotated a,b --split a=1": "or --rotated"} {
+		"--rotated a,b --threads 0": "want at least 1",
+		"--rotated a,b --split a=1": "or --rotated"} {
 		t.Run("refuses "+flags, func(t *testing.T) {
 			s.of(t).fails(2, want, "install-units --root "+root+" "+flags)
 		})
