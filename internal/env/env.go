@@ -158,7 +158,7 @@ func MaskURL(raw string) string {
 		return raw
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" || u.Fragment != "" ||
+	if err != nil || u.Scheme == "" || u.Fragment != "" || strings.ContainsAny(u.Path, ":@") ||
 		!strings.HasPrefix(strings.ToLower(raw), u.Scheme+"://") ||
 		(strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[")) {
 		return "***" // malformed: a password could be anywhere in it
