@@ -132,12 +132,16 @@ func (s *server) transact(ctx context.Context, fn func(pgx.Tx) error, repeatable
 	})
 }
 
-// repeat calls try until it says that it must not be repeated, or until s.wait has passed.
+// maxRuns is how often a statement runs that is cut off each time: it may be what ends the server.
+const maxRuns = 4
+
+// repeat calls try until it says that it must not be repeated, maxRuns times at most, and not after
+// s.wait has passed.
 func (s *server) repeat(ctx context.Context, try func() (again bool, err error)) error {
 	end := time.Now().Add(s.wait)
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+	for runs, pause := 1, firstPause; ; runs, pause = runs+1, min(2*pause, maxPause) {
 		again, err := try()
-		if !again || ctx.Err() != nil || time.Now().Add(pause).After(end) {
+		if !again || runs == maxRuns || ctx.Err() != nil || time.Now().Add(pause).After(end) {
 			return err
 		}
 		select {
