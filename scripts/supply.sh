@@ -35,7 +35,8 @@ go run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet \
 	-exclude-dir=loadtest -exclude-dir=test -exclude-dir=examples \
 	./queue/... ./worker/... ./cli/... ./monitor/... ./tracing/... \
 	./database/... ./jobs/... ./cmd/... ./internal/env/... ./internal/guard/... \
-	./internal/httpsig/... ./internal/mastodon/... ./internal/sdnotify/...
+	./internal/httpsig/... ./internal/mastodon/... ./internal/protocol/... ./internal/redisdb/... \
+	./internal/sdnotify/...
 echo "gosec: no findings"
 if ! go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./cmd/... ./examples/... \
 	>"$dir/vuln" 2>&1; then
