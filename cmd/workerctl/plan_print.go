@@ -13,12 +13,15 @@ func (p *plan) explain(c *call, s scheme) error {
 	t.row("QUEUE", "JOBS/S", "MEAN", "THREADS NEEDED", "PROCESSES", "START EACH WITH",
 		"CONNECTIONS")
 	for _, q := range s.Queues {
+		start := fmt.Sprintf("worker -c %d -q %s  (DB_POOL=%d)", q.Threads, q.Queue, q.Threads)
+		if s.Rotated != nil {
+			start = "rotated: see below"
+		}
 		t.row(q.Queue, q.Rate, q.Mean,
 			fmt.Sprintf("%.4g x %.4g s / %.2g = %.1f", q.Rate, q.Mean.Seconds(), s.Utilisation,
 				q.Exact),
 			q.Processes,
-			fmt.Sprintf("worker -c %d -q %s  (DB_POOL=%d)", q.Threads, q.Queue, q.Threads),
-			q.total())
+			start, q.total())
 	}
 	if err := t.Flush(); err != nil {
 		return err
