@@ -76,8 +76,8 @@ func breakPooler(t *testing.T) {
 	faults, perFault, queries := bySize(3, 99), bySize(100, 400), 25
 	slowest := time.Duration(0)
 	for i := range faults {
+		before := l.ended(t) // before the push: the jobs may all end while they are pushed
 		pushQueries(t, s, l, perFault, queries)
-		before := l.ended(t)
 		s.Until(60*time.Second, "queries run", func() bool { return l.ended(t) > before+20 })
 		switch i % 3 {
 		case 0:
@@ -119,14 +119,14 @@ func restartPostgres(t *testing.T) {
 	restarts := bySize(2, 50)
 	var took []time.Duration
 	for range restarts {
-		pushQueries(t, s, l, 200, 10)
 		before := l.ended(t)
+		pushQueries(t, s, l, 200, 10)
 		s.Until(60*time.Second, "queries run", func() bool { return l.ended(t) > before+20 })
 		cluster.Stop() // by SIGQUIT, which is as fast as a crash
 		cluster.Restart()
 		accepts := time.Now()
-		pushQueries(t, s, l, 20, 1)
 		before = l.ended(t)
+		pushQueries(t, s, l, 20, 1)
 		s.Until(60*time.Second, "queries run again", func() bool { return l.ended(t) > before })
 		took = append(took, time.Since(accepts))
 	}
