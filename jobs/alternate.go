@@ -1,13 +1,11 @@
 package jobs
 
 import (
-	"bytes"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/kyujobs/kyu/internal/guard"
-	"golang.org/x/net/html"
 )
 
 // alternate returns the URL of the ActivityStreams object to which an HTML page links in its
@@ -49,21 +47,12 @@ func alternateInHeader(values []string) string {
 
 // alternateInPage reads the link tags of a page.
 func alternateInPage(page []byte) string {
-	z := html.NewTokenizer(bytes.NewReader(page))
-	for {
-		switch z.Next() {
-		case html.ErrorToken:
-			return ""
-		case html.StartTagToken, html.SelfClosingTagToken:
-			token := z.Token()
-			if token.Data != "link" {
-				continue
-			}
-			if a := attributes(token); isAlternate(a) {
-				return a["href"]
-			}
+	return inTags(page, "link", func(a map[string]string) string {
+		if isAlternate(a) {
+			return a["href"]
 		}
-	}
+		return ""
+	})
 }
 
 // isAlternate reports whether the parameters or attributes of a link say that it leads to

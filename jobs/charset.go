@@ -8,7 +8,6 @@ import (
 
 	"github.com/wlynxg/chardet"
 	"github.com/wlynxg/chardet/consts"
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/charset"
 )
 
@@ -99,34 +98,12 @@ func byteOrderMark(page []byte) string {
 // metaCharset returns the character set that a meta tag of the page names, however far
 // behind the beginning the tag is.
 func metaCharset(page []byte) string {
-	z := html.NewTokenizer(bytes.NewReader(page))
-	for {
-		switch z.Next() {
-		case html.ErrorToken:
-			return ""
-		case html.StartTagToken, html.SelfClosingTagToken:
-			token := z.Token()
-			if token.Data != "meta" {
-				continue
-			}
-			a := attributes(token)
-			if a["charset"] != "" {
-				return a["charset"]
-			}
-			if name := readMediaType(a["content"]).params["charset"]; name != "" &&
-				strings.EqualFold(a["http-equiv"], "content-type") {
-				return name
-			}
+	return inTags(page, "meta", func(a map[string]string) string {
+		if a["charset"] == "" && strings.EqualFold(a["http-equiv"], "content-type") {
+			return readMediaType(a["content"]).params["charset"]
 		}
-	}
-}
-
-func attributes(t html.Token) map[string]string {
-	all := make(map[string]string, len(t.Attr))
-	for _, a := range t.Attr {
-		all[a.Key] = a.Val
-	}
-	return all
+		return a["charset"]
+	})
 }
 
 // guess names the character set of a page that names none, by its bytes. One invalid byte

@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -18,12 +19,14 @@ func (j *Job) DisplayClass() string {
 	if s := j.String("display_class"); s != "" {
 		return s
 	}
+	// Every log line of a job asks for its class: the arguments are read only if they hold it.
+	wrapped := j.String("wrapped")
+	if wrapped != "" && wrapped != mailJob5 && wrapped != mailJob6 {
+		return wrapped
+	}
 	class, args := j.Unwrapped()
 	if class != mailJob5 && class != mailJob6 {
-		if s := j.String("wrapped"); s != "" {
-			return s
-		}
-		return class
+		return cmp.Or(wrapped, class)
 	}
 	var mail []json.RawMessage
 	if json.Unmarshal(args, &mail) != nil || len(mail) < 2 {
