@@ -9,6 +9,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/faultproxy"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
 func TestHeartbeat(t *testing.T) {
@@ -46,7 +47,8 @@ func obeysSignals(t *testing.T) {
 		t.Error("Run:", p.err)
 	}
 	if n := b.waiting("a"); n != 1 {
-		t.Errorf("%d jobs wait, want 1: it took a job after it was quiet", n)
+		t.Errorf("%d jobs wait, want 1: it took a job after it was quiet; jobs: %s", n,
+			redistest.Places(t.Context(), b.raw))
 	}
 }
 

@@ -18,7 +18,13 @@ import (
 func (b *bench) size(set string) int64 { return b.raw.ZCard(b.Context(), set).Val() }
 
 // waiting returns how many jobs are in a queue.
-func (b *bench) waiting(q string) int64 { return b.raw.LLen(b.Context(), "queue:"+q).Val() }
+func (b *bench) waiting(q string) int64 {
+	n, err := b.raw.LLen(b.Context(), "queue:"+q).Result()
+	if err != nil {
+		b.Error(err)
+	}
+	return n
+}
 
 // empty reports whether nothing is in a queue, in a landing list or in flight. It looks in the
 // order in which jobs move, so none moves behind it.

@@ -6,6 +6,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -143,13 +144,27 @@ func (s *Server) Store(options ...func(*queue.Config)) *queue.Store {
 	return store
 }
 
-// FreePort returns a port on which no process listens.
+// FreePort returns a port of 127.0.0.1 on which no process listens. It is t's own until t ends:
+// a socket named after it keeps it from other tests, also of other processes, because two servers
+// that were given one port would be one server for two tests. The port is below those that Linux
+// gives to connections (net.ipv4.ip_local_port_range, from 32768 by default).
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(fmt.Errorf("no free port: %w", err))
+	for range 1000 {
+		port := 10000 + rand.IntN(20000)
+		mark, err := net.Listen("unix", fmt.Sprint("@kyu-test-port-", port))
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			mark.Close()
+			continue
+		}
+		l.Close()
+		t.Cleanup(func() { mark.Close() })
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port between 10000 and 29999")
+	return 0
 }
