@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
 )
 
 // replicaTimeout is how long replicas may take to confirm a push.
@@ -28,7 +30,7 @@ type ClientMiddleware func(ctx context.Context, j *NewJob,
 
 // Backend stores pushed jobs. It is a Store, or a fake in tests.
 type Backend interface {
-	// PushBatches stores the jobs of all batches, or none.
+	// PushBatches stores the jobs of all batches, or none, except those whose claims are refused.
 	PushBatches(ctx context.Context, batches []Batch) error
 }
 
@@ -44,6 +46,11 @@ type Pushed struct {
 	JID     string
 	Payload string
 	At      time.Time // when it is due; zero for a job in a queue
+	Claims  []Claim   // its conditions
+	// Refused is set by PushBatches if the job was not stored because a claim was refused.
+	Refused *Refusal
+
+	at int // its index among the jobs of the push
 }
 
 // NewClient returns a client that pushes to b. The first middleware is the outermost.
@@ -69,7 +76,9 @@ func (c *Client) Push(ctx context.Context, class string, args []any,
 	if err := p.add(ctx, args); err != nil {
 		return "", err
 	}
-	err = p.send(ctx, 1)
+	if err = p.send(ctx, 1); err == nil {
+		err = p.refusals()
+	}
 	return p.jids[0], err
 }
 
@@ -93,7 +102,8 @@ func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []a
 // scheduled ones) and 4 MiB. It returns the JIDs, with "" for each job that middleware did not
 // push. After an error it returns the JIDs of the jobs that Redis has confirmed. Then the slice
 // that failed was not pushed or, if the error is ErrUnknown, was pushed completely or not at all.
-// With a JID in o, more than one job is an *InvalidError.
+// Errors of refused claims are joined after all other jobs were pushed. With a JID in o, more than
+// one job is an *InvalidError.
 func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,
 	o Options) (jids []string, err error) {
 	if o.JID != "" && len(args) > 1 {
@@ -108,11 +118,12 @@ func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,
 	if err := p.send(ctx, len(p.jids)); err != nil {
 		return p.jids[:p.confirmed], err
 	}
-	return p.jids, nil
+	return p.jids, p.refusals()
 }
 
-// PushBatches stores the jobs of all batches, or none. Jobs of an idempotent batch that were pushed
-// before are left out. The errors are those of Client.Push.
+// PushBatches stores the jobs of all batches, or none, except those whose claims are refused, of
+// which it sets Refused. Jobs of an idempotent batch that were pushed before are left out, and make
+// no claims. The errors are those of Client.Push.
 func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	n := 0
 	for i := range batches {
@@ -127,10 +138,33 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if s.replicas == 0 {
-		return pushError(s.db.Run(ctx, pushScript, keys, args...).Err())
+	items, err := s.claims(batches)
+	if err != nil {
+		return err
 	}
-	return s.pushAndWait(ctx, keys, args)
+	if items == nil {
+		return s.push(ctx, pushScript, keys, args).Err()
+	}
+	keys, args = appendEffects(s.ks, keys, args, items)
+	reply, err := s.push(ctx, s.effects.copies[pushScript], keys, args).Slice()
+	if err != nil {
+		return err
+	}
+	return refuse(batches, reply)
+}
+
+// push runs a push script and, if replicas must have the push, waits for them. The error of the
+// command is one of Client.Push.
+func (s *Store) push(ctx context.Context, script *redisdb.Script, keys []string,
+	args []any) *redis.Cmd {
+	if s.replicas > 0 {
+		return s.pushAndWait(ctx, script, keys, args)
+	}
+	cmd := s.db.Run(ctx, script, keys, args...)
+	if err := cmd.Err(); err != nil {
+		cmd.SetErr(pushError(err))
+	}
+	return cmd
 }
 
 // destination appends a batch to the keys and arguments of a push.
@@ -158,19 +192,22 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 
 // pushAndWait pushes, and waits until enough replicas have the push. Both go over one connection,
 // because WAIT is about the writes of its own connection.
-func (s *Store) pushAndWait(ctx context.Context, keys []string, args []any) error {
+func (s *Store) pushAndWait(ctx context.Context, script *redisdb.Script, keys []string,
+	args []any) *redis.Cmd {
 	conn := s.db.Shared.Conn()
 	defer conn.Close()
-	if err := s.db.RunOn(ctx, conn, pushScript, keys, args...).Err(); err != nil {
-		return pushError(err)
+	cmd := s.db.RunOn(ctx, conn, script, keys, args...)
+	if err := cmd.Err(); err != nil {
+		cmd.SetErr(pushError(err))
+		return cmd
 	}
 	n, err := conn.Wait(ctx, s.replicas, replicaTimeout).Result()
 	switch {
 	case err != nil:
-		return fmt.Errorf("push: %w (%w)", ErrUnknown, err)
+		cmd.SetErr(fmt.Errorf("push: %w (%w)", ErrUnknown, err))
 	case n < int64(s.replicas):
-		return fmt.Errorf("push: %w: it is in Redis, but only %d of %d replicas confirmed it "+
-			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, replicaTimeout)
+		cmd.SetErr(fmt.Errorf("push: %w: it is in Redis, but only %d of %d replicas confirmed it "+
+			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, replicaTimeout))
 	}
-	return nil
+	return cmd
 }

@@ -16,7 +16,7 @@ import (
 // the job is removed there. It releases, for example, a lock of the job.
 type Effect struct {
 	Kind string   // of the capability whose Lua carries it out
-	Keys []string // all keys that it uses
+	Keys []string // all keys that it uses, without the namespace, which the Store adds
 	Args []string
 }
 
@@ -38,15 +38,22 @@ const (
 	EventDelete  EffectEvent = "delete"  // it was deleted by hand, or its queue or set was cleared
 )
 
-// Capability adds effects to the removal of jobs. A program passes it in Config.Capabilities. When
-// a job is removed, the Store asks each capability for the effects of the job.
+// Capability adds effects to the removal of jobs, and claims to pushes and starts. A program passes
+// it in Config.Capabilities. When a job is removed, the Store asks each capability for the effects
+// of the job.
 type Capability struct {
-	// Kind is the name of its effects: a letter a-z, then up to 31 of a-z, 0-9 and _.
+	// Kind is the name of its effects and claims: a letter a-z, then up to 31 of a-z, 0-9 and _.
 	Kind string
 	// Lua is the body of function(keys, args), which carries out an effect. It must not assume
 	// the types of keys. It must be short, because Redis does nothing else meanwhile. If it raises
-	// an error, the job is removed nevertheless, and the changes before the error stay.
+	// an error, the job is removed nevertheless, and the changes before the error stay. It may be
+	// empty if Effects is nil.
 	Lua string
+	// Claim is the body of function(keys, args, jid, payload), which makes a claim (see Claim) for
+	// the job with that JID and payload. It returns nil if the claim is granted, else a string
+	// that says why it is refused. The rules of Lua hold for it too. It may run twice for one job,
+	// because a call whose reply was lost is repeated. It may be empty.
+	Claim string
 	// Effects returns the effects of the removal of j. It must be quick. It must return the same
 	// effects each time, because a call whose reply was lost is repeated.
 	Effects func(j *Job, event EffectEvent) []Effect
@@ -84,7 +91,7 @@ func newCapabilities(list []Capability) (*capabilities, error) {
 				fmt.Errorf("capability %q: want a letter a-z, then up to 31 of a-z 0-9 _", x.Kind))
 		case i > 0 && c.list[i-1].Kind == x.Kind:
 			problems = append(problems, fmt.Errorf("two capabilities have the kind %s", x.Kind))
-		case strings.TrimSpace(x.Lua) == "":
+		case strings.TrimSpace(x.Lua) == "" && (x.Effects != nil || strings.TrimSpace(x.Claim) == ""):
 			problems = append(problems, fmt.Errorf("capability %s has no Lua", x.Kind))
 		}
 	}
@@ -104,7 +111,7 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		}
 		list, problem := x.effects(j, event)
 		if problem == nil {
-			problem = c.check(list)
+			problem = c.check(list, Capability.hasEffects)
 		}
 		if problem == nil && len(all)+len(list) > maxEffects {
 			problem = fmt.Errorf("%d effects, more than %d for one job",
@@ -130,12 +137,16 @@ func (x *Capability) effects(j *Job, event EffectEvent) (list []Effect, err erro
 	return x.Effects(j, event), nil
 }
 
-// check returns an error if effects of a list are over the limits or of no known kind.
-func (c *capabilities) check(list []Effect) error {
+func (x Capability) hasEffects() bool { return strings.TrimSpace(x.Lua) != "" }
+func (x Capability) hasClaims() bool  { return strings.TrimSpace(x.Claim) != "" }
+
+// check returns an error if effects of a list are over the limits or of no kind that can carry
+// them out.
+func (c *capabilities) check(list []Effect, can func(Capability) bool) error {
 	for _, e := range list {
-		known := func(x Capability) bool { return x.Kind == e.Kind }
+		known := func(x Capability) bool { return x.Kind == e.Kind && can(x) }
 		switch {
-		case !slices.ContainsFunc(c.list, known):
+		case c == nil || !slices.ContainsFunc(c.list, known):
 			return fmt.Errorf("the effect %q is not known: no capability here has that kind",
 				e.Kind)
 		case slices.Contains(e.Keys, ""):
@@ -162,30 +173,62 @@ func (e *Effect) size() (n int) {
 	return n
 }
 
-//go:embed lua/parts/effects.lua
-var effectsLua string
+// The parts of a copy of a script that carries out effects or makes claims.
+var (
+	//go:embed lua/parts/items.lua
+	itemsLua string
+	//go:embed lua/parts/effects.lua
+	effectsLua string
+	//go:embed lua/parts/claims.lua
+	claimsLua string
+)
 
 const (
-	// kindsHere marks the line of effectsLua that the functions of the kinds replace.
+	// kindsHere marks the line of itemsLua that the functions of the kinds replace.
 	kindsHere = "-- (kinds)\n"
 	// effectsHere marks the line of a script that carries out effects. There result[#result] is
 	// the code of an item.
 	effectsHere = "-- (effects)\n"
+	// claimsHere marks the line of a script at which it gets the functions refused and report.
+	claimsHere = "-- (claims)\n"
 )
 
 // assemble returns a copy of the script base that carries out effects. base marks the place where
 // an item's code is in result, and where the script has written everything for the item.
 func assemble(base string, caps []Capability) string {
-	shebang, body, _ := strings.Cut(base, "\n")
-	if strings.Count(body, effectsHere) != 1 || !strings.HasPrefix(shebang, "#!lua") {
-		panic("a script for effects must have a #!lua line and one line " + effectsHere)
-	}
+	shebang, body := cut(base, effectsHere)
 	var kinds strings.Builder
 	for _, c := range caps {
-		fmt.Fprintf(&kinds, "effects['%s'] = function(keys, args)\n%s\nend\n", c.Kind, c.Lua)
+		if c.hasEffects() {
+			fmt.Fprintf(&kinds, "kinds['%s'] = function(keys, args)\n%s\nend\n", c.Kind, c.Lua)
+		}
 	}
-	return shebang + "\n" + strings.Replace(effectsLua, kindsHere, kinds.String(), 1) +
+	return shebang + strings.Replace(itemsLua, kindsHere, kinds.String(), 1) + effectsLua +
 		strings.Replace(body, effectsHere, "result[#result] = run_effects(result[#result])\n", 1)
+}
+
+// assembleClaims returns a copy of the script base that makes claims. base marks the place at which
+// it gets the functions of claimsLua.
+func assembleClaims(base string, caps []Capability) string {
+	shebang, body := cut(base, claimsHere)
+	var kinds strings.Builder
+	for _, c := range caps {
+		if c.hasClaims() {
+			fmt.Fprintf(&kinds, "kinds['%s'] = function(keys, args, jid, payload)\n%s\nend\n",
+				c.Kind, c.Claim)
+		}
+	}
+	items := strings.Replace(itemsLua, kindsHere, kinds.String(), 1)
+	return shebang + items + strings.Replace(body, claimsHere, claimsLua, 1)
+}
+
+// cut returns the #!lua line of a script, and the rest, which has one line mark.
+func cut(base, mark string) (shebang, body string) {
+	shebang, body, _ = strings.Cut(base, "\n")
+	if strings.Count(body, mark) != 1 || !strings.HasPrefix(shebang, "#!lua") {
+		panic("a script to copy must have a #!lua line and one line " + mark)
+	}
+	return shebang + "\n", body
 }
 
 // script returns a copy of a script that carries out the effects of these capabilities.
@@ -193,13 +236,21 @@ func (c *capabilities) script(base string) *redisdb.Script {
 	return redisdb.NewScript(assemble(base, c.list))
 }
 
+// claiming returns a copy of a script that makes the claims of these capabilities.
+func (c *capabilities) claiming(base string) *redisdb.Script {
+	return redisdb.NewScript(assembleClaims(base, c.list))
+}
+
 // appendEffects appends effects to the keys and arguments of a call. items has the effects of each
 // item of the call, in order.
-func appendEffects(keys []string, args []any, items [][]Effect) ([]string, []any) {
+func appendEffects(ks redisdb.Keyspace, keys []string, args []any,
+	items [][]Effect) ([]string, []any) {
 	ownKeys, ownArgs := len(keys), len(args)
 	for i, list := range items {
 		for _, e := range list {
-			keys = append(keys, e.Keys...)
+			for _, k := range e.Keys {
+				keys = append(keys, ks.Key(k))
+			}
 			args = append(args, i+1, e.Kind, len(e.Keys), len(e.Args))
 			for _, a := range e.Args {
 				args = append(args, a)

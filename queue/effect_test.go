@@ -110,7 +110,7 @@ func TestScriptWithEffects(t *testing.T) {
 		}
 	})
 	t.Run("has a function for each kind", func(t *testing.T) {
-		function := "effects['lock'] = function(keys, args)\n" +
+		function := "kinds['lock'] = function(keys, args)\n" +
 			"return 7 -- a comment at the end\nend\n"
 		if !strings.Contains(text, function) {
 			t.Error(text)

@@ -39,7 +39,8 @@ func (e *EffectsError) unless(err error) error {
 	return err
 }
 
-// effectScripts are capabilities, and the copies of scripts that carry out their effects.
+// effectScripts are capabilities, and the copies of scripts that carry out their effects and make
+// their claims.
 type effectScripts struct {
 	*capabilities
 	copies map[*redisdb.Script]*redisdb.Script // by the script without effects
@@ -53,6 +54,9 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	e := &effectScripts{c, map[*redisdb.Script]*redisdb.Script{}}
 	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript} {
 		e.copies[base] = c.script(base.Text())
+	}
+	for _, base := range []*redisdb.Script{pushScript, claimScript} {
+		e.copies[base] = c.claiming(base.Text())
 	}
 	return e, nil
 }
@@ -102,7 +106,7 @@ func (s *Store) runEffects(ctx context.Context, c redis.Scripter, base *redisdb.
 	var reply []any
 	plain, forbidden := !slices.ContainsFunc(items, some), ""
 	if !plain {
-		allKeys, allArgs := appendEffects(keys, args, items)
+		allKeys, allArgs := appendEffects(s.ks, keys, args, items)
 		reply, err = s.db.RunOn(ctx, c, s.effects.copies[base], allKeys, allArgs...).Slice()
 		if redisdb.ForbidsKey(err) && len(items) == 1 {
 			plain, forbidden = true, "no effect was carried out: "+err.Error()

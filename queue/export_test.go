@@ -15,9 +15,13 @@ func ScriptWithEffects(base string, list []Capability) string {
 }
 
 var (
-	AppendEffects = appendEffects
-	EffectResult  = effectResult
+	EffectResult = effectResult
 )
+
+// AppendEffects is appendEffects without a namespace.
+func AppendEffects(keys []string, args []any, items [][]Effect) ([]string, []any) {
+	return appendEffects("", keys, args, items)
+}
 
 // SettleLua returns the text of the settle script without effects.
 func SettleLua() string { return settleScript.Text() }

@@ -36,6 +36,7 @@ type Options struct {
 	// the first push on.
 	Idempotent bool
 	Extra      map[string]any // further top-level fields of the payload, for middleware
+	Claims     []Claim        // conditions of the push, for middleware
 }
 
 // RetryOption says how often a job is retried. The zero value leaves it to the worker.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -34,6 +35,7 @@ type pushing struct {
 
 	jids      []string // of all jobs that were added
 	confirmed int      // number of them, from the first on, that are in Redis
+	problems  []error  // of jobs whose claims were refused
 }
 
 // storedJob is a job in the form in which it is stored, and its place.
@@ -89,6 +91,7 @@ func (p *pushing) next(args []any) *NewJob {
 	*j = NewJob{Class: p.class, Args: args, Options: p.o}
 	if len(p.client.middleware) > 0 {
 		j.Args, j.Tags, j.Extra = slices.Clone(j.Args), slices.Clone(j.Tags), maps.Clone(j.Extra)
+		j.Claims = slices.Clone(j.Claims)
 	}
 	if j.JID == "" {
 		j.JID = NewJID()
@@ -112,7 +115,8 @@ func (p *pushing) collect(_ context.Context, j *NewJob) (err error) {
 	if p.scratch, err = p.client.payload(p.scratch[:0], j, p.now, p.stamp); err != nil {
 		return err
 	}
-	m := storedJob{Pushed{j.JID, string(p.scratch), j.At}, j.Queue, j.Idempotent}
+	m := storedJob{Pushed{JID: j.JID, Payload: string(p.scratch), At: j.At, Claims: j.Claims,
+		at: len(p.jids) - 1}, j.Queue, j.Idempotent}
 	if !j.At.IsZero() {
 		m.queue = ""
 	}
@@ -124,6 +128,9 @@ func (p *pushing) collect(_ context.Context, j *NewJob) (err error) {
 // put adds a job to the slice or, if the slice is full, sends it and adds the job to a new one.
 func (p *pushing) put(ctx context.Context, m *storedJob) error {
 	weight, size := weigh(m.At), len(m.Payload)
+	if len(m.Claims) > 0 {
+		weight = max(weight, claimsWeigh)
+	}
 	if len(p.slice) > 0 && (p.weight+weight > bulkSlice || p.bytes+size > bulkSliceBytes) {
 		if err := p.send(ctx, len(p.jids)-1); err != nil {
 			return err
@@ -153,9 +160,35 @@ func (p *pushing) send(ctx context.Context, n int) error {
 		if err := p.client.backend.PushBatches(ctx, p.slice); err != nil {
 			return err
 		}
+		p.refuse()
 	}
 	p.slice, p.weight, p.bytes, p.confirmed = nil, 0, 0, n
 	return nil
+}
+
+// refuse notes, for each job of the slice that was refused, what the push returns for it.
+func (p *pushing) refuse() {
+	for i := range p.slice {
+		for k := range p.slice[i].Jobs {
+			j := &p.slice[i].Jobs[k]
+			if j.Refused == nil {
+				continue
+			}
+			jid, err := j.refused()
+			p.jids[j.at] = jid
+			if err != nil {
+				p.problems = append(p.problems, err)
+			}
+		}
+	}
+}
+
+// refusals returns the errors of the jobs that were refused.
+func (p *pushing) refusals() error {
+	if len(p.problems) == 1 {
+		return p.problems[0]
+	}
+	return errors.Join(p.problems...)
 }
 
 // chain returns a function that calls the middleware in order, and then last.
