@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/kyujobs/kyu/internal/rubyyaml"
 	"github.com/kyujobs/kyu/worker"
 	"go.yaml.in/yaml/v3"
 )
@@ -52,7 +53,7 @@ func parseFile(path string, b []byte, environment string) (*file, error) {
 	if len(document.Content) == 0 {
 		return f, nil // an empty file
 	}
-	top, err := new(aliases).expand(document.Content[0])
+	top, err := rubyyaml.Expand(document.Content[0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
