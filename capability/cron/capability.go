@@ -28,9 +28,9 @@ const extraField = "kyu"
 
 // mark is what the payload of an entry's job says about it.
 type mark struct {
-	Cron string `json:"cron"`           // the name of the entry
-	Slot int64  `json:"slot,omitempty"` // milliseconds; 0 if a person ran the entry
-	Lock bool   `json:"lock,omitempty"` // the job holds the lock of the entry
+	Cron string `json:"cron"`          // the name of the entry
+	Slot int64  `json:"slot,omitzero"` // milliseconds; 0 if a person ran the entry
+	Lock bool   `json:"lock,omitzero"` // the job holds the lock of the entry
 }
 
 // release returns the release of the lock of an entry when its job is over.

@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -137,12 +138,27 @@ func (e *Entry) checkJob() error {
 	if _, err := e.retry(); err != nil {
 		problems = append(problems, err)
 	}
-	for key := range e.Extra {
-		if key == extraField {
-			problems = append(problems, fmt.Errorf("%s: this field is Kyu's own", key))
-		}
+	if _, taken := e.Extra[extraField]; taken {
+		problems = append(problems, fmt.Errorf("%s: this field is Kyu's own", extraField))
+	}
+	if problems == nil { // a push to nowhere finds what is left, such as args that are no JSON
+		_, err := queue.NewClient(nowhere{}).Push(context.Background(), e.Class, e.Args,
+			queue.Options{Queue: e.Queue, Extra: e.Extra})
+		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
+}
+
+// nowhere is a backend that stores nothing.
+type nowhere struct{}
+
+func (nowhere) PushBatches(context.Context, []queue.Batch) error { return nil }
+
+func (e *Entry) queue() string {
+	if e.Queue == "" {
+		return "default"
+	}
+	return e.Queue
 }
 
 func (e *Entry) retry() (o queue.RetryOption, err error) {
@@ -194,13 +210,46 @@ func (c *Condition) check() error {
 	return nil
 }
 
-// spec returns the entry as JSON, as it is kept in Redis.
+// spec returns the entry as JSON, as it is kept in Redis. Args and Extra are encoded as in a
+// payload, so that 1.0 stays 1.0.
 func (e *Entry) spec() string {
-	b, err := json.Marshal(e)
-	if err != nil { // the values come from JSON or YAML, or the entry was checked
-		return fmt.Sprintf("{%q:%q}", "name", e.Name)
+	plain := *e
+	plain.Args, plain.Extra = make([]any, len(e.Args)), map[string]any{}
+	for i, v := range e.Args {
+		plain.Args[i] = token(v)
 	}
+	for k, v := range e.Extra {
+		plain.Extra[k] = token(v)
+	}
+	b, _ := json.Marshal(&plain) // of checked values
 	return string(b)
+}
+
+func token(v any) json.RawMessage {
+	b, err := envelope.Encode(v, 1)
+	if err != nil { // Check refuses such a value
+		return json.RawMessage("null")
+	}
+	return b
+}
+
+// parseSpec reads an entry as spec wrote it.
+func parseSpec(text string) (e Entry, err error) {
+	var raw struct {
+		Args  []json.RawMessage          `json:"args"`
+		Extra map[string]json.RawMessage `json:"extra"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(text), &e),
+		json.Unmarshal([]byte(text), &raw)); err != nil {
+		return e, fmt.Errorf("the spec in Redis is no entry: %w", err)
+	}
+	for i := range e.Args {
+		e.Args[i] = raw.Args[i]
+	}
+	for k := range e.Extra {
+		e.Extra[k] = raw.Extra[k]
+	}
+	return e, e.Check()
 }
 
 // rev names the version of an entry. Two entries have the same if they are equal.

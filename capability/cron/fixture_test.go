@@ -2,6 +2,7 @@ package cron
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,6 +82,12 @@ func (f *fixture) jobs(name string) (list []*envelope.Job) {
 	}
 	return list
 }
+
+// in returns the fixture for a subtest.
+func (f *fixture) in(t *testing.T) *fixture { return &fixture{t, f.server, f.raw, f.store} }
+
+// decode reads JSON that may be missing.
+func decode(text string, out any) { _ = json.Unmarshal([]byte(text), out) }
 
 func (f *fixture) until(limit time.Duration, what string, cond func() bool) {
 	f.Helper()

@@ -13,7 +13,9 @@ import (
 type Schedule struct {
 	Name    string // "default" if empty
 	Entries []Entry
-	Notes   []string // what was understood differently from what is written, for the log
+	// ListenedQueuesOnly leaves each entry to the processes that serve its queue.
+	ListenedQueuesOnly bool
+	Notes              []string // what was understood differently from what is written, for the log
 }
 
 // maxEntries is the most entries of a schedule.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -29,6 +30,7 @@ type Config struct {
 	Store    *queue.Store
 	Client   *queue.Client // queue.NewClient(Store) if nil
 	Schedule Schedule
+	Queues   []string     // that this process serves, for Schedule.ListenedQueuesOnly
 	Logger   *slog.Logger // slog.Default() if nil
 	// Clock is time.Now if nil. Only its differences are used, because Redis's clock decides.
 	Clock func() time.Time
@@ -74,6 +76,9 @@ func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, digest: c.Schedule.digest(), clock: clock{local: c.Clock}}
 	s.outage.log = c.Logger
 	for _, e := range c.Schedule.Entries {
+		if c.Schedule.ListenedQueuesOnly && !slices.Contains(c.Queues, e.queue()) {
+			continue
+		}
 		t, err := e.timing()
 		if err != nil {
 			return nil, err
