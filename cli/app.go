@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/internal/version"
@@ -63,6 +64,10 @@ type App struct {
 	// Adjust, if set, changes the worker's configuration after all flags are read: it
 	// may add hooks, and handlers of errors and deaths.
 	Adjust func(c *worker.Config)
+
+	// Schedule, if set, are jobs that the program pushes at set times, unless --schedule names a
+	// file. Run refuses a schedule with problems before it takes a job.
+	Schedule *cron.Schedule
 
 	Stdout, Stderr io.Writer           // by default those of the process
 	Getenv         func(string) string // by default os.Getenv
@@ -204,6 +209,10 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if err != nil {
 		return a.usage(err)
 	}
+	scheduler, err := s.scheduler(store, log)
+	if err != nil {
+		return a.usage(err)
+	}
 	if s.check {
 		log.Info("--check: the configuration is right, and everything answers")
 		return ExitStopped
@@ -213,7 +222,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	}
 	a.announce(log, s, store)
 	w.started <- runner
-	return a.run(ctx, runner)
+	return a.run(ctx, runner, scheduler)
 }
 
 // collectLess lets the garbage collector run less often, unless GOGC is set: the heap is
@@ -312,8 +321,8 @@ func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
 	}
 }
 
-func (a *App) run(ctx context.Context, runner *worker.Runner) int {
-	err := runner.Run(ctx)
+func (a *App) run(ctx context.Context, runner *worker.Runner, scheduler *cron.Scheduler) int {
+	err := beside(ctx, runner, scheduler)
 	switch {
 	case errors.Is(err, worker.ErrStuck), errors.Is(err, worker.ErrMemory):
 		fmt.Fprintf(a.Stderr, "%s: %v\n", a.Name, err)

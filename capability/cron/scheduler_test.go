@@ -69,11 +69,11 @@ func TestScheduler(t *testing.T) {
 
 // consecutive checks that the jobs of an entry that is due each second have all slots from the
 // first to the last, each once.
-func (f *fixture) consecutive(queue, name string) (n int) {
+func (f *fixture) consecutive(list, name string) (n int) {
 	f.Helper()
 	slots := map[int64]int{}
 	first, last := int64(1<<62), int64(0)
-	for _, j := range f.jobs(queue) {
+	for _, j := range f.jobs(list) {
 		var m struct {
 			Cron string
 			Slot int64
