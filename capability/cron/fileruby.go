@@ -181,8 +181,8 @@ func (r *reader) cronEntry(name string, n *yaml.Node) {
 // cronArgs reads arguments as sidekiq-cron does: a text may be JSON.
 func (r *reader) cronArgs(m member) []any {
 	if m.value.Kind == yaml.ScalarNode && m.value.Tag == "!!str" {
-		var list []any
-		if json.Unmarshal([]byte(m.value.Value), &list) == nil {
+		var list []any // read as YAML, so that 1 stays a whole number
+		if json.Valid([]byte(m.value.Value)) && yaml.Unmarshal([]byte(m.value.Value), &list) == nil {
 			return list
 		}
 	}

@@ -28,7 +28,7 @@ if slot > 0 then
   if state[3] then why = 'paused' end
 end
 for i = 1, conditions do
-  if slot > 0 and not why and redis.call('LLEN', keys[4 + i]) >= tonumber(args[6 + i]) then
+  if not why and redis.call('LLEN', keys[4 + i]) >= tonumber(args[6 + i]) then
     why = 'queue'
   end
 end
