@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz interop-new faults soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz interop-new faults soak cron-soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -64,10 +64,14 @@ soak: deps ## run ten million jobs under 5,000 faults (hours)
 	@go test ./test/faults -run TestLongRun -count=1 -v -timeout 12h \
 		-args -size soak -seed $(SEED) -arrangements '$(ARRANGE)' -out bin/faults
 
+cron-soak: deps ## push 60 entries a second from 20 processes with wrong clocks, under kills and a deploy (11 minutes)
+	@go test ./capability/cron -run TestSoak -count=1 -v -timeout 30m -args -soak 10m
+
 scorecard: deps ## run every row of docs/reliability.md at full size (1 hour); RUN=pattern for some rows
 	@go test ./test/faults -run '$(RUN)' -skip TestLongRun -count=1 -v -timeout 3h \
 		-args -size full -seed $(SEED) -out bin/faults
 	@go test ./test/faults/model -run TestProtocol -count=1 -v -timeout 30m -args -states 25000000
+	@go test ./capability/cron -run TestModel -count=1 -v -timeout 30m -args -states 1000000
 	@go test ./queue -run 'Linear|AnySequence' -count=1 -v -timeout 30m -args -history 1000000 -rapid.checks 1000
 
 stress: deps ## run the tests of the core packages 20 times, shuffled, with the race detector

@@ -17,7 +17,8 @@ var allowed = map[string]string{
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
-	"cli":                 "capability/cron internal/redisdb internal/rubyyaml monitor queue worker",
+	"cli": "capability/cron internal/redisdb internal/rubyyaml monitor queue " +
+		"worker",
 	"loadtest":            "loadtest/compare loadtest/starvation",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",

@@ -79,7 +79,7 @@ const rubyTime = "2006-01-02 15:04:05 -0700"
 // no business of the gem.
 func (x *slotted) addGem(c *queue.Effect) {
 	name, slot := x.entry.Name, x.slot.UTC()
-	gem := x.entry.Beside
+	gem := x.entry.gem()
 	if x.slot.IsZero() {
 		gem = ""
 	}

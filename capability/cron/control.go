@@ -55,7 +55,8 @@ type Run struct {
 	Skipped string    `json:"skipped,omitempty"` // why: queue, latency, overlap or ruby
 }
 
-// Control shows and changes the entries in Redis. Its Store must have been opened with Capability().
+// Control shows and changes the entries in Redis. Its Store must have been opened with
+// Capability().
 type Control struct{ Store *queue.Store }
 
 // owner is the schedule that counts, of those with a name.
@@ -90,8 +91,8 @@ func (c Control) List(ctx context.Context) ([]Status, error) {
 	return list, nil
 }
 
-// Show returns an entry and its last runs, the latest first. The error is queue.ErrNotFound if there
-// is no such entry.
+// Show returns an entry and its last runs, the latest first. The error is queue.ErrNotFound if
+// there is no such entry.
 func (c Control) Show(ctx context.Context, name string) (Status, []Run, error) {
 	now, err := c.Store.DB().Shared.Time(ctx).Result()
 	if err != nil {
@@ -142,8 +143,8 @@ func (c Control) status(ctx context.Context, name string, now time.Time,
 		}
 		owners[s.Schedule] = o
 	}
-	ruby := s.Beside == SidekiqScheduler && strings.Contains(off.Val(), `"enabled":false`) ||
-		s.Beside == SidekiqCron && cronOff.Val() == "disabled"
+	ruby := s.gem() == SidekiqScheduler && strings.Contains(off.Val(), `"enabled":false`) ||
+		s.gem() == SidekiqCron && cronOff.Val() == "disabled"
 	s.State = o.state(&s, now, ruby)
 	if t, err := s.timing(); err == nil && (s.State == Active || s.State == Paused) {
 		s.Next = t.next(later(s.Last, now))
@@ -208,7 +209,9 @@ func parseRun(line string) (r Run, ok bool) {
 func (c Control) Pause(ctx context.Context, name string) error { return c.set(ctx, name, "pause") }
 
 // Resume ends a pause.
-func (c Control) Resume(ctx context.Context, name string) error { return c.set(ctx, name, "resume") }
+func (c Control) Resume(ctx context.Context, name string) error {
+	return c.set(ctx, name, "resume")
+}
 
 func (c Control) set(ctx context.Context, name, what string) error {
 	n, err := c.Store.DB().Run(ctx, controlScript, []string{c.Store.Keys().Key(entryKey(name))},
@@ -224,8 +227,8 @@ func (c Control) set(ctx context.Context, name, what string) error {
 
 // Run pushes the job of an entry now, also if it is paused or disabled, and returns the JID. Its
 // slots do not change. The error is a *queue.ClaimError with the reason "skipped overlap" if the
-// entry must not overlap and its last job is not over, or with "skipped queue" if its queues are too
-// long.
+// entry must not overlap and its last job is not over, or with "skipped queue" if its queues are
+// too long.
 func (c Control) Run(ctx context.Context, name string) (jid string, err error) {
 	s, err := c.status(ctx, name, time.Now(), map[string]owner{})
 	if err != nil {

@@ -30,7 +30,7 @@ type Entry struct {
 	Class       string         `json:"class"`
 	Queue       string         `json:"queue,omitempty"` // "default" if empty
 	Args        []any          `json:"args,omitempty"`
-	Retry       string         `json:"retry,omitempty"` // "true" (also if empty), "false" or a number
+	Retry       string         `json:"retry,omitempty"` // "true" (also if ""), "false" or a number
 	Extra       map[string]any `json:"extra,omitempty"` // further fields of the payload
 	Description string         `json:"description,omitempty"`
 
@@ -119,8 +119,8 @@ func checkName(name string) error {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
 		strings.ContainsFunc(name, bad) || strings.HasSuffix(name, ":runs") ||
 		strings.HasSuffix(name, ":lock") {
-		return fmt.Errorf("name %q: want 1 to %d bytes of printable text that do not end with :runs "+
-			"or :lock", name, maxName)
+		return fmt.Errorf("name %q: want 1 to %d bytes of printable text that do not end with "+
+			":runs or :lock", name, maxName)
 	}
 	return nil
 }
@@ -189,8 +189,8 @@ func (e *Entry) checkPolicies() error {
 			SidekiqScheduler, SidekiqCron))
 	}
 	if e.OverlapFor < 0 || e.OverlapFor > 0 && (e.OverlapFor < time.Second || !e.NoOverlap) {
-		problems = append(problems, fmt.Errorf("overlap_for %v: want at least 1s, and overlap: skip",
-			e.OverlapFor))
+		problems = append(problems, fmt.Errorf("overlap_for %v: want at least 1s, and "+
+			"overlap: skip", e.OverlapFor))
 	}
 	if len(e.OnlyIf) > maxConditions {
 		problems = append(problems, fmt.Errorf("only_if has %d conditions: want at most %d",

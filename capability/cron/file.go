@@ -34,7 +34,8 @@ func Parse(path string, text []byte, environment string) (Schedule, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		if bytes.Contains(text, []byte("<%")) {
-			err = fmt.Errorf("%w; the file has ERB tags (<%%), and no Ruby is here to run them", err)
+			err = fmt.Errorf("%w; the file has ERB tags (<%%), and no Ruby is here to run them",
+				err)
 		}
 		return Schedule{}, fmt.Errorf("%s: %w", path, err)
 	}

@@ -25,7 +25,8 @@ func TestParse(t *testing.T) {
 		same(t, "the second", fmt.Sprint(two.Class, two.Args, two.Disabled), "X[map[a:1]] true")
 	})
 	t.Run("leaves out the entries of other environments", func(t *testing.T) {
-		s, err := Parse("x.yml", []byte(":schedule:\n  a: {every: 1h, rails_env: 'staging, test'}\n"+
+		s, err := Parse("x.yml", []byte(":schedule:\n"+
+			"  a: {every: 1h, rails_env: 'staging, test'}\n"+
 			"  b: {every: 1h, rails_env: production}\n"), "test")
 		if err != nil || len(s.Entries) != 1 || s.Entries[0].Name != "a" {
 			t.Error(s.Entries, err)

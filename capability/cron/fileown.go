@@ -92,7 +92,8 @@ func (r *reader) conditions(n *yaml.Node) (list []Condition) {
 		return list
 	}
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "only_if: want {queue: NAME, size_below: N} or {queue: NAME, latency_below: 5m}")
+		r.problem(n, "only_if: want {queue: NAME, size_below: N} or "+
+			"{queue: NAME, latency_below: 5m}")
 		return nil
 	}
 	var c Condition
@@ -119,8 +120,8 @@ func (r *reader) text(m member) string {
 		return ""
 	}
 	if strings.Contains(m.value.Value, "<%") {
-		r.problem(m.value, "%s: an ERB tag (<%%): no Ruby is here to run it: write the value itself",
-			m.key)
+		r.problem(m.value, "%s: an ERB tag (<%%): no Ruby is here to run it: write the value "+
+			"itself", m.key)
 		return ""
 	}
 	return m.value.Value

@@ -13,8 +13,8 @@ import (
 )
 
 // random is an ERB tag that writes a random whole number, as in Mastodon's sidekiq.yml.
-var random = regexp.MustCompile(`<%=\s*(?:Kernel\.|Random\.)?rand\(\s*(\d+)\s*(\.{2,3})\s*(\d+)\s*\)` +
-	`\s*-?%>`)
+var random = regexp.MustCompile(`<%=\s*(?:Kernel\.|Random\.)?rand` +
+	`\(\s*(\d+)\s*(\.{2,3})\s*(\d+)\s*\)\s*-?%>`)
 
 // randoms replaces random numbers by H. Ruby draws them anew in each process and at each start, so
 // its processes disagree about the slots.
@@ -31,8 +31,8 @@ func (r *reader) randoms(text []byte) []byte {
 			h = "H"
 		}
 		line := 1 + bytes.Count(text[:bytes.Index(text, tag)], []byte("\n"))
-		note := fmt.Sprintf("%s:%d: %s is read as %s: a number that follows from the entry's name, "+
-			"the same in all processes", r.path, line, tag, h)
+		note := fmt.Sprintf("%s:%d: %s is read as %s: a number that follows from the entry's "+
+			"name, the same in all processes", r.path, line, tag, h)
 		if !slices.Contains(r.schedule.Notes, note) {
 			r.schedule.Notes = append(r.schedule.Notes, note)
 		}
@@ -182,7 +182,8 @@ func (r *reader) cronEntry(name string, n *yaml.Node) {
 func (r *reader) cronArgs(m member) []any {
 	if m.value.Kind == yaml.ScalarNode && m.value.Tag == "!!str" {
 		var list []any // read as YAML, so that 1 stays a whole number
-		if json.Valid([]byte(m.value.Value)) && yaml.Unmarshal([]byte(m.value.Value), &list) == nil {
+		text := []byte(m.value.Value)
+		if json.Valid(text) && yaml.Unmarshal(text, &list) == nil {
 			return list
 		}
 	}

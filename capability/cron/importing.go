@@ -29,9 +29,10 @@ func (c Control) Import(ctx context.Context) (Schedule, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(schedules)) {
 		r.json(name, schedules[name], r.rubyEntry)
-		if last := len(r.schedule.Entries) - 1; last >= 0 && r.schedule.Entries[last].Name == name &&
+		list := r.schedule.Entries
+		if last := len(list) - 1; last >= 0 && list[last].Name == name &&
 			strings.Contains(states[name], `"enabled":false`) {
-			r.schedule.Entries[last].Disabled = true
+			list[last].Disabled = true
 		}
 	}
 	r.path = keyCronJobs
@@ -60,7 +61,8 @@ func (r *reader) json(name, text string, read func(name string, n *yaml.Node)) {
 	read(name, document.Content[0])
 }
 
-// cronJob returns the settings of a job of sidekiq-cron as in its file. The queue is in the message.
+// cronJob returns the settings of a job of sidekiq-cron as in its file. The queue is in the
+// message.
 func cronJob(fields map[string]string) string {
 	out := map[string]string{}
 	for _, key := range []string{"cron", "klass", "description", "args", "status", "active_job",

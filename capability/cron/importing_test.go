@@ -9,7 +9,8 @@ import (
 func TestImport(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
-	f.raw.HSet(ctx, "schedules", "five", `{"every":["5m",{"first_in":"4m"}],"class":"A","queue":"q"}`,
+	f.raw.HSet(ctx, "schedules",
+		"five", `{"every":["5m",{"first_in":"4m"}],"class":"A","queue":"q"}`,
 		"night", `{"cron":"7 3 * * *","class":"Scheduler::Night","args":[1,{"a":2}]}`)
 	f.raw.HSet(ctx, "sidekiq-scheduler:states", "night", `{"enabled":false}`)
 	f.raw.SAdd(ctx, "cron_jobs", "cron_job:Hard job")

@@ -295,7 +295,8 @@ func (m *model) proc(w world, i int) {
 			}
 		}
 		next.procs[i] = caller{up: true, version: p.version, asks: true} // it starts again
-		if i == 2 {                                                      // the new version is taken back
+		// The new version is taken back.
+		if i == 2 {
 			next.procs[i] = caller{}
 		}
 		m.add(w, next)

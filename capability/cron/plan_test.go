@@ -11,7 +11,8 @@ func TestDue(t *testing.T) {
 	hourly := mustTiming(t, "0 * * * *", "x", time.UTC)
 	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
 	down := now.Add(-3 * time.Hour) // the slots 10, 11 and 12 o'clock were missed
-	for policy, want := range map[Misfire][]int{Once: {12}, "": {12}, Skip: nil, All: {10, 11, 12}} {
+	for policy, want := range map[Misfire][]int{Once: {12}, "": {12}, Skip: nil,
+		All: {10, 11, 12}} {
 		t.Run("after three hours down, policy "+string(policy), func(t *testing.T) {
 			var got []int
 			for _, slot := range due(hourly, down, now, policy) {

@@ -104,14 +104,17 @@ func TestDown(t *testing.T) {
 	for _, s := range []string{"before", "after"} {
 		stop := f.run(f.scheduler(nil, entries...))
 		f.until(10*time.Second, "the entries are known "+s, func() bool {
-			return f.raw.HGet(t.Context(), "kyu:cron-owner:default", "given").Val() == map[string]string{
-				"before": "1", "after": "2"}[s] && f.raw.SCard(t.Context(), "kyu:cron").Val() == 3 &&
-				(s == "before" || len(f.jobs("all")) == 3 && len(f.jobs("once")) == 1)
+			given := f.raw.HGet(t.Context(), "kyu:cron-owner:default", "given").Val()
+			if s == "before" {
+				return given == "1" && f.raw.SCard(t.Context(), "kyu:cron").Val() == 3
+			}
+			return given == "2" && len(f.jobs("all")) == 3 && len(f.jobs("once")) == 1
 		})
 		stop()
 		if s == "before" {
 			for _, e := range entries {
-				f.raw.HSet(t.Context(), "kyu:cron:"+e.Name, "last", now.Add(-3*time.Hour).UnixMilli())
+				f.raw.HSet(t.Context(), "kyu:cron:"+e.Name, "last",
+					now.Add(-3*time.Hour).UnixMilli())
 			}
 		}
 	}
@@ -132,11 +135,13 @@ func TestOutage(t *testing.T) {
 	})
 	f.server.Restart()
 	f.until(20*time.Second, "jobs are pushed again", func() bool {
-		return log.count("are pushed again") > 0 && f.raw.LLen(t.Context(), "queue:default").Val() > 3
+		return log.count("are pushed again") > 0 &&
+			f.raw.LLen(t.Context(), "queue:default").Val() > 3
 	})
 	stop()
 	t.Run("is logged once going down and once coming up", func(t *testing.T) {
-		same(t, "lines", fmt.Sprint(log.count("cannot be pushed"), log.count("pushed again")), "1 1")
+		same(t, "lines", fmt.Sprint(log.count("cannot be pushed"), log.count("pushed again")),
+			"1 1")
 	})
 	t.Run("loses no slot of an entry that makes up for all", func(t *testing.T) {
 		f.in(t).consecutive("default", "a")

@@ -1,6 +1,36 @@
 package cron
 
-import "strings"
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// gem returns the gem whose slots are the entry's too. Distances and H have no slots in common with
+// Ruby: there the entry's own switch in Ruby's page is for Ruby alone.
+func (e *Entry) gem() Gem {
+	if e.Cron == "" || strings.Contains(e.Cron, "H") {
+		return ""
+	}
+	return e.Beside
+}
+
+// RubyNext returns when sidekiq-scheduler pushes each of its entries next. While it runs, these
+// times are in the future.
+func (c Control) RubyNext(ctx context.Context) (map[string]time.Time, error) {
+	texts, err := c.Store.DB().Shared.HGetAll(ctx, c.Store.Keys().Key(keyNextTimes)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("the next times of sidekiq-scheduler: %w", err)
+	}
+	next := map[string]time.Time{}
+	for name, text := range texts {
+		if t, err := time.Parse(rubyTime, text); err == nil {
+			next[name] = t
+		}
+	}
+	return next, nil
+}
 
 // Shared says why an entry cannot be pushed by Kyu and by a Ruby gem in one Redis without pushing
 // some slots twice. It returns "" if they can: then both claim each slot under the same key.

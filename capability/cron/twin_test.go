@@ -138,9 +138,8 @@ func (w *twin) release(d *design, job int64) {
 type twins struct {
 	*claimed
 	twin
-	start   int64 // milliseconds; slots count in seconds from here
-	pushed  int64
-	numbers map[int8]int64
+	start  int64 // milliseconds; slots count in seconds from here
+	pushed int64
 }
 
 func TestTwin(t *testing.T) {
@@ -148,7 +147,7 @@ func TestTwin(t *testing.T) {
 		c := newClaimed(t, Entry{Name: "a", Every: time.Second, Class: "Job"})
 		rapid.Check(t, func(rt *rapid.T) {
 			c.raw.FlushAll(t.Context())
-			x := &twins{claimed: c, start: time.Now().Add(-100*time.Second).UnixMilli() / 1000 * 1000}
+			x := &twins{claimed: c, start: (time.Now().Unix() - 100) * 1000}
 			rt.Repeat(map[string]func(*rapid.T){"own": x.ask, "enter": x.write, "claim": x.try,
 				"claim again": x.try, "control": x.press, "release": x.end, "ruby": x.fire,
 				"silence": x.silence, "rewind": x.rewind, "": x.compare})
@@ -250,7 +249,8 @@ var errRefused = fmt.Errorf("")
 
 func (x *twins) press(t *rapid.T) {
 	pause := rapid.Bool().Draw(t, "pause")
-	err := Control{x.store}.set(x.Context(), "a", map[bool]string{true: "pause", false: "resume"}[pause])
+	words := map[bool]string{true: "pause", false: "resume"}
+	err := Control{x.store}.set(x.Context(), "a", words[pause])
 	x.agree(t, "control", err == nil, x.known)
 	last, _ := x.raw.HGet(x.Context(), entryKey("a"), "last").Int64()
 	if x.known && !pause && last < time.Now().Add(-time.Minute).UnixMilli() {

@@ -19,11 +19,13 @@ func cronCommand() command {
 	return command{name: "cron", summary: "the entries of schedules; pause, run, import them",
 		forms: []form{{"", "all entries, with their last and next slots and their states"},
 			{"show NAME", "an entry, and its last 100 runs"},
-			{"pause NAME", "push no job of an entry until it is resumed; its slots meanwhile are lost"},
+			{"pause NAME", "push no job of an entry until it is resumed; its slots\n" +
+				"meanwhile are lost"},
 			{"resume NAME", "let a paused entry go on"},
 			{"run NAME", "push the job of an entry now; its slots do not change"},
 			{"delete NAME", "delete an entry that its schedule does not have any more"},
-			{"import", "print the entries of sidekiq-scheduler and sidekiq-cron as a file for --schedule"}},
+			{"import", "print the entries of sidekiq-scheduler and sidekiq-cron as a\n" +
+				"file for --schedule"}},
 		flags: s.flags, check: s.check, run: s.run}
 }
 

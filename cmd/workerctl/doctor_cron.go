@@ -41,12 +41,12 @@ func (e *examination) entry(s cron.Status) {
 		e.bad(warning, "cron", "workerctl cron delete '"+s.Name+"'",
 			"entry %s is in no schedule any more", s.Name)
 	case s.State == cron.Unserved:
-		e.bad(wrong, "cron", "start a worker with --schedule, or workerctl cron delete '"+s.Name+"'",
-			"entry %s: no process has pushed its schedule %s for a minute", s.Name, s.Schedule)
+		e.bad(wrong, "cron", "start a worker with --schedule, or workerctl cron delete '"+s.Name+
+			"'", "entry %s: no process has pushed its schedule %s for a minute", s.Name, s.Schedule)
 	case s.State == cron.Active && s.Last.After(time.Now().Add(late)):
-		e.bad(wrong, "cron", "correct the clock of Redis's machine; then workerctl cron delete, and "+
-			"deploy again", "entry %s: its last slot is in the future (%s): the clock was wrong, and "+
-			"nothing is pushed until then", s.Name, moment(s.Last))
+		e.bad(wrong, "cron", "correct the clock of Redis's machine; stop its processes, "+
+			"workerctl cron delete, and start them", "entry %s: its last slot is in the future "+
+			"(%s): the clock was wrong, and nothing is pushed until then", s.Name, moment(s.Last))
 	}
 }
 
@@ -54,8 +54,14 @@ func (e *examination) entry(s cron.Status) {
 func (e *examination) besideRuby(ctx context.Context, control cron.Control, list []cron.Status) {
 	ruby, err := control.Import(ctx)
 	if err != nil {
-		e.bad(warning, "cron", "correct them in Ruby", "entries of Ruby that are not understood: %s",
+		e.bad(warning, "cron", "correct them in Ruby",
+			"entries of Ruby that are not understood: %s",
 			strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	next, err := control.RubyNext(ctx)
+	if err != nil {
+		e.bad(warning, "cron", "allow the user to read sidekiq-scheduler:* (docs/redis.md)", "%v",
+			err)
 	}
 	ours := map[string]cron.Status{}
 	for _, s := range list {
@@ -66,9 +72,12 @@ func (e *examination) besideRuby(ctx context.Context, control cron.Control, list
 		if !both || r.Disabled || s.State != cron.Active {
 			continue
 		}
+		if at, known := next[r.Name]; known && time.Since(at) > late {
+			continue // Ruby has the entry in Redis, and runs it no more
+		}
 		if why := cron.Shared(s.Entry, r); why != "" {
-			e.bad(wrong, "cron", "switch one side off: in Kyu's file enabled: false, or in "+
-				string(r.Beside)+" (its page, or :enabled: false in its file)",
+			e.bad(wrong, "cron", "switch one side off: on Ruby's page of "+string(r.Beside)+
+				", or with enabled: false in Kyu's file",
 				"entry %s is pushed by Kyu and by %s, so twice: %s", s.Name, r.Beside, why)
 		}
 	}

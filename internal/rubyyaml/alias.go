@@ -1,5 +1,5 @@
-// Package rubyyaml expands the aliases of a YAML file as Ruby does. go.yaml.in/yaml expands them only
-// when it decodes into Go values, and then without the lines, which errors need.
+// Package rubyyaml expands the aliases of a YAML file as Ruby does. go.yaml.in/yaml expands them
+// only when it decodes into Go values, and then without the lines, which errors need.
 package rubyyaml
 
 import (

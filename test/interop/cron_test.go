@@ -29,7 +29,8 @@ func TestSidekiqCron(t *testing.T) {
 	env := []string{"REDIS_URL=" + s.Server.Admin, "CRON=*/2 * * * * *"}
 	var rubies []*harness.Process
 	for range 2 {
-		rubies = append(rubies, s.StartWith(env, "sidekiq", "-r", program, "-q", "nobody", "-c", "1"))
+		rubies = append(rubies, s.StartWith(env, "sidekiq", "-r", program, "-q", "nobody", "-c",
+			"1"))
 	}
 	for _, p := range rubies {
 		s.Until(30*time.Second, "Ruby has started", func() bool { return p.Says("are loaded") })

@@ -37,7 +37,7 @@ end
 local key, arg = 4 + conditions, 7 + conditions
 local gem, word = args[arg], function(i) return args[arg + i] end
 local function add(set, score, member)
-  if redis.call('ZADD', set, 'NX', score, member) == 0 then why = 'ruby' end
+  if redis.call('ZADD', set, score, member) == 0 then why = 'ruby' end
   redis.call('ZREMRANGEBYSCORE', set, '-inf', '(' .. (score - 86400))
 end
 if gem == 'sidekiq-scheduler' then
