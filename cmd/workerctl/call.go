@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -37,6 +38,7 @@ func (c *call) open(ctx context.Context) error {
 }
 
 func (c *call) openStore(ctx context.Context, config queue.Config) error {
+	config.Capabilities = []queue.Capability{unique.Capability()} // a job is deleted with its locks
 	store, err := queue.Open(ctx, config)
 	if err != nil {
 		return err
