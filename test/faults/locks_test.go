@@ -71,31 +71,37 @@ func (l *lockRun) workers(n int) (list []*harness.Process) {
 	return list
 }
 
-// killWorkers kills one worker after the other and starts another in its place, until it has killed
-// half of the kills and the pushers have ended.
+// killWorkers kills workers and starts others in their places, each on its own, until the pushers
+// have ended. It returns the workers that run then.
 func (l *lockRun) killWorkers(list []*harness.Process) []*harness.Process {
-	for {
-		select {
-		case <-l.done:
-			return list
-		case <-time.After(time.Duration(100+rand.IntN(400)) * time.Millisecond):
-		}
-		if int(l.killed.Load()) >= l.kills/2 {
-			continue
-		}
-		i := rand.IntN(len(list))
-		list[i].Kill()
-		l.killed.Add(1)
-		list[i] = l.workers(1)[0]
+	var killers sync.WaitGroup
+	for i := range list {
+		killers.Go(func() {
+			for l.killed.Load() < int64(l.kills/2) {
+				select {
+				case <-l.done:
+					return
+				case <-time.After(time.Duration(50+rand.IntN(300)) * time.Millisecond):
+				}
+				list[i].Kill()
+				l.killed.Add(1)
+				list[i] = l.workers(1)[0]
+			}
+		})
 	}
+	killers.Wait()
+	return list
 }
 
-// pusher runs client processes until one has made its share of the pushes. It kills each but the
-// last at a random push.
+// pusher runs client processes until they have made their share of the pushes and all workers are
+// killed that are to be. It kills each but the last at a random push.
 func (l *lockRun) pusher(i int) {
 	share := l.pushes / l.clients
 	kills := l.kills / 2 / l.clients
-	for made := 0; made < share; {
+	for made := 0; made < share || l.killed.Load() < int64(l.kills/2); {
+		if made >= share {
+			made = share - 100
+		}
 		n := share - made
 		if kills > 0 {
 			n = 1 + rand.IntN(max(1, share/(kills+1)))
