@@ -22,8 +22,8 @@ import (
 	"github.com/kyujobs/kyu/test/kit/harness"
 )
 
-// TestUniqueLocks kills pushers and workers of jobs with locks. A lock is never held by two jobs, is
-// never without its job, and none is left at the end.
+// TestUniqueLocks kills pushers and workers of jobs with locks. A lock is never held by two jobs,
+// is never without its job, and none is left at the end.
 func TestUniqueLocks(t *testing.T) {
 	t.Parallel()
 	row := scores(t, 45)
@@ -221,7 +221,8 @@ func (l *lockRun) checkRuns() {
 		ended[words[1]] = ended[words[1]] || words[0] == "end"
 	}
 	if n := int64(len(ended)); n < l.accepted.Load() {
-		l.t.Errorf("%d jobs have run, want at least the %d that were accepted", n, l.accepted.Load())
+		l.t.Errorf("%d jobs have run, want at least the %d that were accepted", n,
+			l.accepted.Load())
 	}
 	for id, done := range ended {
 		if !done {
