@@ -91,8 +91,8 @@ func (b *bench) lockKeys() string {
 	return strings.Join(keys, " ")
 }
 
-// work runs a worker until the test ends. handler has the class Job.
-func (b *bench) work(handler worker.Handler) {
+// work runs a worker until the test ends. handler has the class Job. options change its settings.
+func (b *bench) work(handler worker.Handler, options ...func(*worker.Config)) {
 	b.Helper()
 	mux := worker.NewMux()
 	mux.Use(unique.Middleware())
@@ -100,6 +100,9 @@ func (b *bench) work(handler worker.Handler) {
 	c := worker.Config{Mux: mux, Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
 		Capsules:  []worker.Capsule{{Concurrency: 5, Queues: []worker.QueueWeight{{Name: "a"}}}},
 		PollFixed: 50 * time.Millisecond, Timeout: 5 * time.Second}
+	for _, o := range options {
+		o(&c)
+	}
 	r, err := worker.New(b.store, c)
 	if err != nil {
 		b.Fatal(err)

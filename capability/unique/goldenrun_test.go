@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/worker"
 )
 
 // goldenRun is a run by Kyu of a job that Ruby has brought to a moment.
@@ -111,4 +113,48 @@ func TestGoldenRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGoldenForward forwards jobs that Ruby has locked to a queue of Ruby's.
+func TestGoldenForward(t *testing.T) {
+	b := newBench(t)
+	var raws []string
+	for _, g := range goldens(t) {
+		for i := range g.Cases {
+			s := b.scene(len(raws))
+			s.put(g.Cases[i].at("pushed"))
+			raw := strings.Replace(s.payload(g.Cases[i].Job), `"Job"`, `"Other"`, 1)
+			raws = append(raws, raw)
+			b.raw.LPush(t.Context(), "queue:a", raw)
+		}
+	}
+	b.raw.SAdd(t.Context(), "queues", "a")
+	before := b.lasting()
+	b.work(nil, func(c *worker.Config) { c.Unknown = worker.ForwardUnknown("ruby") })
+	b.until("all are forwarded", func() bool {
+		return b.raw.LLen(t.Context(), "queue:ruby").Val() == int64(len(raws))
+	})
+	t.Run("changes no lock", func(t *testing.T) { b.same("the keys", b.lasting(), before) })
+	t.Run("changes nothing of the payload but the queue", func(t *testing.T) {
+		for _, raw := range b.raw.LRange(t.Context(), "queue:ruby", 0, -1).Val() {
+			if !slices.Contains(raws, strings.Replace(raw, `"queue":"ruby"`, `"queue":"a"`, 1)) {
+				t.Errorf("%s", raw)
+			}
+		}
+	})
+}
+
+// lasting returns the keys of locks that do not expire within seconds, with their values.
+func (b *bench) lasting() string {
+	var text strings.Builder
+	for key := range strings.FieldsSeq(b.lockKeys()) {
+		if strings.HasSuffix(key, ":QUEUED") || strings.HasSuffix(key, ":PRIMED") {
+			continue
+		}
+		value := b.raw.Get(b.Context(), key).Val() // "" if it is no string
+		value += fmt.Sprint(b.raw.HGetAll(b.Context(), key).Val(),
+			b.raw.ZRangeWithScores(b.Context(), key, 0, -1).Val())
+		fmt.Fprintln(&text, key, value)
+	}
+	return text.String()
 }
