@@ -93,8 +93,8 @@ func (s *scene) comparePayload(t *testing.T, got, want *queue.Job) {
 	}
 }
 
-// compareKeys compares the keys. The gem's scores in expiring_digests are wrong (docs/wire.md 15.2),
-// and 9 has neither the digest nor that set, so they are not compared.
+// compareKeys compares the keys. The gem's scores in expiring_digests are wrong (docs/wire.md
+// 15.2), and 9 has neither the digest nor that set, so they are not compared.
 func (s *scene) compareKeys(t *testing.T, gem string, want *goldenMoment, lock unique.Lock) {
 	t.Helper()
 	if held := s.held(); held != want.holders() {
@@ -110,9 +110,9 @@ func (s *scene) compareKeys(t *testing.T, gem string, want *goldenMoment, lock u
 			continue // and problem has looked for what must not be there
 		}
 		got := s.raw.PTTL(t.Context(), s.names(name)).Val()
-		expires := time.Duration(golden.PTTL) * time.Millisecond
-		if (got > 0) != (expires > 0) || got > 0 && (got > expires || got < expires-10*time.Second) {
-			t.Errorf("%s expires after %v, with the gem after %v", name, got, expires)
+		gems := time.Duration(golden.PTTL) * time.Millisecond
+		if (got > 0) != (gems > 0) || got > 0 && (got > gems || got < gems-10*time.Second) {
+			t.Errorf("%s expires after %v, with the gem after %v", name, got, gems)
 		}
 	}
 	if last := s.raw.Get(t.Context(), s.digest).Val(); want.holders() != "" && last != s.jid {

@@ -27,12 +27,12 @@ type goldenRun struct {
 	wrong   string // a problem while it runs
 }
 
-// want returns who must hold the locks at a moment. That is what the gem leaves, with the exceptions
-// that are listed here.
+// want returns who must hold the locks at a moment. That is what the gem leaves, with the
+// exceptions that are listed here.
 func (r *goldenRun) want(moment string) string {
-	gem := r.golden.at(moment).holders()
+	gem, forgets := r.golden.at(moment).holders(), r.gem == "7.1.33" || r.gem == "8.0.13"
 	switch {
-	case moment == "retry" && r.kind == unique.UntilDone && (r.gem == "7.1.33" || r.gem == "8.0.13"):
+	case moment == "retry" && r.kind == unique.UntilDone && forgets:
 		// These two versions release the lock of a job that will run again. The versions before
 		// and after keep it.
 		return r.golden.at("started").holders()

@@ -22,8 +22,8 @@ type scene struct {
 
 func (b *bench) scene(n int) *scene {
 	now := time.Now()
-	return &scene{b, fmt.Sprintf("uniquejobs:%032x", n), fmt.Sprint("job", n), fmt.Sprint("other", n),
-		now, now.Add(600 * time.Second)}
+	return &scene{bench: b, digest: fmt.Sprintf("uniquejobs:%032x", n), jid: fmt.Sprint("job", n),
+		other: fmt.Sprint("other", n), now: now, at: now.Add(600 * time.Second)}
 }
 
 // names puts the digest and the jids of the scene into a text.
