@@ -5,7 +5,8 @@
 // A worker honours the locks of the payloads that it runs with two parts, which package cli has
 // built in:
 //
-//	store, err := queue.Open(ctx, queue.Config{Capabilities: []queue.Capability{unique.Capability()}})
+//	store, err := queue.Open(ctx, queue.Config{
+//		Capabilities: []queue.Capability{unique.Capability()}})
 //	mux.Use(unique.Middleware())
 //
 // A program that pushes adds locks of its own with a client middleware:

@@ -64,7 +64,7 @@ func (l Lock) check() error {
 		problem = fmt.Sprintf("For is %v: want 0 to 100 years", l.For)
 	case l.Limit < 0 || l.Limit > math.MaxInt32:
 		problem = fmt.Sprintf("Limit is %d: want 0 or more", l.Limit)
-	case l.OnConflict != Drop && !slices.Contains([]Conflict{Return, Refuse, Replace}, l.OnConflict):
+	case !slices.Contains([]Conflict{Drop, Return, Refuse, Replace}, l.OnConflict):
 		problem = fmt.Sprintf("there is no conflict %q", l.OnConflict)
 	case l.OnConflict == Replace && (l.Limit > 1 || (known && !kind.waits())):
 		problem = "Replace needs a lock that one job holds while it waits"

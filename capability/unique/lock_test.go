@@ -80,7 +80,8 @@ func TestPushConflict(t *testing.T) {
 func TestPushFields(t *testing.T) {
 	b := newBench(t)
 	c := b.client(unique.Lock{Kind: unique.UntilStartWhileRunning, For: 90 * time.Minute, Limit: 3})
-	if _, err := c.PushIn(t.Context(), time.Hour, "Job", []any{7, "x"}, queue.Options{}); err != nil {
+	_, err := c.PushIn(t.Context(), time.Hour, "Job", []any{7, "x"}, queue.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	j := must(envelope.ParseJob(b.raw.ZRange(t.Context(), "schedule", 0, 0).Val()[0]))
@@ -124,7 +125,8 @@ func TestBulk(t *testing.T) {
 	for i := range 300 {
 		args = append(args, []any{i % 150})
 	}
-	jids, err := b.client(unique.Lock{}).PushBulk(t.Context(), "Job", args, queue.Options{Queue: "a"})
+	o := queue.Options{Queue: "a"}
+	jids, err := b.client(unique.Lock{}).PushBulk(t.Context(), "Job", args, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,8 +74,9 @@ func TestOrphans(t *testing.T) {
 	b.ruby("one", "until_executed", "")
 	b.same("while its job waits", orphans(), "")
 	raw := b.raw.LIndex(t.Context(), "queue:a", 0).Val()
-	for _, place := range []string{"kyu:{queue:a}:inflight:x", "kyu:{queue:a}:landing:x", "schedule"} {
-		b.raw.Del(t.Context(), "queue:a", "kyu:{queue:a}:inflight:x", "kyu:{queue:a}:landing:x")
+	places := []string{"kyu:{queue:a}:inflight:x", "kyu:{queue:a}:landing:x", "schedule"}
+	for _, place := range places {
+		b.raw.Del(t.Context(), append(places, "queue:a")...)
 		switch {
 		case place == "schedule":
 			b.raw.Do(t.Context(), "ZADD", place, 1, raw)

@@ -106,7 +106,10 @@ func TestConflicts(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
 		b.waits("one", "until_executed", "")
-		b.work(func(context.Context, *queue.Job) error { b.same("held", b.both(), "one"); return nil })
+		b.work(func(context.Context, *queue.Job) error {
+			b.same("held", b.both(), "one")
+			return nil
+		})
 		b.settled()
 		b.same("the keys that are left", b.lockKeys(), "")
 	})
