@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/internal/version"
@@ -52,6 +53,9 @@ type App struct {
 	Version string // the program's own; Kyu's if empty
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
+	// Capabilities are those of the Store. New sets the one for the locks of unique jobs, whose
+	// middleware is the outermost of Mux, and the one for schedules.
+	Capabilities []queue.Capability
 
 	// Configure, if set, reads further settings. c has the capsules, whose queues and threads
 	// are read before: a pool of database connections needs one connection per thread.
@@ -85,8 +89,11 @@ type Boot struct {
 
 // New makes a program with an empty Mux and without flags of its own.
 func New(name string) *App {
-	return &App{Name: name, Mux: worker.NewMux(), Flags: newFlagSet(name),
-		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	mux := worker.NewMux()
+	mux.Use(unique.Middleware())
+	return &App{Name: name, Mux: mux, Flags: newFlagSet(name),
+		Capabilities: []queue.Capability{unique.Capability(), cron.Capability()},
+		Stdout:       os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 }
 
 // Main runs the program with the process's arguments and exits.
@@ -190,6 +197,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 		return a.fail(boot, err)
 	}
 	defer stopRedis()
+	s.redis.Capabilities = a.Capabilities
 	store, err := connect(boot, s, w.systemd, log)
 	if err != nil {
 		return a.fail(boot, err)

@@ -14,8 +14,6 @@ import (
 // schedule of the program. The section :scheduler: of a sidekiq.yml alone schedules nothing: Ruby
 // processes may already push its jobs.
 func (s *settings) resolveSchedule(own *cron.Schedule) {
-	// Every process needs the capability: it may run or delete jobs that other processes pushed.
-	s.redis.Capabilities = append(s.redis.Capabilities, cron.Capability())
 	path := s.pick("schedule file", "schedule", "schedule_file", "")
 	switch {
 	case path != "":

@@ -17,14 +17,15 @@ var allowed = map[string]string{
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
-	"cli": "capability/cron internal/redisdb internal/rubyyaml monitor queue " +
+	"capability/unique": "internal/redisdb queue queue/inspect worker",
+	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
 		"worker",
 	"loadtest":            "loadtest/compare loadtest/starvation",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"cmd/workerctl": "capability/cron database database/migrate deploy/systemd " +
+	"cmd/workerctl": "capability/cron capability/unique database database/migrate deploy/systemd " +
 		"internal/redisdb queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

@@ -91,7 +91,7 @@ func newCapabilities(list []Capability) (*capabilities, error) {
 				fmt.Errorf("capability %q: want a letter a-z, then up to 31 of a-z 0-9 _", x.Kind))
 		case i > 0 && c.list[i-1].Kind == x.Kind:
 			problems = append(problems, fmt.Errorf("two capabilities have the kind %s", x.Kind))
-		case strings.TrimSpace(x.Lua) == "" && (x.Effects != nil || strings.TrimSpace(x.Claim) == ""):
+		case !x.hasEffects() && (x.Effects != nil || !x.hasClaims()):
 			problems = append(problems, fmt.Errorf("capability %s has no Lua", x.Kind))
 		}
 	}

@@ -147,6 +147,13 @@ func brief(w WorkRecord) string {
 			b = append(append(append(append(b, `,"`...), key...), `":`...), tok...)
 		}
 	}
+	// The reaper of sidekiq-unique-jobs deletes a lock whose digest it finds in no payload.
+	for _, key := range []string{"lock_digest", "unique_digest"} {
+		if digest := j.String(key); digest != "" {
+			b = append(append(append(b, `,"`...), key...), `":`...)
+			b = envelope.AppendString(b, digest)
+		}
+	}
 	b = envelope.AppendString(append(b, `,"args":[`...), fmt.Sprintf("(%d bytes, not shown)",
 		len(w.Payload)))
 	return string(append(b, "]}"...))

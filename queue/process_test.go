@@ -80,7 +80,8 @@ func TestPublishLargePayloads(t *testing.T) {
 	r := record(40, `{"class":"A","jid":"j","args":["`+strings.Repeat("y", 50_000)+`"]}`)
 	wrapped := `{"retry":true,"queue":"a","class":"Sidekiq::ActiveJob::Wrapper",` +
 		`"wrapped":"Mail","args":["` + strings.Repeat("x", 70_000) +
-		`"],"jid":"big","created_at":1795345820.5,"enqueued_at":1795345821974,` +
+		`"],"lock_digest":"uniquejobs:1","jid":"big","created_at":1795345820.5,` +
+		`"enqueued_at":1795345821974,` +
 		`"at":"},\"jid\":\"no\""}`
 	r.Work[0].Payload = wrapped
 	f.publish(r, queue.Counts{Flush: 1})
@@ -100,7 +101,7 @@ func TestPublishLargePayloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := `{"class":"Mail","jid":"big","queue":"a","created_at":1795345820.5,` +
-			`"enqueued_at":1795345821974,` +
+			`"enqueued_at":1795345821974,"lock_digest":"uniquejobs:1",` +
 			fmt.Sprintf(`"args":["(%d bytes, not shown)"]}`, len(wrapped))
 		same(t, "the payload", row.Payload, want)
 	})

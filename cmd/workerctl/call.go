@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -38,7 +39,8 @@ func (c *call) open(ctx context.Context) error {
 }
 
 func (c *call) openStore(ctx context.Context, config queue.Config) error {
-	config.Capabilities = []queue.Capability{cron.Capability()}
+	// A job is deleted with its locks.
+	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability()}
 	store, err := queue.Open(ctx, config)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type form struct {
 func commands() []command {
 	return []command{
 		pushCommand(), statsCommand(), queuesCommand(), queueCommand(),
-		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(),
+		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(), locksCommand(),
 		processesCommand(), busyCommand(), quietCommand(), stopCommand(), dumpCommand(),
 		metricsCommand(), deployCommand(), deploysCommand(),
 		iterationCommand(), cancelCommand(), cronCommand(),

@@ -22,6 +22,13 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(pusherURL); url != "" { // a client process of TestUniqueLocks
+		if err := pushLocked(url, os.Getenv(pusherPlan)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	if *seed == 0 {
 		*seed = time.Now().UnixNano() % 1_000_000
