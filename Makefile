@@ -71,7 +71,7 @@ scorecard: deps ## run every row of docs/reliability.md at full size (1 hour); R
 	@go test ./test/faults -run '$(RUN)' -skip TestLongRun -count=1 -v -timeout 3h \
 		-args -size full -seed $(SEED) -out bin/faults
 	@go test ./test/faults/model -run TestProtocol -count=1 -v -timeout 30m -args -states 25000000
-	@go test ./capability/cron -run TestModel -count=1 -v -timeout 30m -args -states 1000000
+	@go test ./capability/cron -run TestModel -count=1 -v -timeout 30m -args -states 500000
 	@go test ./queue -run 'Linear|AnySequence' -count=1 -v -timeout 30m -args -history 1000000 -rapid.checks 1000
 
 stress: deps ## run the tests of the core packages 20 times, shuffled, with the race detector

@@ -6,16 +6,17 @@ import (
 	"testing"
 )
 
-var states = flag.Int("states", 100_000, "how many states of each arrangement TestModel visits")
+var states = flag.Int("states", 60_000, "how many states of each arrangement TestModel visits")
 
 var arrangements = []arrangement{
-	{name: "crashes", crashes: 2, lost: 1},
-	{name: "deploys", deploys: 1, crashes: 1, lost: 1},
+	{name: "crashes", crashes: 2},
+	{name: "lost replies", lost: 2},
+	{name: "deploys", deploys: 1, crashes: 1},
 	{name: "a version that is taken back", back: true, lost: 1},
 	{name: "pauses", pauses: 2, crashes: 1},
 	{name: "ruby", rubies: 2, lost: 1, beside: true},
 	{name: "clocks", fasts: 1, lost: 1},
-	{name: "overlap", lock: true, ends: 1, lost: 1},
+	{name: "overlap", lock: true, ends: 1},
 	{name: "all", crashes: 1, lost: 1, deploys: 1, pauses: 1, rubies: 1, fasts: 1,
 		beside: true},
 }
@@ -52,7 +53,7 @@ var mutations = []struct {
 	{design{name: "a new entry makes up for the past", backfills: true}, "crashes", "before"},
 	{design{name: "no check of the pause", anyPause: true}, "pauses", "of the pause"},
 	{design{name: "a pause is made up for", pauseCounts: true}, "pauses", "of the pause"},
-	{design{name: "a lost reply counts as pushed", lostIsDone: true}, "crashes", "nobody pushes"},
+	{design{name: "a lost reply counts as pushed", lostIsDone: true}, "lost replies", "nobody pushes"},
 	{design{name: "later slots before earlier ones", jumps: true}, "crashes", "nobody pushes"},
 	{design{name: "Ruby's claims not looked at", anyRuby: true}, "ruby", "2 times"},
 	{design{name: "a lock released by any job", anyJob: true}, "overlap", "is not over"},
@@ -68,7 +69,7 @@ func TestModelSafeguard(t *testing.T) {
 					break
 				}
 			}
-			m := search(&x.design, a, 400_000)
+			m := search(&x.design, a, 200_000)
 			if m.fault == "" || !strings.Contains(m.fault, x.finds) {
 				t.Fatalf("in %d states: %q, want %q", len(m.seen), m.fault, x.finds)
 			}
