@@ -102,6 +102,11 @@ func TestClaim(t *testing.T) {
 		same(t, "the same slot later", c.claim(c.at(12)), "past")
 		same(t, "the next slot", c.claim(c.at(13)), "granted")
 	})
+}
+
+func TestClaimKeys(t *testing.T) {
+	c := newClaimed(t, Entry{Name: "a", Every: time.Minute, Class: "Job", Queue: "q"})
+	same(t, "claim", c.claim(c.at(1)), "granted")
 	t.Run("does not lose the slot if a key has a wrong type", func(t *testing.T) {
 		c.raw.Rename(t.Context(), "queue:q", "kept")
 		c.raw.Set(t.Context(), "queue:q", "no list", 0)

@@ -56,9 +56,22 @@ func TestControl(t *testing.T) {
 		}
 		same(t, "who holds the lock", show(t, "a").Locked, jid)
 	})
+}
+
+func TestControlOfOrphans(t *testing.T) {
+	c := newClaimed(t, Entry{Name: "a", Every: time.Minute, Class: "Job"},
+		Entry{Name: "b", Every: time.Minute, Class: "Job"})
+	control, ctx := Control{c.store}, t.Context()
+	state := func(t *testing.T) State {
+		s, _, err := control.Show(ctx, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.State
+	}
 	t.Run("knows an entry whose schedule has no process", func(t *testing.T) {
 		c.raw.HSet(ctx, "kyu:cron-owner:default", "seen", time.Now().Add(-time.Hour).UnixMilli())
-		same(t, "state", show(t, "a").State, Unserved)
+		same(t, "state", state(t), Unserved)
 		if err := c.s.own(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +81,7 @@ func TestControl(t *testing.T) {
 			t.Error(err)
 		}
 		c.raw.HSet(ctx, "kyu:cron-owner:default", "names", `["b"]`)
-		same(t, "state", show(t, "a").State, Orphan)
+		same(t, "state", state(t), Orphan)
 		if err := control.Delete(ctx, "a"); err != nil {
 			t.Error(err)
 		}

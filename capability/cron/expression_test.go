@@ -49,6 +49,9 @@ func TestExpression(t *testing.T) {
 			t.Error(one, two)
 		}
 	})
+}
+
+func TestExpressionProblems(t *testing.T) {
 	for cron, want := range map[string]string{
 		"* * * *":         "has 4 fields",
 		"60 * * * *":      "minute \"60\": want *, H, numbers from 0 to 59",

@@ -133,6 +133,9 @@ func TestParseProblems(t *testing.T) {
 			t.Errorf("%d problems:\n%v", len(got), err)
 		}
 	})
+}
+
+func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "the file is empty",
 		"a: [":                     "s.yml: yaml",
