@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -53,7 +54,8 @@ type App struct {
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
 	// Capabilities are those of the Store. New sets the one for the locks of unique jobs, whose
-	// middleware is the outermost of Mux.
+	// middleware is the outermost of Mux, and the one for schedules: a process may run jobs that
+	// another process's schedule pushed.
 	Capabilities []queue.Capability
 
 	// Configure, if set, reads further settings. c has the capsules, whose queues and threads
@@ -67,6 +69,10 @@ type App struct {
 	// Adjust, if set, changes the worker's configuration after all flags are read: it
 	// may add hooks, and handlers of errors and deaths.
 	Adjust func(c *worker.Config)
+
+	// Schedule, if set, are jobs that the program pushes at set times, unless --schedule names a
+	// file. Run refuses a schedule with problems before it takes a job.
+	Schedule *cron.Schedule
 
 	Stdout, Stderr io.Writer           // by default those of the process
 	Getenv         func(string) string // by default os.Getenv
@@ -87,7 +93,7 @@ func New(name string) *App {
 	mux := worker.NewMux()
 	mux.Use(unique.Middleware())
 	return &App{Name: name, Mux: mux, Flags: newFlagSet(name),
-		Capabilities: []queue.Capability{unique.Capability()},
+		Capabilities: []queue.Capability{unique.Capability(), cron.Capability()},
 		Stdout:       os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 }
 
@@ -212,6 +218,10 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if err != nil {
 		return a.usage(err)
 	}
+	scheduler, err := s.scheduler(store, log)
+	if err != nil {
+		return a.usage(err)
+	}
 	if s.check {
 		log.Info("--check: the configuration is right, and everything answers")
 		return ExitStopped
@@ -221,7 +231,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	}
 	a.announce(log, s, store)
 	w.started <- runner
-	return a.run(ctx, runner)
+	return a.run(ctx, runner, scheduler)
 }
 
 // collectLess lets the garbage collector run less often, unless GOGC is set: the heap is
@@ -320,8 +330,8 @@ func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
 	}
 }
 
-func (a *App) run(ctx context.Context, runner *worker.Runner) int {
-	err := runner.Run(ctx)
+func (a *App) run(ctx context.Context, runner *worker.Runner, scheduler *cron.Scheduler) int {
+	err := beside(ctx, runner, scheduler)
 	switch {
 	case errors.Is(err, worker.ErrStuck), errors.Is(err, worker.ErrMemory):
 		fmt.Fprintf(a.Stderr, "%s: %v\n", a.Name, err)

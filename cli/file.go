@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/kyujobs/kyu/internal/rubyyaml"
 	"github.com/kyujobs/kyu/worker"
 	"go.yaml.in/yaml/v3"
 )
@@ -39,20 +40,21 @@ func readFile(path, environment string) (*file, error) {
 }
 
 func parseFile(path string, b []byte, environment string) (*file, error) {
-	if i := bytes.Index(b, []byte("<%")); i >= 0 {
-		line := 1 + bytes.Count(b[:i], []byte("\n"))
-		return nil, fmt.Errorf("%s:%d: an ERB tag (<%%): there is no Ruby here to run it: write "+
-			"the value itself, or use a flag or an environment variable", path, line)
-	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(b, &document); err != nil {
+		if i := bytes.Index(b, []byte("<%")); i >= 0 {
+			return nil, noRuby(path, 1+bytes.Count(b[:i], []byte("\n")))
+		}
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if line := erbLine(&document); line > 0 {
+		return nil, noRuby(path, line)
 	}
 	f := &file{path: path, values: map[string]*yaml.Node{}}
 	if len(document.Content) == 0 {
 		return f, nil // an empty file
 	}
-	top, err := new(aliases).expand(document.Content[0])
+	top, err := rubyyaml.Expand(document.Content[0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -65,6 +67,31 @@ func parseFile(path string, b []byte, environment string) (*file, error) {
 		f.merge(section)
 	}
 	return f, nil
+}
+
+func noRuby(path string, line int) error {
+	return fmt.Errorf("%s:%d: an ERB tag (<%%): there is no Ruby here to run it: write the value "+
+		"itself, or use a flag or an environment variable", path, line)
+}
+
+// erbLine returns the line of the first ERB tag, or 0. The schedule of sidekiq-scheduler may have
+// tags: package cron reads it, if it is asked to.
+func erbLine(n *yaml.Node) int {
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "<%") {
+		return n.Line
+	}
+	for i, item := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			key := strings.TrimPrefix(n.Content[i-1].Value, ":")
+			if key == "scheduler" || key == "schedule" {
+				continue
+			}
+		}
+		if line := erbLine(item); line > 0 {
+			return line
+		}
+	}
+	return 0
 }
 
 // merge takes the fields of a mapping.
@@ -207,7 +234,7 @@ var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": 
 	"logged_job_attributes": true,
 	"redis_idle_timeout":    true, "scheduler": true, "health_check": true,
 	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true,
-	"http": true, "http_public": true, "max_rss": true}
+	"http": true, "http_public": true, "max_rss": true, "schedule_file": true}
 
 // unknown are the keys that nothing reads: they are probably mistakes.
 func (f *file) unknown() []string {

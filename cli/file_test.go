@@ -53,7 +53,7 @@ func TestFile(t *testing.T) {
 	})
 	t.Run("warns of keys without effect", func(t *testing.T) {
 		warnings := strings.Join(resolved(t, wholeFile, nil).warnings, "\n")
-		for _, want := range []string{`"concurency"`, `"scheduler" has no effect`,
+		for _, want := range []string{`"concurency"`, "its schedule has no effect",
 			"--require does nothing"} {
 			if !strings.Contains(warnings, want) {
 				t.Errorf("no warning of %s in %s", want, warnings)

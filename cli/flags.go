@@ -16,6 +16,7 @@ type options struct {
 	config, environment, tag, require            string
 	logFormat, logLevel                          string
 	unknown, timestamps, http, maxRSS, instance  string
+	schedule                                     string
 	verbose, version, printConfig, check, devRun bool
 	allowBatches, metrics7, httpPublic           bool
 
@@ -135,6 +136,8 @@ func (o *options) wireFlags(f *pflag.FlagSet) {
 		"all Sidekiqs), millis (for 8 and later), mirror (as the job has them)")
 	f.BoolVar(&o.metrics7, "sidekiq7-metrics", false, "write metrics for Sidekiq 7's page too, "+
 		"beside those for Sidekiq 8's")
+	f.StringVar(&o.schedule, "schedule", "", "also push the jobs of a schedule: a YAML `FILE`, "+
+		"or a sidekiq.yml with :scheduler: (docs/cron.md)")
 	f.StringVarP(&o.require, "require", "r", "", "accepted because Sidekiq has it; it has no "+
 		"effect: a `FILE` of Ruby cannot be loaded here")
 }

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/monitor"
 	"github.com/kyujobs/kyu/queue"
@@ -36,6 +37,7 @@ type settings struct {
 	deadMax     int
 	deadAge     time.Duration
 	dev, check  bool
+	schedule    *cron.Schedule // nil: this process pushes no scheduled jobs
 	warnings    []string
 	problems    error
 	env         *env.Reader
@@ -66,6 +68,7 @@ func (a *App) resolve(o *options) *settings {
 	}
 	s.resolveWire()
 	s.resolveHTTP()
+	s.resolveSchedule(a.Schedule)
 	if a.Configure != nil {
 		a.Configure(s.env, s.worker)
 	}
@@ -81,7 +84,7 @@ func (s *settings) pick(name, flag, key, fallback string, vars ...string) string
 		v := map[string]string{"environment": s.o.environment, "tag": s.o.tag,
 			"log-format": s.o.logFormat, "log-level": s.o.logLevel,
 			"unknown": s.o.unknown, "timestamps": s.o.timestamps, "http": s.o.http,
-			"max-rss": s.o.maxRSS}[flag]
+			"max-rss": s.o.maxRSS, "schedule": s.o.schedule}[flag]
 		s.env.Note(name, v, "--"+flag)
 		return v
 	}
@@ -297,7 +300,7 @@ func (s *settings) warn() {
 		s.warnings = append(s.warnings,
 			fmt.Sprintf("%s: nothing reads the key %q: is it spelled right?", s.f.path, key))
 	}
-	for _, key := range []string{"redis_idle_timeout", "scheduler", "health_check"} {
+	for _, key := range []string{"redis_idle_timeout", "health_check"} {
 		if _, ok := s.f.values[key]; ok {
 			s.warnings = append(s.warnings, fmt.Sprintf("%s: the key %q has no effect here",
 				s.f.path, key))

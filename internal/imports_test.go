@@ -11,19 +11,22 @@ import (
 // version and queue/envelope.
 var allowed = map[string]string{
 	"queue/envelope": "", "internal/redisdb": "", "queue": "internal/redisdb",
-	"queue/inspect": "internal/redisdb queue", "internal/protocol": "queue",
+	"capability/cron": "internal/redisdb internal/rubyyaml queue queue/inspect",
+	"queue/inspect":   "internal/redisdb queue", "internal/protocol": "queue",
 	"worker":            "internal/protocol internal/redisdb queue",
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
-	"capability/unique":   "internal/redisdb queue queue/inspect worker",
-	"cli":                 "capability/unique internal/redisdb monitor queue worker",
+	"capability/unique": "internal/redisdb queue queue/inspect worker",
+	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
+		"worker",
 	"loadtest":            "loadtest/compare loadtest/starvation",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"cmd/workerctl": "capability/unique database database/migrate deploy/systemd " +
+	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
+		"deploy/systemd " +
 		"internal/redisdb queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",
@@ -33,7 +36,7 @@ var allowed = map[string]string{
 	"test/kit/pgserver":   "",
 	"test/kit/pgtest":     "test/kit/pgserver test/kit/redistest test/kit/testwait",
 	"test/kit/smtptest":   "test/kit/redistest test/kit/testwait",
-	"internal/guard":      "", "internal/httpsig": "",
+	"internal/guard":      "", "internal/httpsig": "", "internal/rubyyaml": "",
 	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
 	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",

@@ -3,7 +3,7 @@
 # Does nothing if all of them are installed.
 set -euo pipefail
 packages=(redis-server redis-tools postgresql pgbouncer python3-aiosmtpd openssl ruby
-	ruby-sidekiq ruby-rack nginx-light gcc libc6-dev procps util-linux systemd strace)
+	ruby-sidekiq ruby-sidekiq-cron ruby-rack nginx-light gcc libc6-dev procps util-linux systemd strace)
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' ||

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
@@ -38,7 +39,8 @@ func (c *call) open(ctx context.Context) error {
 }
 
 func (c *call) openStore(ctx context.Context, config queue.Config) error {
-	config.Capabilities = []queue.Capability{unique.Capability()} // a job is deleted with its locks
+	// A job is deleted with its locks, and with what a schedule notes of it.
+	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability()}
 	store, err := queue.Open(ctx, config)
 	if err != nil {
 		return err

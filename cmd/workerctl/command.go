@@ -38,7 +38,7 @@ func commands() []command {
 		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(), locksCommand(),
 		processesCommand(), busyCommand(), quietCommand(), stopCommand(), dumpCommand(),
 		metricsCommand(), deployCommand(), deploysCommand(),
-		iterationCommand(), cancelCommand(),
+		iterationCommand(), cancelCommand(), cronCommand(),
 		migrateCommand(), doctorCommand(), planCommand(),
 		installUnitsCommand(), uninstallUnitsCommand(), healthCommand(), helpCommand(),
 	}

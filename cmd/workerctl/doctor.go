@@ -90,6 +90,7 @@ func (d *doctor) run(ctx context.Context, c *call, _ []string) error {
 		defer c.store.Close()
 		e.redis(ctx, cache)
 		e.fleet(ctx)
+		e.cron(ctx)
 	}
 	e.pools = append(e.pools, others...)
 	e.postgres(ctx, base)

@@ -1,4 +1,6 @@
-package cli
+// Package rubyyaml expands the aliases of a YAML file as Ruby does. go.yaml.in/yaml expands them only
+// when it decodes into Go values, and then without the lines, which errors need.
+package rubyyaml
 
 import (
 	"fmt"
@@ -11,6 +13,10 @@ import (
 // maxNodes bounds a file after its aliases are expanded: a few lines of aliases of aliases can
 // stand for billions of nodes.
 const maxNodes = 100_000
+
+// Expand returns a copy of a node without aliases (*name) and merge keys (<<). Of a key that a
+// mapping has several times, also by merging, the last counts. The error names the line.
+func Expand(n *yaml.Node) (*yaml.Node, error) { return new(aliases).expand(n) }
 
 // aliases expands the aliases (*name) and merge keys (<<) of a YAML file as Ruby reads them.
 type aliases struct {
