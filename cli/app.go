@@ -54,7 +54,8 @@ type App struct {
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
 	// Capabilities are those of the Store. New sets the one for the locks of unique jobs, whose
-	// middleware is the outermost of Mux, and the one for schedules.
+	// middleware is the outermost of Mux, and the one for schedules: a process may run jobs that
+	// another process's schedule pushed.
 	Capabilities []queue.Capability
 
 	// Configure, if set, reads further settings. c has the capsules, whose queues and threads

@@ -25,7 +25,8 @@ var allowed = map[string]string{
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"cmd/workerctl": "capability/cron capability/unique database database/migrate deploy/systemd " +
+	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
+		"deploy/systemd " +
 		"internal/redisdb queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

@@ -39,7 +39,7 @@ func (c *call) open(ctx context.Context) error {
 }
 
 func (c *call) openStore(ctx context.Context, config queue.Config) error {
-	// A job is deleted with its locks.
+	// A job is deleted with its locks, and with what a schedule notes of it.
 	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability()}
 	store, err := queue.Open(ctx, config)
 	if err != nil {
