@@ -32,8 +32,9 @@ import (
 //
 // A value with spaces stands in double quotes. Large and small letters are the same.
 type Filter struct {
-	text  string
-	terms []term
+	text   string
+	terms  []term
+	needle string // stands in each payload that is chosen, in small letters; "" if none is known
 }
 
 // term is one condition.
@@ -65,6 +66,7 @@ func ParseFilter(text string) (Filter, error) {
 		}
 		f.terms = append(f.terms, t)
 	}
+	f.needle = f.longest()
 	return f, errors.Join(problems...)
 }
 
@@ -267,33 +269,17 @@ func anyText(value json.RawMessage, fn func(string) bool) bool {
 	}
 }
 
-// plain is a value that stands in JSON as it is, so Redis can search for it.
+// plain is a value that stands in JSON as it is.
 var plain = regexp.MustCompile(`^[a-z0-9_.-]{3,}$`)
 
-// pattern returns a pattern of Redis that each payload matches that the filter chooses: the longest
-// value that must stand in it. Redis then sends fewer members. "" means all members. Redis tells
-// large and small letters apart, so the pattern allows both.
-func (f Filter) pattern() string {
-	best := ""
+// longest returns the longest value that must stand in each payload that the filter chooses, or "".
+func (f Filter) longest() (best string) {
 	for _, t := range f.terms {
 		value := strings.Trim(t.value, "*")
-		if t.not || t.op == '<' || t.op == '>' || t.key == "retry" || t.key == "arg" ||
-			!plain.MatchString(value) || len(value) <= len(best) {
-			continue
-		}
-		best = value
-	}
-	if best == "" {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteByte('*')
-	for _, r := range best {
-		if upper := strings.ToUpper(string(r)); upper != string(r) {
-			b.WriteString("[" + string(r) + upper + "]")
-		} else {
-			b.WriteRune(r)
+		if !t.not && t.op != '<' && t.op != '>' && t.key != "retry" && plain.MatchString(value) &&
+			len(value) > len(best) {
+			best = value
 		}
 	}
-	return b.String() + "*"
+	return best
 }
