@@ -10,8 +10,8 @@ import (
 
 const deliveryPayload = `{"class":"ActivityPub::DeliveryWorker","jid":"0a1b2c","queue":"push",` +
 	`"args":["{\"type\":\"Create\"}",42,"https://Mastodon.Example:443/inbox",{"deep":["x y"]}],` +
-	`"created_at":1764380000.5,"retry_count":3,"tags":["slow","ja"],"error_class":"HTTP::Timeout",` +
-	`"error_message":"no answer from 192.0.2.1"}`
+	`"created_at":1764380000.5,"retry_count":3,"tags":["slow","ja"],` +
+	`"error_class":"HTTP::Timeout","error_message":"no answer from 192.0.2.1"}`
 
 func TestFilter(t *testing.T) {
 	j, err := envelope.ParseJob(deliveryPayload)
@@ -77,7 +77,7 @@ func TestParseFilter(t *testing.T) {
 }
 
 func FuzzParseFilter(f *testing.F) {
-	for _, text := range []string{"class:A* -tag:x age>3d", `"a b" error:"c d"`, "host:*", "-", ":"} {
+	for _, text := range []string{"class:A* -tag:x age>3d", `"a b" error:"c d"`, "host:*", "-"} {
 		f.Add(text, deliveryPayload)
 	}
 	f.Fuzz(func(t *testing.T, text, raw string) {
