@@ -75,9 +75,12 @@ func (js *JobSet) release(ctx context.Context, queues []string, count int) (move
 // page has, how many of them it moved, and how many jobs are behind the page.
 func (js *JobSet) releasePage(ctx context.Context, queues []string, offset int,
 	size *redisdb.PageSize) (seen, moved, left int, err error) {
-	entries, left, err := js.Read(ctx, offset, size)
+	entries, left, err := js.Read(ctx, "-inf", offset, size)
 	if err != nil {
 		return 0, 0, 0, err
+	}
+	for i := range entries {
+		entries[i].Parse()
 	}
 	mine := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
 		return e.Job == nil || !slices.Contains(queues, cmp.Or(e.Job.Queue, "default"))

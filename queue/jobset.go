@@ -50,19 +50,28 @@ type Entry struct {
 	Raw string    // the member, byte for byte
 	At  time.Time // when the job is due, died, or was held
 	Job *Job      // nil if the member is no job
+	// Score is At as Redis has it, in seconds; empty if the entry was not read by JobSet.Read.
+	Score string
 }
 
 // NewEntry returns the Entry of a member and its score.
 func NewEntry(raw string, at float64) Entry {
-	j, _ := envelope.ParseJob(envelope.Original(raw)) // the dead set holds more than jobs
-	return Entry{Raw: raw, At: envelope.FromUnix(at), Job: j}
+	e := Entry{Raw: raw, At: envelope.FromUnix(at)}
+	e.Parse()
+	return e
 }
 
-// Read returns a page of entries by their times, the earliest first, after the first skip. left is
-// the number of entries behind the page. It is for the packages of this module.
-func (js *JobSet) Read(ctx context.Context, skip int, size *redisdb.PageSize) (list []Entry,
-	left int, err error) {
-	list, left, err = js.sortedSet().read(ctx, "+inf", skip, size)
+// Parse sets Job.
+func (e *Entry) Parse() {
+	e.Job, _ = envelope.ParseJob(envelope.Original(e.Raw)) // the dead set holds more than jobs
+}
+
+// Read returns a page of entries by their times, the earliest first, from the score low on ("-inf":
+// all), after the first skip of these. Their jobs are not parsed: that costs more than the reading.
+// left is the number of entries behind the page. It is for the packages of this module.
+func (js *JobSet) Read(ctx context.Context, low string, skip int,
+	size *redisdb.PageSize) (list []Entry, left int, err error) {
+	list, left, err = js.sortedSet().read(ctx, low, "+inf", skip, size)
 	return list, left, js.wrap(err)
 }
 
@@ -174,7 +183,7 @@ func (js *JobSet) Clear(ctx context.Context) error {
 	}
 	return js.wrap(js.store.removeAll(ctx, js.rdb, js.Key(), now, func(n int64) ([]string, error) {
 		size := redisdb.NewPageSize(int(n), redisdb.PageBytes)
-		page, _, err := js.sortedSet().read(ctx, "+inf", 0, &size)
+		page, _, err := js.sortedSet().read(ctx, "-inf", "+inf", 0, &size)
 		return raws(page), err
 	}))
 }

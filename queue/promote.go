@@ -44,13 +44,15 @@ func (p *Promotion) Next(ctx context.Context, now time.Time) (moved, due int, mo
 	err error) {
 	s := p.store
 	from := sortedSet{s, s.db.Own, s.ks.Key(p.set)}
-	entries, left, err := from.read(ctx, envelope.Score(now), p.skip, &p.page)
+	entries, left, err := from.read(ctx, "-inf", envelope.Score(now), p.skip, &p.page)
 	if err != nil {
 		more = p.failed(err, redisdb.Answered(err)) // an error of Redis is about the set
 		return 0, 0, more, fmt.Errorf("promote %s: %w", p.set, err)
 	}
 	moves := make([]move, len(entries))
-	for i, e := range entries {
+	for i := range entries {
+		e := &entries[i]
+		e.Parse()
 		moves[i] = move{member: e.Raw, payload: envelope.ForDeadSet(e.Raw)} // unless it is a job
 		if e.Job != nil {
 			moves[i] = move{e.Raw, s.Enqueued(e.Job, now), cmp.Or(e.Job.Queue, "default")}

@@ -83,11 +83,11 @@ func (o sortedSet) movePage(ctx context.Context, moves []move, now time.Time) ([
 	return s.db.RunOn(ctx, o.c, promoteScript, keys, args...).Slice()
 }
 
-// read returns members with scores up to a limit, after the first skip of them. left is the number
-// of such members behind the page.
-func (o sortedSet) read(ctx context.Context, limit string, skip int,
+// read returns members, whose jobs are not parsed, with scores from low up to a limit, after the first skip of them. left is
+// the number of such members behind the page.
+func (o sortedSet) read(ctx context.Context, low, limit string, skip int,
 	page *redisdb.PageSize) (list []Entry, left int, err error) {
-	args := []any{limit, skip, page.Count(), page.Bytes()}
+	args := []any{limit, skip, page.Count(), page.Bytes(), low}
 	reply, err := o.store.db.RunOn(ctx, o.c, pageScript, []string{o.key}, args...).Slice()
 	if err != nil || len(reply) == 0 {
 		return nil, 0, err
@@ -96,7 +96,7 @@ func (o sortedSet) read(ctx context.Context, limit string, skip int,
 		raw, _ := reply[i].(string)
 		text, _ := reply[i+1].(string)
 		at, _ := strconv.ParseFloat(text, 64)
-		list = append(list, NewEntry(raw, at))
+		list = append(list, Entry{Raw: raw, At: envelope.FromUnix(at), Score: text})
 	}
 	size, _ := reply[0].(int64)
 	return list, max(int(size)-skip-len(list), 0), nil

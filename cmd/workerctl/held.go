@@ -32,7 +32,7 @@ func (h *held) flags(f *pflag.FlagSet) {
 func (h *held) check(words []string) error {
 	switch {
 	case len(words) < 2:
-		return nil
+		return h.parse()
 	case words[1] != "release" && words[1] != "delete":
 		return fmt.Errorf("%s %s: want release or delete", words[0], words[1])
 	}
@@ -44,6 +44,9 @@ func (h *held) run(ctx context.Context, c *call, words []string) error {
 		return h.classes(ctx, c)
 	}
 	class, set := words[0], c.inspector.HoldSet(words[0])
+	if len(words) == 1 && h.where != "" {
+		return h.found(ctx, c, set, &h.listing)
+	}
 	if len(words) == 1 {
 		return h.list(ctx, c, set)
 	}

@@ -4,29 +4,52 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/pflag"
 )
 
-// selection are the flags of commands that change the jobs that are named, or all.
+// selection are the flags of commands that list or change jobs: those that are named, those that a
+// filter chooses, or all.
 type selection struct {
 	question
-	all bool
+	all    bool
+	dryRun bool
+	where  string
+	filter inspect.Filter // of where; check reads it
 }
 
 func (s *selection) flags(f *pflag.FlagSet) {
 	f.BoolVar(&s.all, "all", false, "all jobs")
+	f.StringVar(&s.where, "filter", "", "the jobs that a `FILTER` chooses, such as "+
+		"\"class:Feed::* host:example.com age>2h retry>3 -tag:slow text\"")
+	f.BoolVar(&s.dryRun, "dry-run", false, "with --filter or --all: only count the jobs")
 	s.question.flags(f)
 }
 
-// check wants either names or --all.
+// parse reads the filter.
+func (s *selection) parse() (err error) {
+	s.filter, err = inspect.ParseFilter(s.where)
+	return err
+}
+
+// check wants either names, or --all, or a filter.
 func (s *selection) check(verb string, jids []string) error {
-	if s.all == (len(jids) > 0) {
-		return fmt.Errorf("%s: want JIDs, or --all", verb)
+	ways := 0
+	for _, given := range []bool{len(jids) > 0, s.all, s.where != ""} {
+		if given {
+			ways++
+		}
 	}
-	return nil
+	switch {
+	case ways != 1:
+		return fmt.Errorf("%s: want JIDs, or --all, or --filter", verb)
+	case s.dryRun && len(jids) > 0:
+		return fmt.Errorf("%s: --dry-run counts the jobs of --filter or --all", verb)
+	}
+	return s.parse()
 }
 
 // change is an operation on the jobs of a set.
@@ -41,7 +64,7 @@ type change struct {
 type operation func(context.Context, ...queue.Entry) (int, error)
 
 func (s *selection) change(ctx context.Context, c *call, to change, jids []string) error {
-	if s.all {
+	if len(jids) == 0 {
 		return s.changeAll(ctx, c, to)
 	}
 	for _, jid := range jids {
@@ -60,15 +83,47 @@ func (s *selection) change(ctx context.Context, c *call, to change, jids []strin
 	return nil
 }
 
+// changeAll changes the jobs that the filter chooses, and that are in the set now: jobs that come
+// later stay.
 func (s *selection) changeAll(ctx context.Context, c *call, to change) error {
-	size, err := to.set.Size(ctx)
+	asOf := time.Now()
+	found, err := to.set.Where(ctx, s.filter, asOf, nil)
 	if err != nil {
 		return err
 	}
+	jobs := fmt.Sprintf("%d of the %d jobs of %s", found.Matched, found.Seen, to.name)
+	if s.all {
+		jobs = fmt.Sprintf("all %d jobs of %s", found.Matched, to.name)
+	}
+	if s.dryRun {
+		return c.done(nil, fmt.Sprintf("%s would change %s", to.verb, jobs))
+	}
 	verb := strings.ToUpper(to.verb[:1]) + to.verb[1:]
-	if err := s.ask(c, fmt.Sprintf("%s all %d jobs of %s", verb, size, to.name)); err != nil {
+	if err := s.ask(c, verb+" "+jobs); err != nil {
 		return err
 	}
-	n, err := to.set.All(ctx, to.op)
-	return c.done(err, fmt.Sprintf("%s: %d jobs", to.verb, n))
+	t, err := to.set.Where(ctx, s.filter, asOf, to.op)
+	return c.done(err, fmt.Sprintf("%s: %d jobs", to.verb, t.Changed))
+}
+
+// found lists the jobs of a set that the filter chooses: those of the page of l.
+func (s *selection) found(ctx context.Context, c *call, set *inspect.JobSet, l *listing) error {
+	var list []row
+	seen := int64(0)
+	t, err := set.Where(ctx, s.filter, time.Now(),
+		func(_ context.Context, page ...queue.Entry) (int, error) {
+			for _, e := range page {
+				if seen++; seen > l.offset() && len(list) < pageSize {
+					list = append(list, newRow(e.Raw, e.Job, e.At))
+				}
+			}
+			return 0, nil
+		})
+	if err == nil {
+		err = l.jobs(c, list, "WHEN")
+	}
+	if err == nil && !l.json {
+		fmt.Fprintf(c.out, "%d of %d jobs match.\n", t.Matched, t.Seen)
+	}
+	return err
 }

@@ -38,14 +38,15 @@ func deadCommand() command {
 
 func setCommand(name, summary string, open func(*inspect.Inspector) *inspect.JobSet) command {
 	s := &jobSet{name: name, open: open}
-	forms := []form{{"[list]", "the jobs of the set"},
+	forms := []form{{"[list]", "the jobs of the set, or those that --filter chooses"},
 		{"show JID", "a job with all its fields and its backtrace"}}
 	if s.dead() {
-		forms = append(forms, form{"retry|delete JID…", "retry or delete these jobs, or --all"})
+		forms = append(forms,
+			form{"retry|delete JID…", "retry or delete these jobs, those of --filter, or --all"})
 	} else {
 		forms = append(forms,
 			form{"retry|kill|delete JID…",
-				"retry, kill or delete these jobs, or --all; a killed job goes to the dead set"},
+				"retry, kill (to the dead set) or delete these jobs, those of --filter, or --all"},
 			form{"reschedule JID…", "make these jobs due at another time, --in or --at"})
 	}
 	return command{name: name, summary: summary, forms: forms, flags: s.flags, check: s.check,
@@ -75,7 +76,7 @@ func (s *jobSet) check(words []string) error {
 	verb, jids := verbOf(words)
 	switch {
 	case verb == "list" && len(jids) == 0:
-		return nil
+		return s.parse()
 	case verb == "show" && len(jids) == 1:
 		return nil
 	case verb == "kill" && s.dead():
@@ -104,6 +105,9 @@ func (s *jobSet) run(ctx context.Context, c *call, words []string) error {
 	verb, jids := verbOf(words)
 	switch verb {
 	case "list":
+		if s.where != "" {
+			return s.found(ctx, c, set, &s.listing)
+		}
 		return s.list(ctx, c, set)
 	case "show":
 		return s.show(ctx, c, set, jids[0])

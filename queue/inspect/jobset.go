@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -108,39 +107,6 @@ func (js *JobSet) Find(ctx context.Context, jid string) (found queue.Entry, err 
 	return found, err
 }
 
-// All applies an operation, such as js.Retry, to the entries that are in the set when it begins, a
-// page at a time. It returns how many the operation moved. It begins with the earliest entries:
-// jobs that run meanwhile and come back into the set are behind them. The error joins the
-// *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends it.
-func (js *JobSet) All(ctx context.Context,
-	op func(context.Context, ...queue.Entry) (int, error)) (total int, err error) {
-	left, err := js.Size(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var stay []error
-	size := redisdb.NewPageSize(scanPage, redisdb.PageBytes)
-	for skip := 0; left > 0; {
-		page, _, err := js.Read(ctx, skip, &size)
-		if err != nil || len(page) == 0 {
-			return total, errors.Join(append(stay, err)...)
-		}
-		page = page[:min(int64(len(page)), left)]
-		n, err := op(ctx, page...)
-		total += n
-		var refused *queue.WrongTypeError
-		var held *queue.EffectsError
-		if err != nil && !errors.As(err, &refused) && !errors.As(err, &held) {
-			return total, errors.Join(append(stay, err)...)
-		}
-		stay = append(stay, err)
-		left -= int64(len(page))
-		skip += len(page) - n // entries that stay
-	}
-	return total, errors.Join(stay...)
-}
-
-// wrap adds the name of the set to an error.
 func (js *JobSet) wrap(err error) error {
 	if err != nil {
 		err = fmt.Errorf("%s set: %w", js.Name(), err)

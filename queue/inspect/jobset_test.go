@@ -110,11 +110,11 @@ func TestAllWithJobsThatDieAgain(t *testing.T) {
 		f.raw.ZAdd(t.Context(), "dead", redis.Z{Score: float64(i + 1),
 			Member: fmt.Sprintf(`{"class":"A","jid":"d%03d","queue":"a","args":[]}`, i)})
 	}
-	again := 1000.0
+	again := float64(time.Now().Unix() + 1)
 	dies := func(ctx context.Context, list ...queue.Entry) (int, error) {
 		n, err := f.store.DeadSet().Retry(ctx, list...)
 		for range n {
-			again++
+			again += 1e-3
 			raw := f.raw.LPop(ctx, "queue:a").Val()
 			f.raw.ZAdd(ctx, "dead", redis.Z{Score: again, Member: raw})
 		}

@@ -1,0 +1,144 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/kyujobs/kyu/queue"
+)
+
+// wherePage is how many entries of a set one call reads. Redis needs less than 1 ms for it.
+const wherePage = 500
+
+// Tally counts the entries of a set that a walk has seen, chosen and changed.
+type Tally struct {
+	Seen    int `json:"seen"`
+	Matched int `json:"matched"`
+	Changed int `json:"changed"` // the others had left the set before, or stay because of an error
+}
+
+// Where applies an operation, such as js.Retry, to the entries that a filter chooses, the earliest
+// first, a page at a time. It leaves out entries that came into the set after asOf: a job that
+// fails again meanwhile is not chosen twice, and late arrivals stay. op may be nil: then they are
+// only counted. An entry whose time another process changes meanwhile may be missed. The error
+// joins the *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends the
+// walk, after which t says how far it came.
+func (js *JobSet) Where(ctx context.Context, f Filter, asOf time.Time,
+	op func(context.Context, ...queue.Entry) (int, error)) (t Tally, err error) {
+	var stay []error
+	err = js.walk(ctx, func(page []queue.Entry) (gone int, err error) {
+		last := page[len(page)-1].Score
+		chosen, atLast := make([]queue.Entry, 0, 16), 0
+		for _, e := range page {
+			if !f.mayMatch(e.Raw) {
+				continue
+			}
+			if e.Parse(); !f.Match(e.Raw, e.Job, asOf) || js.later(e, asOf) {
+				continue
+			}
+			chosen = append(chosen, e)
+			if e.Score == last {
+				atLast++
+			}
+		}
+		t.Seen += len(page)
+		t.Matched += len(chosen)
+		if op == nil || len(chosen) == 0 {
+			return 0, nil
+		}
+		n, err := op(ctx, chosen...)
+		t.Changed += n
+		if partial(err) {
+			stay = append(stay, err)
+			err = nil
+		}
+		return max(0, atLast-(len(chosen)-n)), err
+	})
+	return t, errors.Join(append(stay, err)...)
+}
+
+// All is Where for all entries that are in the set now. It returns how many were changed.
+func (js *JobSet) All(ctx context.Context,
+	op func(context.Context, ...queue.Entry) (int, error)) (int, error) {
+	t, err := js.Where(ctx, Filter{}, time.Now(), op)
+	return t.Changed, err
+}
+
+// partial reports whether an error of an operation concerns single jobs.
+func partial(err error) bool {
+	var refused *queue.WrongTypeError
+	var held *queue.EffectsError
+	return errors.As(err, &refused) || errors.As(err, &held)
+}
+
+// walk calls fn with all entries in the order of their scores, a page at a time. fn returns how
+// many entries with the last score of the page have certainly left the set. The walk goes on behind
+// the others of that score.
+func (js *JobSet) walk(ctx context.Context, fn func([]queue.Entry) (gone int, err error)) error {
+	low, skip, size := "-inf", 0, redisdb.NewPageSize(wherePage, redisdb.PageBytes)
+	for {
+		page, _, err := js.Read(ctx, low, skip, &size)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		gone, err := fn(page)
+		if err != nil {
+			return err
+		}
+		last := page[len(page)-1].Score
+		if last != low {
+			low, skip = last, 0
+		}
+		for _, e := range page {
+			if e.Score == last {
+				skip++
+			}
+		}
+		skip -= gone
+	}
+}
+
+// later reports whether an entry came into the set after a time. A time that is still to come is of
+// another clock, and not of an arrival.
+func (js *JobSet) later(e queue.Entry, asOf time.Time) bool {
+	arrived := func(t time.Time) bool {
+		return t.After(asOf) && t.Before(time.Now().Add(time.Minute))
+	}
+	if js.Name() == redisdb.KeyDead {
+		return arrived(e.At)
+	}
+	if e.Job == nil {
+		return false
+	}
+	for _, key := range []string{"retried_at", "failed_at", "created_at"} {
+		if arrived(e.Job.Time(key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayMatch reports whether a payload can match. It is quick: most payloads need not be read.
+func (f Filter) mayMatch(raw string) bool {
+	return f.needle == "" || containsFold(raw, f.needle)
+}
+
+// containsFold reports whether s contains a text of small ASCII letters, in any case.
+func containsFold(s, text string) bool {
+	first := text[:1]
+	upper := strings.ToUpper(first)
+	for len(s) >= len(text) {
+		i := strings.IndexAny(s, first+upper)
+		if i < 0 || len(s)-i < len(text) {
+			return false
+		}
+		if strings.EqualFold(s[i:i+len(text)], text) {
+			return true
+		}
+		s = s[i+1:]
+	}
+	return false
+}

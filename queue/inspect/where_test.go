@@ -1,0 +1,90 @@
+package inspect_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
+)
+
+// failures puts n jobs into the retry set. Every third is for the host b. They failed at the given
+// time, and are due at the same one if tied.
+func failures(t *testing.T, raw *redis.Client, n int, failed time.Time, tied bool) {
+	t.Helper()
+	for i := range n {
+		host, due := "a", float64(2e9+i)
+		if i%3 == 0 {
+			host = "b"
+		}
+		if tied {
+			due = 2e9 + 0.123456789
+		}
+		raw.ZAdd(t.Context(), "retry", redis.Z{Score: due, Member: fmt.Sprintf(`{"class":"Deliver",`+
+			`"jid":"%s%d","queue":"push","args":["https://%[1]s.example/inbox"],"created_at":1.5,`+
+			`"failed_at":%[3]d.5,"retry_count":0}`, host, i, failed.Unix())})
+	}
+}
+
+func filter(t *testing.T, text string) inspect.Filter {
+	t.Helper()
+	f, err := inspect.ParseFilter(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestWhere(t *testing.T) {
+	for name, tied := range map[string]bool{"with a time each": false, "all due at once": true} {
+		t.Run("changes the entries that the filter chooses, "+name, func(t *testing.T) {
+			f := newFixture(t)
+			now := time.Now()
+			failures(t, f.raw, 2000, now.Add(-time.Hour), tied)
+			set := f.in.RetrySet()
+			host := filter(t, "host:b.example class:deliver")
+			tally, err := set.Where(t.Context(), host, now, nil)
+			if want := (inspect.Tally{2000, 667, 0}); tally != want || err != nil {
+				t.Fatal(tally, err, "want", want)
+			}
+			tally, err = set.Where(t.Context(), host, now, set.Retry)
+			if want := (inspect.Tally{2000, 667, 667}); tally != want || err != nil {
+				t.Fatal(tally, err, "want", want)
+			}
+			if n := f.raw.LLen(t.Context(), "queue:push").Val(); n != 667 {
+				t.Error(n, "jobs are in the queue, want 667")
+			}
+			again, err := set.Where(t.Context(), host, now, set.Retry)
+			if want := (inspect.Tally{1333, 0, 0}); again != want || err != nil {
+				t.Error(again, err, "want", want)
+			}
+		})
+	}
+	t.Run("leaves what came after the moment", func(t *testing.T) {
+		f := newFixture(t)
+		asOf := time.Now()
+		failures(t, f.raw, 9, asOf.Add(time.Minute), false)
+		set := f.in.RetrySet()
+		tally, err := set.Where(t.Context(), inspect.Filter{}, asOf, set.Delete)
+		if want := (inspect.Tally{9, 0, 0}); tally != want || err != nil {
+			t.Error(tally, err, "want", want)
+		}
+	})
+	t.Run("sees each entry once if some stay", func(t *testing.T) {
+		f := newFixture(t)
+		failures(t, f.raw, 1200, time.Now().Add(-time.Hour), true)
+		set := f.in.RetrySet()
+		calls := 0
+		tally, err := set.Where(t.Context(), inspect.Filter{}, time.Now(),
+			func(_ context.Context, list ...queue.Entry) (int, error) {
+				calls += len(list)
+				return 0, nil
+			})
+		if tally.Seen != 1200 || calls != 1200 || err != nil {
+			t.Error(tally, calls, err)
+		}
+	})
+}
