@@ -83,8 +83,8 @@ func (o sortedSet) movePage(ctx context.Context, moves []move, now time.Time) ([
 	return s.db.RunOn(ctx, o.c, promoteScript, keys, args...).Slice()
 }
 
-// read returns members, whose jobs are not parsed, with scores from low up to a limit, after the first skip of them. left is
-// the number of such members behind the page.
+// read returns members, whose jobs are not parsed, with scores from low up to a limit, after the
+// first skip of them. left is the number of such members behind the page.
 func (o sortedSet) read(ctx context.Context, low, limit string, skip int,
 	page *redisdb.PageSize) (list []Entry, left int, err error) {
 	args := []any{limit, skip, page.Count(), page.Bytes(), low}
