@@ -99,6 +99,8 @@ func (x *search) execute(n *next, c *call) {
 		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
+	case claim:
+		c.rang, c.mine = r.Claim(c.id, c.queue, c.token, c.job.claimsAtStart())
 	}
 }
 
@@ -255,6 +257,9 @@ func (x *search) carryOut(n *next, c *call) {
 	r := n.r()
 	for _, s := range c.batch {
 		x.removes(n, s)
+		if x.ReleaseInTwo && len(s.Effects) > 0 {
+			c.stage, c.given, s.Effects = half, append(c.given, s.Effects...), nil
+		}
 		if x.RetryInTwo && s.Action == queue.Retry {
 			c.stage = half
 			if _, ok := r.remove(s.ID, s.Queue, s.Token); ok {
@@ -281,8 +286,9 @@ func (x *search) complete(n *next, c *call) {
 		}
 	} else {
 		r.retry = append(append([]Job(nil), r.retry...), c.kept...)
+		r.giveAll(c.given)
 	}
-	c.kept, c.stage = nil, done
+	c.kept, c.given, c.stage = nil, nil, done
 }
 
 // receive hands a reply to its process.
@@ -320,6 +326,8 @@ func (x *search) receive(n *next, i, at int) {
 		p.stop = swept
 	case mark, unmark, beside:
 		x.told(n, i, &c, c.rang || c.kind == unmark)
+	case claim:
+		x.claimed(n, i, &c, true)
 	}
 }
 
@@ -341,6 +349,8 @@ func (x *search) lose(n *next, i, at int) {
 		p.stop = swept
 	case mark, unmark, beside:
 		x.told(n, i, &c, false)
+	case claim:
+		x.claimed(n, i, &c, false)
 	}
 }
 

@@ -18,6 +18,9 @@ func (x *search) judge(w *world) (violation, string) {
 			return v, fmt.Sprintf("job %d %s", j, why)
 		}
 	}
+	if v, why := x.judgeLocks(w); v != fine {
+		return v, why
+	}
 	for i := range w.proc {
 		if w.marksOneOfMany(i) {
 			return blamed, fmt.Sprintf("p%d: a job is marked as alone, and another runs", i)
@@ -54,7 +57,7 @@ func count(list []Job, id int8) (n int) {
 
 func (x *search) judgeJob(w *world, id int8) (violation, string) {
 	r := w.redis
-	places, dead := count(r.retry, id), count(r.dead, id)
+	places, dead := count(r.retry, id)+count(r.schedule, id), count(r.dead, id)
 	for _, l := range r.lists {
 		places += count(l, id)
 	}

@@ -3,6 +3,8 @@ package model
 import (
 	"slices"
 	"testing"
+
+	"github.com/kyujobs/kyu/queue"
 )
 
 // mutation is a design without a safeguard, and what the search finds then.
@@ -76,4 +78,58 @@ var mutations = []mutation{
 		[]violation{blamed}},
 	{Design{Name: "no guard of the lease by the own clock", NoGuard: true}, "renewal",
 		[]violation{unheld}},
+	{Design{Name: "lock and push in two commands", LockThenPush: true}, "locks until executed",
+		[]violation{orphaned}},
+	{Design{Name: "a repeated push locks before it finds its marker", MarkerLast: true},
+		"locks until executed", []violation{orphaned}},
+	{Design{Name: "start that claims without a check of the token", ClaimUnheld: true},
+		"locks while executing", []violation{orphaned}},
+	{Design{Name: "start that claims its own lock without a check of the token",
+		ClaimUnheld: true}, "locks until executed", []violation{orphaned}},
+	{Design{Name: "release without a check of the token", ReleaseStale: true},
+		"locks while executing", []violation{unlocked, overlapped}},
+	{Design{Name: "retry that is sent again releases without a check of the token",
+		ReleaseStale: true}, "locks until executed", []violation{unlocked}},
+	{Design{Name: "release without a check of the holder", ReleaseAny: true},
+		"locks while executing", []violation{unlocked, overlapped}},
+	{Design{Name: "release in a second command", ReleaseInTwo: true}, "locks until executed",
+		[]violation{orphaned}},
+	{Design{Name: "acks of a fetch for jobs with locks", AckEffects: true},
+		"locks until executed", []violation{orphaned}},
+	{Design{Name: "reclaiming without release", Effects: without1(queue.EventReclaim)},
+		"locks while executing", []violation{orphaned}},
+	{Design{Name: "requeue without release", Effects: without1(queue.EventRequeue)},
+		"locks while executing", []violation{orphaned}},
+	{Design{Name: "poison without release", Effects: without1(queue.EventPoison)},
+		"locks of poison", []violation{orphaned}},
+	{Design{Name: "death without release", Effects: without1(queue.EventDead)},
+		"locks until executed", []violation{orphaned}},
+	{Design{Name: "deletion without release", Effects: without1(queue.EventDelete)},
+		"locks until executed", []violation{orphaned}},
+	{Design{Name: "retry that releases", Effects: also(queue.EventRetry)},
+		"locks until executed", []violation{unlocked}},
+	{Design{Name: "snooze that releases", Effects: also(queue.EventSnooze)},
+		"locks of poison", []violation{unlocked}},
+	{Design{Name: "reclaiming that releases", Effects: also(queue.EventReclaim)},
+		"locks until executed", []violation{unlocked}},
+}
+
+// without1 returns the effects without those of an event.
+func without1(not queue.EffectEvent) func(Job, queue.EffectEvent) []Holding {
+	return func(j Job, e queue.EffectEvent) []Holding {
+		if e == not {
+			return nil
+		}
+		return j.effects(e)
+	}
+}
+
+// also returns the effects of a design that ends a job's hold of its lock at a further event.
+func also(too queue.EffectEvent) func(Job, queue.EffectEvent) []Holding {
+	return func(j Job, e queue.EffectEvent) []Holding {
+		if e == too {
+			e = queue.EventDone
+		}
+		return j.effects(e)
+	}
 }

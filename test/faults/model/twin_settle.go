@@ -12,7 +12,8 @@ type Settlement struct {
 	Token     uint64
 	Action    queue.Action
 	Payload   Job
-	To        int  // the queue of Forward
+	To        int // the queue of Forward
+	Effects   []Holding
 	Expect    int8 // the job that the sender means; less than 0: it knows only the token
 }
 
@@ -29,6 +30,10 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	switch {
 	case !t.takes(x):
 		return queue.Refused
+	case t.ReleaseStale:
+		t.giveAll(x.Effects)
+	}
+	switch {
 	case t.bad[Key{flightKey, x.ID, x.Queue}]:
 		return queue.Stale
 	}
@@ -52,6 +57,7 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	case queue.Hold:
 		t.hold = with(t.hold, x.Payload)
 	}
+	t.giveAll(x.Effects)
 	return queue.Settled
 }
 
@@ -127,10 +133,12 @@ func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed 
 		r.Counted = append(r.Counted, j.ID)
 	}
 	if dies {
+		t.giveAll(t.effectsOf(j, queue.EventPoison))
 		t.dead = with(t.dead, j)
 		r.Poisoned = append(r.Poisoned, j.ID)
 		return
 	}
+	t.giveAll(t.effectsOf(j, queue.EventReclaim))
 	t.pushRight(q, j)
 	r.Requeued++
 }

@@ -1,0 +1,175 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
+
+// push adds the push of a job, and of some designs what a push does before or after.
+func (x *search) push(w *world, id int) {
+	j := Job{ID: int8(id), Crashes: x.Crashed[id], Lock: x.Lock[id]}
+	q, e := int(x.Queue[id]), event{pushes, 0, uint8(id), 0}
+	n := &next{world: *w}
+	switch {
+	case w.past.pushed[id]:
+		x.pushAgain(w, j)
+		return
+	case x.LockThenPush && !w.past.taken[id] && len(j.claimsAtPush()) > 0:
+		if !n.r().claim(j.claimsAtPush()) {
+			return
+		}
+		n.past.taken[id], e.what = true, locks
+	case !n.r().PushClaiming(q, j):
+		return // another job has the lock
+	default:
+		n.past.pushed[id] = true
+	}
+	x.add(n, e)
+}
+
+// pushAgain repeats a push whose reply was lost. The job is not pushed again, because its marker is
+// there.
+func (x *search) pushAgain(w *world, j Job) {
+	if w.past.Repeats == 0 {
+		return
+	}
+	n := &next{world: *w}
+	n.past.Repeats--
+	if x.MarkerLast {
+		n.r().claim(j.claimsAtPush())
+	}
+	x.add(n, event{pushesAgain, 0, uint8(j.ID), 0})
+}
+
+// delete adds the deletion of a job by hand: from its queue, or from a set.
+func (x *search) delete(w *world, id int8) {
+	if w.past.Deletes == 0 {
+		return
+	}
+	for _, k := range []Key{{Kind: listKey, A: int(x.Queue[id])}, {Kind: retryKey},
+		{Kind: scheduleKey}} {
+		if count(*w.redis.jobsAt(k), id) == 0 {
+			continue
+		}
+		n := &next{world: *w}
+		n.past.Deletes--
+		n.past.ended[id] = true
+		n.r().Drop(k, id, false)
+		x.add(n, event{deletes, 0, uint8(id), uint8(k.Kind)})
+	}
+}
+
+// ask adds what can become of a job that has a thread and must make its claims. A process may also
+// ask when it has lost its lease: it does not know that yet.
+func (x *search) ask(w *world, i, at int) {
+	p := w.proc[i]
+	r := p.runs[at]
+	n := &next{world: *w}
+	_, d := n.p(i).entry(&r)
+	m := &command{kind: claim, id: r.id, ledger: r.ledger, queue: queueOf(d.Queue), token: r.token,
+		job: r.job}
+	n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
+	n.p(i).runs[at].phase = asking
+	x.add(n, event{claims, uint8(i), uint8(at), 0})
+	if x.interrupted(p, &r) {
+		x.conclude(w, event{putsBack, uint8(i), uint8(at), 0}, queue.Requeue, r.job)
+	}
+}
+
+// claimed handles the answer to ask, or that the answer is lost: then the job asks again.
+func (x *search) claimed(n *next, i int, c *call, answered bool) {
+	p := n.p(i)
+	at := slices.IndexFunc(p.runs, func(r run) bool { return r.id == c.id && r.token == c.token })
+	r := &p.runs[at]
+	switch {
+	case !answered:
+		r.phase = asks
+		return
+	case c.rang:
+		r.phase = runs
+		return
+	}
+	a := queue.Schedule // another job has the lock
+	if !c.mine {
+		a = queue.Requeue // another process has the job; the settlement does nothing
+	}
+	l, d := p.entry(r)
+	l.Finish(d, x.settlementOf(n, d, a, r.job))
+	p.runs = slices.Delete(p.runs, at, at+1)
+}
+
+// effectsOf returns holdings in the form in which a ledger keeps effects.
+func effectsOf(list []Holding) (effects []queue.Effect) {
+	for _, h := range list {
+		effects = append(effects, queue.Effect{Kind: "unlock",
+			Args: []string{string(rune(h.Lock)), string(rune(h.Job))}})
+	}
+	return effects
+}
+
+// holdingsOf is the reverse of effectsOf.
+func holdingsOf(effects []queue.Effect) (list []Holding) {
+	for _, e := range effects {
+		list = append(list, Holding{int8(e.Args[0][0]), int8(e.Args[1][0])})
+	}
+	return list
+}
+
+// judgeLocks looks for a violation by a lock: two holders, a holder that is not where it may hold
+// the lock, a job without its lock, or two runs at once.
+func (x *search) judgeLocks(w *world) (violation, string) {
+	for at, holders := range w.redis.locks {
+		if len(holders) > 1 {
+			return common, fmt.Sprintf("jobs %v hold lock %d", holders, at)
+		}
+		for _, id := range holders {
+			if flying := w.redis.flying(id); !flying && (at == runLock || !w.redis.waits(id)) {
+				return orphaned, fmt.Sprintf("job %d holds lock %d", id, at)
+			}
+		}
+	}
+	for id := range int8(jobs) {
+		if x.Lock[id] == UntilExecuted && (w.redis.flying(id) || w.redis.waits(id)) &&
+			!slices.Contains(w.redis.locks[pushLock], id) {
+			return unlocked, fmt.Sprintf("job %d is in Redis", id)
+		}
+	}
+	return x.judgeRuns(w)
+}
+
+// judgeRuns judges the runs of jobs that hold a lock while they run. It is not judged if a run
+// overlaps one in a process that has lost its lease: that is not promised.
+func (x *search) judgeRuns(w *world) (violation, string) {
+	n := 0
+	for i, p := range w.proc {
+		for _, r := range p.runs {
+			if r.job.Lock != WhileExecuting || r.phase != runs || x.interrupted(p, &r) {
+				continue
+			}
+			n++
+			if !slices.Contains(w.redis.locks[runLock], r.job.ID) {
+				return unlocked, fmt.Sprintf("job %d runs in p%d", r.job.ID, i)
+			}
+		}
+	}
+	if n > 1 {
+		return overlapped, fmt.Sprintf("%d jobs run at once", n)
+	}
+	return fine, ""
+}
+
+// flying reports whether a job is in flight.
+func (r *server) flying(id int8) bool {
+	return slices.ContainsFunc(r.flight, func(hash []Held) bool {
+		return slices.ContainsFunc(hash, func(h Held) bool { return h.Job.ID == id })
+	})
+}
+
+// waits reports whether a job is in a queue, a landing list, the retry set or the schedule set.
+func (r *server) waits(id int8) bool {
+	in := func(list []Job) bool { return count(list, id) > 0 }
+	return slices.ContainsFunc(r.lists, in) || slices.ContainsFunc(r.landing, in) || in(r.retry) ||
+		in(r.schedule)
+}
