@@ -18,6 +18,11 @@ func shared(seats, trips int) []protocol.Capsule {
 		Seats: 1}}
 }
 
+// single returns a capsule that serves queue x.
+func single(seats int) []protocol.Capsule {
+	return []protocol.Capsule{{Queues: []int{0}, Seats: seats}}
+}
+
 var arrangements = []Arrangement{
 	{Name: "lost replies", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 3, Crashes: 1, Tokens: 8, NoBells: true, Refused: 1, Fails: 2}},
@@ -47,17 +52,16 @@ var arrangements = []Arrangement{
 		Budget: Budget{Stops: 2, Lost: 2, Lapses: 1, Tokens: 10, Refused: 1, Fails: 1}},
 	{Name: "two trips", Capsules: shared(32, 2), Limit: 16, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 84}},
-	{Name: "locks until executed", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0},
+	{Name: "locks until executed", Capsules: single(2), Limit: 1, Queue: [jobs]int8{0, 0},
 		Lock: [jobs]Lock{UntilExecuted, UntilExecuted},
-		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Refused: 1, Fails: 2, Deletes: 1, Repeats: 1,
-			Tokens: 8, NoBells: true}},
-	{Name: "locks while executing", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0},
-		Lock: [jobs]Lock{WhileExecuting, WhileExecuting},
-		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Refused: 1, Fails: 2, Deletes: 1, Tokens: 10,
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 2, Deletes: 1, Repeats: 1, Tokens: 4,
 			NoBells: true}},
-	{Name: "locks of poison", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0},
-		Lock: [jobs]Lock{WhileExecuting, UntilExecuted}, Times: 1,
-		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 2, Fails: 1, Stops: 1, Tokens: 10}},
+	{Name: "locks while executing", Capsules: single(2), Limit: 2, Queue: [jobs]int8{0, 0},
+		Lock:   [jobs]Lock{WhileExecuting, WhileExecuting},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 1, Tokens: 6, NoBells: true}},
+	{Name: "locks of poison", Capsules: single(1), Limit: 1, Queue: [jobs]int8{0, 0}, Times: 1,
+		Lock:   [jobs]Lock{WhileExecuting, UntilExecuted},
+		Budget: Budget{Lapses: 1, Crashes: 2, Stops: 1, Deletes: 1, Tokens: 6}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
 			Besides: 1, Fails: 2, Tokens: 14}},

@@ -108,8 +108,6 @@ var mutations = []mutation{
 		"locks until executed", []violation{orphaned}},
 	{Design{Name: "retry that releases", Effects: also(queue.EventRetry)},
 		"locks until executed", []violation{unlocked}},
-	{Design{Name: "snooze that releases", Effects: also(queue.EventSnooze)},
-		"locks of poison", []violation{unlocked}},
 	{Design{Name: "reclaiming that releases", Effects: also(queue.EventReclaim)},
 		"locks until executed", []violation{unlocked}},
 }
