@@ -100,7 +100,12 @@ func (x *search) execute(n *next, c *call) {
 			n.runs(c.id, c.token)
 		}
 	case claim:
-		c.rang, c.mine = r.Claim(c.id, c.queue, c.token, c.job.claimsAtStart())
+		list := c.job.startClaims()
+		if x.GiveFirst {
+			slices.Reverse(list)
+		}
+		c.rang, c.mine = r.Claim(c.id, c.queue, c.token, list)
+		n.past.begun[c.job.ID] = n.past.begun[c.job.ID] || c.rang
 	}
 }
 
@@ -286,7 +291,7 @@ func (x *search) complete(n *next, c *call) {
 		}
 	} else {
 		r.retry = append(append([]Job(nil), r.retry...), c.kept...)
-		r.giveAll(c.given)
+		r.affect(c.given)
 	}
 	c.kept, c.given, c.stage = nil, nil, done
 }

@@ -16,12 +16,12 @@ func (x *search) push(w *world, id int) {
 	case w.past.pushed[id]:
 		x.pushAgain(w, j)
 		return
-	case x.LockThenPush && !w.past.taken[id] && len(j.claimsAtPush()) > 0:
-		if !n.r().claim(j.claimsAtPush()) {
+	case x.LockThenPush && !w.past.taken[id] && len(j.pushClaims()) > 0:
+		if !n.r().claim(j.pushClaims()) {
 			return
 		}
 		n.past.taken[id], e.what = true, locks
-	case !n.r().PushClaiming(q, j):
+	case len(n.r().PushClaiming(q, j)) == 0:
 		return // another job has the lock
 	default:
 		n.past.pushed[id] = true
@@ -38,7 +38,7 @@ func (x *search) pushAgain(w *world, j Job) {
 	n := &next{world: *w}
 	n.past.Repeats--
 	if x.MarkerLast {
-		n.r().claim(j.claimsAtPush())
+		n.r().claim(j.pushClaims())
 	}
 	x.add(n, event{pushesAgain, 0, uint8(j.ID), 0})
 }
@@ -87,11 +87,11 @@ func (x *search) claimed(n *next, i int, c *call, answered bool) {
 	case !answered:
 		r.phase = asks
 		return
-	case c.rang:
+	case c.rang, c.mine && !r.job.Lock.runs():
 		r.phase = runs
 		return
 	}
-	a := queue.Schedule // another job has the lock
+	a := queue.Schedule // another job has the lock while it runs
 	if !c.mine {
 		a = queue.Requeue // another process has the job; the settlement does nothing
 	}
@@ -100,19 +100,41 @@ func (x *search) claimed(n *next, i int, c *call, answered bool) {
 	p.runs = slices.Delete(p.runs, at, at+1)
 }
 
-// effectsOf returns holdings in the form in which a ledger keeps effects.
-func effectsOf(list []Holding) (effects []queue.Effect) {
-	for _, h := range list {
-		effects = append(effects, queue.Effect{Kind: "unlock",
-			Args: []string{string(rune(h.Lock)), string(rune(h.Job))}})
+// abandon gives a job back whose handler ignores the end of its context. The handler may run on, so
+// the job keeps its runtime lock until it has run again.
+func (x *search) abandon(w *world, i, at int) {
+	if w.past.Abandons == 0 {
+		return
+	}
+	n := &next{world: *w}
+	p := n.p(i)
+	r := &p.runs[at]
+	l, d := p.entry(r)
+	l.Abandon(d)
+	n.past.Abandons--
+	n.past.abandoned[r.job.ID] = true
+	p.runs = slices.Delete(p.runs, at, at+1)
+	x.add(n, event{abandons, uint8(i), uint8(at), 0})
+}
+
+// effectsOf returns changes in the form in which a ledger keeps effects.
+func effectsOf(list []Change) (effects []queue.Effect) {
+	for _, c := range list {
+		kind := "give"
+		if c.Take {
+			kind = "take"
+		}
+		effects = append(effects, queue.Effect{Kind: kind,
+			Args: []string{string(rune('0' + c.Lock)), string(rune('0' + c.Job))}})
 	}
 	return effects
 }
 
-// holdingsOf is the reverse of effectsOf.
-func holdingsOf(effects []queue.Effect) (list []Holding) {
+// changesOf is the reverse of effectsOf.
+func changesOf(effects []queue.Effect) (list []Change) {
 	for _, e := range effects {
-		list = append(list, Holding{int8(e.Args[0][0]), int8(e.Args[1][0])})
+		list = append(list, Change{int8(e.Args[0][0] - '0'), int8(e.Args[1][0] - '0'),
+			e.Kind == "take"})
 	}
 	return list
 }
@@ -125,14 +147,18 @@ func (x *search) judgeLocks(w *world) (violation, string) {
 			return common, fmt.Sprintf("jobs %v hold lock %d", holders, at)
 		}
 		for _, id := range holders {
-			if flying := w.redis.flying(id); !flying && (at == runLock || !w.redis.waits(id)) {
+			may := w.redis.flying(id) || w.redis.waits(id) && (at == waitLock ||
+				w.past.abandoned[id])
+			if !may {
 				return orphaned, fmt.Sprintf("job %d holds lock %d", id, at)
 			}
 		}
 	}
 	for id := range int8(jobs) {
-		if x.Lock[id] == UntilExecuted && (w.redis.flying(id) || w.redis.waits(id)) &&
-			!slices.Contains(w.redis.locks[pushLock], id) {
+		must := x.Lock[id] == UntilDone || x.Lock[id] > NoLock && x.Lock[id] != WhileRunning &&
+			!w.past.begun[id]
+		if must && (w.redis.flying(id) || w.redis.waits(id)) &&
+			!slices.Contains(w.redis.locks[waitLock], id) {
 			return unlocked, fmt.Sprintf("job %d is in Redis", id)
 		}
 	}
@@ -145,7 +171,7 @@ func (x *search) judgeRuns(w *world) (violation, string) {
 	n := 0
 	for i, p := range w.proc {
 		for _, r := range p.runs {
-			if r.job.Lock != WhileExecuting || r.phase != runs || x.interrupted(p, &r) {
+			if !r.job.Lock.runs() || r.phase != runs || x.interrupted(p, &r) {
 				continue
 			}
 			n++

@@ -52,12 +52,13 @@ type Design struct {
 	LockThenPush bool // a push takes the lock with a command of its own, before it pushes
 	MarkerLast   bool // a push that is repeated takes the lock before it finds its marker
 	ClaimUnheld  bool // the start of a job claims its lock, also if the job is not in flight
+	GiveFirst    bool // a start gives its lock back before it has the one that it needs to run
 	ReleaseAny   bool // a lock is given back for a job that does not hold it
 	ReleaseStale bool // a settlement gives locks back, also if the job is not in flight
 	ReleaseInTwo bool // a settlement gives locks back with a second command
 	AckEffects   bool // a fetch acknowledges jobs that hold locks
-	// Effects returns the locks that a job gives back at an event; nil: the right ones.
-	Effects func(Job, queue.EffectEvent) []Holding
+	// Effects returns the effects of a job at an event; nil: those of package unique.
+	Effects func(Job, queue.EffectEvent) []Change
 }
 
 // Arrangement describes the processes, the jobs, and the events that may happen.
@@ -85,6 +86,7 @@ type Budget struct {
 	Besides  int8   // suspects that get no turn, or whose turn ends
 	Fails    int8   // of a job; the last sends it to the dead set
 	Deletes  int8   // jobs that are deleted by hand
+	Abandons int8   // handlers that ignore the end of their context
 	Repeats  int8   // pushes that are repeated, because their replies were lost
 	Tokens   uint64 // of a process
 	NoBells  bool   // doorbells cannot be hung

@@ -48,6 +48,7 @@ func (x *search) handler(w *world, i, at int) {
 	if x.interrupted(p, &r) {
 		e.what = putsBack
 		x.conclude(w, e, queue.Requeue, r.job)
+		x.abandon(w, i, at)
 	}
 }
 

@@ -47,6 +47,7 @@ const (
 	pushesAgain
 	deletes
 	claims
+	abandons
 )
 
 var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: capsule",
@@ -62,7 +63,7 @@ var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: ca
 	"forgets identity",
 	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
 	"late command is dropped", "Redis restarts", "lock taken for job", "push repeated: job",
-	"deleted by hand: job", "claims sent: run"}
+	"deleted by hand: job", "claims sent: run", "handler ignores its end: run"}
 
 // step adds every state that can come after w.
 func (x *search) step(w *world) {

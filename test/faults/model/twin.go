@@ -49,6 +49,7 @@ const (
 	pausedKey
 	heldKey
 	holdKey
+	lockKey // A is the lock
 )
 
 // Twin does with slices what the scripts of queue/lua do with Redis. It never changes a slice: it
@@ -68,7 +69,7 @@ type Twin struct {
 
 	// See Design.
 	WaitersCount, ReleaseAny, ReleaseStale, ClaimUnheld bool
-	Effects                                             func(Job, queue.EffectEvent) []Holding
+	Effects                                             func(Job, queue.EffectEvent) []Change
 }
 
 // NewTwin makes an empty Redis for so many queues and identities.
@@ -77,7 +78,7 @@ func NewTwin(queues, identities int) *Twin {
 		queues*identities),
 		landing: make([][]Job, queues*identities), owners: make([]Record, identities),
 		names: make([]bool, queues), paused: make([]bool, queues),
-		locks: make([][]int8, digests*lockKeys), bad: map[Key]bool{}}
+		locks: make([][]int8, digests*locksOfDigest), bad: map[Key]bool{}}
 }
 
 // Clone copies t. The copies share the keys of wrong types, because a search has none.

@@ -6,129 +6,72 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// Lock is a kind of lock that a job has. The names are those of sidekiq-unique-jobs.
-type Lock int8
-
-// The kinds of locks.
-const (
-	NoLock         Lock = iota
-	UntilExecuting      // from its push until it starts
-	UntilExecuted       // from its push until it is done, dead, expired or deleted
-	WhileExecuting      // while it runs
-)
-
-// The two locks of a digest. One job at most holds each.
-const (
-	pushLock = iota // of the key DIGEST
-	runLock         // of the key DIGEST:RUN
-	lockKeys        // how many there are
-)
-
-const digests = 2
-
-// Holding is a lock and a job that holds it, or is to hold it. As an effect it means that the job
-// gives the lock back.
-type Holding struct{ Lock, Job int8 }
-
-// Claim is a claim of a job for a lock.
-type Claim struct {
-	Holding
-	Op claimOp
+// Change is what a claim or an effect does with a lock for a job. One job at most holds a lock.
+type Change struct {
+	Lock, Job int8
+	Take      bool // else the job gives the lock back, if it has it
 }
 
-type claimOp byte
-
-// What a claim does.
-const (
-	take claimOp = iota // refused if another job has the lock
-	own                 // takes the lock if it is free, and is always granted
-	give                // gives the lock back, and is always granted
-)
-
-// lockOf returns the number of one of the two locks of a job's digest.
-func (j Job) lockOf(which int8) int8 { return j.Digest*lockKeys + which }
-
-// claimsAtPush returns the claims of the push of a job.
-func (j Job) claimsAtPush() []Claim {
-	if j.Lock == UntilExecuting || j.Lock == UntilExecuted {
-		return []Claim{{Holding{j.lockOf(pushLock), j.ID}, take}}
-	}
-	return nil
-}
-
-// claimsAtStart returns the claims of the start of a job.
-func (j Job) claimsAtStart() []Claim {
-	switch j.Lock {
-	case UntilExecuting:
-		return []Claim{{Holding{j.lockOf(pushLock), j.ID}, give}}
-	case UntilExecuted:
-		return []Claim{{Holding{j.lockOf(pushLock), j.ID}, own}}
-	case WhileExecuting:
-		return []Claim{{Holding{j.lockOf(runLock), j.ID}, take}}
-	}
-	return nil
-}
-
-// ends are the events after which a job is in no place where it can run.
-var ends = []queue.EffectEvent{queue.EventDone, queue.EventDead, queue.EventDiscard,
-	queue.EventExpire, queue.EventPoison, queue.EventDelete}
-
-// effects returns the locks that a job gives back at an event.
-func (j Job) effects(e queue.EffectEvent) []Holding {
-	switch j.Lock {
-	case UntilExecuting, UntilExecuted:
-		if slices.Contains(ends, e) {
-			return []Holding{{j.lockOf(pushLock), j.ID}}
-		}
-	case WhileExecuting:
-		return []Holding{{j.lockOf(runLock), j.ID}}
-	}
-	return nil
-}
-
-// claim makes claims in order until one is refused, and reports whether all are granted.
-func (t *Twin) claim(list []Claim) bool {
+// claim makes the changes of claims, in order, and reports whether all are granted. It stops at the
+// first lock that another job has.
+func (t *Twin) claim(list []Change) bool {
 	for _, c := range list {
-		holders := t.locks[c.Lock]
-		switch {
-		case c.Op == give:
-			t.give(c.Holding)
-		case slices.Contains(holders, c.Job):
-		case len(holders) == 0:
-			t.locks[c.Lock] = []int8{c.Job}
-		case c.Op == take:
+		if !t.change(c) {
 			return false
 		}
 	}
 	return true
 }
 
-// give is an effect: a job gives a lock back if it holds it.
-func (t *Twin) give(h Holding) {
-	if t.ReleaseAny {
-		t.locks[h.Lock] = nil
+// change changes a lock. It returns false if another job has the lock that is to be taken, or if a
+// key of the lock has a wrong type.
+func (t *Twin) change(c Change) bool {
+	holders := t.locks[c.Lock]
+	switch {
+	case t.bad[Key{Kind: lockKey, A: int(c.Lock)}]:
+		return false
+	case !c.Take && t.ReleaseAny:
+		t.locks[c.Lock] = nil
+	case !c.Take:
+		t.locks[c.Lock] = slices.DeleteFunc(slices.Clone(holders), func(id int8) bool {
+			return id == c.Job
+		})
+	case len(holders) == 0:
+		t.locks[c.Lock] = []int8{c.Job}
+	default:
+		return slices.Contains(holders, c.Job)
 	}
-	t.locks[h.Lock] = slices.DeleteFunc(slices.Clone(t.locks[h.Lock]), func(id int8) bool {
-		return id == h.Job
-	})
+	return true
 }
 
-// giveAll carries out the effects of a job.
-func (t *Twin) giveAll(list []Holding) {
-	for _, h := range list {
-		t.give(h)
+// affect carries out the effects of a job. It returns Partly if one fails.
+func (t *Twin) affect(list []Change) queue.Result {
+	result := queue.Settled
+	for _, c := range list {
+		t.change(c)
+		if t.bad[Key{Kind: lockKey, A: int(c.Lock)}] {
+			result = queue.Partly
+		}
 	}
+	return result
 }
 
-// PushClaiming is the copy of push.lua that makes the claims of a job. It returns false if one was
-// refused or a key has a wrong type.
-func (t *Twin) PushClaiming(q int, j Job) bool {
-	return !t.bad[Key{Kind: listKey, A: q}] && !t.bad[Key{Kind: queuesKey}] &&
-		t.claim(j.claimsAtPush()) && t.Push(q, j)
+// PushClaiming is push.lua, and the copy that makes claims. It returns the jobs that are pushed.
+func (t *Twin) PushClaiming(q int, jobs ...Job) (pushed []Job) {
+	if t.bad[Key{Kind: listKey, A: q}] || t.bad[Key{Kind: queuesKey}] {
+		return nil
+	}
+	for _, j := range jobs {
+		if t.claim(j.pushClaims()) {
+			pushed = append(pushed, j)
+		}
+	}
+	t.Push(q, pushed...)
+	return pushed
 }
 
 // Claim is claim.lua. It makes the claims of a delivery, if it is in flight.
-func (t *Twin) Claim(id, q int, token uint64, list []Claim) (granted, mine bool) {
+func (t *Twin) Claim(id, q int, token uint64, list []Change) (granted, mine bool) {
 	mine = t.ClaimUnheld
 	for _, h := range t.flight[t.at(id, q)] {
 		mine = mine || h.Token == token && !t.bad[Key{flightKey, id, q}]
@@ -151,17 +94,13 @@ func (t *Twin) Drop(k Key, job int8, bury bool) queue.Result {
 	if !found {
 		return queue.Stale
 	}
-	event := queue.EventDelete
-	for _, j := range *from {
-		if j.ID == job && bury {
-			t.dead, event = with(t.dead, j), queue.EventDead
-		}
-		if j.ID == job {
-			t.giveAll(t.effectsOf(j, event))
-		}
-	}
+	j := (*from)[slices.IndexFunc(*from, func(j Job) bool { return j.ID == job })]
 	*from = rest
-	return queue.Settled
+	if bury {
+		t.dead = with(t.dead, j)
+		return t.affect(t.effectsOf(j, queue.EventDead))
+	}
+	return t.affect(t.effectsOf(j, queue.EventDelete))
 }
 
 // jobsAt returns the jobs of a list or a set.
@@ -177,8 +116,8 @@ func (t *Twin) jobsAt(k Key) *[]Job {
 	return &t.lists[k.A]
 }
 
-// effectsOf returns the locks that a job gives back at an event, by the design.
-func (t *Twin) effectsOf(j Job, e queue.EffectEvent) []Holding {
+// effectsOf returns the effects of a job at an event, by the design.
+func (t *Twin) effectsOf(j Job, e queue.EffectEvent) []Change {
 	if t.Effects != nil {
 		return t.Effects(j, e)
 	}

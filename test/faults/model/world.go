@@ -73,9 +73,9 @@ type call struct {
 	landed  []int
 	kept    []Job // in no key, between two commands
 	rang    bool
-	asked   bool      // the process has told Redis to end the wait of the bell
-	mine    bool      // the delivery of a claim was in flight
-	given   []Holding // effects that a second command carries out, in some designs
+	asked   bool     // the process has told Redis to end the wait of the bell
+	mine    bool     // the delivery of a claim was in flight
+	given   []Change // effects that a second command carries out, in some designs
 }
 
 // proc is a process.
@@ -131,6 +131,8 @@ type past struct {
 	Budget        // the rest of it
 	pushed, ended [jobs]bool
 	taken         [jobs]bool  // a push of some designs has taken the lock
+	begun         [jobs]bool  // its claims at a start were granted
+	abandoned     [jobs]bool  // a handler ignored the end of its context
 	well, excused [jobs]bool  // its handler ended well; it may end again, because of a crash
 	counts        [jobs]uint8 // identities whose end was counted for the job, one bit each
 	after         [jobs]uint8 // identities that got the job after their end
