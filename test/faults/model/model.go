@@ -126,8 +126,8 @@ const (
 )
 
 var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
-	"counted",
-	"blamed", "crowded", "known twice", "left", "ignored", "common", "orphaned", "unlocked", "overlapped"}
+	"counted", "blamed", "crowded", "known twice", "left", "ignored", "common", "orphaned",
+	"unlocked", "overlapped"}
 
 // Violations returns the number of all violations.
 func (r Result) Violations() (n int) {

@@ -158,7 +158,8 @@ func (p *pair) affect(t *rapid.T, x *Settlement, y *queue.Settlement) {
 
 // drop deletes a job by hand, or moves it to the dead set.
 func (p *pair) drop(t *rapid.T) {
-	k := Key{Kind: rapid.SampledFrom([]kind{listKey, retryKey, scheduleKey, deadKey}).Draw(t, "from")}
+	kinds := []kind{listKey, retryKey, scheduleKey, deadKey}
+	k := Key{Kind: rapid.SampledFrom(kinds).Draw(t, "from")}
 	if k.Kind == listKey {
 		k.A = p.queue(t)
 	}
