@@ -38,7 +38,7 @@ func newClaims() claims {
 }
 
 // lockKeys is the number of locks of each kind.
-const lockKeys = 20
+const lockKeys = 10
 
 // pushLocked pushes a job with a lock, one that expires, or one with both. One of four with a lock
 // fails first, so that it keeps or releases its lock at a retry.
@@ -150,10 +150,27 @@ func (r *run) checkLocks() {
 				r.Raw.HGetAll(ctx, key).Val())
 		}
 	}
+	expired := 0
 	for id, events := range r.ledger.claims.tally {
 		r.checkTally(id, events)
+		expired += events["expire"]
 	}
-	r.checkOverlaps()
+	runs := r.checkOverlaps()
+	counted, _ := r.Raw.Get(ctx, "kyu:stat:expired").Int()
+	if bound := r.bound(); counted > expired+bound {
+		r.complain("counted", "%d jobs are counted as expired, want at most %d and the %d that "+
+			"the faults allow", counted, expired, bound)
+	}
+	r.Logf("%d jobs with locks, %d runs of those that must not overlap; %d expired, and "+
+		"%d are counted in Redis", len(r.ledger.claims.locks), runs, expired, counted)
+}
+
+// bound returns how many jobs may end twice.
+func (r *run) bound() (n int) {
+	for _, i := range r.instances {
+		n += i.bound()
+	}
+	return n
 }
 
 // checkTally checks that the effects of the end of a job were carried out once. A job that came
@@ -185,8 +202,9 @@ type span struct {
 }
 
 // checkOverlaps complains about two runs at one time that share a lock, unless a process has lost
-// its lease: its handlers get to know that by its own clock, and may end a little later.
-func (r *run) checkOverlaps() {
+// its lease: its handlers get to know that by its own clock, and may end a little later. It returns
+// the number of runs.
+func (r *run) checkOverlaps() (runs int) {
 	r.Helper()
 	shared := map[lockOf][]span{}
 	for id, lock := range r.ledger.claims.locks {
@@ -195,6 +213,7 @@ func (r *run) checkOverlaps() {
 		}
 	}
 	for lock, list := range shared {
+		runs += len(list)
 		slices.SortFunc(list, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 		for i, a := range list {
 			for _, b := range list[i+1:] {
@@ -208,6 +227,7 @@ func (r *run) checkOverlaps() {
 			}
 		}
 	}
+	return runs
 }
 
 // spans returns the runs of a job. A run that did not end ends with its process. A job of the class

@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-var limit = flag.Int("states", 300_000,
+var limit = flag.Int("states", 415_000,
 	"the most states that the search visits, over all arrangements")
 
 var only = flag.String("arrangement", "", "searches only the arrangement of this name")
