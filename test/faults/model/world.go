@@ -292,7 +292,10 @@ func (c *command) seal() *command {
 	}
 	for _, x := range c.batch {
 		b = append(b, byte(x.ID), byte(x.Queue), byte(x.Token), x.Action[0], x.Action[2],
-			byte(x.Payload.Fails))
+			byte(x.Payload.Fails), byte(len(x.Effects)))
+		for _, f := range x.Effects {
+			b = append(b, byte(f.Lock), byte(f.Job), bits(f.Take))
+		}
 	}
 	c.key = string(b)
 	return c
