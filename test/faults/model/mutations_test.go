@@ -88,7 +88,7 @@ var mutations = []mutation{
 		ClaimUnheld: true}, "locks until done", []violation{orphaned}},
 	{Design{Name: "release without a check of the token", ReleaseStale: true},
 		"locks while running", []violation{unlocked, overlapped}},
-	{Design{Name: "retry that is sent again releases without a check of the token",
+	{Design{Name: "late settlement that releases without a check of the token",
 		ReleaseStale: true}, "locks until done", []violation{unlocked}},
 	{Design{Name: "release without a check of the holder", ReleaseAny: true},
 		"locks while running", []violation{unlocked, overlapped}},
