@@ -138,6 +138,20 @@ func TestBulk(t *testing.T) {
 	b.same("waiting", b.raw.LLen(t.Context(), "queue:a").Val(), 150)
 }
 
+func TestHalfLock(t *testing.T) {
+	t.Run("is not left when a key has a wrong type", func(t *testing.T) {
+		b := newBench(t)
+		b.raw.Set(t.Context(), "uniquejobs:digests", "x", 0)
+		_, err := b.client(unique.Lock{}).Push(t.Context(), "Job", nil, queue.Options{Queue: "a"})
+		if err == nil || b.raw.LLen(t.Context(), "queue:a").Val() != 0 {
+			t.Errorf("err = %v, want the job not pushed", err)
+		}
+		if keys := b.raw.Keys(t.Context(), "uniquejobs:kyu:*").Val(); len(keys) > 0 {
+			t.Errorf("%q are left: no job can take the lock again", keys)
+		}
+	})
+}
+
 func TestWrongLock(t *testing.T) {
 	b := newBench(t)
 	for name, lock := range map[string]unique.Lock{

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/kyujobs/kyu/queue"
 )
@@ -103,6 +104,9 @@ func appendEntries(b []byte, list []*Entry) []byte {
 		b = appendBools(b, e.doubt)
 		if s := e.Settlement; s != nil {
 			b = append(append(b, s.Action...), s.Payload...)
+			for _, x := range s.Effects {
+				b = append(append(b, x.Kind...), strings.Join(x.Args, " ")...)
+			}
 		}
 	}
 	return b

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kyujobs/kyu/test/kit/harness"
@@ -21,6 +22,8 @@ type verdict struct {
 	Stranded   int `json:"stranded"`   // in flight after all jobs have ended
 	Unfinished int `json:"unfinished"` // acknowledged, not ended, and waiting or dead
 	Torn       int `json:"torn"`       // got other bytes than were pushed
+	Expired    int `json:"expired"`    // acknowledged, and were too late to run
+	Refused    int `json:"refused"`    // not pushed, because another job held their lock
 }
 
 // everything returns the jids of all payloads and the place of each, at one moment. It returns the
@@ -47,33 +50,41 @@ end
 for _, key in ipairs({'retry', 'schedule', 'dead'}) do
   add(key, redis.call('ZRANGE', key, 0, -1))
 end
+for _, digest in ipairs(redis.call('ZRANGE', 'uniquejobs:digests', 0, -1)) do
+  add('lock ' .. digest, redis.call('HKEYS', digest .. ':LOCKED'))
+end
 return out`
 
-// where returns the places of each job.
-func where(t testing.TB, s *harness.Site) map[string][]string {
+// where returns the places of each job, and the jobs that hold each lock.
+func where(t testing.TB, s *harness.Site) (places, holders map[string][]string) {
 	t.Helper()
 	flat, err := s.Raw.Eval(context.Background(), everything, nil).StringSlice()
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := map[string][]string{}
+	places, holders = map[string][]string{}, map[string][]string{}
 	for i := 0; i+1 < len(flat); i += 2 {
-		places[flat[i+1]] = append(places[flat[i+1]], flat[i])
+		if digest, ok := strings.CutPrefix(flat[i], "lock "); ok {
+			holders[digest] = append(holders[digest], flat[i+1])
+		} else {
+			places[flat[i+1]] = append(places[flat[i+1]], flat[i])
+		}
 	}
-	return places
+	return places, holders
 }
 
 // conserve checks the rule during a run. A job that was acknowledged before Redis is read, and has
-// not ended afterwards, must be in exactly one place.
+// not ended afterwards, must be in exactly one place. Each lock must have one living holder.
 func (l *ledger) conserve(t *testing.T, s *harness.Site) {
 	t.Helper()
 	l.read(t)
 	before := l.open()
-	places := where(t, s)
+	places, holders := where(t, s)
 	l.read(t)
 	after := l.open()
+	l.checkHolders(t, places, holders)
 	for id := range before {
-		if after[id] && len(places[id]) == 0 {
+		if after[id] && len(places[id]) == 0 && !expired(t, s, id) {
 			t.Errorf("job %s has not ended, and is nowhere in Redis", id)
 		}
 	}
@@ -97,12 +108,14 @@ type checker struct {
 func (l *ledger) check(t *testing.T, s *harness.Site) verdict {
 	t.Helper()
 	l.read(t)
-	places := where(t, s)
+	places, _ := where(t, s)
+	l.readTally(t, s)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.places = places
 	c := &checker{T: t, ledger: l, shown: map[*int]int{},
-		verdict: verdict{Acked: len(l.acked), Ended: len(l.ends), Torn: len(l.torn)}}
+		verdict: verdict{Acked: len(l.acked), Ended: len(l.ends), Torn: len(l.torn),
+			Refused: l.claims.refused}}
 	c.checkAcked()
 	c.checkEnds()
 	c.checkPlaces()
@@ -130,6 +143,8 @@ func (c *checker) checkAcked() {
 	for id := range c.acked {
 		switch doomed := c.class[id] == "Test::Doomed"; {
 		case c.ends[id] > 0 || doomed && slices.Equal(c.places[id], []string{"dead"}):
+		case len(c.places[id]) == 0 && c.claims.tally[id]["expire"] > 0:
+			c.Expired++
 		case len(c.places[id]) == 0:
 			c.found(&c.Lost, id, "lost")
 		case doomed:

@@ -269,6 +269,7 @@ func (r *run) bringBack() {
 		for _, e := range list {
 			if e.Job != nil {
 				r.takenForPoison[e.Job.JID]++
+				r.ledger.comeBack(e.Job.JID)
 			}
 		}
 		return dead.Retry(ctx, list...)

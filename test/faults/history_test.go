@@ -13,7 +13,7 @@ import (
 type event struct {
 	at   uint32 // milliseconds after the first event
 	by   uint16 // the process: an index of histories.names
-	what byte   // the first letter of start, end, intend, acked or torn
+	what byte   // the first letter of start, end, cut, intend, acked or torn
 }
 
 // histories holds the events of all jobs, in the order of the file.
@@ -44,7 +44,7 @@ func (l *histories) add(id, what, rest string) {
 }
 
 var words = map[byte]string{'s': "started", 'e': "ended", 'i': "about to be pushed", 'a': "pushed",
-	't': "got wrong bytes"}
+	't': "got wrong bytes", 'c': "interrupted"}
 
 // history describes all that is known of a job, and where check found it.
 func (l *ledger) history(id string) string {

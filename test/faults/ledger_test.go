@@ -33,13 +33,14 @@ type ledger struct {
 	left         []string            // jobs that check found in Redis, and that have not ended
 	places       map[string][]string // by job: where check found it
 	events       histories
+	claims       claims
 }
 
 func newLedger(s *harness.Site) *ledger {
 	return &ledger{path: s.LedgerPath(), intent: map[string]bool{}, acked: map[string]bool{},
 		class:  map[string]string{},
 		starts: map[string]int{}, ends: map[string]int{},
-		events: histories{of: map[string][]event{}}}
+		events: histories{of: map[string][]event{}}, claims: newClaims()}
 }
 
 // intend notes that a job is about to be pushed. acknowledge notes that Redis confirmed the push.
@@ -124,7 +125,8 @@ func (l *ledger) ended(t testing.TB) int {
 	return len(l.ends)
 }
 
-// push pushes a job that writes to the ledger. It repeats the push until Redis confirms it.
+// push pushes a job that writes to the ledger. It repeats the push until Redis confirms it, or says
+// that another job has its lock.
 func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args []any,
 	o queue.Options) error {
 	if o.JID == "" {
@@ -144,6 +146,9 @@ func (l *ledger) push(ctx context.Context, c *queue.Client, class string, args [
 		_, err := c.Push(ctx, class, args, o)
 		if err == nil {
 			l.acknowledge(o.JID)
+			return nil
+		}
+		if l.refused(err) {
 			return nil
 		}
 		select {

@@ -36,6 +36,7 @@ type instance struct {
 	longSuspends int
 	drops        int // replies to it that were lost
 	identities   []string
+	over         time.Time // when it was known to have ended
 	marks        []string  // its faults, and their times
 	lastFault    time.Time // the time of the last fault that can cost it its lease
 }
@@ -105,6 +106,9 @@ func (r *run) startInstance(p *place, a *arrangement) {
 // startNext notes the end of a place's process, and starts the next one.
 func (r *run) startNext(p *place, what string) {
 	r.Helper()
+	if p.now.over.IsZero() {
+		p.now.over = time.Now()
+	}
 	r.readLeases()
 	p.now.mark(r.began, what)
 	p.now.drops = p.proxy.Dropped() - p.dropped
@@ -130,6 +134,7 @@ func (r *run) checkNoneEnded() {
 			continue
 		}
 		code := p.process.Exit(time.Second)
+		p.now.over = time.Now()
 		p.now.crashes++
 		if code == 1 && time.Since(p.now.began) < 20*time.Second &&
 			!strings.Contains(p.process.Log(), "panic") {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -48,13 +49,14 @@ func (r *run) produce() (wait func()) {
 	r.Helper()
 	const producers = 4
 	pace := time.Duration(r.plan.count()) * r.plan.every / time.Duration(r.plan.jobs/producers)
-	c := queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestPayload + 1<<20}
+	c := queue.Config{URL: "redis://" + r.pusher.Addr, MaxPayload: largestPayload + 1<<20,
+		Capabilities: []queue.Capability{unique.Capability()}}
 	store, err := queue.Open(context.Background(), c)
 	if err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() { store.Close() })
-	client := queue.NewClient(store)
+	client := queue.NewClient(store, unique.Client(nil))
 	var all sync.WaitGroup
 	for g := range producers {
 		random := rand.New(rand.NewPCG(uint64(*seed), uint64(g+1)))
@@ -74,7 +76,8 @@ func (r *run) produce() (wait func()) {
 }
 
 // pushOne pushes a random job. Most run once. Some fail first or always, some are scheduled, some
-// push further jobs, and some are of a class that not all processes know.
+// push further jobs, some are of a class that not all processes know, some have locks, and some are
+// too late to run after a while.
 func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
 	o := queue.Options{Queue: all[random.IntN(4)], Retry: queue.RetryMax(0)}
 	ms := random.IntN(5)
@@ -98,6 +101,8 @@ func (r *run) pushOne(c *queue.Client, random *rand.Rand) error {
 	case n < 6000:
 		text := randomPayload(random)
 		class, args = "Test::Parcel", []any{ms, crc32.ChecksumIEEE([]byte(text)), text}
+	case n < 6600:
+		return r.ledger.pushLocked(c, random, o)
 	}
 	return r.ledger.push(context.Background(), c, class, args, o)
 }

@@ -180,9 +180,10 @@ func (r *run) summary(res *result) string {
 	}
 	v, n := res.Verdict, r.done
 	return fmt.Sprintf("lost %d of %d, stranded %d, unfinished %d, unexpected %d, "+
-		"torn %d, conflicts %d, "+
+		"torn %d, conflicts %d, expired %d, refused by locks %d, "+
 		"ended twice %d (bound %d; unexplained %d), started twice by one process %d; ",
-		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts,
+		v.Lost, v.Acked, v.Stranded, v.Unfinished, v.Unexpected, v.Torn, v.Conflicts, v.Expired,
+		v.Refused,
 		v.Duplicates, res.Bound, r.unexplained, r.doubleStarts) +
 		fmt.Sprintf("%d kills, %d network faults (%d replies lost), "+
 			"%d clean stops (slowest %.1f s), "+
@@ -227,6 +228,7 @@ func (r *run) judge() verdict {
 	r.checkDoubleEnds()
 	r.checkDoubleStarts()
 	r.checkPoison()
+	r.checkLocks()
 	for kind, n := range r.complaints {
 		r.Logf("complaints of the kind %q: %d", kind, n)
 	}

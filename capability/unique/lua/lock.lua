@@ -20,13 +20,13 @@ local function take(jid)
   end
   local time, ttl = call('TIME'), tonumber(args[4])
   local now = string.format('%d.%06d', time[1], time[2])
-  call('HSET', keys[2], jid, now)
-  call('SET', keys[1], jid)
-  if args[5] == '1' then
+  if args[5] == '1' then -- first, because only this can fail: nothing is undone after an error
     call('ZADD', keys[7], now + ttl / 1000, args[2])
   else
     call('ZADD', keys[6], now, args[2])
   end
+  call('HSET', keys[2], jid, now)
+  call('SET', keys[1], jid)
   if ttl > 0 then
     call('PEXPIRE', keys[1], ttl)
     call('PEXPIRE', keys[2], ttl)

@@ -99,6 +99,13 @@ func (x *search) execute(n *next, c *call) {
 		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
+	case claim:
+		list := c.job.startClaims()
+		if x.GiveFirst {
+			slices.Reverse(list)
+		}
+		c.rang, c.mine = r.Claim(c.id, c.queue, c.token, list)
+		n.past.begun[c.job.ID] = n.past.begun[c.job.ID] || c.rang
 	}
 }
 
@@ -255,6 +262,9 @@ func (x *search) carryOut(n *next, c *call) {
 	r := n.r()
 	for _, s := range c.batch {
 		x.removes(n, s)
+		if x.ReleaseInTwo && len(s.Effects) > 0 {
+			c.stage, c.given, s.Effects = half, append(c.given, s.Effects...), nil
+		}
 		if x.RetryInTwo && s.Action == queue.Retry {
 			c.stage = half
 			if _, ok := r.remove(s.ID, s.Queue, s.Token); ok {
@@ -281,8 +291,9 @@ func (x *search) complete(n *next, c *call) {
 		}
 	} else {
 		r.retry = append(append([]Job(nil), r.retry...), c.kept...)
+		r.affect(c.given)
 	}
-	c.kept, c.stage = nil, done
+	c.kept, c.given, c.stage = nil, nil, done
 }
 
 // receive hands a reply to its process.
@@ -320,6 +331,8 @@ func (x *search) receive(n *next, i, at int) {
 		p.stop = swept
 	case mark, unmark, beside:
 		x.told(n, i, &c, c.rang || c.kind == unmark)
+	case claim:
+		x.claimed(n, i, &c, true)
 	}
 }
 
@@ -341,6 +354,8 @@ func (x *search) lose(n *next, i, at int) {
 		p.stop = swept
 	case mark, unmark, beside:
 		x.told(n, i, &c, false)
+	case claim:
+		x.claimed(n, i, &c, false)
 	}
 }
 

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kyujobs/kyu/internal/protocol"
 )
@@ -17,6 +18,9 @@ func (x *search) judge(w *world) (violation, string) {
 		if v, why := x.judgeJob(w, j); v != fine {
 			return v, fmt.Sprintf("job %d %s", j, why)
 		}
+	}
+	if v, why := x.judgeLocks(w); v != fine {
+		return v, why
 	}
 	for i := range w.proc {
 		if w.marksOneOfMany(i) {
@@ -54,7 +58,7 @@ func count(list []Job, id int8) (n int) {
 
 func (x *search) judgeJob(w *world, id int8) (violation, string) {
 	r := w.redis
-	places, dead := count(r.retry, id), count(r.dead, id)
+	places, dead := count(r.retry, id)+count(r.schedule, id), count(r.dead, id)
 	for _, l := range r.lists {
 		places += count(l, id)
 	}
@@ -223,4 +227,65 @@ func (x *search) listens(p *proc, q int) bool {
 		}
 	}
 	return false
+}
+
+// judgeLocks looks for a violation by a lock: two holders, a holder that is not where it may hold
+// the lock, a job without its lock, or two runs at once.
+func (x *search) judgeLocks(w *world) (violation, string) {
+	for at, holders := range w.redis.locks {
+		if len(holders) > 1 {
+			return common, fmt.Sprintf("jobs %v hold lock %d", holders, at)
+		}
+		for _, id := range holders {
+			may := w.redis.flying(id) || w.redis.waits(id) && (at == waitLock ||
+				w.past.abandoned[id])
+			if !may {
+				return orphaned, fmt.Sprintf("job %d holds lock %d", id, at)
+			}
+		}
+	}
+	for id := range int8(jobs) {
+		must := x.Lock[id] == UntilDone || x.Lock[id] > NoLock && x.Lock[id] != WhileRunning &&
+			!w.past.begun[id]
+		if must && (w.redis.flying(id) || w.redis.waits(id)) &&
+			!slices.Contains(w.redis.locks[waitLock], id) {
+			return unlocked, fmt.Sprintf("job %d is in Redis", id)
+		}
+	}
+	return x.judgeRuns(w)
+}
+
+// judgeRuns judges the runs of jobs that hold a lock while they run. It is not judged if a run
+// overlaps one in a process that has lost its lease: that is not promised.
+func (x *search) judgeRuns(w *world) (violation, string) {
+	n := 0
+	for i, p := range w.proc {
+		for _, r := range p.runs {
+			if !r.job.Lock.runs() || r.phase != runs || x.interrupted(p, &r) {
+				continue
+			}
+			n++
+			if !slices.Contains(w.redis.locks[runLock], r.job.ID) {
+				return unlocked, fmt.Sprintf("job %d runs in p%d", r.job.ID, i)
+			}
+		}
+	}
+	if n > 1 {
+		return overlapped, fmt.Sprintf("%d jobs run at once", n)
+	}
+	return fine, ""
+}
+
+// flying reports whether a job is in flight.
+func (r *server) flying(id int8) bool {
+	return slices.ContainsFunc(r.flight, func(hash []Held) bool {
+		return slices.ContainsFunc(hash, func(h Held) bool { return h.Job.ID == id })
+	})
+}
+
+// waits reports whether a job is in a queue, a landing list, the retry set or the schedule set.
+func (r *server) waits(id int8) bool {
+	in := func(list []Job) bool { return count(list, id) > 0 }
+	return slices.ContainsFunc(r.lists, in) || slices.ContainsFunc(r.landing, in) || in(r.retry) ||
+		in(r.schedule)
 }

@@ -48,6 +48,17 @@ type Design struct {
 	OpenUntold     bool // the gate opens without Redis's answer when the lease lapses
 	OpenMarked     bool // the gate opens while Redis still has the mark that the suspect is alone
 	NoGuard        bool // a process does not stop when its lease may have ended by its own clock
+
+	LockThenPush bool // a push takes the lock with a command of its own, before it pushes
+	MarkerLast   bool // a push that is repeated takes the lock before it finds its marker
+	ClaimUnheld  bool // the start of a job claims its lock, also if the job is not in flight
+	GiveFirst    bool // a start gives its lock back before it has the one that it needs to run
+	ReleaseAny   bool // a lock is given back for a job that does not hold it
+	ReleaseStale bool // a settlement gives locks back, also if the job is not in flight
+	ReleaseInTwo bool // a settlement gives locks back with a second command
+	AckEffects   bool // a fetch acknowledges jobs that hold locks
+	// Effects returns the effects of a job at an event; nil: those of package unique.
+	Effects func(Job, queue.EffectEvent) []Change
 }
 
 // Arrangement describes the processes, the jobs, and the events that may happen.
@@ -58,7 +69,8 @@ type Arrangement struct {
 	Queue    [jobs]int8 // that each job is pushed to
 	Crashed  [jobs]int8 // crashes that are counted for each job at the start
 	Poison   bool       // job 0 ends every process that runs it, and nothing else does
-	Times    int        // crashes that make a job poison
+	Times    int        // crashes that make a job poison; 2 or more only for jobs without locks
+	Lock     [jobs]Lock // of each job; all have one digest
 	Budget
 }
 
@@ -73,6 +85,9 @@ type Budget struct {
 	Stops    int8   // of processes
 	Besides  int8   // suspects that get no turn, or whose turn ends
 	Fails    int8   // of a job; the last sends it to the dead set
+	Deletes  int8   // jobs that are deleted by hand
+	Abandons int8   // handlers that ignore the end of their context
+	Repeats  int8   // pushes that are repeated, because their replies were lost
 	Tokens   uint64 // of a process
 	NoBells  bool   // doorbells cannot be hung
 }
@@ -103,12 +118,16 @@ const (
 	knownTwice           // a process has one delivery in two places of its memory
 	left                 // a process left, and a job that ended in it is still in flight
 	ignored              // a job waits, and an idle process neither fetches nor hangs a doorbell
+	common               // two jobs hold one lock
+	orphaned             // a job holds a lock, and is not where it may hold it
+	unlocked             // a job does not hold the lock that it should hold
+	overlapped           // two jobs of one lock run at once, and no lease was lost
 	kinds
 )
 
 var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
-	"counted",
-	"blamed", "crowded", "known twice", "left", "ignored"}
+	"counted", "blamed", "crowded", "known twice", "left", "ignored", "common", "orphaned",
+	"unlocked", "overlapped"}
 
 // Violations returns the number of all violations.
 func (r Result) Violations() (n int) {
@@ -134,7 +153,8 @@ func queueOf(name string) int { return int(name[0] - 'x') }
 
 // raw encodes a job as a payload for the ledger.
 func raw(j Job) string {
-	return string([]byte{byte('0' + j.ID), byte('0' + j.Crashes), byte('0' + j.Fails)})
+	return string([]byte{byte('0' + j.ID), byte('0' + j.Crashes), byte('0' + j.Fails),
+		byte('0' + j.Lock)})
 }
 
 // jobOf decodes a payload. A delivery that an audit found has none.
@@ -142,5 +162,6 @@ func jobOf(raw string) (j Job, ok bool) {
 	if raw == "" {
 		return Job{ID: -1}, false
 	}
-	return Job{ID: int8(raw[0] - '0'), Crashes: int8(raw[1] - '0'), Fails: int8(raw[2] - '0')}, true
+	return Job{ID: int8(raw[0] - '0'), Crashes: int8(raw[1] - '0'), Fails: int8(raw[2] - '0'),
+		Lock: Lock(raw[3] - '0')}, true
 }

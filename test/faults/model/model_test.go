@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-var limit = flag.Int("states", 300_000,
+var limit = flag.Int("states", 415_000,
 	"the most states that the search visits, over all arrangements")
 
 var only = flag.String("arrangement", "", "searches only the arrangement of this name")
@@ -16,6 +16,11 @@ var only = flag.String("arrangement", "", "searches only the arrangement of this
 func shared(seats, trips int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: trips}, {Queues: []int{0},
 		Seats: 1}}
+}
+
+// single returns a capsule that serves queue x.
+func single(seats int) []protocol.Capsule {
+	return []protocol.Capsule{{Queues: []int{0}, Seats: seats}}
 }
 
 var arrangements = []Arrangement{
@@ -47,6 +52,25 @@ var arrangements = []Arrangement{
 		Budget: Budget{Stops: 2, Lost: 2, Lapses: 1, Tokens: 10, Refused: 1, Fails: 1}},
 	{Name: "two trips", Capsules: shared(32, 2), Limit: 16, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 2, Lapses: 1, Crashes: 1, Tokens: 84}},
+	{Name: "locks until done", Capsules: single(2), Limit: 1, Queue: [jobs]int8{0, 0},
+		Lock: [jobs]Lock{UntilDone, UntilDone},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 2, Deletes: 1, Repeats: 1, Tokens: 4,
+			NoBells: true}},
+	{Name: "locks while running", Capsules: single(2), Limit: 2, Queue: [jobs]int8{0, 0},
+		Lock: [jobs]Lock{WhileRunning, WhileRunning},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 1, Abandons: 1, Tokens: 6,
+			NoBells: true}},
+	{Name: "locks until start", Capsules: single(2), Limit: 2, Queue: [jobs]int8{0, 0},
+		Lock: [jobs]Lock{UntilStartWhileRunning, UntilStart},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 2, Deletes: 1, Tokens: 6,
+			NoBells: true}},
+	{Name: "locks until start and while running", Capsules: single(2), Limit: 1,
+		Queue:  [jobs]int8{0, 0},
+		Lock:   [jobs]Lock{UntilStartWhileRunning, UntilStartWhileRunning},
+		Budget: Budget{Lost: 1, Crashes: 1, Fails: 2, Tokens: 6, NoBells: true}},
+	{Name: "locks of poison", Capsules: single(1), Limit: 1, Queue: [jobs]int8{0, 0}, Times: 1,
+		Lock:   [jobs]Lock{WhileRunning, UntilDone},
+		Budget: Budget{Lapses: 1, Crashes: 2, Stops: 1, Deletes: 1, Tokens: 6}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
 			Besides: 1, Fails: 2, Tokens: 14}},

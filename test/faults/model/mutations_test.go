@@ -3,6 +3,8 @@ package model
 import (
 	"slices"
 	"testing"
+
+	"github.com/kyujobs/kyu/queue"
 )
 
 // mutation is a design without a safeguard, and what the search finds then.
@@ -76,4 +78,60 @@ var mutations = []mutation{
 		[]violation{blamed}},
 	{Design{Name: "no guard of the lease by the own clock", NoGuard: true}, "renewal",
 		[]violation{unheld}},
+	{Design{Name: "lock and push in two commands", LockThenPush: true}, "locks until done",
+		[]violation{orphaned}},
+	{Design{Name: "a repeated push locks before it finds its marker", MarkerLast: true},
+		"locks until done", []violation{orphaned}},
+	{Design{Name: "start that claims without a check of the token", ClaimUnheld: true},
+		"locks while running", []violation{orphaned}},
+	{Design{Name: "start that claims its own lock without a check of the token",
+		ClaimUnheld: true}, "locks until done", []violation{orphaned}},
+	{Design{Name: "release without a check of the token", ReleaseStale: true},
+		"locks while running", []violation{unlocked, overlapped}},
+	{Design{Name: "late settlement that releases without a check of the token",
+		ReleaseStale: true}, "locks until done", []violation{unlocked}},
+	{Design{Name: "release without a check of the holder", ReleaseAny: true},
+		"locks while running", []violation{unlocked, overlapped}},
+	{Design{Name: "release in a second command", ReleaseInTwo: true}, "locks until done",
+		[]violation{orphaned}},
+	{Design{Name: "acks of a fetch for jobs with locks", AckEffects: true},
+		"locks until done", []violation{orphaned}},
+	{Design{Name: "reclaiming without release", Effects: except(queue.EventReclaim)},
+		"locks while running", []violation{orphaned}},
+	{Design{Name: "requeue without release", Effects: except(queue.EventRequeue)},
+		"locks while running", []violation{orphaned}},
+	{Design{Name: "poison without release", Effects: except(queue.EventPoison)},
+		"locks of poison", []violation{orphaned}},
+	{Design{Name: "death without release", Effects: except(queue.EventDead)},
+		"locks until done", []violation{orphaned}},
+	{Design{Name: "deletion without release", Effects: except(queue.EventDelete)},
+		"locks until done", []violation{orphaned}},
+	{Design{Name: "retry that releases", Effects: also(queue.EventRetry)},
+		"locks until done", []violation{unlocked}},
+	{Design{Name: "snooze that releases", Effects: also(queue.EventSnooze)},
+		"locks until start and while running", []violation{unlocked}},
+	{Design{Name: "start that gives its lock back first", GiveFirst: true},
+		"locks until start and while running", []violation{unlocked}},
+	{Design{Name: "reclaiming that releases", Effects: also(queue.EventReclaim)},
+		"locks until done", []violation{unlocked}},
+}
+
+// except returns the effects without those of an event.
+func except(not queue.EffectEvent) func(Job, queue.EffectEvent) []Change {
+	return func(j Job, e queue.EffectEvent) []Change {
+		if e == not {
+			return nil
+		}
+		return j.effects(e)
+	}
+}
+
+// also returns the effects of a design that ends a job's hold of its lock at a further event.
+func also(too queue.EffectEvent) func(Job, queue.EffectEvent) []Change {
+	return func(j Job, e queue.EffectEvent) []Change {
+		if e == too {
+			e = queue.EventDone
+		}
+		return j.effects(e)
+	}
 }

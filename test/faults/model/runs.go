@@ -17,6 +17,8 @@ func (x *search) run(w *world, i, at int) {
 		x.wait(w, i, at)
 	case entered:
 		x.enter(w, i, at)
+	case asks:
+		x.ask(w, i, at)
 	}
 	if r.phase == alone && w.past.Besides > 0 { // its time alone is over, and it runs on
 		n := &next{world: *w}
@@ -32,26 +34,21 @@ func (x *search) handler(w *world, i, at int) {
 	r := p.runs[at]
 	e := event{endsWell, uint8(i), uint8(at), 0}
 	if !x.Poison || r.job.ID != 0 {
-		x.conclude(w, e, nil)
+		x.conclude(w, e, queue.Done, r.job)
 		if r.job.Fails < x.Fails {
-			j := Job{ID: r.job.ID, Fails: r.job.Fails + 1}
-			a := queue.Retry
+			j, a := r.job, queue.Retry
+			j.Crashes, j.Fails = 0, j.Fails+1
 			if j.Fails == x.Fails {
 				a = queue.Dead
 			}
 			e.what = fails
-			x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
-				return settlementOf(d, a,
-					j)
-			})
+			x.conclude(w, e, a, j)
 		}
 	}
 	if x.interrupted(p, &r) {
 		e.what = putsBack
-		x.conclude(w, e, func(d *protocol.Entry) *queue.Settlement {
-			return settlementOf(d,
-				queue.Requeue, r.job)
-		})
+		x.conclude(w, e, queue.Requeue, r.job)
+		x.abandon(w, i, at)
 	}
 }
 
@@ -60,8 +57,8 @@ func (x *search) interrupted(p *proc, r *run) bool {
 	return !p.held || p.stop >= ended || r.id%lives != p.life
 }
 
-// conclude adds the state after a run has ended.
-func (x *search) conclude(w *world, e event, s func(*protocol.Entry) *queue.Settlement) {
+// conclude adds the state after a run has ended. j is the job as it is settled.
+func (x *search) conclude(w *world, e event, a queue.Action, j Job) {
 	i, at := int(e.proc), int(e.a)
 	n := &next{world: *w}
 	p := n.p(i)
@@ -69,14 +66,14 @@ func (x *search) conclude(w *world, e event, s func(*protocol.Entry) *queue.Sett
 	l, d := p.entry(r)
 	if d == nil {
 		n.is(knownTwice, "a run is not in the ledger")
-	} else if s == nil {
-		l.Finish(d, nil)
-		if n.past.well[r.job.ID] && !n.past.excused[r.job.ID] {
-			n.is(twice, "job %d has ended well before, and its owner is alive", r.job.ID)
-		}
-		n.past.well[r.job.ID] = true
 	} else {
-		l.Finish(d, s(d))
+		l.Finish(d, x.settlementOf(n, d, a, j))
+	}
+	if d != nil && a == queue.Done {
+		if n.past.well[j.ID] && !n.past.excused[j.ID] {
+			n.is(twice, "job %d has ended well before, and its owner is alive", j.ID)
+		}
+		n.past.well[j.ID] = true
 	}
 	if r.phase == alone {
 		r.over = true
@@ -112,7 +109,7 @@ func (x *search) wait(w *world, i, at int) {
 		n := &next{world: *w}
 		l, d := n.p(i).entry(&r)
 		l.Leave()
-		l.Finish(d, settlementOf(d, queue.Requeue, r.job))
+		l.Finish(d, x.settlementOf(n, d, queue.Requeue, r.job))
 		n.p(i).runs = slices.Delete(n.p(i).runs, at, at+1)
 		e.what = putsBack
 		x.add(n, e)
@@ -177,7 +174,7 @@ func (x *search) told(n *next, i int, c *call, answered bool) {
 		x.tell(n, i, at, beside, tellingBeside)
 	case c.kind == beside: // it has not started, and its job goes back
 		l, d := p.entry(r)
-		l.Finish(d, settlementOf(d, queue.Requeue, r.job))
+		l.Finish(d, x.settlementOf(n, d, queue.Requeue, r.job))
 		p.runs = slices.Delete(p.runs, at, at+1)
 	case !answered && (p.held || !x.OpenUntold) && r.id%lives == p.life:
 		x.open(n, i, at)

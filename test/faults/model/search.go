@@ -106,7 +106,9 @@ func (x *search) shrink() {
 func (x *search) start() {
 	w := world{past: past{Budget: x.Budget}}
 	w.redis = &server{Twin: *NewTwin(queues, identities)}
-	w.redis.WaitersCount = x.WaitersCount
+	w.redis.WaitersCount, w.redis.ReleaseAny = x.WaitersCount, x.ReleaseAny
+	w.redis.ReleaseStale, w.redis.ClaimUnheld = x.ReleaseStale, x.ClaimUnheld
+	w.redis.Effects = x.Effects
 	for i := range procs {
 		w.proc[i] = x.newProc(x.Arrangement, 0)
 		w.redis.Register(i*lives, 1)

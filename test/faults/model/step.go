@@ -1,5 +1,7 @@
 package model
 
+import "github.com/kyujobs/kyu/queue"
+
 // step is a kind of event.
 type step uint8
 
@@ -41,6 +43,11 @@ const (
 	executesLate
 	dropsLate
 	restartsRedis
+	locks
+	pushesAgain
+	deletes
+	claims
+	abandons
 )
 
 var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: capsule",
@@ -55,17 +62,14 @@ var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: ca
 	"fences identity", "reclaims identity, queue", "counts crash of identity, queue",
 	"forgets identity",
 	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
-	"late command is dropped", "Redis restarts"}
+	"late command is dropped", "Redis restarts", "lock taken for job", "push repeated: job",
+	"deleted by hand: job", "claims sent: run", "handler ignores its end: run"}
 
 // step adds every state that can come after w.
 func (x *search) step(w *world) {
 	for j := range jobs {
-		if !w.past.pushed[j] {
-			n := &next{world: *w}
-			n.past.pushed[j] = true
-			n.r().Push(int(x.Queue[j]), Job{ID: int8(j), Crashes: x.Crashed[j]})
-			x.add(n, event{pushes, 0, uint8(j), 0})
-		}
+		x.push(w, j)
+		x.delete(w, int8(j))
 	}
 	for i := range procs {
 		if !w.proc[i].up {
@@ -329,9 +333,14 @@ func (x *search) promotion(w *world, i int) {
 			r.retry, _ = without(r.retry, j.ID)
 			n.p(i).kept = with(n.p(i).kept, j)
 		} else {
-			n.r().Promote("retry", j.ID, int(x.Queue[j.ID]))
+			n.r().Promote(queue.Retry, j.ID, int(x.Queue[j.ID]))
 		}
 		x.add(n, event{promotes, uint8(i), uint8(j.ID), 0})
+	}
+	for _, j := range w.redis.schedule {
+		n := &next{world: *w}
+		n.r().Promote(queue.Schedule, j.ID, int(x.Queue[j.ID]))
+		x.add(n, event{promotes, uint8(i), uint8(j.ID), 2})
 	}
 	for _, j := range w.proc[i].kept {
 		n := &next{world: *w}

@@ -1,10 +1,16 @@
 package model
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
 
 // Job is the part of a payload that the scripts and the decisions read.
 type Job struct {
 	ID, Crashes, Fails int8
+	Lock               Lock  // what lock it has, and of which digest; they follow from its ID
+	Digest             int8  //
 	Size               int32 // in bytes; only the limits of bytes use it
 }
 
@@ -43,6 +49,7 @@ const (
 	pausedKey
 	heldKey
 	holdKey
+	lockKey // A is the lock
 )
 
 // Twin does with slices what the scripts of queue/lua do with Redis. It never changes a slice: it
@@ -57,9 +64,12 @@ type Twin struct {
 	retry, schedule, dead, hold []Job
 	names                       []bool // by queue: it is in the set of queues
 	paused                      []bool
+	locks                       [][]int8     // the jobs that hold a lock, by digest and lock
 	bad                         map[Key]bool // keys of wrong types
 
-	WaitersCount bool // see Design
+	// See Design.
+	WaitersCount, ReleaseAny, ReleaseStale, ClaimUnheld bool
+	Effects                                             func(Job, queue.EffectEvent) []Change
 }
 
 // NewTwin makes an empty Redis for so many queues and identities.
@@ -67,7 +77,8 @@ func NewTwin(queues, identities int) *Twin {
 	return &Twin{queues: queues, lists: make([][]Job, queues), flight: make([][]Held,
 		queues*identities),
 		landing: make([][]Job, queues*identities), owners: make([]Record, identities),
-		names: make([]bool, queues), paused: make([]bool, queues), bad: map[Key]bool{}}
+		names: make([]bool, queues), paused: make([]bool, queues),
+		locks: make([][]int8, digests*locksOfDigest), bad: map[Key]bool{}}
 }
 
 // Clone copies t. The copies share the keys of wrong types, because a search has none.
@@ -75,7 +86,8 @@ func (t *Twin) Clone() *Twin {
 	c := *t
 	c.lists, c.flight, c.landing = slices.Clone(t.lists), slices.Clone(t.flight),
 		slices.Clone(t.landing)
-	c.owners, c.names = slices.Clone(t.owners), slices.Clone(t.names)
+	c.owners, c.names, c.locks = slices.Clone(t.owners), slices.Clone(t.names),
+		slices.Clone(t.locks)
 	return &c
 }
 

@@ -3,6 +3,8 @@ package model
 import (
 	"math"
 	"slices"
+
+	"github.com/kyujobs/kyu/queue"
 )
 
 // Fetch is a call of fetch.lua.
@@ -131,7 +133,7 @@ func (f *fetching) take(i, n int) (took int) {
 	if n < 1 || f.room < 0 || f.empty[i] || f.paused[q] && !f.bad[Key{Kind: pausedKey}] {
 		return 0
 	}
-	before, asked := f.room, min(n, 16)
+	before, asked := f.room, min(n, queue.FetchPop)
 	for {
 		switch {
 		case f.bad[Key{Kind: listKey, A: q}]:
@@ -157,6 +159,7 @@ func (f *fetching) take(i, n int) (took int) {
 // keep moves popped jobs in flight, except for those that are too large or do not fit.
 func (f *fetching) keep(i, q int, jobs []Job) int {
 	var fit []Job
+jobs:
 	for at, j := range jobs {
 		size := int(j.Size)
 		if size <= f.Limit && (size <= f.room || f.taken+len(fit) == 0) {
@@ -169,15 +172,13 @@ func (f *fetching) keep(i, q int, jobs []Job) int {
 		case size <= f.Limit:
 			f.putBack(q, jobs[at:])
 			f.room = -1
+			break jobs
 		case !f.bad[Key{Kind: deadKey}]:
 			f.dead = with(f.dead, j)
 			f.out.Oversized++
 		default:
 			f.pushLeft(q, j)
 			f.refuse(i)
-		}
-		if f.room < 0 {
-			break
 		}
 	}
 	if len(fit) > 0 && f.bad[Key{flightKey, f.ID, q}] {

@@ -19,6 +19,8 @@ func (p *pair) key(k Key) string {
 		return fmt.Sprintf("kyu:{queue:%s}:inflight:%s", abc[k.B], p.owners[k.A].Identity)
 	case landingKey:
 		return fmt.Sprintf("kyu:{queue:%s}:landing:%s", abc[k.B], p.owners[k.A].Identity)
+	case lockKey:
+		return lockName(k.A) + ":LOCKED"
 	}
 	return map[kind]string{retryKey: "retry", scheduleKey: "schedule", deadKey: "dead",
 		queuesKey: "queues",
@@ -29,12 +31,14 @@ func (p *pair) key(k Key) string {
 func (p *pair) breakKey(t *rapid.T) {
 	k := Key{Kind: rapid.SampledFrom([]kind{listKey, flightKey, landingKey, retryKey, scheduleKey,
 		deadKey, queuesKey,
-		pausedKey, heldKey, holdKey}).Draw(t, "kind")}
+		pausedKey, heldKey, holdKey, lockKey}).Draw(t, "kind")}
 	switch k.Kind {
 	case listKey:
-		k.A = aQueue(t)
+		k.A = p.queue(t)
+	case lockKey:
+		k.A = rapid.IntRange(0, len(p.twin.locks)-1).Draw(t, "lock")
 	case flightKey, landingKey:
-		k.A, k.B = owner(t), aQueue(t)
+		k.A, k.B = p.owner(t), p.queue(t)
 	}
 	if p.twin.bad[k] || len(p.twin.bad) > 1 {
 		return
@@ -106,6 +110,7 @@ func (p *pair) compare(t *rapid.T) {
 		sign := func(n float64) string { return fmt.Sprint(n > 0, n < 0) }
 		p.check(t, "lease", sign(score), sign(float64(p.twin.owners[id].Lease)))
 	}
+	p.compareLocks(t)
 	p.resize()
 }
 

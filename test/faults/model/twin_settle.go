@@ -12,7 +12,8 @@ type Settlement struct {
 	Token     uint64
 	Action    queue.Action
 	Payload   Job
-	To        int  // the queue of Forward
+	To        int // the queue of Forward
+	Effects   []Change
 	Expect    int8 // the job that the sender means; less than 0: it knows only the token
 }
 
@@ -29,6 +30,10 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	switch {
 	case !t.takes(x):
 		return queue.Refused
+	case t.ReleaseStale:
+		t.affect(x.Effects)
+	}
+	switch {
 	case t.bad[Key{flightKey, x.ID, x.Queue}]:
 		return queue.Stale
 	}
@@ -52,7 +57,7 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	case queue.Hold:
 		t.hold = with(t.hold, x.Payload)
 	}
-	return queue.Settled
+	return t.affect(x.Effects)
 }
 
 // takes reports whether the keys of a settlement have the right types.
@@ -82,6 +87,7 @@ const hopeless = 3
 // Reclaimed is the answer of Reclaim.
 type Reclaimed struct {
 	Landed, Requeued, Refused int
+	Partly                    int    // jobs whose effects failed
 	Poisoned, Counted         []int8 // jobs
 }
 
@@ -103,6 +109,13 @@ func (t *Twin) Reclaim(id, q, times, page int) (r Reclaimed) {
 	}
 	t.names[q] = t.names[q] || listed && len(t.lists[q]) > 0
 	return r
+}
+
+// affected counts a job whose effects failed.
+func (r *Reclaimed) affected(result queue.Result) {
+	if result == queue.Partly {
+		r.Partly++
+	}
 }
 
 func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed bool) {
@@ -127,10 +140,12 @@ func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed 
 		r.Counted = append(r.Counted, j.ID)
 	}
 	if dies {
+		r.affected(t.affect(t.effectsOf(j, queue.EventPoison)))
 		t.dead = with(t.dead, j)
 		r.Poisoned = append(r.Poisoned, j.ID)
 		return
 	}
+	r.affected(t.affect(t.effectsOf(j, queue.EventReclaim)))
 	t.pushRight(q, j)
 	r.Requeued++
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
@@ -34,6 +35,9 @@ type pair struct {
 	jobs   int8
 	clock  int64           // grows, for scores and lengths of leases that must be in order
 	raws   map[int8]string // the payloads that Redis had at the last comparison
+	coming []Job           // the jobs of the next push
+	marked []Job           // jobs whose push was idempotent
+	few    bool            // few owners and queues, and many locks
 }
 
 func TestTwin(t *testing.T) {
@@ -44,28 +48,43 @@ func TestTwin(t *testing.T) {
 // the scripts, because both do the same.
 func compareWithScripts(t *testing.T) {
 	s := redistest.Start(t)
-	store := s.Store(func(c *queue.Config) { c.MaxTaken = pairLimit })
+	store := s.Store(func(c *queue.Config) {
+		c.MaxTaken, c.Capabilities = pairLimit, []queue.Capability{unique.Capability()}
+	})
 	raw, round := s.Client(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		raw.FlushAll(t.Context())
 		round++
 		p := &pair{T: t, twin: NewTwin(pairQueues, pairOwners), raw: raw, store: store,
-			client: queue.NewClient(store),
-			home:   map[int8]int{}, raws: map[int8]string{}}
+			home: map[int8]int{}, raws: map[int8]string{}, few: rapid.Bool().Draw(rt, "few")}
+		p.client = queue.NewClient(store, p.prepare)
 		for i := range p.owners {
 			p.owners[i] = store.Owner(fmt.Sprintf("h:%d:%d", round, i))
 			p.register(rt, i)
 		}
-		rt.Repeat(map[string]func(*rapid.T){
-			"push": p.push, "fetch": p.fetch, "fetch again": p.fetch, "ring": p.ring,
-			"settle": p.settle, "settle again": p.settle,
-			"leave": p.leave, "fence": p.fence, "beat": p.beat, "back": p.back,
-			"reclaim": p.reclaim, "reclaim again": p.reclaim, "forget": p.forget,
-			"promote": p.promote, "alone": p.alone, "beside": p.beside, "pause": p.pause,
-			"break": p.breakKey,
-			"mend":  p.mend, "": p.compare,
-		})
+		rt.Repeat(p.commands())
 	})
+}
+
+// commands returns the commands of a sequence, by name. With few owners and queues, the usual ones
+// of jobs come more often.
+func (p *pair) commands() map[string]func(*rapid.T) {
+	list := map[string]func(*rapid.T){
+		"push": p.push, "push repeated": p.repeat, "fetch": p.fetch, "claim": p.claim,
+		"settle": p.settle, "reclaim": p.reclaim, "drop": p.drop, "promote": p.promote,
+		"back": p.back, "": p.compare}
+	for _, name := range []string{"push", "fetch", "claim", "settle", "reclaim"} {
+		list[name+" again"] = list[name]
+	}
+	if p.few {
+		return list
+	}
+	for name, command := range map[string]func(*rapid.T){"clear": p.clear, "ring": p.ring,
+		"leave": p.leave, "fence": p.fence, "beat": p.beat, "forget": p.forget, "alone": p.alone,
+		"beside": p.beside, "pause": p.pause, "break": p.breakKey, "mend": p.mend} {
+		list[name] = command
+	}
+	return list
 }
 
 func (p *pair) tick() int64 { p.clock++; return p.clock }
@@ -85,27 +104,21 @@ func (p *pair) register(t *rapid.T, id int) {
 	p.twin.Register(id, p.clock)
 }
 
-func owner(t *rapid.T) int  { return rapid.IntRange(0, pairOwners-1).Draw(t, "owner") }
-func aQueue(t *rapid.T) int { return rapid.IntRange(0, pairQueues-1).Draw(t, "queue") }
+// owner and queue draw one of few or of all.
+func (p *pair) owner(t *rapid.T) int { return p.draw(t, "owner", 2, pairOwners) }
+func (p *pair) queue(t *rapid.T) int { return p.draw(t, "queue", 1, pairQueues) }
 
-func (p *pair) back(t *rapid.T) { p.register(t, owner(t)) }
-
-func (p *pair) push(t *rapid.T) {
-	if p.jobs > 100 {
-		return
+func (p *pair) draw(t *rapid.T, what string, few, all int) int {
+	if p.few {
+		all = few
 	}
-	q, pad := aQueue(t), rapid.SampledFrom([]int{0, 0, 700, 3_000}).Draw(t, "pad")
-	for range rapid.IntRange(1, 5).Draw(t, "n") {
-		p.jobs++
-		o := queue.Options{Queue: abc[q], JID: fmt.Sprint("j", p.jobs)}
-		_, err := p.client.Push(p.Context(), "Job", []any{fmt.Sprintf("%*d", pad, 1)}, o)
-		p.home[p.jobs] = q
-		p.check(t, "push", err == nil, p.twin.Push(q, Job{ID: p.jobs}))
-	}
+	return rapid.IntRange(0, all-1).Draw(t, what)
 }
 
+func (p *pair) back(t *rapid.T) { p.register(t, p.owner(t)) }
+
 func (p *pair) fetch(t *rapid.T) {
-	id, order := owner(t), rapid.Permutation([]int{0, 1, 2}).Draw(t, "order")
+	id, order := p.owner(t), rapid.Permutation([]int{0, 1, 2}).Draw(t, "order")
 	r := Fetch{ID: id, Queues: order, Want: rapid.IntRange(0, 20).Draw(t, "want"), Limit: pairLimit,
 		Done: make([][]uint64, pairQueues)}
 	r.Room = rapid.SampledFrom([]int{queue.FetchBytes, 400, 1_000, 2_000}).Draw(t, "bytes")
@@ -114,7 +127,7 @@ func (p *pair) fetch(t *rapid.T) {
 	for i, q := range order {
 		real.Queues = append(real.Queues, abc[q])
 		for _, h := range p.twin.flight[p.twin.at(id, q)] {
-			if rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
+			if h.Job.Lock == NoLock && rapid.IntRange(0, 3).Draw(t, "ends") == 0 {
 				r.Done[i] = append(r.Done[i], h.Token)
 				real.Done = append(real.Done, &queue.Delivery{Queue: abc[q], Owner: p.owners[id],
 					Token: h.Token})
@@ -159,7 +172,7 @@ func idOfRaw(raw string) (id int8) {
 }
 
 func (p *pair) ring(t *rapid.T) {
-	id, q := owner(t), aQueue(t)
+	id, q := p.owner(t), p.queue(t)
 	badList := p.twin.bad[Key{Kind: listKey, A: q}]
 	if len(p.twin.lists[q]) == 0 || badList {
 		return // the BLMOVE would wait, or Redis would refuse it
@@ -205,10 +218,11 @@ func (p *pair) settle(t *rapid.T) {
 	var twins []Settlement
 	for range rapid.IntRange(1, 4).Draw(t, "n") { // a delivery may be settled twice
 		x := can[rapid.IntRange(0, len(can)-1).Draw(t, "job")]
-		x.Action, x.To = rapid.SampledFrom(actions).Draw(t, "action"), aQueue(t)
+		x.Action, x.To = rapid.SampledFrom(actions).Draw(t, "action"), p.queue(t)
 		d := &queue.Delivery{Queue: abc[x.Queue], Owner: p.owners[x.ID], Token: x.Token}
 		y := queue.Settlement{Delivery: d, Action: x.Action, Payload: p.raws[x.Payload.ID],
 			At: time.Now().Add(time.Duration(p.tick()) * time.Second)}
+		p.affect(t, &x, &y)
 		switch x.Action {
 		case queue.Forward:
 			y.To = abc[x.To]
@@ -225,7 +239,7 @@ func (p *pair) settle(t *rapid.T) {
 }
 
 func (p *pair) leave(t *rapid.T) {
-	id := owner(t)
+	id := p.owner(t)
 	if err := p.owners[id].Leave(p.Context(), queue.Host{}, abc[:]); err != nil {
 		t.Fatal(err)
 	}
@@ -233,14 +247,14 @@ func (p *pair) leave(t *rapid.T) {
 }
 
 func (p *pair) beat(t *rapid.T) {
-	id := owner(t)
+	id := p.owner(t)
 	_, err := p.owners[id].Beat(p.Context(), time.Hour+time.Duration(p.tick())*time.Second)
 	p.check(t, "beat", err == nil, p.twin.Beat(id, p.clock))
 }
 
 // fence declares an owner dead. Sometimes the owner beats between the look and the fence.
 func (p *pair) fence(t *rapid.T) {
-	p.declareDead(t, owner(t))
+	p.declareDead(t, p.owner(t))
 }
 
 func (p *pair) declareDead(t *rapid.T, id int) {
@@ -262,7 +276,7 @@ func (p *pair) declareDead(t *rapid.T, id int) {
 
 // reclaim puts jobs of a dead owner back: of one that holds some, if there is one.
 func (p *pair) reclaim(t *rapid.T) {
-	id, q, page := owner(t), aQueue(t), rapid.IntRange(1, 3).Draw(t, "page")
+	id, q, page := p.owner(t), p.queue(t), rapid.IntRange(1, 3).Draw(t, "page")
 	for at, hash := range p.twin.flight {
 		if len(hash) > 0 && rapid.Bool().Draw(t, "this") {
 			id, q = at/pairQueues, at%pairQueues
@@ -284,12 +298,13 @@ func (p *pair) reclaim(t *rapid.T) {
 		t.Fatal(err)
 	}
 	want := p.twin.Reclaim(id, q, times, page)
-	p.check(t, "reclaim", []int{got.Landed, got.Requeued, got.Refused, len(got.Poisoned)},
-		[]int{want.Landed, want.Requeued, want.Refused, len(want.Poisoned)})
+	p.check(t, "reclaim", []int{got.Landed, got.Requeued, got.Refused, len(got.Poisoned),
+		len(got.Failed)}, []int{want.Landed, want.Requeued, want.Refused, len(want.Poisoned),
+		want.Partly})
 }
 
 func (p *pair) forget(t *rapid.T) {
-	id := owner(t)
+	id := p.owner(t)
 	got, err := p.store.Forget(p.Context(), p.owners[id].Identity, queue.Host{}, abc[:], 0)
 	p.check(t, "forget", []any{got, err}, []any{p.twin.Forget(id), nil})
 }
@@ -311,11 +326,11 @@ func (p *pair) promote(t *rapid.T) {
 	p.check(t, "promote", moved, want)
 }
 
-func (p *pair) alone(t *rapid.T) { p.mark(t, owner(t)) }
+func (p *pair) alone(t *rapid.T) { p.mark(t, p.owner(t)) }
 
 // beside notes that deliveries run beside others.
 func (p *pair) beside(t *rapid.T) {
-	id := owner(t)
+	id := p.owner(t)
 	for q := range pairQueues {
 		for _, h := range p.twin.flight[p.twin.at(id, q)] {
 			if rapid.Bool().Draw(t, "this") {
@@ -342,7 +357,7 @@ func (p *pair) mark(t *rapid.T, id int) {
 }
 
 func (p *pair) pause(t *rapid.T) {
-	q := aQueue(t)
+	q := p.queue(t)
 	if p.twin.bad[Key{Kind: pausedKey}] {
 		return
 	}

@@ -113,7 +113,7 @@ func (x *search) settle(n *next, i, c int) {
 	for _, s := range batch {
 		d := s.Delivery
 		y := Settlement{ID: idOf(d.Owner), Queue: queueOf(d.Queue), Token: d.Token,
-			Action: s.Action, Expect: -1}
+			Action: s.Action, Effects: changesOf(s.Effects), Expect: -1}
 		if x.TokenPerOwner {
 			y.ID = m.id
 		}
@@ -153,9 +153,12 @@ func (x *search) begin(n *next, i, c int) {
 	case l.Inside() != nil:
 		n.is(blamed, "job %d starts beside a suspect", j.ID)
 	}
-	if x.Times > 1 && int(j.Crashes) >= x.Times-1 {
+	switch {
+	case x.Times > 1 && int(j.Crashes) >= x.Times-1:
 		r.phase = waits
 		l.Wait()
+	case len(j.startClaims()) > 0:
+		r.phase = asks
 	}
 	p.runs = append(p.runs, r)
 }
@@ -266,10 +269,21 @@ func (p *proc) entry(r *run) (l *protocol.Process, found *protocol.Entry) {
 	return l, found
 }
 
-// settlementOf returns the settlement of a job that failed or is put back.
-func settlementOf(e *protocol.Entry, a queue.Action, j Job) *queue.Settlement {
-	s := &queue.Settlement{Delivery: &e.Delivery, Action: a}
-	if a != queue.Requeue {
+// events are the events of the actions with which a run ends.
+var events = map[queue.Action]queue.EffectEvent{queue.Done: queue.EventDone,
+	queue.Retry: queue.EventRetry, queue.Dead: queue.EventDead, queue.Requeue: queue.EventRequeue,
+	queue.Schedule: queue.EventSnooze, queue.Forward: queue.EventForward,
+	queue.Hold: queue.EventHold}
+
+// settlementOf returns the settlement of a job after a run. It is nil if a fetch may carry it.
+func (x *search) settlementOf(n *next, e *protocol.Entry, a queue.Action,
+	j Job) *queue.Settlement {
+	s := &queue.Settlement{Delivery: &e.Delivery, Action: a,
+		Effects: effectsOf(n.redis.effectsOf(j, events[a]))}
+	if a == queue.Done && (len(s.Effects) == 0 || x.AckEffects) {
+		return nil
+	}
+	if a != queue.Done && a != queue.Requeue {
 		s.Payload = raw(j)
 	}
 	return s

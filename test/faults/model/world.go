@@ -32,6 +32,7 @@ type command struct {
 	token, number   uint64 // of a mark
 	runsOn          bool   // of an unmark: the suspect goes on beside others
 	fetch           Fetch
+	job             Job      // of a claim
 	expect          [][]int8 // the jobs that the sender acknowledges by the tokens of a fetch
 	batch           []Settlement
 	key             string
@@ -49,6 +50,7 @@ const (
 	mark   sort = 'm' // a suspect is alone
 	unmark sort = 'u'
 	beside sort = 'n' // a suspect starts beside others
+	claim  sort = 'c' // the claims of the start of a job
 	sweep  sort = 'l' // at the end of a stop: put all landed jobs back
 )
 
@@ -71,7 +73,9 @@ type call struct {
 	landed  []int
 	kept    []Job // in no key, between two commands
 	rang    bool
-	asked   bool // the process has told Redis to end the wait of the bell
+	asked   bool     // the process has told Redis to end the wait of the bell
+	mine    bool     // the delivery of a claim was in flight
+	given   []Change // effects that a second command carries out, in some designs
 }
 
 // proc is a process.
@@ -118,12 +122,17 @@ const (
 	tellingBeside              // Redis is told that it runs beside others
 	alone
 	opening // Redis is told that this ends
+	asks    // it has not started, and must make its claims
+	asking  // Redis is asked for them
 )
 
 // past holds the events so far that decide which events may follow and what is a violation.
 type past struct {
 	Budget        // the rest of it
 	pushed, ended [jobs]bool
+	taken         [jobs]bool  // a push of some designs has taken the lock
+	begun         [jobs]bool  // its claims at a start were granted
+	abandoned     [jobs]bool  // a handler ignored the end of its context
 	well, excused [jobs]bool  // its handler ended well; it may end again, because of a crash
 	counts        [jobs]uint8 // identities whose end was counted for the job, one bit each
 	after         [jobs]uint8 // identities that got the job after their end
@@ -188,7 +197,7 @@ func (p *proc) appendKey(b []byte) []byte {
 
 func (c *call) appendKey(b []byte) []byte {
 	b = append(append(b, c.key...), byte(c.stage), bits(c.rang, c.asked, c.fetched.Lost,
-		c.fetched.More), byte(c.fetched.Acked))
+		c.fetched.More, c.mine), byte(c.fetched.Acked))
 	for _, t := range c.fetched.Jobs {
 		b = append(b, byte(t.Token), byte(t.Job.ID), byte(t.Job.Crashes), byte(t.Job.Fails),
 			byte(t.Queue))
@@ -224,7 +233,13 @@ func (r *server) appendKey(b []byte) []byte {
 			b = appendJob(append(b, byte(h.Token)), h.Job)
 		}
 	}
-	b = appendJobs(appendJobs(b, r.retry), r.dead)
+	b = appendJobs(appendJobs(appendJobs(b, r.retry), r.dead), r.schedule)
+	for _, holders := range r.locks {
+		b = append(b, byte(len(holders)))
+		for _, id := range holders {
+			b = append(b, byte(id))
+		}
+	}
 	for _, o := range r.owners {
 		b = append(b, byte(o.Lease+1), bits(o.Left), byte(o.Alone), byte(o.Told), byte(len(o.Ran)))
 		for _, t := range o.Ran {
@@ -261,7 +276,7 @@ func bits(list ...bool) (n byte) {
 // seal sets the key of a command, which two commands share only if they are equal.
 func (c *command) seal() *command {
 	b := []byte{byte(c.kind), byte(c.id), byte(c.ledger), byte(c.capsule), byte(c.queue),
-		byte(c.token), byte(c.number), bits(c.runsOn)}
+		byte(c.token), byte(c.number), bits(c.runsOn), byte(c.job.ID)}
 	if c.kind == trip || c.kind == bell || c.kind == answer {
 		b = append(b, byte(c.fetch.Want), byte(c.fetch.First))
 		for i, list := range c.fetch.Done {
@@ -277,7 +292,10 @@ func (c *command) seal() *command {
 	}
 	for _, x := range c.batch {
 		b = append(b, byte(x.ID), byte(x.Queue), byte(x.Token), x.Action[0], x.Action[2],
-			byte(x.Payload.Fails))
+			byte(x.Payload.Fails), byte(len(x.Effects)))
+		for _, f := range x.Effects {
+			b = append(b, byte(f.Lock), byte(f.Job), bits(f.Take))
+		}
 	}
 	c.key = string(b)
 	return c

@@ -19,6 +19,7 @@ import (
 // and when they end. TEST_WITHOUT=Test::Rare leaves that class unknown to the process.
 func registerLedger(m *worker.Mux, store *queue.Store) {
 	worker.Handle(m, "Test::Ledger", ledger)
+	worker.Handle(m, "Test::Locked", locked)
 	worker.Handle(m, "Test::Parcel", parcel)
 	worker.Handle(m, "Test::Doomed", doomed)
 	worker.Handle(m, "Test::Flaky", flaky, worker.Options{RetryDelay: soon})
@@ -54,6 +55,15 @@ func ledger(ctx context.Context, a ledgerArgs) error {
 		return err
 	}
 	return note(a.Path, "end", a.ID)
+}
+
+// locked is ledger, and writes "cut ID" if its context ends before: then it does not run any more.
+func locked(ctx context.Context, a ledgerArgs) error {
+	err := ledger(ctx, a)
+	if err != nil {
+		note(a.Path, "cut", a.ID)
+	}
+	return err
 }
 
 type parcelArgs struct {

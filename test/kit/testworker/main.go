@@ -15,6 +15,7 @@ func main() {
 	w := mastodon.New("testworker")
 	wanted := w.Flags.Bool("test-jobs", false, "also run the classes Test::*, and obey the "+
 		"variables TEST_*; without it this program is cmd/worker")
+	w.Capabilities = append(w.Capabilities, testjobs.Tally())
 	open, adjust := w.Open, w.Adjust
 	w.Open = func(ctx context.Context, b *cli.Boot) (closer func(), err error) {
 		closer, err = open(ctx, b)
