@@ -23,9 +23,10 @@ func failures(t *testing.T, raw *redis.Client, n int, failed time.Time, tied boo
 		if tied {
 			due = 2e9 + 0.123456789
 		}
-		raw.ZAdd(t.Context(), "retry", redis.Z{Score: due, Member: fmt.Sprintf(`{`+
-			`"class":"Deliver","jid":"%s%d","queue":"push","args":["https://%[1]s.example/inbox"],"created_at":1.5,`+
-			`"failed_at":%[3]d.5,"retry_count":0}`, host, i, failed.Unix())})
+		payload := fmt.Sprintf(`{"class":"Deliver","jid":"%s%d","queue":"push",`+
+			`"args":["https://%[1]s.example/inbox"],"created_at":1.5,"failed_at":%[3]d.5,`+
+			`"retry_count":0}`, host, i, failed.Unix())
+		raw.ZAdd(t.Context(), "retry", redis.Z{Score: due, Member: payload})
 	}
 }
 
