@@ -11,6 +11,7 @@ import (
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
 )
 
 // client pushes jobs of the class Job with a lock.
@@ -174,5 +175,35 @@ func TestWrongLock(t *testing.T) {
 	}
 	t.Run("nothing is pushed", func(t *testing.T) {
 		b.same("keys", strings.Join(b.raw.Keys(t.Context(), "queue*").Val(), " "), "")
+	})
+}
+
+func TestLockThatEndsByTime(t *testing.T) {
+	t.Run("leaves nothing when its job is done", func(t *testing.T) {
+		b := newBench(t)
+		c := b.client(unique.Lock{For: time.Second})
+		if _, err := c.Push(t.Context(), "Job", nil, queue.Options{Queue: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		b.until("the lock has ended", func() bool {
+			return b.lockKeys() == "uniquejobs:digests"
+		})
+		b.work(func(context.Context, *queue.Job) error { return nil })
+		b.settled()
+		b.same("the keys that are left", b.lockKeys(), "")
+	})
+	t.Run("is forgotten when a later one is taken", func(t *testing.T) {
+		b := newBench(t)
+		for i := range 12 {
+			b.raw.ZAdd(t.Context(), "uniquejobs:expiring_digests",
+				redis.Z{Score: float64(i), Member: fmt.Sprint("uniquejobs:over", i)})
+		}
+		c := b.client(unique.Lock{Kind: unique.UntilExpired, For: time.Hour})
+		for i := range 2 {
+			if _, err := c.Push(t.Context(), "Job", []any{i}, queue.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.same("the digests", b.raw.ZCard(t.Context(), "uniquejobs:expiring_digests").Val(), 2)
 	})
 }

@@ -22,6 +22,10 @@ local function take(jid)
   local now = string.format('%d.%06d', time[1], time[2])
   if args[5] == '1' then -- first, because only this can fail: nothing is undone after an error
     call('ZADD', keys[7], now + ttl / 1000, args[2])
+    -- Nobody releases a lock that ends by time, so a later one removes what is left of a few.
+    for _, over in ipairs(call('ZRANGEBYSCORE', keys[7], '-inf', now, 'LIMIT', 0, 10)) do
+      call('ZREM', keys[7], over)
+    end
   else
     call('ZADD', keys[6], now, args[2])
   end
@@ -36,11 +40,10 @@ end
 -- release takes the lock from a job. It does nothing if the job does not hold it.
 local function release(jid)
   if call('HDEL', keys[2], jid) == 0 then
+    if call('EXISTS', keys[2]) == 1 then return end
+    call('ZREM', keys[6], args[2]) -- the time of the lock may have ended before its job
     -- A digest of this job without a holder makes Ruby's client drop the job's next push.
-    if call('GET', keys[1]) == jid and call('EXISTS', keys[2]) == 0 then
-      call('UNLINK', keys[1], keys[5])
-      call('ZREM', keys[6], args[2])
-    end
+    if call('GET', keys[1]) == jid then call('UNLINK', keys[1], keys[5]) end
     return
   end
   if call('EXISTS', keys[2]) == 1 then
