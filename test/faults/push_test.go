@@ -43,8 +43,8 @@ func randomPayload(random *rand.Rand) string {
 	return payloads()[at : at+n]
 }
 
-// produce pushes all jobs, evenly over the time of the faults. The returned function reports whether
-// all are pushed.
+// produce pushes all jobs, evenly over the time of the faults. The returned function reports
+// whether all are pushed.
 func (r *run) produce() (done func() bool) {
 	r.Helper()
 	const producers = 4
