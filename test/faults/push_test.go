@@ -43,9 +43,9 @@ func randomPayload(random *rand.Rand) string {
 	return payloads()[at : at+n]
 }
 
-// produce pushes all jobs, evenly over the time of the faults. The returned function waits until
-// all are pushed.
-func (r *run) produce() (wait func()) {
+// produce pushes all jobs, evenly over the time of the faults. The returned function reports
+// whether all are pushed.
+func (r *run) produce() (done func() bool) {
 	r.Helper()
 	const producers = 4
 	pace := time.Duration(r.plan.count()) * r.plan.every / time.Duration(r.plan.jobs/producers)
@@ -72,7 +72,16 @@ func (r *run) produce() (wait func()) {
 			}
 		})
 	}
-	return all.Wait
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }() // ends with the producers
+	return func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}
 }
 
 // pushOne pushes a random job. Most run once. Some fail first or always, some are scheduled, some

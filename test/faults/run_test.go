@@ -148,7 +148,7 @@ func loseNoJob(t *testing.T) {
 	}
 	produced := r.produce()
 	checks := r.causeFaults()
-	produced()
+	r.waitUntil(time.Now().Add(time.Hour), produced) // faults that last go on meanwhile, and end
 	r.finish()
 	res := result{Seed: *seed, Size: *size, Verdict: r.judge(), Faults: r.done,
 		Arrangements: r.tally(),
