@@ -134,8 +134,9 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(c.out)
 	t = c.table()
-	t.row("\nSLOT", "PUSHED", "JID")
+	t.row("SLOT", "PUSHED", "JID")
 	for _, r := range runs {
 		slot, jid := moment(r.Slot), r.JID
 		if slot == "" {
