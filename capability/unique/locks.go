@@ -130,3 +130,22 @@ func (l *Locks) Delete(ctx context.Context, digest string) (bool, error) {
 	}
 	return held.Val() > 0, nil
 }
+
+// Of returns the locks that a job's payload names and that are held: the one with which it waits,
+// and the one with which it runs.
+func (l *Locks) Of(ctx context.Context, j *queue.Job) (list []Held, err error) {
+	h, ok := heldBy(j)
+	if !ok {
+		return nil, nil
+	}
+	for _, digest := range []string{h.digest, h.runtime()} {
+		lock, err := l.read(ctx, digest)
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", digest, err)
+		}
+		if len(lock.Holders) > 0 {
+			list = append(list, lock)
+		}
+	}
+	return list, nil
+}

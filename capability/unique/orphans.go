@@ -26,10 +26,11 @@ func (l *Locks) Orphans(ctx context.Context) ([]Held, error) {
 		if err != nil || len(suspects) == 0 {
 			return nil, err
 		}
-		err = l.walk(ctx, func(raw string) {
-			if j, err := envelope.ParseJob(raw); err == nil {
+		err = inspect.New(l.store).Walk(ctx, func(p inspect.Place, raw string) bool {
+			if j, err := envelope.ParseJob(raw); err == nil && p.Kind != inspect.InDead {
 				delete(suspects, j.JID)
 			}
+			return len(suspects) > 0
 		})
 	}
 	if err != nil {
@@ -78,109 +79,4 @@ func (l *Locks) suspects(ctx context.Context) (map[string][]string, error) {
 		}
 	}
 	return byJID, nil
-}
-
-// walk calls fn with the payload of each job, in the order in which jobs move: the sets from which
-// jobs go to queues, the queues, the landing lists, the jobs in flight.
-func (l *Locks) walk(ctx context.Context, fn func(raw string)) error {
-	in := inspect.New(l.store)
-	held, err := in.HeldClasses(ctx)
-	if err != nil {
-		return err
-	}
-	sets := []string{l.store.ScheduleSet().Key(), l.store.RetrySet().Key()}
-	for _, class := range held {
-		sets = append(sets, l.store.HoldSet(class.Class).Key())
-	}
-	for _, key := range sets {
-		if err := l.walkSet(ctx, key, fn); err != nil {
-			return err
-		}
-	}
-	lists, err := l.rdb.SMembers(ctx, l.ks.Queues()).Result()
-	if err != nil {
-		return fmt.Errorf("queues: %w", err)
-	}
-	for i := range lists {
-		lists[i] = l.ks.Queue(lists[i])
-	}
-	landing, err := l.scan(ctx, l.ks.Landing("*", "*"))
-	if err != nil {
-		return err
-	}
-	for _, key := range append(lists, landing...) {
-		if err := l.walkList(ctx, key, fn); err != nil {
-			return err
-		}
-	}
-	return l.walkRunning(ctx, in, fn)
-}
-
-// walkRunning calls fn with the jobs in flight, and those that Ruby's processes run.
-func (l *Locks) walkRunning(ctx context.Context, in *inspect.Inspector, fn func(string)) error {
-	flights, err := l.scan(ctx, l.ks.Inflight("*", "*"))
-	if err != nil {
-		return err
-	}
-	for _, key := range flights {
-		raws, err := l.rdb.HVals(ctx, key).Result()
-		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		for _, raw := range raws {
-			fn(raw)
-		}
-	}
-	work, err := in.WorkInProgress(ctx)
-	for _, w := range work {
-		fn(w.Payload)
-	}
-	return err
-}
-
-// scan returns the keys that match a pattern.
-func (l *Locks) scan(ctx context.Context, pattern string) (list []string, err error) {
-	for cursor := uint64(0); ; {
-		page, next, err := l.rdb.Scan(ctx, cursor, pattern, pageCount).Result()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", pattern, err)
-		}
-		list = append(list, page...)
-		if cursor = next; cursor == 0 {
-			return list, nil
-		}
-	}
-}
-
-// walkSet calls fn with the members of a sorted set.
-func (l *Locks) walkSet(ctx context.Context, key string, fn func(raw string)) error {
-	for cursor := uint64(0); ; {
-		flat, next, err := l.rdb.ZScan(ctx, key, cursor, "", pageCount).Result()
-		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		for i := 0; i < len(flat); i += 2 {
-			fn(flat[i])
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-// walkList calls fn with the elements of a list, from the end to which jobs are pushed: a push then
-// makes the next page repeat a job, and makes it miss none.
-func (l *Locks) walkList(ctx context.Context, key string, fn func(raw string)) error {
-	for at := int64(0); ; at += pageCount {
-		page, err := l.rdb.LRange(ctx, key, at, at+pageCount-1).Result()
-		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		for _, raw := range page {
-			fn(raw)
-		}
-		if len(page) < pageCount {
-			return nil
-		}
-	}
 }

@@ -35,7 +35,8 @@ type form struct {
 func commands() []command {
 	return []command{
 		pushCommand(), statsCommand(), queuesCommand(), queueCommand(),
-		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(), locksCommand(),
+		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(), jobCommand(),
+		locksCommand(),
 		processesCommand(), busyCommand(), quietCommand(), stopCommand(), dumpCommand(),
 		metricsCommand(), deployCommand(), deploysCommand(),
 		iterationCommand(), cancelCommand(), cronCommand(),

@@ -1,0 +1,228 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+)
+
+// PlaceKind is a kind of place in which a job can be.
+type PlaceKind string
+
+// The kinds of places, in the order in which a job moves through them.
+const (
+	InSchedule PlaceKind = "scheduled"
+	InRetry    PlaceKind = "retries"
+	InHold     PlaceKind = "held"
+	InQueue    PlaceKind = "queue"
+	InLanding  PlaceKind = "landed"    // a doorbell has just brought it to a process
+	InFlight   PlaceKind = "in flight" // a worker of Kyu has it
+	InRuby     PlaceKind = "running"   // a process of Ruby runs it
+	InDead     PlaceKind = "dead"
+)
+
+// Place says where a job is.
+type Place struct {
+	Kind    PlaceKind `json:"kind"`
+	Queue   string    `json:"queue,omitempty"`   // of InQueue, InLanding, InFlight, InRuby
+	Class   string    `json:"class,omitempty"`   // of InHold
+	Process string    `json:"process,omitempty"` // the identity, of InLanding, InFlight, InRuby
+	Before  int64     `json:"before,omitempty"`  // of InQueue: how many jobs are taken before it
+	At      time.Time `json:"at,omitzero"`       // of sets: when it is due, died, or was held
+}
+
+// walkPage is how many jobs one call of a walk reads.
+const walkPage = 500
+
+// Walk calls fn with each job in Redis and its place, until fn returns false: first the sets from
+// which jobs go to queues, then the queues, then the jobs that processes have, then the dead set. A
+// job that moves on meanwhile is met at least once. One that goes back, such as a job that fails,
+// may be missed.
+func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
+	w := &walk{in: in, fn: fn}
+	for _, step := range []func(context.Context) error{w.sets, w.queues, w.landings, w.flights,
+		w.ruby, w.dead} {
+		if err := step(ctx); err != nil || w.over {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk is one Walk.
+type walk struct {
+	in   *Inspector
+	fn   func(Place, string) bool
+	over bool // fn has returned false
+}
+
+// meet passes a job on, and reports whether the walk goes on.
+func (w *walk) meet(p Place, raw string) bool {
+	w.over = w.over || !w.fn(p, raw)
+	return !w.over
+}
+
+func (w *walk) sets(ctx context.Context) error {
+	held, err := w.in.HeldClasses(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.set(ctx, w.in.ScheduleSet(), Place{Kind: InSchedule}); err != nil {
+		return err
+	}
+	if err := w.set(ctx, w.in.RetrySet(), Place{Kind: InRetry}); err != nil {
+		return err
+	}
+	for _, h := range held {
+		p := Place{Kind: InHold, Class: h.Class}
+		if err := w.set(ctx, w.in.HoldSet(h.Class), p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) dead(ctx context.Context) error {
+	return w.set(ctx, w.in.DeadSet(), Place{Kind: InDead})
+}
+
+// set walks through a sorted set.
+func (w *walk) set(ctx context.Context, js *JobSet, p Place) error {
+	if w.over {
+		return nil
+	}
+	return js.Scan(ctx, "*", func(e queue.Entry) bool {
+		p.At = e.At
+		return w.meet(p, e.Raw)
+	})
+}
+
+// queues walks through the queues from the end to which jobs are pushed: a push then makes the next
+// page repeat a job, and makes it miss none.
+func (w *walk) queues(ctx context.Context) error {
+	names, err := w.in.rdb.SMembers(ctx, w.in.ks.Queues()).Result()
+	if err != nil {
+		return fmt.Errorf("queues: %w", err)
+	}
+	for _, name := range names {
+		if err := w.list(ctx, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list walks through a list.
+func (w *walk) list(ctx context.Context, key string, p Place) error {
+	for at := int64(0); !w.over; at += walkPage {
+		pipe := w.in.rdb.Pipeline()
+		size, page := pipe.LLen(ctx, key), pipe.LRange(ctx, key, at, at+walkPage-1)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		for i, raw := range page.Val() {
+			if p.Kind == InQueue {
+				p.Before = size.Val() - at - int64(i) - 1
+			}
+			if !w.meet(p, raw) {
+				return nil
+			}
+		}
+		if len(page.Val()) < walkPage {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (w *walk) landings(ctx context.Context) error {
+	return w.owned(ctx, w.in.ks.Landing("*", "*"), func(key string, p Place) error {
+		p.Kind = InLanding
+		return w.list(ctx, key, p)
+	})
+}
+
+func (w *walk) flights(ctx context.Context) error {
+	return w.owned(ctx, w.in.ks.Inflight("*", "*"), func(key string, p Place) error {
+		p.Kind = InFlight
+		raws, err := w.in.rdb.HVals(ctx, key).Result()
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		for _, raw := range raws {
+			if !w.meet(p, raw) {
+				break
+			}
+		}
+		return nil
+	})
+}
+
+// owned calls fn with each key that matches the pattern of a key of a queue and an owner.
+func (w *walk) owned(ctx context.Context, pattern string,
+	fn func(key string, p Place) error) error {
+	parts := strings.Split(pattern, "*") // before the queue, before the owner, ""
+	for cursor := uint64(0); !w.over; {
+		keys, next, err := w.in.rdb.Scan(ctx, cursor, pattern, 1000).Result()
+		if err != nil {
+			return fmt.Errorf("%s: %w", pattern, err)
+		}
+		for _, key := range keys {
+			queue, owner, _ := strings.Cut(strings.TrimPrefix(key, parts[0]), parts[1])
+			if err := fn(key, Place{Queue: queue, Process: owner}); err != nil || w.over {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// ruby walks through the jobs that processes of Ruby run. Kyu's are in flight.
+func (w *walk) ruby(ctx context.Context) error {
+	work, err := w.in.WorkInProgress(ctx)
+	if err != nil {
+		return err
+	}
+	served, err := w.in.Served(ctx)
+	if err != nil {
+		return err
+	}
+	for _, job := range work {
+		if _, ours := served[job.Process]; ours {
+			continue
+		}
+		if !w.meet(Place{Kind: InRuby, Queue: job.Queue, Process: job.Process}, job.Payload) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Locate finds a job by its JID. It walks twice, because a job may move behind the first walk. The
+// error is queue.ErrNotFound if the job is nowhere: it is done, or was deleted, or never existed.
+func (in *Inspector) Locate(ctx context.Context, jid string) (p Place, j *queue.Job, err error) {
+	for range 2 {
+		err = in.Walk(ctx, func(at Place, raw string) bool {
+			if !strings.Contains(raw, jid) {
+				return true
+			}
+			if found, err := envelope.ParseJob(envelope.Original(raw)); err == nil &&
+				found.JID == jid {
+				p, j = at, found
+			}
+			return j == nil
+		})
+		if err != nil || j != nil {
+			return p, j, err
+		}
+	}
+	return p, nil, fmt.Errorf("job %s: %w: it is done, or was deleted, or never existed", jid,
+		queue.ErrNotFound)
+}
