@@ -66,8 +66,8 @@ func TestWhere(t *testing.T) {
 	}
 	t.Run("leaves what came after the moment", func(t *testing.T) {
 		f := newFixture(t)
-		asOf := time.Now()
-		failures(t, f.raw, 9, asOf.Add(time.Minute), false)
+		asOf := time.Now().Add(-20 * time.Second)
+		failures(t, f.raw, 9, asOf.Add(10*time.Second), false)
 		set := f.in.RetrySet()
 		tally, err := set.Where(t.Context(), inspect.Filter{}, asOf, set.Delete)
 		if want := (inspect.Tally{9, 0, 0}); tally != want || err != nil {
