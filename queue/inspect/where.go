@@ -107,13 +107,13 @@ func (js *JobSet) later(e queue.Entry, asOf time.Time) bool {
 	arrived := func(t time.Time) bool {
 		return t.After(asOf) && t.Before(time.Now().Add(time.Minute))
 	}
-	if js.Name() == redisdb.KeyDead {
-		return arrived(e.At)
+	if js.Name() != redisdb.KeyRetry && js.Name() != redisdb.KeySchedule {
+		return arrived(e.At) // when it died, or was held
 	}
 	if e.Job == nil {
 		return false
 	}
-	for _, key := range []string{"retried_at", "failed_at", "created_at"} {
+	for _, key := range []string{"retried_at", "failed_at", "enqueued_at", "created_at"} {
 		if arrived(e.Job.Time(key)) {
 			return true
 		}

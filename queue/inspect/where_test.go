@@ -74,6 +74,27 @@ func TestWhere(t *testing.T) {
 			t.Error(tally, err, "want", want)
 		}
 	})
+	t.Run("leaves what comes back meanwhile", func(t *testing.T) {
+		for name, set := range map[string]*inspect.JobSet{"kyu:hold:A": nil, "schedule": nil} {
+			f := newFixture(t)
+			if set = f.in.ScheduleSet(); name != "schedule" {
+				set = f.in.HoldSet("A")
+			}
+			f.raw.ZAdd(t.Context(), name, redis.Z{Score: 1,
+				Member: `{"class":"A","jid":"j","queue":"a","args":[]}`})
+			back := func(ctx context.Context, list ...queue.Entry) (int, error) {
+				n, err := set.AddToQueue(ctx, list...)
+				raw := f.raw.LPop(ctx, "queue:a").Val()
+				now := float64(time.Now().UnixMicro()) / 1e6
+				f.raw.ZAdd(ctx, name, redis.Z{Score: now, Member: raw})
+				return n, err
+			}
+			tally, err := set.Where(t.Context(), inspect.Filter{}, time.Now(), back)
+			if want := (inspect.Tally{2, 1, 1}); tally != want || err != nil {
+				t.Error(name, tally, err, "want", want)
+			}
+		}
+	})
 	t.Run("sees each entry once if some stay", func(t *testing.T) {
 		f := newFixture(t)
 		failures(t, f.raw, 1200, time.Now().Add(-time.Hour), true)

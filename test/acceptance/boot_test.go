@@ -72,7 +72,8 @@ func TestBoot(t *testing.T) {
 	})
 	t.Run("HUP stops in order, and says so", func(t *testing.T) {
 		s := harness.New(t)
-		w := s.Start(worker, "--log-format", "plain")
+		// The test may run under nohup, of which the worker takes over that HUP is ignored.
+		w := s.Start("env", "--default-signal=HUP", worker, "--log-format", "plain")
 		s.Until(10*time.Second, "it boots", func() bool { return w.Says("Serving") })
 		w.Signal(syscall.SIGHUP)
 		if code := w.Exit(10 * time.Second); code != 0 || !w.Says("HUP: stopping") {
