@@ -57,6 +57,9 @@ type Capability struct {
 	// Effects returns the effects of the removal of j. It must be quick. It must return the same
 	// effects each time, because a call whose reply was lost is repeated.
 	Effects func(j *Job, event EffectEvent) []Effect
+	// Fields are fields of a payload. Effects is asked only about jobs that have one of them: most
+	// jobs have none, and cost nothing then. If it is empty, Effects is asked about all jobs.
+	Fields []string
 }
 
 // MaxEffectItems is the most jobs with effects in one call, because a script blocks Redis while it
@@ -105,8 +108,9 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		return nil, nil
 	}
 	var problems []error
-	for _, x := range c.list {
-		if x.Effects == nil {
+	for i := range c.list {
+		x := &c.list[i]
+		if x.Effects == nil || !x.concerns(j) {
 			continue
 		}
 		list, problem := x.effects(j, event)
@@ -125,6 +129,16 @@ func (c *capabilities) effects(j *Job, event EffectEvent) (all []Effect, err err
 		all = append(all, list...)
 	}
 	return all, errors.Join(problems...)
+}
+
+// concerns reports whether x is asked for the effects of a job.
+func (x *Capability) concerns(j *Job) bool {
+	for _, name := range x.Fields {
+		if j.Field(name) != "" {
+			return true
+		}
+	}
+	return len(x.Fields) == 0
 }
 
 // effects calls x.Effects. A panic there is an error, so the process goes on.

@@ -20,7 +20,8 @@ var (
 // Capability returns what a Store needs that pushes, runs or deletes the jobs of entries. A program
 // passes it in queue.Config.Capabilities.
 func Capability() queue.Capability {
-	return queue.Capability{Kind: kind, Claim: claimLua, Lua: releaseLua, Effects: release}
+	return queue.Capability{Kind: kind, Claim: claimLua, Lua: releaseLua, Effects: release,
+		Fields: []string{extraField}}
 }
 
 // extraField is the field of a payload that holds Kyu's own data.

@@ -19,6 +19,7 @@ var (
 // belongs into the queue.Config of each Store that runs, deletes or pushes jobs with locks.
 func Capability() queue.Capability {
 	return queue.Capability{Kind: kindName, Lua: lockLua + effectLua, Claim: lockLua + claimLua,
+		Fields: []string{fieldDigest, fieldOldDigest},
 		Effects: func(j *queue.Job, event queue.EffectEvent) []queue.Effect {
 			h, ok := heldBy(j)
 			if !ok {

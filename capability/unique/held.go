@@ -9,6 +9,12 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
+// The fields with the digest of a job's lock.
+const (
+	fieldDigest    = "lock_digest"
+	fieldOldDigest = "unique_digest" // of versions before 7.1
+)
+
 // runSuffix is the end of the digest of a runtime lock.
 const runSuffix = ":RUN"
 
@@ -23,15 +29,15 @@ type held struct {
 
 // heldBy returns the lock of a job. ok is false if it has none, or one of an unknown kind.
 func heldBy(j *queue.Job) (h held, ok bool) {
-	if j == nil || !strings.Contains(j.Raw(), `_digest"`) { // most jobs: their fields are not read
-		return h, false
-	}
-	digest := j.String("lock_digest")
+	digest := j.String(fieldDigest)
 	if digest == "" {
-		digest = j.String("unique_digest") // of versions before 7.1
+		digest = j.String(fieldOldDigest)
+	}
+	if digest == "" {
+		return h, false // most jobs
 	}
 	kind, ok := parseKind(j.String("lock"))
-	if digest == "" || !ok || strings.ContainsRune(digest, 0) {
+	if !ok || strings.ContainsRune(digest, 0) {
 		return h, false
 	}
 	h = held{kind: kind, digest: strings.TrimSuffix(digest, runSuffix), limit: 1}
