@@ -20,9 +20,10 @@ import (
 
 // call is one call of the program: its streams, its environment, and its Redis.
 type call struct {
-	in  io.Reader
-	out io.Writer
-	env *env.Reader
+	in          io.Reader
+	out, errOut io.Writer
+	env         *env.Reader
+	version     bool // print the version and exit
 
 	store     *queue.Store       // nil for commands that run without Redis
 	inspector *inspect.Inspector // of store

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-func deployCommand() command {
-	return command{name: "deploy", summary: "mark a deploy on the metrics page",
-		forms: []form{{"[LABEL]", "mark a deploy on the metrics page; without a LABEL it is the\n" +
-			"git commit of this directory"}},
-		check: anyWords, run: deploy}
+func (c *call) deployCommand() *cobra.Command {
+	cmd := c.command("deploy [LABEL]", "mark a deploy on the metrics page", deploy)
+	cmd.Long = "mark a deploy on the metrics page; without a LABEL it is the git commit of this\n" +
+		"directory"
+	cmd.Example = "workerctl deploy v1.2"
+	cmd.Args = cobra.ArbitraryArgs
+	return cmd
 }
-
-func anyWords([]string) error { return nil }
 
 func deploy(ctx context.Context, c *call, words []string) error {
 	label := strings.Join(words, " ")
@@ -42,10 +43,13 @@ type deploys struct {
 	days int
 }
 
-func deploysCommand() command {
+func (c *call) deploysCommand() *cobra.Command {
 	d := &deploys{}
-	return command{name: "deploys", summary: "the marks of deploys",
-		forms: []form{{"", "the marks of the last days"}}, flags: d.flags, run: d.run}
+	cmd := c.command("deploys", "the marks of deploys", d.run)
+	cmd.Long = "the marks of deploys of the last days"
+	cmd.Example = "workerctl deploys --days 30"
+	d.flags(cmd.Flags())
+	return cmd
 }
 
 func (d *deploys) flags(f *pflag.FlagSet) {

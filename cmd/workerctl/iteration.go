@@ -7,15 +7,19 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/spf13/cobra"
 )
 
 type iteration struct{ output }
 
-func iterationCommand() command {
+func (c *call) iterationCommand() *cobra.Command {
 	i := &iteration{}
-	return command{name: "iteration", summary: "how far an iterable job is",
-		forms: []form{{"JID", "how far an iterable job is: its runs, its time and its cursor"}},
-		flags: i.flags, check: i.check, run: i.run}
+	cmd := c.command("iteration JID", "how far an iterable job is", i.run)
+	cmd.Long = "how far an iterable job is: its runs, its time and its cursor"
+	cmd.Example = "workerctl iteration " + sampleJID
+	cmd.Args = checked(i.check)
+	i.flags(cmd.Flags())
+	return cmd
 }
 
 func (i *iteration) check(words []string) error {
@@ -47,10 +51,12 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 	return t.Flush()
 }
 
-func cancelCommand() command {
-	return command{name: "cancel", summary: "stop iterable jobs between two steps",
-		forms: []form{{"JID…", "stop iterable jobs, Ruby's too, between two steps"}},
-		check: checkCancel, run: cancel}
+func (c *call) cancelCommand() *cobra.Command {
+	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", cancel)
+	cmd.Long = "stop iterable jobs, Ruby's too, between two steps"
+	cmd.Example = "workerctl cancel " + sampleJID
+	cmd.Args = checked(checkCancel)
+	return cmd
 }
 
 func checkCancel(words []string) error {

@@ -13,6 +13,9 @@ import (
 // pageSize is the number of jobs that a list shows at once.
 const pageSize = 25
 
+// sampleJID stands for a job in the examples of the help.
+const sampleJID = "6f2a1c0de5b94f7a8c3d2e1f"
+
 // listing are the flags of commands that list jobs.
 type listing struct {
 	output

@@ -91,11 +91,11 @@ func TestRun(t *testing.T) {
 		s := s.of(t)
 		s.ok(`"left"`, "--json plan")
 	})
-	t.Run("asks for the command before a flag with a value", func(t *testing.T) {
-		s.of(t).fails(2, `no command "2": write the command before a flag`, "--days 2 stats")
+	t.Run("finds the command behind a flag with its value", func(t *testing.T) {
+		s.of(t).fails(1, "is it running", "--days 2 stats")
 	})
 	t.Run("lists the commands if the name is wrong", func(t *testing.T) {
-		s.of(t).fails(2, `there is no command "stat"; there are push, stats, queues`, "stat")
+		s.of(t).fails(2, `there is no command "frobnicate": there are push stats queues`, "frobnicate")
 	})
 	t.Run("says that Redis does not answer", func(t *testing.T) {
 		s.of(t).fails(1, "is it running", "stats")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -17,12 +18,15 @@ type metrics struct {
 	since time.Duration
 }
 
-func metricsCommand() command {
+func (c *call) metricsCommand() *cobra.Command {
 	m := &metrics{}
-	return command{name: "metrics", summary: "runs, failures and times by class",
-		forms: []form{{"", "runs, failures and times of all classes"},
-			{"CLASS", "a histogram of the times that the runs of a class took"}},
-		flags: m.flags, check: m.check, run: m.run}
+	cmd := c.command("metrics [CLASS]", "runs, failures and times by class", m.run)
+	cmd.Long = "runs, failures and times of all classes, or a histogram of the times that the\n" +
+		"runs of one class took"
+	cmd.Example = "workerctl metrics --since 8h\nworkerctl metrics ActivityPub::DeliveryWorker"
+	cmd.Args = checked(m.check)
+	m.flags(cmd.Flags())
+	return cmd
 }
 
 func (m *metrics) flags(f *pflag.FlagSet) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -26,14 +27,16 @@ type plan struct {
 	note                            string        // about live, for people
 }
 
-func planCommand() command {
+func (c *call) planCommand() *cobra.Command {
 	p := &plan{}
-	return command{name: "plan", local: true,
-		summary: "compute processes, threads and pools of a load",
-		forms: []form{{"",
-			"compute processes, threads, pools and PgBouncer's sizes from the load of the\n" +
-				"queues and the limits of the machine, and show the arithmetic"}},
-		flags: p.flags, check: p.check, run: p.run}
+	cmd := c.local("plan", "compute processes, threads and pools of a load", p.run)
+	cmd.Long = "compute processes, threads, pools and PgBouncer's sizes from the load of the\n" +
+		"queues and the limits of the machine, and show the arithmetic"
+	cmd.Example = "workerctl plan --rate push=25 --mean push=400ms --web 2x5 --streaming 1x10\n" +
+		"workerctl plan --live --units"
+	cmd.Args = checked(p.check)
+	p.flags(cmd.Flags())
+	return cmd
 }
 
 func (p *plan) flags(f *pflag.FlagSet) {

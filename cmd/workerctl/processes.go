@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -16,10 +17,12 @@ type processes struct {
 	clean bool
 }
 
-func processesCommand() command {
+func (c *call) processesCommand() *cobra.Command {
 	p := &processes{}
-	return command{name: "processes", summary: "the live processes, Ruby's too",
-		forms: []form{{"", "the live processes, Ruby's too"}}, flags: p.flags, run: p.run}
+	cmd := c.command("processes", "the live processes, Ruby's too", p.run)
+	cmd.Example = "workerctl processes"
+	p.flags(cmd.Flags())
+	return cmd
 }
 
 func (p *processes) flags(f *pflag.FlagSet) {
@@ -56,10 +59,13 @@ func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 
 type busy struct{ output }
 
-func busyCommand() command {
+func (c *call) busyCommand() *cobra.Command {
 	b := &busy{}
-	return command{name: "busy", summary: "the jobs that run now",
-		forms: []form{{"", "the jobs that run now, Ruby's too"}}, flags: b.flags, run: b.run}
+	cmd := c.command("busy", "the jobs that run now", b.run)
+	cmd.Long = "the jobs that run now, Ruby's too"
+	cmd.Example = "workerctl busy"
+	b.flags(cmd.Flags())
+	return cmd
 }
 
 func (b *busy) run(ctx context.Context, c *call, _ []string) error {

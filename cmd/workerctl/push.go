@@ -10,6 +10,7 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -21,12 +22,15 @@ type push struct {
 	options           queue.Options
 }
 
-func pushCommand() command {
+func (c *call) pushCommand() *cobra.Command {
 	p := &push{}
-	return command{name: "push", summary: "push a job",
-		forms: []form{{"CLASS [JSON-ARGS]",
-			"push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"}},
-		flags: p.flags, check: p.check, run: p.run}
+	cmd := c.command("push CLASS [JSON-ARGS]", "push a job", p.run)
+	cmd.Long = "push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"
+	cmd.Example = `workerctl push WelcomeWorker '[1,"ja"]' --queue mailers
+workerctl push CleanUp --in 2h`
+	cmd.Args = checked(p.check)
+	p.flags(cmd.Flags())
+	return cmd
 }
 
 func (p *push) flags(f *pflag.FlagSet) {

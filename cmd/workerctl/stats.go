@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -13,11 +14,13 @@ type stats struct {
 	days int
 }
 
-func statsCommand() command {
+func (c *call) statsCommand() *cobra.Command {
 	s := &stats{}
-	return command{name: "stats", summary: "figures of the whole fleet",
-		forms: []form{{"", "the figures of the whole fleet; with --days, of its last days too"}},
-		flags: s.flags, run: s.run}
+	cmd := c.command("stats", "figures of the whole fleet", s.run)
+	cmd.Long = "the figures of the whole fleet; with --days, of its last days too"
+	cmd.Example = "workerctl stats --days 7"
+	s.flags(cmd.Flags())
+	return cmd
 }
 
 func (s *stats) flags(f *pflag.FlagSet) {
