@@ -12,7 +12,8 @@ import (
 
 // program is the tree of commands. Every call builds it anew, with flags at their defaults.
 func (c *call) program() *cobra.Command {
-	root := c.local("workerctl", "show the queues, jobs and processes, and change them", c.noCommand)
+	root := c.local("workerctl COMMAND [arguments] [flags]",
+		"show the queues, jobs and processes, and change them", c.noCommand)
 	root.Args = commandNames
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -34,13 +35,19 @@ func (c *call) program() *cobra.Command {
 		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(),
 		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
-		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(), help)
-	everyCommand(root, func(cmd *cobra.Command) { cmd.InitDefaultHelpFlag(); hideHelp(cmd) })
+		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
+		c.completionCommand(), c.manCommand(), help)
+	everyCommand(root, hide)
 	return root
 }
 
-// hideHelp leaves --help out of the flags that the help explains.
-func hideHelp(cmd *cobra.Command) { cmd.Flags().Lookup("help").Hidden = true }
+// hide leaves --help out of the flags that the help explains, and the word NAME of queue NAME out
+// of what a shell completes.
+func hide(cmd *cobra.Command) {
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().Lookup("help").Hidden = true
+	cmd.Hidden = isNoun(cmd)
+}
 
 // everyCommand calls do for a command and all below it, from the top.
 func everyCommand(cmd *cobra.Command, do func(*cobra.Command)) {
@@ -57,6 +64,7 @@ type runner func(ctx context.Context, c *call, words []string) error
 // no words until its Args are set.
 func (c *call) local(use, summary string, run runner) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: summary, Args: noWords, DisableFlagsInUseLine: true,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, words []string) error {
 			return run(cmd.Context(), c, words)
 		}}
@@ -73,6 +81,18 @@ func (c *call) command(use, summary string, run runner) *cobra.Command {
 		defer c.store.Close()
 		return run(ctx, c, words)
 	})
+}
+
+// completes sets what Redis has for the words after a command.
+func (c *call) completes(cmd *cobra.Command, list candidates) {
+	cmd.ValidArgsFunction = c.fromRedis(list)
+}
+
+// completesFlag sets what Redis has for the value of a flag.
+func (c *call) completesFlag(cmd *cobra.Command, flag string, list candidates) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, c.fromRedis(list)); err != nil {
+		panic(err) // the command has no such flag: a mistake in this program
+	}
 }
 
 // checked are Args that check refuses as a wrong call.

@@ -95,10 +95,12 @@ func TestWrongCall(t *testing.T) {
 	t.Run("has a flag of another verb, which the error names", func(t *testing.T) {
 		s := s.of(t)
 		s.fails(2, "workerctl retries delete: unknown flag: --in; it is a flag of "+
-			"retries reschedule\nSee `workerctl help retries delete`.\n", "retries delete a --in 1h")
+			"retries reschedule\nSee `workerctl help retries delete`.\n",
+			"retries delete a --in 1h")
 		s.fails(2, "unknown flag: --pause; it is a flag of queue NAME\n",
 			"queue a delete b --pause")
-		s.fails(2, "unknown flag: --page; it is a flag of held CLASS\n", "held A release b --page 2")
+		s.fails(2, "unknown flag: --page; it is a flag of held CLASS\n",
+			"held A release b --page 2")
 	})
 	t.Run("has a flag that no command has", func(t *testing.T) {
 		s.of(t).fails(2, "workerctl stats: unknown flag: --nope\nSee", "stats --nope")

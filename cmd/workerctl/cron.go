@@ -22,16 +22,17 @@ func (c *call) cronCommand() *cobra.Command {
 	s.flags(cmd.Flags())
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
 	s.flags(show.Flags())
-	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a file "+
-		"for --schedule", s.on(s.printImport))
+	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
+		"file for --schedule", s.on(s.printImport))
 	printed.Example = "workerctl cron import > schedule.yml"
 	s.flags(printed.Flags())
 	cmd.AddCommand(show,
-		s.entry(c, "pause", "push no job of an entry until it is resumed; its slots meanwhile are lost",
-			pauseEntry),
+		s.entry(c, "pause", "push no job of an entry until it is resumed; its slots meanwhile "+
+			"are lost", pauseEntry),
 		s.entry(c, "resume", "let a paused entry go on", resumeEntry),
 		s.entry(c, "run", "push the job of an entry now; its slots do not change", runEntry),
-		s.entry(c, "delete", "delete an entry that its schedule does not have any more", deleteEntry),
+		s.entry(c, "delete", "delete an entry that its schedule does not have any more",
+			deleteEntry),
 		printed)
 	return cmd
 }
@@ -46,9 +47,11 @@ func (s *schedules) on(do func(context.Context, *call, cron.Control) error) runn
 // entry makes the command of a verb that is done with one entry.
 func (s *schedules) entry(c *call, verb, summary string,
 	do func(context.Context, *call, cron.Control, string) error) *cobra.Command {
-	cmd := c.command(verb+" NAME", summary, func(ctx context.Context, c *call, words []string) error {
-		return do(ctx, c, cron.Control{Store: c.store}, words[0])
-	})
+	cmd := c.command(verb+" NAME", summary,
+		func(ctx context.Context, c *call, words []string) error {
+			return do(ctx, c, cron.Control{Store: c.store}, words[0])
+		})
+	c.completes(cmd, firstWord(entryNames))
 	cmd.Example = "workerctl cron " + verb + " nightly"
 	cmd.Args = checked(func(words []string) error {
 		if len(words) != 1 {

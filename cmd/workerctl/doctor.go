@@ -20,8 +20,9 @@ func (c *call) doctorCommand() *cobra.Command {
 	d := &doctor{}
 	// It is local because it reports a Redis that cannot be reached.
 	cmd := c.local("doctor", "report problems of Redis, queues, processes and Postgres", d.run)
-	cmd.Long = "look at Redis, queues, processes, pools, Postgres, PgBouncer and replicas, and print\n" +
-		"the problems with their remedies; exit code 0, 1 (warnings) or 2 (something is wrong)"
+	cmd.Long = "look at Redis, queues, processes, pools, Postgres, PgBouncer and replicas, and\n" +
+		"print the problems with their remedies; exit code 0, 1 (warnings) or 2 (something is\n" +
+		"wrong)"
 	cmd.Example = "workerctl doctor --env-file /home/mastodon/live/.env.production --streaming 1x10"
 	cmd.Args = d.check
 	d.flags(cmd.Flags())

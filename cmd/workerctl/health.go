@@ -20,8 +20,8 @@ func (c *call) healthCommand() *cobra.Command {
 	h := &health{}
 	cmd := c.local("health --http ADDRESS", "ask a worker's /livez, as a container's health check",
 		h.run)
-	cmd.Long = "ask a worker's /livez, for containers without a shell; exit code 0 if the worker\n" +
-		"answers that it lives, else 1"
+	cmd.Long = "ask a worker's /livez, for containers without a shell; exit code 0 if the\n" +
+		"worker answers that it lives, else 1"
 	cmd.Example = "workerctl health --http 127.0.0.1:9394"
 	cmd.Args = checked(h.check)
 	h.flags(cmd.Flags())

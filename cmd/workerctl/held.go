@@ -20,8 +20,10 @@ func (c *call) heldCommand() *cobra.Command {
 	cmd.Long = "the classes of the jobs that workers put aside (--unknown hold)"
 	cmd.Example = "workerctl held"
 	h.output.flags(cmd.Flags())
+	c.completes(cmd, heldNames)
 	class := c.command("CLASS", "the jobs of a class", h.run)
 	class.Long, class.Args = class.Short, checked(h.check)
+	c.completes(class, secondIsVerb(class, heldNames))
 	class.Example = "workerctl held NewWorker"
 	h.listing.flags(class.Flags())
 	cmd.AddCommand(class)
@@ -32,13 +34,15 @@ func (c *call) heldCommand() *cobra.Command {
 
 // verb makes the command of a verb.
 func (h *held) verb(c *call, verb, summary string) *cobra.Command {
-	cmd := c.command(verb+" JID…", summary, func(ctx context.Context, c *call, words []string) error {
-		return h.change(ctx, c, h.changeOf(c, verb, words[0]), words[1:])
-	})
+	cmd := c.command(verb+" JID…", summary,
+		func(ctx context.Context, c *call, words []string) error {
+			return h.change(ctx, c, h.changeOf(c, verb, words[0]), words[1:])
+		})
 	cmd.Args = checked(func(words []string) error {
 		return h.selection.check(words[0]+" "+verb, words[1:])
 	})
 	cmd.Example = "workerctl held NewWorker " + verb + " --all"
+	c.completes(cmd, heldJobs)
 	h.selection.flags(cmd.Flags())
 	return cmd
 }

@@ -19,10 +19,11 @@ func (c *call) helpCommand() *cobra.Command {
 		func(_ context.Context, c *call, words []string) error {
 			return c.help(cmd.Root(), words)
 		})
-	cmd.Long = "show how a command is called, with examples and its flags; without a COMMAND, list\n" +
-		"the commands"
+	cmd.Long = "show how a command is called, with examples and its flags; without a COMMAND,\n" +
+		"list the commands"
 	cmd.Example = "workerctl help queue\nworkerctl help retries delete"
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.ValidArgsFunction = completeNames
 	return cmd
 }
 
@@ -39,6 +40,18 @@ func (c *call) help(root *cobra.Command, words []string) error {
 	}
 	printHelp(c.out, cmd)
 	return nil
+}
+
+// completeNames completes the names of commands.
+func completeNames(cmd *cobra.Command, words []string,
+	prefix string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+	at, _ := route(cmd.Root(), words)
+	for _, below := range at.Commands() {
+		if strings.HasPrefix(below.Name(), prefix) && !below.Hidden {
+			names = append(names, cobra.CompletionWithDesc(below.Name(), below.Short))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // noSuchHelp is the error of a word that names no command below cmd.
@@ -62,13 +75,13 @@ func (c *call) noCommand(_ context.Context, _ *call, _ []string) error {
 func printCommands(out io.Writer, root *cobra.Command) {
 	fmt.Fprint(out, "Usage: workerctl COMMAND [arguments] [flags]\n\n")
 	for _, cmd := range root.Commands() {
-		if !cmd.Hidden {
-			fmt.Fprintf(out, "  %-16s %s\n", cmd.Name(), cmd.Short)
-		}
+		fmt.Fprintf(out, "  %-16s %s\n", cmd.Name(), cmd.Short)
 	}
-	fmt.Fprint(out, "\n`workerctl COMMAND --help` shows the arguments and the flags of a command, with\n"+
-		"examples, and `workerctl --version` prints the version. Most commands print JSON with\n"+
-		"--json. Redis is found as the worker finds it: REDIS_URL, or REDIS_HOST and so on.\n")
+	fmt.Fprint(out, `
+"workerctl COMMAND --help" shows the arguments and the flags of a command, with examples,
+and "workerctl --version" prints the version. Most commands print JSON with --json. Redis
+is found as the worker finds it: REDIS_URL, or REDIS_HOST and so on.
+`)
 }
 
 func printHelp(out io.Writer, cmd *cobra.Command) {
@@ -97,9 +110,14 @@ func printHelp(out io.Writer, cmd *cobra.Command) {
 
 // printUsage prints how a command is called, and what it does.
 func printUsage(out io.Writer, cmd *cobra.Command) {
-	does := cmd.Long
-	if does == "" {
-		does = cmd.Short
+	fmt.Fprintf(out, "  %s\n      %s\n", cmd.UseLine(),
+		strings.ReplaceAll(does(cmd), "\n", "\n      "))
+}
+
+// does says what a command does.
+func does(cmd *cobra.Command) string {
+	if cmd.Long != "" {
+		return cmd.Long
 	}
-	fmt.Fprintf(out, "  %s\n      %s\n", cmd.UseLine(), strings.ReplaceAll(does, "\n", "\n      "))
+	return cmd.Short
 }

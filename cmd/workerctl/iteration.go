@@ -18,6 +18,7 @@ func (c *call) iterationCommand() *cobra.Command {
 	cmd.Long = "how far an iterable job is: its runs, its time and its cursor"
 	cmd.Example = "workerctl iteration " + sampleJID
 	cmd.Args = checked(i.check)
+	c.completes(cmd, firstWord(runningJIDs))
 	i.flags(cmd.Flags())
 	return cmd
 }
@@ -56,6 +57,7 @@ func (c *call) cancelCommand() *cobra.Command {
 	cmd.Long = "stop iterable jobs, Ruby's too, between two steps"
 	cmd.Example = "workerctl cancel " + sampleJID
 	cmd.Args = checked(checkCancel)
+	c.completes(cmd, runningJIDs)
 	return cmd
 }
 

@@ -24,17 +24,18 @@ type locks struct {
 func (c *call) locksCommand() *cobra.Command {
 	l := &locks{}
 	cmd := c.command("locks [TEXT]", "the locks of unique jobs (sidekiq-unique-jobs)", l.run)
-	cmd.Long = "the locks that jobs hold, the longest held first; with a TEXT, those whose digests\n" +
-		"contain it; --orphans reads all jobs, twice"
+	cmd.Long = "the locks that jobs hold, the longest held first; with a TEXT, those whose\n" +
+		"digests contain it; --orphans reads all jobs, twice"
 	cmd.Example = "workerctl locks uniquejobs:1f\nworkerctl locks --orphans"
 	cmd.Args = l.checkText
 	l.output.flags(cmd.Flags())
 	cmd.Flags().IntVar(&l.limit, "limit", 25, "how many to print")
 	l.orphansFlag(cmd.Flags())
-	remove := c.command("delete DIGEST…", "delete these locks, or with --orphans all that are orphans",
-		l.runDelete)
+	remove := c.command("delete DIGEST…",
+		"delete these locks, or with --orphans all that are orphans", l.runDelete)
 	remove.Example = "workerctl locks delete uniquejobs:1f3c\nworkerctl locks delete --orphans"
 	remove.Args = checked(l.checkDelete)
+	c.completes(remove, digests)
 	l.question.flags(remove.Flags())
 	l.orphansFlag(remove.Flags())
 	cmd.AddCommand(remove)

@@ -37,10 +37,8 @@ func main() {
 // run is the program without the globals of its process. It returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer,
 	getenv func(string) string) int {
-	c := &call{in: in, out: out, errOut: errOut, env: &env.Reader{Lookup: func(k string) (string, bool) {
-		v := getenv(k)
-		return v, v != ""
-	}}}
+	lookup := func(key string) (string, bool) { v := getenv(key); return v, v != "" }
+	c := &call{in: in, out: out, errOut: errOut, env: &env.Reader{Lookup: lookup}}
 	err := dispatch(ctx, c, args)
 	var code exitCode
 	var usage usageError
@@ -64,7 +62,6 @@ func spaced(words ...string) string { return strings.TrimSpace(strings.Join(word
 // dispatch runs the command that the arguments name.
 func dispatch(ctx context.Context, c *call, args []string) error {
 	root := c.program()
-	_, args = route(root, args)
-	root.SetArgs(args)
+	root.SetArgs(routed(root, args))
 	return root.ExecuteContext(ctx)
 }

@@ -95,7 +95,8 @@ func TestRun(t *testing.T) {
 		s.of(t).fails(1, "is it running", "--days 2 stats")
 	})
 	t.Run("lists the commands if the name is wrong", func(t *testing.T) {
-		s.of(t).fails(2, `there is no command "frobnicate": there are push stats queues`, "frobnicate")
+		s.of(t).fails(2, `there is no command "frobnicate": there are push stats queues`,
+			"frobnicate")
 	})
 	t.Run("says that Redis does not answer", func(t *testing.T) {
 		s.of(t).fails(1, "is it running", "stats")

@@ -25,6 +25,7 @@ func (c *call) metricsCommand() *cobra.Command {
 		"runs of one class took"
 	cmd.Example = "workerctl metrics --since 8h\nworkerctl metrics ActivityPub::DeliveryWorker"
 	cmd.Args = checked(m.check)
+	c.completes(cmd, firstWord(classNames))
 	m.flags(cmd.Flags())
 	return cmd
 }

@@ -29,7 +29,9 @@ func (c *call) pushCommand() *cobra.Command {
 	cmd.Example = `workerctl push WelcomeWorker '[1,"ja"]' --queue mailers
 workerctl push CleanUp --in 2h`
 	cmd.Args = checked(p.check)
+	c.completes(cmd, firstWord(classNames))
 	p.flags(cmd.Flags())
+	c.completesFlag(cmd, "queue", queueNames)
 	return cmd
 }
 

@@ -66,15 +66,18 @@ func (c *call) queueCommand() *cobra.Command {
 	cmd.Args = checked(func([]string) error {
 		return errors.New("want queue NAME, or queue NAME delete JID…")
 	})
+	c.completes(cmd, queueNames)
 	name := c.command("NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue",
 		q.run)
 	name.Long = name.Short
 	name.Example = "workerctl queue push --page 2\nworkerctl queue push --pause"
 	name.Args = checked(q.check)
+	c.completes(name, secondIsVerb(name, queueNames))
 	q.flags(name.Flags())
 	remove := c.command("delete JID…", "delete these jobs of a queue", q.remove)
 	remove.Example = "workerctl queue push delete " + sampleJID
 	remove.Args = checked(checkRemove)
+	c.completes(remove, queuedJobs)
 	cmd.AddCommand(name)
 	name.AddCommand(remove)
 	return cmd

@@ -30,6 +30,19 @@ func route(root *cobra.Command, args []string) (*cobra.Command, []string) {
 	return cmd, append(strings.Fields(pathOf(cmd)), rest...)
 }
 
+// routed are the arguments with the words of their command first, also if a shell asks for what the
+// last word may become.
+func routed(root *cobra.Command, args []string) []string {
+	last := len(args) - 1
+	if last > 0 && (args[0] == cobra.ShellCompRequestCmd ||
+		args[0] == cobra.ShellCompNoDescRequestCmd) {
+		_, before := route(root, args[1:last])
+		return slices.Concat(args[:1], before, args[last:])
+	}
+	_, args = route(root, args)
+	return args
+}
+
 // child is the command below cmd that a word names, or nil.
 func child(cmd *cobra.Command, word string) *cobra.Command {
 	for _, below := range cmd.Commands() {

@@ -61,6 +61,9 @@ func (c *call) setCommand(name, summary string,
 		cmd.AddCommand(move)
 	}
 	for _, below := range cmd.Commands() {
+		if below != list {
+			c.completes(below, jobsOf(open))
+		}
 		if slices.Contains([]string{"retry", "kill", "delete"}, below.Name()) {
 			s.selection.flags(below.Flags())
 			below.Example = "workerctl " + name + " " + below.Name() +

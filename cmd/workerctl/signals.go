@@ -37,6 +37,7 @@ func (c *call) signalCommand(name, signalName, summary string) *cobra.Command {
 		"`workerctl processes` lists their identities"
 	cmd.Example = "workerctl " + name + " web1:4711:5f0c9a\nworkerctl " + name + " --all"
 	cmd.Args = checked(s.check)
+	c.completes(cmd, identities)
 	s.flags(cmd.Flags())
 	return cmd
 }

@@ -36,8 +36,8 @@ func (c *call) installUnitsCommand() *cobra.Command {
 	u := &installUnits{}
 	cmd := c.local("install-units", "write systemd's units for one process per queue", u.run)
 	cmd.Long = "write systemd's units, and the settings of one process per queue (--split), or\n" +
-		"of processes that serve all queues, each with another queue first (--rotated); settings\n" +
-		"that exist are kept"
+		"of processes that serve all queues, each with another queue first (--rotated);\n" +
+		"settings that exist are kept"
 	cmd.Example = "workerctl install-units --split default=15,push=25\n" +
 		"workerctl install-units --rotated default,push,mailers,pull --threads 5"
 	cmd.Args = checked(u.check)
