@@ -18,6 +18,7 @@ func (c *call) program() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.Flags().BoolVarP(&c.version, "version", "V", false, "print the version and exit")
+	c.outputFlags(root)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(c.out, cmd) })
@@ -47,6 +48,7 @@ func hide(cmd *cobra.Command) {
 	cmd.InitDefaultHelpFlag()
 	cmd.Flags().Lookup("help").Hidden = true
 	cmd.Hidden = isNoun(cmd)
+	cmd.InheritedFlags() // adds the flags of every command to its own
 }
 
 // everyCommand calls do for a command and all below it, from the top.
@@ -79,7 +81,7 @@ func (c *call) command(use, summary string, run runner) *cobra.Command {
 			return err
 		}
 		defer c.store.Close()
-		return run(ctx, c, words)
+		return c.watch(ctx, func() error { return run(ctx, c, words) })
 	})
 }
 

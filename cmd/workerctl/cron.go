@@ -5,27 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/spf13/cobra"
 )
 
 // schedules is the command cron.
-type schedules struct{ output }
+type schedules struct{}
 
 func (c *call) cronCommand() *cobra.Command {
 	s := &schedules{}
 	cmd := c.command("cron", "the entries of schedules; pause, run, import them", s.on(s.list))
 	cmd.Long = "all entries, with their last and next slots and their states"
 	cmd.Example = "workerctl cron"
-	s.flags(cmd.Flags())
+	c.watchable(cmd)
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
-	s.flags(show.Flags())
 	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
 		"file for --schedule", s.on(s.printImport))
 	printed.Example = "workerctl cron import > schedule.yml"
-	s.flags(printed.Flags())
 	cmd.AddCommand(show,
 		s.entry(c, "pause", "push no job of an entry until it is resumed; its slots meanwhile "+
 			"are lost", pauseEntry),
@@ -84,7 +81,7 @@ func (s *schedules) list(ctx context.Context, c *call, control cron.Control) err
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(list)
 	}
 	t := c.table()
@@ -111,26 +108,18 @@ func queueOf(e cron.Entry) string {
 	return e.Queue
 }
 
-// moment is a time in a table, or "" for none.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(timeLayout)
-}
-
 func (s *schedules) show(ctx context.Context, c *call, control cron.Control, name string) error {
 	e, runs, err := control.Show(ctx, name)
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(struct {
 			cron.Status
 			Runs []cron.Run `json:"runs"`
 		}{e, runs})
 	}
-	t := c.table()
+	t := c.uncut()
 	for _, row := range [][2]string{{"entry", e.Name}, {"schedule", e.Schedule},
 		{"description", e.Description}, {"when", when(e.Entry)}, {"class", e.Class},
 		{"queue", queueOf(e.Entry)}, {"misfire", string(e.Misfire)}, {"state", string(e.State)},
@@ -144,7 +133,8 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 		return err
 	}
 	t = c.table()
-	t.row("\nSLOT", "PUSHED", "JID")
+	fmt.Fprintln(c.out)
+	t.row("SLOT", "PUSHED", "JID")
 	for _, r := range runs {
 		slot, jid := moment(r.Slot), r.JID
 		if slot == "" {
@@ -153,7 +143,7 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 		if r.Skipped != "" {
 			jid = "skipped: " + r.Skipped
 		}
-		t.row(slot, r.At.UTC().Format(timeLayout), jid)
+		t.row(slot, moment(r.At), jid)
 	}
 	return t.Flush()
 }
@@ -164,7 +154,7 @@ func (s *schedules) printImport(ctx context.Context, c *call, control cron.Contr
 	if problems != nil && len(found.Entries) == 0 {
 		return problems
 	}
-	if s.json {
+	if c.json() {
 		return errors.Join(c.print(found.Entries), problems)
 	}
 	text, err := cron.Format(found)

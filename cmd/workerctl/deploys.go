@@ -39,7 +39,6 @@ func deploy(ctx context.Context, c *call, words []string) error {
 }
 
 type deploys struct {
-	output
 	days int
 }
 
@@ -49,12 +48,12 @@ func (c *call) deploysCommand() *cobra.Command {
 	cmd.Long = "the marks of deploys of the last days"
 	cmd.Example = "workerctl deploys --days 30"
 	d.flags(cmd.Flags())
+	c.watchable(cmd)
 	return cmd
 }
 
 func (d *deploys) flags(f *pflag.FlagSet) {
 	f.IntVar(&d.days, "days", 7, "of the last `N` days")
-	d.output.flags(f)
 }
 
 func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
@@ -62,13 +61,13 @@ func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if d.json {
+	if c.json() {
 		return c.print(append([]inspect.Mark{}, list...))
 	}
 	t := c.table()
 	t.row("WHEN", "LABEL")
 	for _, m := range list {
-		t.row(m.At.Format("2006-01-02 15:04"), m.Label)
+		t.row(moment(m.At), m.Label)
 	}
 	return t.Flush()
 }

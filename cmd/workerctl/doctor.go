@@ -11,7 +11,6 @@ import (
 )
 
 type doctor struct {
-	output
 	others    otherPools
 	pgbouncer string
 }
@@ -33,7 +32,6 @@ func (d *doctor) flags(f *pflag.FlagSet) {
 	f.StringVar(&d.pgbouncer, "pgbouncer", "", "the `URL` of PgBouncer's admin console "+
 		"(default: DATABASE_URL with the database pgbouncer)")
 	d.others.flags(f)
-	d.output.flags(f)
 }
 
 func (d *doctor) check(cmd *cobra.Command, words []string) error {
@@ -108,7 +106,7 @@ func (e *examination) report() error {
 	for _, f := range e.findings {
 		worst = max(worst, levels[f.Level])
 	}
-	if e.json {
+	if e.call.json() {
 		if err := e.print(append([]finding{}, e.findings...)); err != nil {
 			return err
 		}

@@ -19,13 +19,14 @@ func (c *call) heldCommand() *cobra.Command {
 	cmd := c.command("held", "the jobs that workers put aside (--unknown hold)", h.run)
 	cmd.Long = "the classes of the jobs that workers put aside (--unknown hold)"
 	cmd.Example = "workerctl held"
-	h.output.flags(cmd.Flags())
 	c.completes(cmd, heldNames)
+	c.watchable(cmd)
 	class := c.command("CLASS", "the jobs of a class", h.run)
 	class.Long, class.Args = class.Short, checked(h.check)
 	c.completes(class, secondIsVerb(class, heldNames))
 	class.Example = "workerctl held NewWorker"
 	h.listing.flags(class.Flags())
+	c.watchable(class)
 	cmd.AddCommand(class)
 	class.AddCommand(h.verb(c, "release", "return these jobs, or --all, to their queues"),
 		h.verb(c, "delete", "delete these jobs, or --all"))
@@ -73,7 +74,7 @@ func (h *held) classes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if h.json {
+	if c.json() {
 		return c.print(append([]inspect.Held{}, list...))
 	}
 	served, err := c.inspector.Served(ctx)
@@ -89,7 +90,7 @@ func (h *held) classes(ctx context.Context, c *call) error {
 				n++
 			}
 		}
-		t.row(class.Class, class.Size, class.Oldest.UTC().Format(timeLayout), n)
+		t.row(class.Class, class.Size, moment(class.Oldest), n)
 	}
 	return t.Flush()
 }

@@ -79,8 +79,9 @@ func printCommands(out io.Writer, root *cobra.Command) {
 	}
 	fmt.Fprint(out, `
 "workerctl COMMAND --help" shows the arguments and the flags of a command, with examples,
-and "workerctl --version" prints the version. Most commands print JSON with --json. Redis
-is found as the worker finds it: REDIS_URL, or REDIS_HOST and so on.
+and "workerctl --version" prints the version. Every command prints JSON with -o json, and
+lists of it with -o jsonl. Redis is found as the worker finds it: REDIS_URL, or REDIS_HOST
+and so on.
 `)
 }
 
@@ -102,6 +103,8 @@ func printHelp(out io.Writer, cmd *cobra.Command) {
 	if flags := cmd.LocalFlags().FlagUsagesWrapped(helpWidth); flags != "" {
 		fmt.Fprintf(out, "\nFlags:\n%s", flags)
 	}
+	fmt.Fprintf(out, "\nFlags of every command:\n%s",
+		cmd.Root().PersistentFlags().FlagUsagesWrapped(helpWidth))
 	if cmd.HasSubCommands() {
 		fmt.Fprintf(out, "\n`%s --help` shows the flags of one of them.\n",
 			cmd.Commands()[len(cmd.Commands())-1].CommandPath())

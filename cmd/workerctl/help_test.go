@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -41,6 +42,18 @@ func TestHelp(t *testing.T) {
 		for _, line := range []string{"--help", "-h"} {
 			if s.ok("", line) != text {
 				t.Errorf("%s prints another help", line)
+			}
+		}
+	})
+	t.Run("agrees with docs/operations.md", func(t *testing.T) {
+		text, err := os.ReadFile("../../docs/operations.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range tree().Commands() {
+			row := "\n| `" + cmd.Name() + "` | " + cmd.Short + " |\n"
+			if !strings.Contains(string(text), row) {
+				t.Errorf("docs/operations.md has no%s", row)
 			}
 		}
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-type iteration struct{ output }
+type iteration struct{}
 
 func (c *call) iterationCommand() *cobra.Command {
 	i := &iteration{}
@@ -19,7 +19,7 @@ func (c *call) iterationCommand() *cobra.Command {
 	cmd.Example = "workerctl iteration " + sampleJID
 	cmd.Args = checked(i.check)
 	c.completes(cmd, firstWord(runningJIDs))
-	i.flags(cmd.Flags())
+	c.watchable(cmd)
 	return cmd
 }
 
@@ -39,16 +39,16 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 		return fmt.Errorf("job %s: %w: it has not begun, has ended, or is not iterable", words[0],
 			queue.ErrNotFound)
 	}
-	if i.json {
+	if c.json() {
 		return c.print(it)
 	}
 	cancelled := ""
 	if !it.Cancelled.IsZero() {
-		cancelled = it.Cancelled.UTC().Format(timeLayout)
+		cancelled = moment(it.Cancelled)
 	}
 	t := c.table()
 	t.row("RUNS", "TIME", "CURSOR", "CANCELLED")
-	t.row(it.Executions, age(it.Runtime.Seconds()), short(string(it.Cursor), 80), cancelled)
+	t.row(it.Executions, age(it.Runtime.Seconds()), string(it.Cursor), cancelled)
 	return t.Flush()
 }
 

@@ -15,9 +15,8 @@ import (
 
 // locks is the command for the locks of jobs.
 type locks struct {
-	output
 	question
-	limit   int
+	limit   limit
 	orphans bool
 }
 
@@ -28,8 +27,8 @@ func (c *call) locksCommand() *cobra.Command {
 		"digests contain it; --orphans reads all jobs, twice"
 	cmd.Example = "workerctl locks uniquejobs:1f\nworkerctl locks --orphans"
 	cmd.Args = l.checkText
-	l.output.flags(cmd.Flags())
-	cmd.Flags().IntVar(&l.limit, "limit", 25, "how many to print")
+	l.limit.flags(cmd.Flags(), pageSize)
+	c.watchable(cmd)
 	l.orphansFlag(cmd.Flags())
 	remove := c.command("delete DIGEST…",
 		"delete these locks, or with --orphans all that are orphans", l.runDelete)
@@ -48,10 +47,7 @@ func (l *locks) orphansFlag(f *pflag.FlagSet) {
 
 func (l *locks) checkText(cmd *cobra.Command, words []string) error {
 	return checked(func([]string) error {
-		switch {
-		case l.limit < 1:
-			return fmt.Errorf("--limit %d: want at least 1", l.limit)
-		case len(words) > 1:
+		if len(words) > 1 {
 			return fmt.Errorf("%q: %swant one text, or delete DIGEST…", words,
 				didYouMean(cmd, words[0]))
 		}
@@ -76,9 +72,11 @@ func (l *locks) run(ctx context.Context, c *call, words []string) error {
 		if err != nil {
 			return err
 		}
-		return l.print(c, list, false)
+		return atMost(c, l.limit, list, func(list []unique.Held) error {
+			return l.print(c, list, false)
+		})
 	}
-	list, next, err := store.Page(ctx, strings.Join(words, ""), 0, l.limit)
+	list, next, err := store.Page(ctx, strings.Join(words, ""), 0, int(l.limit))
 	if err != nil {
 		return err
 	}
@@ -99,7 +97,7 @@ func (l *locks) runDelete(ctx context.Context, c *call, digests []string) error 
 
 // print prints locks. more says that there are further ones.
 func (l *locks) print(c *call, list []unique.Held, more bool) error {
-	if l.json {
+	if c.json() {
 		return c.print(append([]unique.Held{}, list...))
 	}
 	t := c.table()
@@ -136,7 +134,7 @@ func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digest
 			missing = append(missing, digest)
 			continue
 		}
-		fmt.Fprintf(c.out, "deleted the lock %s\n", digest)
+		c.done(nil, "deleted the lock "+digest)
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: %s: no job holds this lock", queue.ErrNotFound,
@@ -148,8 +146,7 @@ func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digest
 func (l *locks) deleteOrphans(ctx context.Context, c *call, store *unique.Locks,
 	list []unique.Held) error {
 	if len(list) == 0 {
-		fmt.Fprintln(c.out, "There are no orphans.")
-		return nil
+		return c.done(nil, "There are no orphans.")
 	}
 	if err := l.print(c, list, false); err != nil {
 		return err

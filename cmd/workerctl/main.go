@@ -38,8 +38,10 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer,
 	getenv func(string) string) int {
 	lookup := func(key string) (string, bool) { v := getenv(key); return v, v != "" }
-	c := &call{in: in, out: out, errOut: errOut, env: &env.Reader{Lookup: lookup}}
+	c := &call{in: in, out: out, errOut: errOut, columns: terminalWidth(out),
+		env: &env.Reader{Lookup: lookup}}
 	err := dispatch(ctx, c, args)
+	err = errors.Join(err, c.printDone())
 	var code exitCode
 	var usage usageError
 	switch {

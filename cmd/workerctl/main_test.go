@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -43,6 +44,11 @@ func (s *terminal) run(args ...string) (out, errs string, code int) {
 	code = run(context.Background(), args, strings.NewReader(s.input), &stdout, &stderr,
 		func(key string) string { return s.vars[key] })
 	return stdout.String(), stderr.String(), code
+}
+
+// environment reads the variables of the terminal.
+func (s *terminal) environment() *env.Reader {
+	return &env.Reader{Lookup: func(k string) (string, bool) { v, ok := s.vars[k]; return v, ok }}
 }
 
 // ok runs a command line that must succeed and print want.

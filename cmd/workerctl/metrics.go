@@ -14,7 +14,7 @@ import (
 )
 
 type metrics struct {
-	output
+	limit limit
 	since time.Duration
 }
 
@@ -27,13 +27,14 @@ func (c *call) metricsCommand() *cobra.Command {
 	cmd.Args = checked(m.check)
 	c.completes(cmd, firstWord(classNames))
 	m.flags(cmd.Flags())
+	c.watchable(cmd)
 	return cmd
 }
 
 func (m *metrics) flags(f *pflag.FlagSet) {
 	f.DurationVar(&m.since, "since", time.Hour, "the last `DURATION`, up to 72h; the histogram "+
 		"of a class up to 8h")
-	m.output.flags(f)
+	m.limit.flags(f, 0)
 }
 
 func (m *metrics) check(words []string) error {
@@ -62,7 +63,11 @@ func (m *metrics) classes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if m.json {
+	return atMost(c, m.limit, list, c.printClasses)
+}
+
+func (c *call) printClasses(list []inspect.ClassTotals) error {
+	if c.json() {
 		return c.print(append([]inspect.ClassTotals{}, list...))
 	}
 	t := c.table()
@@ -83,7 +88,7 @@ func (m *metrics) histogram(ctx context.Context, c *call, class string) error {
 		return err
 	}
 	bounds := queue.HistogramBounds()
-	if m.json {
+	if c.json() {
 		return c.print(map[string]any{"class": class, "below_ms": bounds, "counts": counts})
 	}
 	most := int64(1)

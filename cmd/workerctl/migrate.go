@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-type migration struct{ output }
+type migration struct{}
 
 func (c *call) migrateCommand() *cobra.Command {
 	m := &migration{}
@@ -20,7 +20,6 @@ func (c *call) migrateCommand() *cobra.Command {
 	up.Example = "workerctl migrate up"
 	status := c.local("status", "list the steps, and when each was done", m.status)
 	status.Example = "workerctl migrate status"
-	m.flags(status.Flags())
 	cmd.AddCommand(up, status)
 	return cmd
 }
@@ -49,7 +48,7 @@ func (m *migration) status(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if m.json {
+	if c.json() {
 		return c.print(append([]migrate.Migration{}, list...))
 	}
 	t := c.table()
@@ -57,7 +56,7 @@ func (m *migration) status(ctx context.Context, c *call, _ []string) error {
 	for _, step := range list {
 		at := "not yet"
 		if step.Applied != nil {
-			at = step.Applied.UTC().Format(timeLayout)
+			at = moment(*step.Applied)
 		}
 		t.row(step.Name, at)
 	}

@@ -14,7 +14,6 @@ import (
 
 // plan computes the processes, threads and pools of a load.
 type plan struct {
-	output
 	others                          otherPools
 	cores, maxConnections, reserved int
 	least, perProcess               int
@@ -61,7 +60,6 @@ func (p *plan) flags(f *pflag.FlagSet) {
 	f.BoolVar(&p.pooler, "pooler", false, "there is a PgBouncer in transaction mode")
 	f.BoolVar(&p.units, "units", false, "print the commands for systemd")
 	f.BoolVar(&p.ini, "pgbouncer-ini", false, "print a pgbouncer.ini and its userlist.txt line")
-	p.output.flags(f)
 }
 
 func (p *plan) check(words []string) error {
@@ -106,7 +104,7 @@ func (p *plan) run(ctx context.Context, c *call, _ []string) error {
 	}
 	s := p.make(p.loads, others)
 	switch {
-	case p.json:
+	case c.json():
 		return c.print(s)
 	case p.units:
 		return s.printUnits(c)

@@ -13,7 +13,7 @@ import (
 )
 
 type processes struct {
-	output
+	limit limit
 	clean bool
 }
 
@@ -21,14 +21,21 @@ func (c *call) processesCommand() *cobra.Command {
 	p := &processes{}
 	cmd := c.command("processes", "the live processes, Ruby's too", p.run)
 	cmd.Example = "workerctl processes"
+	cmd.Args = func(cmd *cobra.Command, words []string) error {
+		if c.every > 0 && p.clean {
+			return usageError{"processes", errWatch}
+		}
+		return noWords(cmd, words)
+	}
 	p.flags(cmd.Flags())
+	c.watchable(cmd)
 	return cmd
 }
 
 func (p *processes) flags(f *pflag.FlagSet) {
 	f.BoolVar(&p.clean, "clean", false, "remove the processes whose heartbeats have stopped "+
 		"from the list")
-	p.output.flags(f)
+	p.limit.flags(f, 0)
 }
 
 func (p *processes) run(ctx context.Context, c *call, _ []string) error {
@@ -41,7 +48,11 @@ func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if p.json {
+	return atMost(c, p.limit, list, c.printProcesses)
+}
+
+func (c *call) printProcesses(list []inspect.Process) error {
+	if c.json() {
 		return c.print(append([]inspect.Process{}, list...))
 	}
 	t := c.table()
@@ -57,14 +68,15 @@ func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 	return t.Flush()
 }
 
-type busy struct{ output }
+type busy struct{ limit limit }
 
 func (c *call) busyCommand() *cobra.Command {
 	b := &busy{}
 	cmd := c.command("busy", "the jobs that run now", b.run)
 	cmd.Long = "the jobs that run now, Ruby's too"
 	cmd.Example = "workerctl busy"
-	b.flags(cmd.Flags())
+	b.limit.flags(cmd.Flags(), 0)
+	c.watchable(cmd)
 	return cmd
 }
 
@@ -73,7 +85,11 @@ func (b *busy) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if b.json {
+	return atMost(c, b.limit, list, c.printRunning)
+}
+
+func (c *call) printRunning(list []inspect.Work) error {
+	if c.json() {
 		return c.print(runningJobs(list))
 	}
 	t := c.table()

@@ -15,7 +15,6 @@ import (
 )
 
 type push struct {
-	output
 	due               due
 	queue, jid, retry string
 	args              []any // of the job; check reads them
@@ -41,7 +40,6 @@ func (p *push) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.jid, "jid", "", "the `ID` of the job; a second push of the same id within an "+
 		"hour pushes no second job")
 	f.StringVar(&p.retry, "retry", "", "how often the job is retried: a `NUMBER`, true or false")
-	p.output.flags(f)
 }
 
 func (p *push) check(words []string) (err error) {
@@ -86,7 +84,7 @@ func (p *push) run(ctx context.Context, c *call, words []string) error {
 	if err != nil {
 		return err
 	}
-	if p.json {
+	if c.json() {
 		return c.print(map[string]string{"jid": jid})
 	}
 	return c.done(nil, jid)

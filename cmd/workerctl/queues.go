@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-type queues struct{ output }
+type queues struct{ limit limit }
 
 func (c *call) queuesCommand() *cobra.Command {
 	q := &queues{}
@@ -22,7 +22,8 @@ func (c *call) queuesCommand() *cobra.Command {
 	cmd.Long = "all queues, with their sizes and the ages of their oldest jobs"
 	cmd.Example = "workerctl queues"
 	cmd.Args = checked(q.check)
-	q.flags(cmd.Flags())
+	q.limit.flags(cmd.Flags(), 0)
+	c.watchable(cmd)
 	return cmd
 }
 
@@ -38,7 +39,11 @@ func (q *queues) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if q.json {
+	return atMost(c, q.limit, list, c.printQueues)
+}
+
+func (c *call) printQueues(list []inspect.QueueInfo) error {
+	if c.json() {
 		return c.print(append([]inspect.QueueInfo{}, list...))
 	}
 	t := c.table()
@@ -71,9 +76,15 @@ func (c *call) queueCommand() *cobra.Command {
 		q.run)
 	name.Long = name.Short
 	name.Example = "workerctl queue push --page 2\nworkerctl queue push --pause"
-	name.Args = checked(q.check)
+	name.Args = checked(func(words []string) error {
+		if c.every > 0 && (q.pause || q.unpause || q.clear) {
+			return errWatch
+		}
+		return q.check(words)
+	})
 	c.completes(name, secondIsVerb(name, queueNames))
 	q.flags(name.Flags())
+	c.watchable(name)
 	remove := c.command("delete JID…", "delete these jobs of a queue", q.remove)
 	remove.Example = "workerctl queue push delete " + sampleJID
 	remove.Args = checked(checkRemove)
@@ -124,7 +135,11 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	case q.clear:
 		return q.clearAll(ctx, c, name)
 	}
-	page, err := c.inspector.QueuePage(ctx, name, q.offset(), pageSize)
+	info, err := c.inspector.Queue(ctx, name)
+	if err != nil {
+		return err
+	}
+	page, err := c.inspector.QueuePage(ctx, name, q.offset(), int64(q.limit))
 	if err != nil {
 		return err
 	}
@@ -133,7 +148,7 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		j, _ := envelope.ParseJob(raw)
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
-	return q.jobs(c, list, "WAITING")
+	return q.jobs(c, list, "WAITING", info.Size)
 }
 
 // setPaused pauses or unpauses a queue. A name that no queue has is probably a mistake.

@@ -44,11 +44,12 @@ func (c *call) setCommand(name, summary string,
 	cmd := s.verb(c, name, summary)
 	cmd.Long, cmd.Example, cmd.Args = summary, "workerctl "+name+" --page 2", s.checkName
 	s.listing.flags(cmd.Flags())
+	c.watchable(cmd)
 	list, show := s.verb(c, "list", "the jobs of the set"),
 		s.verb(c, "show JID", "a job with all its fields and its backtrace")
 	s.listing.flags(list.Flags())
+	c.watchable(list)
 	list.Args = noWords
-	s.output.flags(show.Flags())
 	cmd.AddCommand(list, show, s.verb(c, "retry JID…", "retry these jobs now, or --all"))
 	if !s.dead() {
 		cmd.AddCommand(s.verb(c, "kill JID…", "put these jobs into the dead set, or --all"))
@@ -137,7 +138,11 @@ func (s *jobSet) run(ctx context.Context, c *call, verb string, jids []string) e
 
 // list prints a page of a set.
 func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error {
-	page, err := set.Page(ctx, l.offset(), pageSize)
+	size, err := set.Size(ctx)
+	if err != nil {
+		return err
+	}
+	page, err := set.Page(ctx, l.offset(), int64(l.limit))
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error 
 	for _, e := range page {
 		list = append(list, newRow(e.Raw, e.Job, e.At))
 	}
-	return l.jobs(c, list, "WHEN")
+	return l.jobs(c, list, "WHEN", size)
 }
 
 // show prints one job with all its fields.
@@ -154,17 +159,19 @@ func (s *jobSet) show(ctx context.Context, c *call, set *inspect.JobSet, jid str
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(newRow(e.Raw, e.Job, e.At))
 	}
-	t := c.table()
-	t.row("when", e.At.UTC().Format(time.RFC3339))
+	t := c.uncut()
+	t.row("when", moment(e.At))
 	for _, name := range e.Job.Fields() {
 		if name != "error_backtrace" {
 			t.row(name, e.Job.Field(name))
 		}
 	}
-	t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
 	for _, line := range e.Job.Backtrace() {
 		fmt.Fprintln(c.out, "   ", printable(line))
 	}

@@ -86,7 +86,7 @@ func (s *processSignal) everyProcess(ctx context.Context, c *call) ([]string, er
 	}
 	list = slices.DeleteFunc(list, func(p inspect.Process) bool {
 		if p.Embedded {
-			fmt.Fprintf(c.out, "left out: %s: %v\n", p.Identity, inspect.ErrEmbedded)
+			c.done(nil, fmt.Sprintf("left out: %s: %v", p.Identity, inspect.ErrEmbedded))
 		}
 		return p.Embedded
 	})

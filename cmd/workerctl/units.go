@@ -128,7 +128,7 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 		return err
 	}
 	if packaged {
-		fmt.Fprintln(c.out, "the units are the package's, in "+packageDir)
+		c.done(nil, "the units are the package's, in "+packageDir)
 	} else if err := c.verifyUnits(written); err != nil {
 		return err
 	}
@@ -244,6 +244,9 @@ func (c *call) verifyUnits(paths []string) error {
 
 // printSplit prints the connections that the split needs, and the next steps.
 func (c *call) printSplit(shares []share) error {
+	if c.json() {
+		return nil
+	}
 	fmt.Fprintln(c.out)
 	t := c.table()
 	t.row("UNIT", "THREADS", "POSTGRES CONNECTIONS")

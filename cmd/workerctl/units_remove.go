@@ -46,7 +46,7 @@ func (u *uninstallUnits) run(_ context.Context, c *call, _ []string) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if err := os.Remove(paths[name]); err == nil {
-			fmt.Fprintln(c.out, "removed", paths[name])
+			c.done(nil, "removed "+paths[name])
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
