@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// limit is the number of rows that a list shows at most. It is the value of the flag --limit. A list
-// that is no page shows all its rows if the limit is 0, which cannot be typed.
+// limit is the number of rows that a list shows at most. It is the value of the flag --limit. A
+// list that is no page shows all its rows if the limit is 0, which cannot be typed.
 type limit int
 
 // String is the flag's value.
@@ -35,7 +35,7 @@ func (l *limit) flags(f *pflag.FlagSet, rows limit) {
 	f.Var(l, "limit", "show at most `N` rows")
 }
 
-// atMost are the first rows of a list. It says under a table how many there are in all.
+// atMost shows the first rows of a list, and says under a table how many there are in all.
 func atMost[T any](c *call, l limit, list []T, show func([]T) error) error {
 	shown := list
 	if l > 0 && int(l) < len(list) {

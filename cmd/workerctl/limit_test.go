@@ -19,7 +19,7 @@ func TestLimit(t *testing.T) {
 		s.ok("\nnone of 30: the list is shorter\n", "retries --page 9")
 		s.ok("\n1 to 1 of 1\n", "queue q3")
 	})
-	t.Run("shows all rows of a list without pages, or as many as are asked for", func(t *testing.T) {
+	t.Run("shows all rows of a list without pages, or those asked for", func(t *testing.T) {
 		s := s.of(t)
 		s.ok("\nq29 ", "queues")
 		s.ok("\n1 to 3 of 30\n", "queues --limit 3")

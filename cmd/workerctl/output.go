@@ -47,8 +47,8 @@ func (c *call) outputFlags(root *cobra.Command) {
 	c.form = tables
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
-	flags.VarP(&c.form, "output", "o", "table, wide (nothing is cut), json, or jsonl (a line for each "+
-		"row)")
+	flags.VarP(&c.form, "output", "o", "table, wide (nothing is cut), json, or jsonl (a line for "+
+		"each row)")
 	flags.BoolFunc("json", "the same as -o json", func(text string) error {
 		if text == "true" {
 			c.form = jsonText

@@ -17,7 +17,7 @@ func TestOutput(t *testing.T) {
 	for _, jid := range []string{"a", "b", "c", "d"} {
 		s.store("retry", "A", jid)
 	}
-	t.Run("is JSON with snake_case keys for every command that shows or changes", func(t *testing.T) {
+	t.Run("is JSON with snake_case keys for every command", func(t *testing.T) {
 		for _, line := range []string{"push A", "stats", "queues", "queue default", "retries",
 			"retries show a", "retries retry a", "retries kill b", "retries reschedule c --in 1h",
 			"retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",

@@ -38,7 +38,8 @@ var errWatch = errors.New("--watch shows something again and again, and changes 
 // watchable adds the flag --watch to a command that only shows.
 func (c *call) watchable(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.Var(&c.every, "watch", "show it again every so many SECONDS, 2 if none are given, until Ctrl-C")
+	f.Var(&c.every, "watch", "show it again every so many `SECONDS`, 2 if none are given, until "+
+		"Ctrl-C")
 	f.Lookup("watch").NoOptDefVal = "2"
 }
 
