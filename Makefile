@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz interop-new faults soak cron-soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts deb deps clean
+.PHONY: help build demo test check fuzz interop-new faults soak cron-soak scorecard stress supply bench bench-compare starvation bin/testworker bin/loadtest bin/rivals bench-deadhosts man deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -80,7 +80,18 @@ stress: deps ## run the tests of the core packages 20 times, shuffled, with the 
 supply: ## check a release: byte-identical builds, SBOM, gosec, govulncheck
 	@scripts/supply.sh
 
-deb: build ## build the Debian package bin/kyu_VERSION_ARCH.deb
+# The pages are written by a workerctl of this machine, also if GOARCH says that the package is for
+# another one.
+man: ## write the man pages and the completions of workerctl into bin/share
+	@rm -rf bin/share && mkdir -p bin/share
+	@GOOS= GOARCH= CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/share/workerctl ./cmd/workerctl
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) \
+		bin/share/workerctl man bin/share/man
+	@gzip -9n bin/share/man/*.1
+	@for shell in bash zsh fish; do bin/share/workerctl completion $$shell >bin/share/$$shell || exit 1; done
+	@rm bin/share/workerctl
+
+deb: build man ## build the Debian package bin/kyu_VERSION_ARCH.deb
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \
 		go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0 package -f deploy/deb/nfpm.yaml -p deb -t bin/
 

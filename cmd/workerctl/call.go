@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,14 @@ import (
 
 // call is one call of the program: its streams, its environment, and its Redis.
 type call struct {
-	in  io.Reader
-	out io.Writer
-	env *env.Reader
+	in          io.Reader
+	out, errOut io.Writer
+	env         *env.Reader
+	version     bool     // print the version and exit
+	form        form     // of what is printed
+	columns     int      // of the terminal; 0 if out is none
+	every       seconds  // between two looks of --watch; 0: one look
+	did         []string // what was done, if it is to be printed as JSON
 
 	store     *queue.Store       // nil for commands that run without Redis
 	inspector *inspect.Inspector // of store
@@ -56,29 +60,6 @@ func (c *call) number(key string) int {
 	return n
 }
 
-// done prints a line if there is no error, and returns the error.
-func (c *call) done(err error, line string) error {
-	if err == nil {
-		fmt.Fprintln(c.out, line)
-	}
-	return err
-}
-
-// print writes a value as JSON.
-func (c *call) print(v any) error {
-	e := json.NewEncoder(c.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// output is the flag of commands that print tables for people, or JSON for programs.
-type output struct{ json bool }
-
-func (o *output) flags(f *pflag.FlagSet) {
-	f.BoolVar(&o.json, "json", false, "print JSON for programs")
-}
-
 // question is the flag of commands that ask before a step that cannot be undone.
 type question struct{ yes bool }
 
@@ -91,7 +72,11 @@ func (q *question) ask(c *call, text string) error {
 	if q.yes {
 		return nil
 	}
-	fmt.Fprintf(c.out, "%s? This cannot be undone. [y/N] ", text)
+	to := c.out
+	if c.json() {
+		to = c.errOut
+	}
+	fmt.Fprintf(to, "%s? This cannot be undone. [y/N] ", text)
 	line, _ := bufio.NewReader(c.in).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
 		return nil

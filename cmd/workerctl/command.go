@@ -6,113 +6,179 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// command is a row of the table of commands.
-type command struct {
-	name    string
-	summary string // its line in the list of commands
-	forms   []form
-	local   bool // it runs without Redis
-
-	// flags adds the flags that the command owns; nil if it has none.
-	flags func(*pflag.FlagSet)
-	// check reads the words after the name, and the flags, and refuses wrong ones; nil if
-	// the command takes no words.
-	check func(words []string) error
-	run   func(ctx context.Context, c *call, words []string) error
+// program is the tree of commands. Every call builds it anew, with flags at their defaults.
+func (c *call) program() *cobra.Command {
+	root := c.local("workerctl COMMAND [arguments] [flags]",
+		"show the queues, jobs and processes, and change them", c.noCommand)
+	root.Args = commandNames
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.Flags().BoolVarP(&c.version, "version", "V", false, "print the version and exit")
+	c.outputFlags(root)
+	root.SetOut(c.out)
+	root.SetErr(c.errOut)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(c.out, cmd) })
+	help := c.helpCommand()
+	root.SetHelpCommand(help)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{pathOf(cmd), withOwners(cmd, err)}
+	})
+	cobra.EnableCommandSorting = false // the help has the commands in this order
+	root.AddCommand(
+		c.pushCommand(), c.statsCommand(), c.queuesCommand(), c.queueCommand(),
+		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
+		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
+		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
+		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
+		c.iterationCommand(), c.cancelCommand(), c.cronCommand(),
+		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
+		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
+		c.completionCommand(), c.manCommand(), help)
+	everyCommand(root, hide)
+	return root
 }
 
-// form is one way to call a command.
-type form struct {
-	words string // after the name
-	does  string
+// hide leaves --help out of the flags that the help explains, and the word NAME of queue NAME out
+// of what a shell completes.
+func hide(cmd *cobra.Command) {
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().Lookup("help").Hidden = true
+	cmd.Hidden = isNoun(cmd)
+	cmd.InheritedFlags() // adds the flags of every command to its own
 }
 
-// commands is the table, in the order of the help. Every call builds it anew, with flags
-// at their defaults.
-func commands() []command {
-	return []command{
-		pushCommand(), statsCommand(), queuesCommand(), queueCommand(),
-		retriesCommand(), scheduledCommand(), deadCommand(), heldCommand(), jobCommand(),
-		locksCommand(),
-		processesCommand(), busyCommand(), quietCommand(), stopCommand(), dumpCommand(),
-		metricsCommand(), deployCommand(), deploysCommand(),
-		iterationCommand(), cancelCommand(), cronCommand(),
-		migrateCommand(), doctorCommand(), planCommand(),
-		installUnitsCommand(), uninstallUnitsCommand(), healthCommand(), helpCommand(),
+// everyCommand calls do for a command and all below it, from the top.
+func everyCommand(cmd *cobra.Command, do func(*cobra.Command)) {
+	do(cmd)
+	for _, below := range cmd.Commands() {
+		everyCommand(below, do)
 	}
 }
 
-// find gives the command of a name.
-func find(name string) (command, error) {
-	var names []string
-	for _, m := range commands() {
-		if m.name == name {
-			return m, nil
-		}
-		names = append(names, m.name)
-	}
-	return command{}, usageError{"", fmt.Errorf("there is no command %q; there are %s", name,
-		strings.Join(names, ", "))}
+// runner is what a command does. words are the arguments after its name and its flags.
+type runner func(ctx context.Context, c *call, words []string) error
+
+// local makes a command that runs without Redis. use is its name, and the words after it. It takes
+// no words until its Args are set.
+func (c *call) local(use, summary string, run runner) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: summary, Args: noWords, DisableFlagsInUseLine: true,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			return run(cmd.Context(), c, words)
+		}}
+	cmd.Flags().SortFlags = false
+	return cmd
 }
 
-// flagSet is an empty set that leaves the printing of help and errors to its caller.
-func flagSet(name string) *pflag.FlagSet {
-	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
-	f.SortFlags, f.Usage = false, func() {}
-	return f
-}
-
-func (m command) flagSet() *pflag.FlagSet {
-	f := flagSet(m.name)
-	if m.flags != nil {
-		m.flags(f)
-	}
-	return f
-}
-
-// call runs the command with flags and words. It refuses a wrong call before it asks Redis.
-func (m command) call(ctx context.Context, c *call, args []string) error {
-	f := m.flagSet()
-	err := f.Parse(args)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		m.printHelp(c.out)
-		return nil
-	case err != nil:
-		return usageError{m.name, withOwners(err)}
-	case m.check == nil && f.NArg() > 0:
-		return usageError{m.name, fmt.Errorf("it takes no arguments, and got %q", f.Arg(0))}
-	case m.check != nil:
-		if err := m.check(f.Args()); err != nil {
-			return usageError{m.name, err}
-		}
-	}
-	if !m.local {
+// command makes a command that asks Redis. A wrong call is refused before.
+func (c *call) command(use, summary string, run runner) *cobra.Command {
+	return c.local(use, summary, func(ctx context.Context, c *call, words []string) error {
 		if err := c.open(ctx); err != nil {
 			return err
 		}
 		defer c.store.Close()
-	}
-	return m.run(ctx, c, f.Args())
+		return c.watch(ctx, func() error { return run(ctx, c, words) })
+	})
 }
 
-// withOwners adds to the error of an unknown flag the commands that have it.
-func withOwners(err error) error {
+// completes sets what Redis has for the words after a command.
+func (c *call) completes(cmd *cobra.Command, list candidates) {
+	cmd.ValidArgsFunction = c.fromRedis(list)
+}
+
+// completesFlag sets what Redis has for the value of a flag.
+func (c *call) completesFlag(cmd *cobra.Command, flag string, list candidates) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, c.fromRedis(list)); err != nil {
+		panic(err) // the command has no such flag: a mistake in this program
+	}
+}
+
+// checked are Args that check refuses as a wrong call.
+func checked(check func(words []string) error) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, words []string) error {
+		if err := check(words); err != nil {
+			return usageError{pathOf(cmd), err}
+		}
+		return nil
+	}
+}
+
+// noWords are the Args of a command that takes no words but the names of commands below it.
+func noWords(cmd *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	if !cmd.HasSubCommands() {
+		return usageError{pathOf(cmd), fmt.Errorf("it takes no arguments, and got %q", words[0])}
+	}
+	var verbs []string
+	for _, below := range cmd.Commands() {
+		verbs = append(verbs, below.Name())
+	}
+	last := len(verbs) - 1
+	return usageError{pathOf(cmd), fmt.Errorf("%s: %swant %s or %s", strings.Join(words, " "),
+		didYouMean(cmd, words[0]), strings.Join(verbs[:last], ", "), verbs[last])}
+}
+
+// commandNames are the Args of the program: every word is the name of a command.
+func commandNames(root *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	advice := strings.TrimSpace(didYouMean(root, words[0]))
+	if advice == "" {
+		advice = "there are"
+		for _, cmd := range root.Commands() {
+			advice += " " + cmd.Name()
+		}
+	}
+	return usageError{"", fmt.Errorf("there is no command %q: %s", words[0], advice)}
+}
+
+// didYouMean is a question that names the commands below cmd whose names are like a word.
+func didYouMean(cmd *cobra.Command, word string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	similar := cmd.SuggestionsFor(word)
+	if len(similar) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(similar, " or ") + "? "
+}
+
+// pathOf are the words that name a command, without the name of the program.
+func pathOf(cmd *cobra.Command) string {
+	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
+	return path
+}
+
+// withOwners adds to the error of an unknown flag the commands that have it: those beside cmd, with
+// the same first word, if there are any.
+func withOwners(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	var owners []string
-	for _, m := range commands() {
-		if m.flagSet().Lookup(unknown.GetSpecifiedName()) != nil {
-			owners = append(owners, m.name)
+	first, _, _ := strings.Cut(pathOf(cmd), " ")
+	var near, all []string
+	everyCommand(cmd.Root(), func(other *cobra.Command) {
+		if other.Flags().Lookup(unknown.GetSpecifiedName()) == nil {
+			return
 		}
+		path := pathOf(other)
+		all = append(all, path)
+		if path == first || strings.HasPrefix(path, first+" ") {
+			near = append(near, path)
+		}
+	})
+	if len(near) > 0 {
+		all = near
 	}
-	if len(owners) == 0 {
+	if len(all) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(owners, ", "))
+	return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(all, ", "))
 }

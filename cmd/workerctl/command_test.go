@@ -1,71 +1,122 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
+	"github.com/kyujobs/kyu/internal/env"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-func TestCommands(t *testing.T) {
-	t.Run("every row is complete, and has its own name", func(t *testing.T) {
+// tree is the program of a call without Redis.
+func tree() *cobra.Command {
+	c := &call{in: strings.NewReader(""), out: &bytes.Buffer{}, errOut: &bytes.Buffer{},
+		env: &env.Reader{Lookup: func(string) (string, bool) { return "", false }}}
+	return c.program()
+}
+
+func TestProgram(t *testing.T) {
+	t.Run("every command is complete, and has its own name", func(t *testing.T) {
 		seen := map[string]bool{}
-		for _, m := range commands() {
-			if m.name == "" || m.summary == "" || len(m.forms) == 0 || m.run == nil ||
-				seen[m.name] {
-				t.Errorf("%q: %+v", m.name, m)
+		everyCommand(tree(), func(cmd *cobra.Command) {
+			path := cmd.CommandPath()
+			if cmd.Short == "" || cmd.RunE == nil || seen[path] ||
+				cmd.HasParent() && cmd.Example == "" && path != "workerctl queue" {
+				t.Errorf("%s: %+v", path, cmd)
 			}
-			seen[m.name] = true
-		}
+			seen[path] = true
+		})
 	})
+	t.Run("every example names its command, and is accepted as far as it is read before Redis",
+		func(t *testing.T) {
+			everyCommand(tree(), func(cmd *cobra.Command) {
+				for line := range strings.Lines(cmd.Example) {
+					example(t, cmd, strings.TrimSpace(line))
+				}
+			})
+		})
 	t.Run("a flag has one type and one shorthand on all commands", func(t *testing.T) {
 		types := map[string]string{}
-		for _, m := range commands() {
-			m.flagSet().VisitAll(func(f *pflag.Flag) {
-				text := f.Value.Type() + " " + f.Shorthand
+		everyCommand(tree(), func(cmd *cobra.Command) {
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				text := f.Value.Type() + " " + f.Shorthand + " " + f.NoOptDefVal
 				if before, known := types[f.Name]; known && before != text {
-					t.Errorf("--%s of %s: %s, elsewhere %s", f.Name, m.name, text, before)
+					t.Errorf("--%s of %s: %s, elsewhere %s", f.Name, pathOf(cmd), text, before)
 				}
 				types[f.Name] = text
 			})
-		}
+		})
 	})
 	t.Run("the flags of one call are not those of the next", func(t *testing.T) {
-		first, err := find("stats")
-		if err != nil {
+		first, _ := route(tree(), []string{"stats"})
+		if err := first.Flags().Parse([]string{"--days", "3"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := first.flagSet().Parse([]string{"--days", "3"}); err != nil {
-			t.Fatal(err)
-		}
-		second, _ := find("stats")
-		if got := second.flagSet().Lookup("days").Value.String(); got != "0" {
+		second, _ := route(tree(), []string{"stats"})
+		if got := second.Flags().Lookup("days").Value.String(); got != "0" {
 			t.Errorf("--days %s", got)
 		}
 	})
 }
 
-func TestCommandCall(t *testing.T) {
+// example checks an example of the help: the command parses its flags and accepts its words.
+func example(t *testing.T, want *cobra.Command, line string) {
+	t.Helper()
+	line, _, _ = strings.Cut(line, " >")
+	words := strings.Fields(strings.ReplaceAll(line, "'", ""))
+	cmd, args := route(tree(), words[1:])
+	if !strings.HasPrefix(pathOf(cmd), pathOf(want)) || words[0] != "workerctl" {
+		t.Errorf("%q is an example of %s, want %s", line, pathOf(cmd), pathOf(want))
+		return
+	}
+	err := cmd.ParseFlags(args[len(strings.Fields(pathOf(cmd))):])
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%q: %v", line, err)
+	}
+}
+
+func TestWrongCall(t *testing.T) {
 	s := withoutRedis(t)
-	t.Run("refuses words that it does not take", func(t *testing.T) {
-		for _, m := range commands() {
-			if m.check == nil {
-				s.of(t).fails(2, "workerctl "+m.name+": it takes no arguments", m.name+" extra")
-			}
+	t.Run("has words that the command does not take", func(t *testing.T) {
+		for _, line := range []string{"stats", "processes", "busy", "deploys", "plan", "doctor",
+			"uninstall-units", "retries list", "migrate up"} {
+			s.of(t).fails(2, "workerctl "+line+": it takes", line+" extra")
 		}
 	})
-	t.Run("refuses a flag of another command, and names that one", func(t *testing.T) {
+	t.Run("has a flag of another command, which the error names", func(t *testing.T) {
 		s.of(t).fails(2, "workerctl stats: unknown flag: --purge; it is a flag of "+
 			"uninstall-units\nSee `workerctl help stats`.\n", "stats --purge")
 	})
-	t.Run("refuses a flag that no command has", func(t *testing.T) {
+	t.Run("has a flag of another verb, which the error names", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(2, "workerctl retries delete: unknown flag: --in; it is a flag of "+
+			"retries reschedule\nSee `workerctl help retries delete`.\n",
+			"retries delete a --in 1h")
+		s.fails(2, "unknown flag: --pause; it is a flag of queue NAME\n",
+			"queue a delete b --pause")
+		s.fails(2, "unknown flag: --page; it is a flag of held CLASS\n",
+			"held A release b --page 2")
+	})
+	t.Run("has a flag that no command has", func(t *testing.T) {
 		s.of(t).fails(2, "workerctl stats: unknown flag: --nope\nSee", "stats --nope")
 		s.of(t).fails(2, "workerctl: unknown flag: --nope\nSee `workerctl help`.\n", "--nope")
 	})
-	t.Run("refuses a wrong call before it asks Redis", func(t *testing.T) {
+	t.Run("has a name that is nearly right", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(2, "there is no command \"stat\": did you mean stats or stop?\n", "stat")
+		s.fails(2, "retyr a: did you mean retry? want list, show, retry", "retries retyr a")
+		s.fails(2, "did you mean pause?", "cron pase b")
+	})
+	t.Run("is refused before Redis is asked", func(t *testing.T) {
 		for line, want := range wrongCalls {
 			name, _, _ := strings.Cut(line, " ")
-			s.of(t).fails(2, "workerctl "+name+": "+want, line)
+			s.of(t).fails(2, want, line)
+			s.of(t).fails(2, "workerctl "+name, line)
 		}
 	})
 }
@@ -84,13 +135,13 @@ var wrongCalls = map[string]string{
 	"queue a delete":           "want queue NAME, or queue NAME delete JID",
 	"queue a drop x":           "want queue NAME, or queue NAME delete JID",
 	"queue a --pause --clear":  "want one of --pause, --unpause and --clear",
-	"retries explode x":        "explode x: want list, show JID, retry",
-	"retries show":             "show: want list, show JID",
+	"retries explode x":        "explode x: want list, show, retry",
+	"retries show":             "show: want one JID",
 	"retries retry":            "retry: want JIDs, or --all",
 	"retries retry x --all":    "retry: want JIDs, or --all",
 	"retries reschedule x":     "reschedule: want --in or --at",
 	"dead kill x":              "kill: the jobs are dead already",
-	"dead reschedule x":        "reschedule x: want list, show JID, retry or delete",
+	"dead reschedule x":        "reschedule x: want list, show, retry or delete",
 	"held A drop x":            "A drop: want release or delete",
 	"held A release":           "A release: want JIDs, or --all",
 	"quiet":                    "want identities",
@@ -107,5 +158,5 @@ var wrongCalls = map[string]string{
 	"plan --streaming 5":       `--streaming "5": want processes x connections`,
 	"install-units":            "want --split default=15",
 	"health":                   "want health --http ADDRESS",
-	"help push stats":          "want one command at most",
+	"help push stats":          `push has no command "stats"`,
 }

@@ -5,77 +5,83 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // schedules is the command cron.
-type schedules struct{ output }
+type schedules struct{}
 
-func cronCommand() command {
+func (c *call) cronCommand() *cobra.Command {
 	s := &schedules{}
-	return command{name: "cron", summary: "the entries of schedules; pause, run, import them",
-		forms: []form{{"", "all entries, with their last and next slots and their states"},
-			{"show NAME", "an entry, and its last 100 runs"},
-			{"pause NAME", "push no job of an entry until it is resumed; its slots\n" +
-				"meanwhile are lost"},
-			{"resume NAME", "let a paused entry go on"},
-			{"run NAME", "push the job of an entry now; its slots do not change"},
-			{"delete NAME", "delete an entry that its schedule does not have any more"},
-			{"import", "print the entries of sidekiq-scheduler and sidekiq-cron as a\n" +
-				"file for --schedule"}},
-		flags: s.flags, check: s.check, run: s.run}
+	cmd := c.command("cron", "the entries of schedules; pause, run, import them", s.on(s.list))
+	cmd.Long = "all entries, with their last and next slots and their states"
+	cmd.Example = "workerctl cron"
+	c.watchable(cmd)
+	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
+	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
+		"file for --schedule", s.on(s.printImport))
+	printed.Example = "workerctl cron import > schedule.yml"
+	cmd.AddCommand(show,
+		s.entry(c, "pause", "push no job of an entry until it is resumed; its slots meanwhile "+
+			"are lost", pauseEntry),
+		s.entry(c, "resume", "let a paused entry go on", resumeEntry),
+		s.entry(c, "run", "push the job of an entry now; its slots do not change", runEntry),
+		s.entry(c, "delete", "delete an entry that its schedule does not have any more",
+			deleteEntry),
+		printed)
+	return cmd
 }
 
-func (s *schedules) check(words []string) error {
-	if len(words) == 0 || len(words) == 1 && words[0] == "import" {
-		return nil
+// on makes a runner of what is done with all entries.
+func (s *schedules) on(do func(context.Context, *call, cron.Control) error) runner {
+	return func(ctx context.Context, c *call, _ []string) error {
+		return do(ctx, c, cron.Control{Store: c.store})
 	}
-	switch words[0] {
-	case "show", "pause", "resume", "run", "delete":
-		if len(words) == 2 {
-			return nil
+}
+
+// entry makes the command of a verb that is done with one entry.
+func (s *schedules) entry(c *call, verb, summary string,
+	do func(context.Context, *call, cron.Control, string) error) *cobra.Command {
+	cmd := c.command(verb+" NAME", summary,
+		func(ctx context.Context, c *call, words []string) error {
+			return do(ctx, c, cron.Control{Store: c.store}, words[0])
+		})
+	c.completes(cmd, firstWord(entryNames))
+	cmd.Example = "workerctl cron " + verb + " nightly"
+	cmd.Args = checked(func(words []string) error {
+		if len(words) != 1 {
+			return errors.New("want the name of one entry; a name with spaces needs quotes")
 		}
-		return fmt.Errorf("cron %s: want the name of one entry; a name with spaces needs quotes",
-			words[0])
-	}
-	return fmt.Errorf("cron %s: want show, pause, resume, run, delete or import", words[0])
+		return nil
+	})
+	return cmd
 }
 
-func (s *schedules) run(ctx context.Context, c *call, words []string) error {
-	control := cron.Control{Store: c.store}
-	if len(words) == 0 {
-		return s.list(ctx, c, control)
-	}
-	if words[0] == "import" {
-		return s.printImport(ctx, c, control)
-	}
-	name := words[1]
-	switch words[0] {
-	case "pause":
-		return c.done(control.Pause(ctx, name), "paused "+name)
-	case "resume":
-		return c.done(control.Resume(ctx, name), "resumed "+name)
-	case "delete":
-		return c.done(control.Delete(ctx, name), "deleted "+name)
-	case "run":
-		jid, err := control.Run(ctx, name)
-		return c.done(err, "pushed "+jid)
-	default:
-		return s.show(ctx, c, control, name)
-	}
+func pauseEntry(ctx context.Context, c *call, control cron.Control, name string) error {
+	return c.done(control.Pause(ctx, name), "paused "+name)
 }
 
-func (s *schedules) flags(f *pflag.FlagSet) { s.output.flags(f) }
+func resumeEntry(ctx context.Context, c *call, control cron.Control, name string) error {
+	return c.done(control.Resume(ctx, name), "resumed "+name)
+}
+
+func runEntry(ctx context.Context, c *call, control cron.Control, name string) error {
+	jid, err := control.Run(ctx, name)
+	return c.done(err, "pushed "+jid)
+}
+
+func deleteEntry(ctx context.Context, c *call, control cron.Control, name string) error {
+	return c.done(control.Delete(ctx, name), "deleted "+name)
+}
 
 func (s *schedules) list(ctx context.Context, c *call, control cron.Control) error {
 	list, err := control.List(ctx)
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(list)
 	}
 	t := c.table()
@@ -102,26 +108,18 @@ func queueOf(e cron.Entry) string {
 	return e.Queue
 }
 
-// moment is a time in a table, or "" for none.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(timeLayout)
-}
-
 func (s *schedules) show(ctx context.Context, c *call, control cron.Control, name string) error {
 	e, runs, err := control.Show(ctx, name)
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(struct {
 			cron.Status
 			Runs []cron.Run `json:"runs"`
 		}{e, runs})
 	}
-	t := c.table()
+	t := c.uncut()
 	for _, row := range [][2]string{{"entry", e.Name}, {"schedule", e.Schedule},
 		{"description", e.Description}, {"when", when(e.Entry)}, {"class", e.Class},
 		{"queue", queueOf(e.Entry)}, {"misfire", string(e.Misfire)}, {"state", string(e.State)},
@@ -134,8 +132,8 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out)
 	t = c.table()
+	fmt.Fprintln(c.out)
 	t.row("SLOT", "PUSHED", "JID")
 	for _, r := range runs {
 		slot, jid := moment(r.Slot), r.JID
@@ -145,7 +143,7 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 		if r.Skipped != "" {
 			jid = "skipped: " + r.Skipped
 		}
-		t.row(slot, r.At.UTC().Format(timeLayout), jid)
+		t.row(slot, moment(r.At), jid)
 	}
 	return t.Flush()
 }
@@ -156,7 +154,7 @@ func (s *schedules) printImport(ctx context.Context, c *call, control cron.Contr
 	if problems != nil && len(found.Entries) == 0 {
 		return problems
 	}
-	if s.json {
+	if c.json() {
 		return errors.Join(c.print(found.Entries), problems)
 	}
 	text, err := cron.Format(found)

@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-func deployCommand() command {
-	return command{name: "deploy", summary: "mark a deploy on the metrics page",
-		forms: []form{{"[LABEL]", "mark a deploy on the metrics page; without a LABEL it is the\n" +
-			"git commit of this directory"}},
-		check: anyWords, run: deploy}
+func (c *call) deployCommand() *cobra.Command {
+	cmd := c.command("deploy [LABEL]", "mark a deploy on the metrics page", deploy)
+	cmd.Long = "mark a deploy on the metrics page; without a LABEL it is the git commit of this\n" +
+		"directory"
+	cmd.Example = "workerctl deploy v1.2"
+	cmd.Args = cobra.ArbitraryArgs
+	return cmd
 }
-
-func anyWords([]string) error { return nil }
 
 func deploy(ctx context.Context, c *call, words []string) error {
 	label := strings.Join(words, " ")
@@ -38,19 +39,21 @@ func deploy(ctx context.Context, c *call, words []string) error {
 }
 
 type deploys struct {
-	output
 	days int
 }
 
-func deploysCommand() command {
+func (c *call) deploysCommand() *cobra.Command {
 	d := &deploys{}
-	return command{name: "deploys", summary: "the marks of deploys",
-		forms: []form{{"", "the marks of the last days"}}, flags: d.flags, run: d.run}
+	cmd := c.command("deploys", "the marks of deploys", d.run)
+	cmd.Long = "the marks of deploys of the last days"
+	cmd.Example = "workerctl deploys --days 30"
+	d.flags(cmd.Flags())
+	c.watchable(cmd)
+	return cmd
 }
 
 func (d *deploys) flags(f *pflag.FlagSet) {
 	f.IntVar(&d.days, "days", 7, "of the last `N` days")
-	d.output.flags(f)
 }
 
 func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
@@ -58,13 +61,13 @@ func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if d.json {
+	if c.json() {
 		return c.print(append([]inspect.Mark{}, list...))
 	}
 	t := c.table()
 	t.row("WHEN", "LABEL")
 	for _, m := range list {
-		t.row(m.At.Format("2006-01-02 15:04"), m.Label)
+		t.row(moment(m.At), m.Label)
 	}
 	return t.Flush()
 }

@@ -6,37 +6,39 @@ import (
 
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type doctor struct {
-	output
 	others    otherPools
 	pgbouncer string
 }
 
-func doctorCommand() command {
+func (c *call) doctorCommand() *cobra.Command {
 	d := &doctor{}
-	return command{name: "doctor", local: true, // it reports a Redis that cannot be reached
-		summary: "report problems of Redis, queues, processes and Postgres",
-		forms: []form{{"", "look at Redis, queues, processes, pools, Postgres, PgBouncer and\n" +
-			"replicas, and print the problems with their remedies; exit code 0, 1\n" +
-			"(warnings) or 2 (something is wrong)"}},
-		flags: d.flags, check: d.check, run: d.run}
+	// It is local because it reports a Redis that cannot be reached.
+	cmd := c.local("doctor", "report problems of Redis, queues, processes and Postgres", d.run)
+	cmd.Long = "look at Redis, queues, processes, pools, Postgres, PgBouncer and replicas, and\n" +
+		"print the problems with their remedies; exit code 0, 1 (warnings) or 2 (something is\n" +
+		"wrong)"
+	cmd.Example = "workerctl doctor --env-file /home/mastodon/live/.env.production --streaming 1x10"
+	cmd.Args = d.check
+	d.flags(cmd.Flags())
+	return cmd
 }
 
 func (d *doctor) flags(f *pflag.FlagSet) {
 	f.StringVar(&d.pgbouncer, "pgbouncer", "", "the `URL` of PgBouncer's admin console "+
 		"(default: DATABASE_URL with the database pgbouncer)")
 	d.others.flags(f)
-	d.output.flags(f)
 }
 
-func (d *doctor) check(words []string) error {
-	if len(words) > 0 {
-		return fmt.Errorf("it takes no arguments, and got %q", words[0])
+func (d *doctor) check(cmd *cobra.Command, words []string) error {
+	if err := noWords(cmd, words); err != nil {
+		return err
 	}
-	return d.others.check()
+	return checked(func([]string) error { return d.others.check() })(cmd, words)
 }
 
 // Levels of a finding, from best to worst.
@@ -104,7 +106,7 @@ func (e *examination) report() error {
 	for _, f := range e.findings {
 		worst = max(worst, levels[f.Level])
 	}
-	if e.json {
+	if e.call.json() {
 		if err := e.print(append([]finding{}, e.findings...)); err != nil {
 			return err
 		}

@@ -75,7 +75,8 @@ func TestReport(t *testing.T) {
 		}
 	})
 	t.Run("is an empty list in JSON without findings", func(t *testing.T) {
-		e, out := examine(func(d *doctor) { d.json = true })
+		e, out := examine(nil)
+		e.form = jsonText
 		if e.report(); out.String() != "[]\n" {
 			t.Errorf("%q", out)
 		}

@@ -10,19 +10,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type health struct{ http string }
 
-func healthCommand() command {
+func (c *call) healthCommand() *cobra.Command {
 	h := &health{}
-	return command{name: "health", local: true,
-		summary: "ask a worker's /livez, as a container's health check",
-		forms: []form{{"--http ADDRESS",
-			"ask a worker's /livez, for containers without a shell; exit code 0 if the worker\n" +
-				"answers that it lives, else 1"}},
-		flags: h.flags, check: h.check, run: h.run}
+	cmd := c.local("health --http ADDRESS", "ask a worker's /livez, as a container's health check",
+		h.run)
+	cmd.Long = "ask a worker's /livez, for containers without a shell; exit code 0 if the\n" +
+		"worker answers that it lives, else 1"
+	cmd.Example = "workerctl health --http 127.0.0.1:9394"
+	cmd.Args = checked(h.check)
+	h.flags(cmd.Flags())
+	return cmd
 }
 
 func (h *health) flags(f *pflag.FlagSet) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/kyujobs/kyu/queue/inspect"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 type held struct {
@@ -14,44 +14,60 @@ type held struct {
 	selection
 }
 
-func heldCommand() command {
+func (c *call) heldCommand() *cobra.Command {
 	h := &held{}
-	return command{name: "held", summary: "the jobs that workers put aside (--unknown hold)",
-		forms: []form{{"", "the classes of the jobs that workers put aside (--unknown hold)"},
-			{"CLASS", "the jobs of a class"},
-			{"CLASS release JID…", "return these jobs, or --all, to their queues"},
-			{"CLASS delete JID…", "delete these jobs, or --all"}},
-		flags: h.flags, check: h.check, run: h.run}
+	cmd := c.command("held", "the jobs that workers put aside (--unknown hold)", h.run)
+	cmd.Long = "the classes of the jobs that workers put aside (--unknown hold)"
+	cmd.Example = "workerctl held"
+	c.completes(cmd, heldNames)
+	c.watchable(cmd)
+	class := c.command("CLASS", "the jobs of a class", h.run)
+	class.Long, class.Args = class.Short, checked(h.check)
+	c.completes(class, secondIsVerb(class, heldNames))
+	class.Example = "workerctl held NewWorker"
+	h.listing.flags(class.Flags())
+	h.filterFlag(class.Flags())
+	c.watchable(class)
+	cmd.AddCommand(class)
+	class.AddCommand(h.verb(c, "release", "return these jobs to their queues"+orMore),
+		h.verb(c, "delete", "delete these jobs"+orMore))
+	return cmd
 }
 
-func (h *held) flags(f *pflag.FlagSet) {
-	h.selection.flags(f)
-	h.listing.flags(f)
+// verb makes the command of a verb.
+func (h *held) verb(c *call, verb, summary string) *cobra.Command {
+	cmd := c.command(verb+" JID…", summary,
+		func(ctx context.Context, c *call, words []string) error {
+			return h.change(ctx, c, h.changeOf(c, verb, words[0]), words[1:])
+		})
+	cmd.Args = checked(func(words []string) error {
+		return h.selection.check(words[0]+" "+verb, words[1:])
+	})
+	cmd.Example = "workerctl held NewWorker " + verb + " --all"
+	c.completes(cmd, heldJobs)
+	h.selection.flags(cmd.Flags())
+	return cmd
 }
 
 func (h *held) check(words []string) error {
-	switch {
-	case len(words) < 2:
-		return h.parse()
-	case words[1] != "release" && words[1] != "delete":
+	if len(words) > 1 {
 		return fmt.Errorf("%s %s: want release or delete", words[0], words[1])
 	}
-	return h.selection.check(words[0]+" "+words[1], words[2:])
+	return h.parse()
 }
 
 func (h *held) run(ctx context.Context, c *call, words []string) error {
 	if len(words) == 0 {
 		return h.classes(ctx, c)
 	}
-	class, set := words[0], c.inspector.HoldSet(words[0])
-	if len(words) == 1 && h.where != "" {
-		return h.found(ctx, c, set, &h.listing)
-	}
-	if len(words) == 1 {
-		return h.list(ctx, c, set)
-	}
+	return h.show(ctx, c, c.inspector.HoldSet(words[0]), &h.listing)
+}
+
+// changeOf is what a verb does to the held jobs of a class.
+func (h *held) changeOf(c *call, verb, class string) change {
+	set := c.inspector.HoldSet(class)
 	ops := map[string]operation{"release": set.AddToQueue, "delete": set.Delete}
-	return h.change(ctx, c, change{"held " + class, words[1], set, ops[words[1]]}, words[2:])
+	return change{"held " + class, verb, set, ops[verb]}
 }
 
 func (h *held) classes(ctx context.Context, c *call) error {
@@ -59,7 +75,7 @@ func (h *held) classes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if h.json {
+	if c.json() {
 		return c.print(append([]inspect.Held{}, list...))
 	}
 	served, err := c.inspector.Served(ctx)
@@ -75,7 +91,7 @@ func (h *held) classes(ctx context.Context, c *call) error {
 				n++
 			}
 		}
-		t.row(class.Class, class.Size, class.Oldest.UTC().Format(timeLayout), n)
+		t.row(class.Class, class.Size, moment(class.Oldest), n)
 	}
 	return t.Flush()
 }

@@ -7,15 +7,20 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/spf13/cobra"
 )
 
-type iteration struct{ output }
+type iteration struct{}
 
-func iterationCommand() command {
+func (c *call) iterationCommand() *cobra.Command {
 	i := &iteration{}
-	return command{name: "iteration", summary: "how far an iterable job is",
-		forms: []form{{"JID", "how far an iterable job is: its runs, its time and its cursor"}},
-		flags: i.flags, check: i.check, run: i.run}
+	cmd := c.command("iteration JID", "how far an iterable job is", i.run)
+	cmd.Long = "how far an iterable job is: its runs, its time and its cursor"
+	cmd.Example = "workerctl iteration " + sampleJID
+	cmd.Args = checked(i.check)
+	c.completes(cmd, firstWord(runningJIDs))
+	c.watchable(cmd)
+	return cmd
 }
 
 func (i *iteration) check(words []string) error {
@@ -34,23 +39,26 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 		return fmt.Errorf("job %s: %w: it has not begun, has ended, or is not iterable", words[0],
 			queue.ErrNotFound)
 	}
-	if i.json {
+	if c.json() {
 		return c.print(it)
 	}
 	cancelled := ""
 	if !it.Cancelled.IsZero() {
-		cancelled = it.Cancelled.UTC().Format(timeLayout)
+		cancelled = moment(it.Cancelled)
 	}
 	t := c.table()
 	t.row("RUNS", "TIME", "CURSOR", "CANCELLED")
-	t.row(it.Executions, age(it.Runtime.Seconds()), short(string(it.Cursor), 80), cancelled)
+	t.row(it.Executions, age(it.Runtime.Seconds()), string(it.Cursor), cancelled)
 	return t.Flush()
 }
 
-func cancelCommand() command {
-	return command{name: "cancel", summary: "stop iterable jobs between two steps",
-		forms: []form{{"JID…", "stop iterable jobs, Ruby's too, between two steps"}},
-		check: checkCancel, run: cancel}
+func (c *call) cancelCommand() *cobra.Command {
+	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", cancel)
+	cmd.Long = "stop iterable jobs, Ruby's too, between two steps"
+	cmd.Example = "workerctl cancel " + sampleJID
+	cmd.Args = checked(checkCancel)
+	c.completes(cmd, runningJIDs)
+	return cmd
 }
 
 func checkCancel(words []string) error {

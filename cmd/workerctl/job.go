@@ -8,23 +8,23 @@ import (
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 )
 
-// job is the command for one job.
-type job struct{ output }
-
-func jobCommand() command {
-	o := &job{}
-	return command{name: "job", summary: "where a job is, and why it does not run",
-		forms: []form{{"JID", "where a job is, why it does not run, and what to do about it"}},
-		flags: o.output.flags, check: o.check, run: o.run}
-}
-
-func (o *job) check(words []string) error {
-	if len(words) != 1 {
-		return errors.New("want one JID")
-	}
-	return nil
+// jobCommand says all about one job.
+func (c *call) jobCommand() *cobra.Command {
+	cmd := c.command("job JID", "where a job is, and why it does not run", runJob)
+	cmd.Long = "where a job is, why it does not run, and what to do about it; it reads all jobs\n" +
+		"until it finds this one"
+	cmd.Example = "workerctl job " + sampleJID
+	cmd.Args = checked(func(words []string) error {
+		if len(words) != 1 {
+			return errors.New("want one JID")
+		}
+		return nil
+	})
+	c.watchable(cmd)
+	return cmd
 }
 
 // answer is the JSON of the command.
@@ -34,7 +34,7 @@ type answer struct {
 	Reasons []inspect.Reason `json:"reasons"`
 }
 
-func (o *job) run(ctx context.Context, c *call, words []string) error {
+func runJob(ctx context.Context, c *call, words []string) error {
 	p, j, err := c.inspector.Locate(ctx, words[0])
 	if err != nil {
 		return err
@@ -51,10 +51,10 @@ func (o *job) run(ctx context.Context, c *call, words []string) error {
 		reasons = append(reasons, explainLock(lock, j))
 	}
 	r := newRow(j.Raw(), j, p.At)
-	if o.json {
+	if c.json() {
 		return c.print(answer{r, p, append([]inspect.Reason{}, reasons...)})
 	}
-	return o.print(c, r, p, reasons)
+	return printJob(c, r, p, reasons)
 }
 
 // explainLock says who holds a lock that the job names.
@@ -69,11 +69,11 @@ func explainLock(lock unique.Held, j *queue.Job) inspect.Reason {
 		Do: "workerctl job " + holder}
 }
 
-func (o *job) print(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {
+func printJob(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {
 	t := c.table()
 	t.row("job", r.JID)
 	t.row("class", r.Class)
-	t.row("args", short(string(r.Args), 60))
+	t.row("args", string(r.Args))
 	where := string(p.Kind)
 	switch {
 	case p.Kind == inspect.InQueue:

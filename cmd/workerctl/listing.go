@@ -10,28 +10,32 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// pageSize is the number of jobs that a list shows at once.
+// pageSize is the number of jobs that a list shows at once, unless --limit says another.
 const pageSize = 25
+
+// sampleJID stands for a job in the examples of the help.
+const sampleJID = "6f2a1c0de5b94f7a8c3d2e1f"
 
 // listing are the flags of commands that list jobs.
 type listing struct {
-	output
-	page int
+	limit limit
+	page  int
 }
 
 func (l *listing) flags(f *pflag.FlagSet) {
-	f.IntVar(&l.page, "page", 1, "the `PAGE` of the list, of 25 jobs")
-	l.output.flags(f)
+	f.IntVar(&l.page, "page", 1, "the `PAGE` of the list")
+	l.limit.flags(f, pageSize)
 }
 
 // offset is the place of the page's first job.
 func (l *listing) offset() int64 {
-	return min(int64(max(l.page, 1)-1), math.MaxInt64/pageSize) * pageSize
+	size := int64(l.limit)
+	return min(int64(max(l.page, 1)-1), math.MaxInt64/size) * size
 }
 
-// jobs prints a list of jobs. when is the title of the column of times.
-func (l *listing) jobs(c *call, list []row, when string) error {
-	if l.json {
+// jobs prints a page of a list that has total jobs. when is the title of the column of times.
+func (l *listing) jobs(c *call, list []row, when string, total int64) error {
+	if c.json() {
 		return c.print(append([]row{}, list...))
 	}
 	t := c.table()
@@ -39,7 +43,7 @@ func (l *listing) jobs(c *call, list []row, when string) error {
 	for _, r := range list {
 		at, count := "", ""
 		if r.At != nil {
-			at = r.At.UTC().Format(timeLayout)
+			at = moment(*r.At)
 		}
 		if r.Count != nil {
 			count = strconv.Itoa(*r.Count)
@@ -49,9 +53,12 @@ func (l *listing) jobs(c *call, list []row, when string) error {
 				at = age(time.Since(j.Time("enqueued_at")).Seconds())
 			}
 		}
-		t.row(r.JID, r.Class, r.Queue, short(string(r.Args), 40), at, count, short(r.Error, 60))
+		t.row(r.JID, r.Class, r.Queue, string(r.Args), at, count, r.Error)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return c.printPart(l.offset(), len(list), total)
 }
 
 // row is a job in a list.

@@ -9,43 +9,57 @@ import (
 
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 // locks is the command for the locks of jobs.
 type locks struct {
-	output
 	question
-	limit   int
+	limit   limit
 	orphans bool
 }
 
-func locksCommand() command {
+func (c *call) locksCommand() *cobra.Command {
 	l := &locks{}
-	return command{name: "locks", summary: "the locks of unique jobs (sidekiq-unique-jobs)",
-		forms: []form{{"", "the locks that jobs hold, the longest held first"},
-			{"TEXT", "those whose digests contain a text"},
-			{"--orphans", "those whose jobs are nowhere; reads all jobs, twice"},
-			{"delete DIGEST…", "delete these locks, or with --orphans all that are orphans"}},
-		flags: l.flags, check: l.check, run: l.run}
+	cmd := c.command("locks [TEXT]", "the locks of unique jobs (sidekiq-unique-jobs)", l.run)
+	cmd.Long = "the locks that jobs hold, the longest held first; with a TEXT, those whose\n" +
+		"digests contain it; --orphans reads all jobs, twice"
+	cmd.Example = "workerctl locks uniquejobs:1f\nworkerctl locks --orphans"
+	cmd.Args = l.checkText
+	l.limit.flags(cmd.Flags(), pageSize)
+	c.watchable(cmd)
+	l.orphansFlag(cmd.Flags())
+	remove := c.command("delete DIGEST…",
+		"delete these locks, or with --orphans all that are orphans", l.runDelete)
+	remove.Example = "workerctl locks delete uniquejobs:1f3c\nworkerctl locks delete --orphans"
+	remove.Args = checked(l.checkDelete)
+	c.completes(remove, digests)
+	l.question.flags(remove.Flags())
+	l.orphansFlag(remove.Flags())
+	cmd.AddCommand(remove)
+	return cmd
 }
 
-func (l *locks) flags(f *pflag.FlagSet) {
-	l.output.flags(f)
-	l.question.flags(f)
-	f.IntVar(&l.limit, "limit", 25, "how many to print")
+func (l *locks) orphansFlag(f *pflag.FlagSet) {
 	f.BoolVar(&l.orphans, "orphans", false, "only locks whose jobs are nowhere")
 }
 
-func (l *locks) check(words []string) error {
+func (l *locks) checkText(cmd *cobra.Command, words []string) error {
+	return checked(func([]string) error {
+		if len(words) > 1 {
+			return fmt.Errorf("%q: %swant one text, or delete DIGEST…", words,
+				didYouMean(cmd, words[0]))
+		}
+		return nil
+	})(cmd, words)
+}
+
+func (l *locks) checkDelete(digests []string) error {
 	switch {
-	case l.limit < 1:
-		return fmt.Errorf("--limit %d: want at least 1", l.limit)
-	case len(words) > 0 && words[0] == "delete" && len(words) == 1 && !l.orphans:
+	case len(digests) == 0 && !l.orphans:
 		return errors.New("delete: name the digests, or give --orphans")
-	case len(words) > 1 && words[0] != "delete":
-		return fmt.Errorf("%q: want one text, or delete DIGEST…", words)
-	case len(words) > 1 && l.orphans:
+	case len(digests) > 0 && l.orphans:
 		return errors.New("delete: name digests, or give --orphans, but not both")
 	}
 	return nil
@@ -53,32 +67,37 @@ func (l *locks) check(words []string) error {
 
 func (l *locks) run(ctx context.Context, c *call, words []string) error {
 	store := unique.NewLocks(c.store)
-	if len(words) > 1 {
-		return l.delete(ctx, c, store, words[1:])
-	}
-	text, next := "", 0
-	if len(words) > 0 && words[0] != "delete" {
-		text = words[0]
-	}
-	var list []unique.Held
-	var err error
 	if l.orphans {
-		list, err = store.Orphans(ctx)
-	} else {
-		list, next, err = store.Page(ctx, text, 0, l.limit)
+		list, err := store.Orphans(ctx)
+		if err != nil {
+			return err
+		}
+		return atMost(c, l.limit, list, func(list []unique.Held) error {
+			return l.print(c, list, false)
+		})
 	}
+	list, next, err := store.Page(ctx, strings.Join(words, ""), 0, int(l.limit))
 	if err != nil {
 		return err
-	}
-	if len(words) > 0 && words[0] == "delete" {
-		return l.deleteOrphans(ctx, c, store, list)
 	}
 	return l.print(c, list, next > 0)
 }
 
+func (l *locks) runDelete(ctx context.Context, c *call, digests []string) error {
+	store := unique.NewLocks(c.store)
+	if !l.orphans {
+		return l.delete(ctx, c, store, digests)
+	}
+	list, err := store.Orphans(ctx)
+	if err != nil {
+		return err
+	}
+	return l.deleteOrphans(ctx, c, store, list)
+}
+
 // print prints locks. more says that there are further ones.
 func (l *locks) print(c *call, list []unique.Held, more bool) error {
-	if l.json {
+	if c.json() {
 		return c.print(append([]unique.Held{}, list...))
 	}
 	t := c.table()
@@ -115,7 +134,7 @@ func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digest
 			missing = append(missing, digest)
 			continue
 		}
-		fmt.Fprintf(c.out, "deleted the lock %s\n", digest)
+		c.done(nil, "deleted the lock "+digest)
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: %s: no job holds this lock", queue.ErrNotFound,
@@ -127,8 +146,7 @@ func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digest
 func (l *locks) deleteOrphans(ctx context.Context, c *call, store *unique.Locks,
 	list []unique.Held) error {
 	if len(list) == 0 {
-		fmt.Fprintln(c.out, "There are no orphans.")
-		return nil
+		return c.done(nil, "There are no orphans.")
 	}
 	if err := l.print(c, list, false); err != nil {
 		return err

@@ -22,7 +22,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // usageError is a mistake on the command line or in the environment: exit code 2.
 type usageError struct {
-	command string // empty if the mistake is not in the call of a command
+	command string // the words of its path; empty if the mistake is not in the call of a command
 	err     error
 }
 
@@ -37,11 +37,11 @@ func main() {
 // run is the program without the globals of its process. It returns the exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer,
 	getenv func(string) string) int {
-	c := &call{in: in, out: out, env: &env.Reader{Lookup: func(k string) (string, bool) {
-		v := getenv(k)
-		return v, v != ""
-	}}}
+	lookup := func(key string) (string, bool) { v := getenv(key); return v, v != "" }
+	c := &call{in: in, out: out, errOut: errOut, columns: terminalWidth(out),
+		env: &env.Reader{Lookup: lookup}}
 	err := dispatch(ctx, c, args)
+	err = errors.Join(err, c.printDone())
 	var code exitCode
 	var usage usageError
 	switch {
@@ -61,29 +61,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 func spaced(words ...string) string { return strings.TrimSpace(strings.Join(words, " ")) }
 
-// dispatch runs the command that the arguments name. Its flags may stand before its name.
+// dispatch runs the command that the arguments name.
 func dispatch(ctx context.Context, c *call, args []string) error {
-	name, rest := commandName(args)
-	if name == "" {
-		return c.withoutCommand(rest)
-	}
-	m, err := find(name)
-	if err != nil && args[0] != name {
-		return usageError{"", fmt.Errorf("there is no command %q: write the command before a flag "+
-			"and its value", name)}
-	}
-	if err != nil {
-		return err
-	}
-	return m.call(ctx, c, rest)
-}
-
-// commandName splits the arguments into the first word that is no flag and all others.
-func commandName(args []string) (name string, rest []string) {
-	for i, arg := range args {
-		if !strings.HasPrefix(arg, "-") {
-			return arg, append(args[:i:i], args[i+1:]...)
-		}
-	}
-	return "", args
+	root := c.program()
+	root.SetArgs(routed(root, args))
+	return root.ExecuteContext(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -43,6 +44,11 @@ func (s *terminal) run(args ...string) (out, errs string, code int) {
 	code = run(context.Background(), args, strings.NewReader(s.input), &stdout, &stderr,
 		func(key string) string { return s.vars[key] })
 	return stdout.String(), stderr.String(), code
+}
+
+// environment reads the variables of the terminal.
+func (s *terminal) environment() *env.Reader {
+	return &env.Reader{Lookup: func(k string) (string, bool) { v, ok := s.vars[k]; return v, ok }}
 }
 
 // ok runs a command line that must succeed and print want.
@@ -91,11 +97,12 @@ func TestRun(t *testing.T) {
 		s := s.of(t)
 		s.ok(`"left"`, "--json plan")
 	})
-	t.Run("asks for the command before a flag with a value", func(t *testing.T) {
-		s.of(t).fails(2, `no command "2": write the command before a flag`, "--days 2 stats")
+	t.Run("finds the command behind a flag with its value", func(t *testing.T) {
+		s.of(t).fails(1, "is it running", "--days 2 stats")
 	})
 	t.Run("lists the commands if the name is wrong", func(t *testing.T) {
-		s.of(t).fails(2, `there is no command "stat"; there are push, stats, queues`, "stat")
+		s.of(t).fails(2, `there is no command "frobnicate": there are push stats queues`,
+			"frobnicate")
 	})
 	t.Run("says that Redis does not answer", func(t *testing.T) {
 		s.of(t).fails(1, "is it running", "stats")

@@ -9,26 +9,32 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type metrics struct {
-	output
+	limit limit
 	since time.Duration
 }
 
-func metricsCommand() command {
+func (c *call) metricsCommand() *cobra.Command {
 	m := &metrics{}
-	return command{name: "metrics", summary: "runs, failures and times by class",
-		forms: []form{{"", "runs, failures and times of all classes"},
-			{"CLASS", "a histogram of the times that the runs of a class took"}},
-		flags: m.flags, check: m.check, run: m.run}
+	cmd := c.command("metrics [CLASS]", "runs, failures and times by class", m.run)
+	cmd.Long = "runs, failures and times of all classes, or a histogram of the times that the\n" +
+		"runs of one class took"
+	cmd.Example = "workerctl metrics --since 8h\nworkerctl metrics ActivityPub::DeliveryWorker"
+	cmd.Args = checked(m.check)
+	c.completes(cmd, firstWord(classNames))
+	m.flags(cmd.Flags())
+	c.watchable(cmd)
+	return cmd
 }
 
 func (m *metrics) flags(f *pflag.FlagSet) {
 	f.DurationVar(&m.since, "since", time.Hour, "the last `DURATION`, up to 72h; the histogram "+
 		"of a class up to 8h")
-	m.output.flags(f)
+	m.limit.flags(f, 0)
 }
 
 func (m *metrics) check(words []string) error {
@@ -57,7 +63,11 @@ func (m *metrics) classes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if m.json {
+	return atMost(c, m.limit, list, c.printClasses)
+}
+
+func (c *call) printClasses(list []inspect.ClassTotals) error {
+	if c.json() {
 		return c.print(append([]inspect.ClassTotals{}, list...))
 	}
 	t := c.table()
@@ -78,7 +88,7 @@ func (m *metrics) histogram(ctx context.Context, c *call, class string) error {
 		return err
 	}
 	bounds := queue.HistogramBounds()
-	if m.json {
+	if c.json() {
 		return c.print(map[string]any{"class": class, "below_ms": bounds, "counts": counts})
 	}
 	most := int64(1)

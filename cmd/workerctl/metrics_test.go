@@ -24,7 +24,7 @@ func TestMetrics(t *testing.T) {
 		s.of(t).ok(`"class": "A"`, "metrics --since 72h --json")
 	})
 	t.Run("draws the times of a class", func(t *testing.T) {
-		s.of(t).ok("20ms   3  █", "metrics A")
+		s.of(t).ok("20ms   3     █", "metrics A")
 		s.of(t).ok(`"below_ms"`, "metrics A --since 8h --json")
 	})
 }

@@ -2,40 +2,32 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/kyujobs/kyu/database/migrate"
+	"github.com/spf13/cobra"
 )
 
-type migration struct{ output }
+type migration struct{}
 
-func migrateCommand() command {
+func (c *call) migrateCommand() *cobra.Command {
 	m := &migration{}
-	return command{name: "migrate", local: true,
-		summary: "create the tables of the jobs in Postgres",
-		forms: []form{{"[up]", "create the tables that are not there yet; behind a pooler,\n" +
-			"DIRECT_DATABASE_URL names the server itself"},
-			{"status", "list the steps, and when each was done"}},
-		flags: m.flags, check: m.check, run: m.run}
+	cmd := c.local("migrate", "create the tables of the jobs in Postgres", m.run)
+	cmd.Long = "create the tables that are not there yet; behind a pooler, DIRECT_DATABASE_URL\n" +
+		"names the server itself"
+	cmd.Example = "workerctl migrate\nworkerctl migrate status"
+	up := c.local("up", "the same as migrate alone", m.run)
+	up.Example = "workerctl migrate up"
+	status := c.local("status", "list the steps, and when each was done", m.status)
+	status.Example = "workerctl migrate status"
+	cmd.AddCommand(up, status)
+	return cmd
 }
 
-func (m *migration) check(words []string) error {
-	switch verb := strings.Join(words, " "); verb {
-	case "", "up", "status":
-		return nil
-	default:
-		return fmt.Errorf("%s: want up or status", verb)
-	}
-}
-
-func (m *migration) run(ctx context.Context, c *call, words []string) error {
+func (m *migration) run(ctx context.Context, c *call, _ []string) error {
 	url := migrate.URL(c.env)
 	if err := c.env.Err(); err != nil {
 		return usageError{"migrate", err}
-	}
-	if len(words) > 0 && words[0] == "status" {
-		return m.status(ctx, c, url)
 	}
 	names, err := migrate.Up(ctx, url)
 	switch {
@@ -47,12 +39,16 @@ func (m *migration) run(ctx context.Context, c *call, words []string) error {
 	return c.done(nil, "done: "+strings.Join(names, ", "))
 }
 
-func (m *migration) status(ctx context.Context, c *call, url string) error {
+func (m *migration) status(ctx context.Context, c *call, _ []string) error {
+	url := migrate.URL(c.env)
+	if err := c.env.Err(); err != nil {
+		return usageError{"migrate status", err}
+	}
 	list, err := migrate.Status(ctx, url)
 	if err != nil {
 		return err
 	}
-	if m.json {
+	if c.json() {
 		return c.print(append([]migrate.Migration{}, list...))
 	}
 	t := c.table()
@@ -60,7 +56,7 @@ func (m *migration) status(ctx context.Context, c *call, url string) error {
 	for _, step := range list {
 		at := "not yet"
 		if step.Applied != nil {
-			at = step.Applied.UTC().Format(timeLayout)
+			at = moment(*step.Applied)
 		}
 		t.row(step.Name, at)
 	}

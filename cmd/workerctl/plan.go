@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 // plan computes the processes, threads and pools of a load.
 type plan struct {
-	output
 	others                          otherPools
 	cores, maxConnections, reserved int
 	least, perProcess               int
@@ -26,14 +26,16 @@ type plan struct {
 	note                            string        // about live, for people
 }
 
-func planCommand() command {
+func (c *call) planCommand() *cobra.Command {
 	p := &plan{}
-	return command{name: "plan", local: true,
-		summary: "compute processes, threads and pools of a load",
-		forms: []form{{"",
-			"compute processes, threads, pools and PgBouncer's sizes from the load of the\n" +
-				"queues and the limits of the machine, and show the arithmetic"}},
-		flags: p.flags, check: p.check, run: p.run}
+	cmd := c.local("plan", "compute processes, threads and pools of a load", p.run)
+	cmd.Long = "compute processes, threads, pools and PgBouncer's sizes from the load of the\n" +
+		"queues and the limits of the machine, and show the arithmetic"
+	cmd.Example = "workerctl plan --rate push=25 --mean push=400ms --web 2x5 --streaming 1x10\n" +
+		"workerctl plan --live --units"
+	cmd.Args = checked(p.check)
+	p.flags(cmd.Flags())
+	return cmd
 }
 
 func (p *plan) flags(f *pflag.FlagSet) {
@@ -58,7 +60,6 @@ func (p *plan) flags(f *pflag.FlagSet) {
 	f.BoolVar(&p.pooler, "pooler", false, "there is a PgBouncer in transaction mode")
 	f.BoolVar(&p.units, "units", false, "print the commands for systemd")
 	f.BoolVar(&p.ini, "pgbouncer-ini", false, "print a pgbouncer.ini and its userlist.txt line")
-	p.output.flags(f)
 }
 
 func (p *plan) check(words []string) error {
@@ -103,7 +104,7 @@ func (p *plan) run(ctx context.Context, c *call, _ []string) error {
 	}
 	s := p.make(p.loads, others)
 	switch {
-	case p.json:
+	case c.json():
 		return c.print(s)
 	case p.units:
 		return s.printUnits(c)

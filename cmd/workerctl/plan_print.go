@@ -9,7 +9,7 @@ import (
 func (p *plan) explain(c *call, s scheme) error {
 	fmt.Fprintf(c.out, "Threads: jobs per second x mean time / utilisation (%.2g), at least %d "+
 		"for a queue, at most %d in a process\n\n", s.Utilisation, p.least, p.perProcess)
-	t := c.table()
+	t := c.uncut()
 	t.row("QUEUE", "JOBS/S", "MEAN", "THREADS NEEDED", "PROCESSES", "START EACH WITH",
 		"CONNECTIONS")
 	for _, q := range s.Queues {

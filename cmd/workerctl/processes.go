@@ -8,24 +8,34 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type processes struct {
-	output
+	limit limit
 	clean bool
 }
 
-func processesCommand() command {
+func (c *call) processesCommand() *cobra.Command {
 	p := &processes{}
-	return command{name: "processes", summary: "the live processes, Ruby's too",
-		forms: []form{{"", "the live processes, Ruby's too"}}, flags: p.flags, run: p.run}
+	cmd := c.command("processes", "the live processes, Ruby's too", p.run)
+	cmd.Example = "workerctl processes"
+	cmd.Args = func(cmd *cobra.Command, words []string) error {
+		if c.every > 0 && p.clean {
+			return usageError{"processes", errWatch}
+		}
+		return noWords(cmd, words)
+	}
+	p.flags(cmd.Flags())
+	c.watchable(cmd)
+	return cmd
 }
 
 func (p *processes) flags(f *pflag.FlagSet) {
 	f.BoolVar(&p.clean, "clean", false, "remove the processes whose heartbeats have stopped "+
 		"from the list")
-	p.output.flags(f)
+	p.limit.flags(f, 0)
 }
 
 func (p *processes) run(ctx context.Context, c *call, _ []string) error {
@@ -38,7 +48,11 @@ func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if p.json {
+	return atMost(c, p.limit, list, c.printProcesses)
+}
+
+func (c *call) printProcesses(list []inspect.Process) error {
+	if c.json() {
 		return c.print(append([]inspect.Process{}, list...))
 	}
 	t := c.table()
@@ -54,12 +68,16 @@ func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 	return t.Flush()
 }
 
-type busy struct{ output }
+type busy struct{ limit limit }
 
-func busyCommand() command {
+func (c *call) busyCommand() *cobra.Command {
 	b := &busy{}
-	return command{name: "busy", summary: "the jobs that run now",
-		forms: []form{{"", "the jobs that run now, Ruby's too"}}, flags: b.flags, run: b.run}
+	cmd := c.command("busy", "the jobs that run now", b.run)
+	cmd.Long = "the jobs that run now, Ruby's too"
+	cmd.Example = "workerctl busy"
+	b.limit.flags(cmd.Flags(), 0)
+	c.watchable(cmd)
+	return cmd
 }
 
 func (b *busy) run(ctx context.Context, c *call, _ []string) error {
@@ -67,7 +85,11 @@ func (b *busy) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if b.json {
+	return atMost(c, b.limit, list, c.printRunning)
+}
+
+func (c *call) printRunning(list []inspect.Work) error {
+	if c.json() {
 		return c.print(runningJobs(list))
 	}
 	t := c.table()

@@ -10,23 +10,28 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type push struct {
-	output
 	due               due
 	queue, jid, retry string
 	args              []any // of the job; check reads them
 	options           queue.Options
 }
 
-func pushCommand() command {
+func (c *call) pushCommand() *cobra.Command {
 	p := &push{}
-	return command{name: "push", summary: "push a job",
-		forms: []form{{"CLASS [JSON-ARGS]",
-			"push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"}},
-		flags: p.flags, check: p.check, run: p.run}
+	cmd := c.command("push CLASS [JSON-ARGS]", "push a job", p.run)
+	cmd.Long = "push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"
+	cmd.Example = `workerctl push WelcomeWorker '[1,"ja"]' --queue mailers
+workerctl push CleanUp --in 2h`
+	cmd.Args = checked(p.check)
+	c.completes(cmd, firstWord(classNames))
+	p.flags(cmd.Flags())
+	c.completesFlag(cmd, "queue", queueNames)
+	return cmd
 }
 
 func (p *push) flags(f *pflag.FlagSet) {
@@ -35,7 +40,6 @@ func (p *push) flags(f *pflag.FlagSet) {
 	f.StringVar(&p.jid, "jid", "", "the `ID` of the job; a second push of the same id within an "+
 		"hour pushes no second job")
 	f.StringVar(&p.retry, "retry", "", "how often the job is retried: a `NUMBER`, true or false")
-	p.output.flags(f)
 }
 
 func (p *push) check(words []string) (err error) {
@@ -80,7 +84,7 @@ func (p *push) run(ctx context.Context, c *call, words []string) error {
 	if err != nil {
 		return err
 	}
-	if p.json {
+	if c.json() {
 		return c.print(map[string]string{"jid": jid})
 	}
 	return c.done(nil, jid)

@@ -10,16 +10,21 @@ import (
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-type queues struct{ output }
+type queues struct{ limit limit }
 
-func queuesCommand() command {
+func (c *call) queuesCommand() *cobra.Command {
 	q := &queues{}
-	return command{name: "queues", summary: "all queues, with sizes and ages",
-		forms: []form{{"", "all queues, with their sizes and the ages of their oldest jobs"}},
-		flags: q.flags, check: q.check, run: q.run}
+	cmd := c.command("queues", "all queues, with sizes and ages", q.run)
+	cmd.Long = "all queues, with their sizes and the ages of their oldest jobs"
+	cmd.Example = "workerctl queues"
+	cmd.Args = checked(q.check)
+	q.limit.flags(cmd.Flags(), 0)
+	c.watchable(cmd)
+	return cmd
 }
 
 func (q *queues) check(words []string) error {
@@ -34,7 +39,11 @@ func (q *queues) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if q.json {
+	return atMost(c, q.limit, list, c.printQueues)
+}
+
+func (c *call) printQueues(list []inspect.QueueInfo) error {
+	if c.json() {
 		return c.print(append([]inspect.QueueInfo{}, list...))
 	}
 	t := c.table()
@@ -56,13 +65,33 @@ type oneQueue struct {
 	pause, unpause, clear, force bool
 }
 
-func queueCommand() command {
+func (c *call) queueCommand() *cobra.Command {
 	q := &oneQueue{}
-	return command{name: "queue", summary: "the jobs of a queue; pause it, clear it",
-		forms: []form{
-			{"NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue"},
-			{"NAME delete JID…", "delete these jobs"}},
-		flags: q.flags, check: q.check, run: q.run}
+	cmd := c.local("queue", "the jobs of a queue; pause it, clear it", nil)
+	cmd.Args = checked(func([]string) error {
+		return errors.New("want queue NAME, or queue NAME delete JID…")
+	})
+	c.completes(cmd, queueNames)
+	name := c.command("NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue",
+		q.run)
+	name.Long = name.Short
+	name.Example = "workerctl queue push --page 2\nworkerctl queue push --pause"
+	name.Args = checked(func(words []string) error {
+		if c.every > 0 && (q.pause || q.unpause || q.clear) {
+			return errWatch
+		}
+		return q.check(words)
+	})
+	c.completes(name, secondIsVerb(name, queueNames))
+	q.flags(name.Flags())
+	c.watchable(name)
+	remove := c.command("delete JID…", "delete these jobs of a queue", q.remove)
+	remove.Example = "workerctl queue push delete " + sampleJID
+	remove.Args = checked(checkRemove)
+	c.completes(remove, queuedJobs)
+	cmd.AddCommand(name)
+	name.AddCommand(remove)
+	return cmd
 }
 
 func (q *oneQueue) flags(f *pflag.FlagSet) {
@@ -75,29 +104,42 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 }
 
 func (q *oneQueue) check(words []string) error {
-	if len(words) == 0 || (len(words) > 1 && words[1] != "delete") || len(words) == 2 {
+	if len(words) != 1 {
 		return errors.New("want queue NAME, or queue NAME delete JID…")
-	}
-	if !envelope.QueueName(words[0]) {
-		return fmt.Errorf("%q: want 1 to 512 bytes without a line break", words[0])
 	}
 	if q.pause && q.unpause || q.pause && q.clear || q.unpause && q.clear {
 		return errors.New("want one of --pause, --unpause and --clear")
 	}
+	return checkQueue(words[0])
+}
+
+func checkQueue(name string) error {
+	if !envelope.QueueName(name) {
+		return fmt.Errorf("%q: want 1 to 512 bytes without a line break", name)
+	}
 	return nil
+}
+
+func checkRemove(words []string) error {
+	if len(words) < 2 {
+		return errors.New("want queue NAME, or queue NAME delete JID…")
+	}
+	return checkQueue(words[0])
 }
 
 func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	name := words[0]
 	switch {
-	case len(words) > 1:
-		return c.deleteFromQueue(ctx, name, words[2:])
 	case q.pause, q.unpause:
 		return q.setPaused(ctx, c, name)
 	case q.clear:
 		return q.clearAll(ctx, c, name)
 	}
-	page, err := c.inspector.QueuePage(ctx, name, q.offset(), pageSize)
+	info, err := c.inspector.Queue(ctx, name)
+	if err != nil {
+		return err
+	}
+	page, err := c.inspector.QueuePage(ctx, name, q.offset(), int64(q.limit))
 	if err != nil {
 		return err
 	}
@@ -106,7 +148,7 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		j, _ := envelope.ParseJob(raw)
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
-	return q.jobs(c, list, "WAITING")
+	return q.jobs(c, list, "WAITING", info.Size)
 }
 
 // setPaused pauses or unpauses a queue. A name that no queue has is probably a mistake.
@@ -142,8 +184,10 @@ func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
 	return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
 }
 
-func (c *call) deleteFromQueue(ctx context.Context, name string, jids []string) error {
-	for _, jid := range jids {
+// remove deletes jobs of a queue: the words are its name and the JIDs.
+func (q *oneQueue) remove(ctx context.Context, c *call, words []string) error {
+	name := words[0]
+	for _, jid := range words[1:] {
 		j, err := c.inspector.FindInQueue(ctx, name, jid)
 		if err == nil {
 			err = c.store.DeleteFromQueue(ctx, name, j.Raw())

@@ -15,7 +15,7 @@ func TestQueues(t *testing.T) {
 
 func TestQueueName(t *testing.T) {
 	_, errs, code := withoutRedis(t).run("queue", "a\nb")
-	if want := `workerctl queue: "a\nb": want 1 to 512 bytes`; code != 2 ||
+	if want := `workerctl queue NAME: "a\nb": want 1 to 512 bytes`; code != 2 ||
 		!strings.Contains(errs, want) {
 		t.Errorf("exit code %d, %q, want %q", code, errs, want)
 	}

@@ -23,10 +23,14 @@ type selection struct {
 
 func (s *selection) flags(f *pflag.FlagSet) {
 	f.BoolVar(&s.all, "all", false, "all jobs")
-	f.StringVar(&s.where, "filter", "", "the jobs that a `FILTER` chooses, such as "+
-		"\"class:Feed::* host:example.com age>2h retry>3 -tag:slow text\"")
+	s.filterFlag(f)
 	f.BoolVar(&s.dryRun, "dry-run", false, "with --filter or --all: only count the jobs")
 	s.question.flags(f)
+}
+
+func (s *selection) filterFlag(f *pflag.FlagSet) {
+	f.StringVar(&s.where, "filter", "", "the jobs that a `FILTER` chooses, such as "+
+		"\"class:Feed::* host:example.com age>2h retry>3 -tag:slow text\"")
 }
 
 // parse reads the filter.
@@ -106,24 +110,24 @@ func (s *selection) changeAll(ctx context.Context, c *call, to change) error {
 	return c.done(err, fmt.Sprintf("%s: %d jobs", to.verb, t.Changed))
 }
 
-// found lists the jobs of a set that the filter chooses: those of the page of l.
-func (s *selection) found(ctx context.Context, c *call, set *inspect.JobSet, l *listing) error {
+// show lists the jobs of a set, or those that the filter chooses.
+func (s *selection) show(ctx context.Context, c *call, set *inspect.JobSet, l *listing) error {
+	if s.where == "" {
+		return l.list(ctx, c, set)
+	}
 	var list []row
 	seen := int64(0)
 	t, err := set.Where(ctx, s.filter, time.Now(),
 		func(_ context.Context, page ...queue.Entry) (int, error) {
 			for _, e := range page {
-				if seen++; seen > l.offset() && len(list) < pageSize {
+				if seen++; seen > l.offset() && len(list) < int(l.limit) {
 					list = append(list, newRow(e.Raw, e.Job, e.At))
 				}
 			}
 			return 0, nil
 		})
-	if err == nil {
-		err = l.jobs(c, list, "WHEN")
+	if err != nil {
+		return err
 	}
-	if err == nil && !l.json {
-		fmt.Fprintf(c.out, "%d of %d jobs match.\n", t.Matched, t.Seen)
-	}
-	return err
+	return l.jobs(c, list, "WHEN", int64(t.Matched))
 }

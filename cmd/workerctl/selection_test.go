@@ -26,9 +26,9 @@ func TestFilterOfSets(t *testing.T) {
 	s.failures()
 	t.Run("lists the jobs that it chooses", func(t *testing.T) {
 		s := s.of(t)
-		s.okArgs("20 of 60 jobs match", "retries", "--filter", "host:b.example retry>2")
+		s.okArgs("1 to 20 of 20", "retries", "--filter", "host:b.example retry>2")
 		s.okArgs("a59", "retries", "list", "--filter", "-host:b.example", "--page", "2")
-		s.okArgs("0 of 60 jobs match", "retries", "--filter", "host:b.example -retry:3")
+		s.okArgs("JID", "retries", "--filter", "host:b.example -retry:3")
 	})
 	t.Run("counts with --dry-run, and changes nothing", func(t *testing.T) {
 		s := s.of(t)

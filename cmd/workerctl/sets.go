@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // jobSet is one of the commands retries, scheduled and dead.
@@ -21,75 +22,110 @@ type jobSet struct {
 	open func(*inspect.Inspector) *inspect.JobSet
 }
 
-func retriesCommand() command {
-	return setCommand("retries", "the jobs that wait for a retry; retry, kill, delete, reschedule",
+func (c *call) retriesCommand() *cobra.Command {
+	return c.setCommand("retries",
+		"the jobs that wait for a retry; retry, kill, delete, reschedule",
 		(*inspect.Inspector).RetrySet)
 }
 
-func scheduledCommand() command {
-	return setCommand("scheduled", "the jobs that are due later; the same verbs as for retries",
+func (c *call) scheduledCommand() *cobra.Command {
+	return c.setCommand("scheduled", "the jobs that are due later; the same verbs as for retries",
 		(*inspect.Inspector).ScheduleSet)
 }
 
-func deadCommand() command {
-	return setCommand("dead", "the jobs that are not retried any more; retry, delete",
+func (c *call) deadCommand() *cobra.Command {
+	return c.setCommand("dead", "the jobs that are not retried any more; retry, delete",
 		(*inspect.Inspector).DeadSet)
 }
 
-func setCommand(name, summary string, open func(*inspect.Inspector) *inspect.JobSet) command {
+// orMore ends the summary of a verb.
+const orMore = ", those of --filter, or --all"
+
+func (c *call) setCommand(name, summary string,
+	open func(*inspect.Inspector) *inspect.JobSet) *cobra.Command {
 	s := &jobSet{name: name, open: open}
-	forms := []form{{"[list]", "the jobs of the set, or those that --filter chooses"},
-		{"show JID", "a job with all its fields and its backtrace"}}
-	if s.dead() {
-		forms = append(forms,
-			form{"retry|delete JID…", "retry or delete these jobs, those of --filter, or --all"})
-	} else {
-		forms = append(forms,
-			form{"retry|kill|delete JID…",
-				"retry, kill (to the dead set) or delete these jobs, those of --filter, or --all"},
-			form{"reschedule JID…", "make these jobs due at another time, --in or --at"})
+	cmd := s.verb(c, name, summary)
+	cmd.Long, cmd.Example, cmd.Args = summary, "workerctl "+name+" --page 2", s.checkName
+	s.listing.flags(cmd.Flags())
+	s.filterFlag(cmd.Flags())
+	c.watchable(cmd)
+	list, show := s.verb(c, "list", "the jobs of the set"),
+		s.verb(c, "show JID", "a job with all its fields and its backtrace")
+	s.listing.flags(list.Flags())
+	s.filterFlag(list.Flags())
+	c.watchable(list)
+	list.Args = s.checkList
+	cmd.AddCommand(list, show, s.verb(c, "retry JID…", "retry these jobs now"+orMore))
+	if !s.dead() {
+		cmd.AddCommand(s.verb(c, "kill JID…", "put these jobs into the dead set"+orMore))
 	}
-	return command{name: name, summary: summary, forms: forms, flags: s.flags, check: s.check,
-		run: s.run}
+	cmd.AddCommand(s.verb(c, "delete JID…", "delete these jobs"+orMore))
+	if !s.dead() {
+		move := s.verb(c, "reschedule JID…", "make these jobs due at another time, --in or --at")
+		s.due.flags(move.Flags(), "")
+		move.Example = "workerctl " + name + " reschedule " + sampleJID + " --in 2h"
+		cmd.AddCommand(move)
+	}
+	for _, below := range cmd.Commands() {
+		if below != list {
+			c.completes(below, jobsOf(open))
+		}
+		if slices.Contains([]string{"retry", "kill", "delete"}, below.Name()) {
+			s.selection.flags(below.Flags())
+			below.Example = "workerctl " + name + " " + below.Name() +
+				" " + sampleJID + "\nworkerctl " + name + " " + below.Name() +
+				" --filter host:example.com"
+		}
+	}
+	return cmd
+}
+
+// verb makes the command of a verb; the command of the set itself lists.
+func (s *jobSet) verb(c *call, use, summary string) *cobra.Command {
+	verb, _, _ := strings.Cut(use, " ")
+	cmd := c.command(use, summary, func(ctx context.Context, c *call, jids []string) error {
+		return s.run(ctx, c, verb, jids)
+	})
+	cmd.Args = checked(func(jids []string) error { return s.check(verb, jids) })
+	cmd.Example = "workerctl " + s.name + " " + strings.ReplaceAll(use, "JID", sampleJID)
+	return cmd
+}
+
+// checkName is the Args of the command of the set itself.
+func (s *jobSet) checkName(cmd *cobra.Command, words []string) error {
+	if s.dead() && len(words) > 0 && words[0] == "kill" {
+		return usageError{s.name,
+			errors.New("kill: the jobs are dead already; delete removes them")}
+	}
+	return s.checkList(cmd, words)
+}
+
+// checkList is the Args of the commands that list.
+func (s *jobSet) checkList(cmd *cobra.Command, words []string) error {
+	if err := noWords(cmd, words); err != nil {
+		return err
+	}
+	return checked(func([]string) error { return s.parse() })(cmd, words)
 }
 
 // dead reports whether this is the dead set: its jobs are not due at any time.
 func (s *jobSet) dead() bool { return s.name == "dead" }
 
-func (s *jobSet) flags(f *pflag.FlagSet) {
-	s.selection.flags(f)
-	if !s.dead() {
-		s.due.flags(f, "reschedule: ")
-	}
-	s.listing.flags(f)
-}
-
-// verbOf splits the words into the verb, list if there is none, and the JIDs.
-func verbOf(words []string) (verb string, jids []string) {
-	if len(words) == 0 {
-		return "list", nil
-	}
-	return words[0], words[1:]
-}
-
-func (s *jobSet) check(words []string) error {
-	verb, jids := verbOf(words)
-	switch {
-	case verb == "list" && len(jids) == 0:
-		return s.parse()
-	case verb == "show" && len(jids) == 1:
-		return nil
-	case verb == "kill" && s.dead():
-		return errors.New("kill: the jobs are dead already; delete removes them")
-	case verb == "retry", verb == "kill", verb == "delete":
-		return s.selection.check(verb, jids)
-	case verb == "reschedule" && len(jids) > 0 && !s.dead():
+func (s *jobSet) check(verb string, jids []string) error {
+	switch verb {
+	case "show":
+		if len(jids) != 1 {
+			return errors.New("show: want one JID")
+		}
+	case "reschedule":
+		if len(jids) == 0 {
+			return errors.New("reschedule: want JIDs")
+		}
 		return s.checkDue()
-	case s.dead():
-		return fmt.Errorf("%s: want list, show JID, retry or delete", strings.Join(words, " "))
+	case "retry", "kill", "delete":
+		return s.selection.check(verb, jids)
 	}
-	return fmt.Errorf("%s: want list, show JID, retry, kill, delete or reschedule JID…",
-		strings.Join(words, " "))
+	return nil
 }
 
 func (s *jobSet) checkDue() (err error) {
@@ -100,27 +136,27 @@ func (s *jobSet) checkDue() (err error) {
 	return err
 }
 
-func (s *jobSet) run(ctx context.Context, c *call, words []string) error {
+func (s *jobSet) run(ctx context.Context, c *call, verb string, jids []string) error {
 	set := s.open(c.inspector)
-	verb, jids := verbOf(words)
 	switch verb {
-	case "list":
-		if s.where != "" {
-			return s.found(ctx, c, set, &s.listing)
-		}
-		return s.list(ctx, c, set)
 	case "show":
-		return s.show(ctx, c, set, jids[0])
+		return s.showOne(ctx, c, set, jids[0])
 	case "reschedule":
 		return s.reschedule(ctx, c, set, jids)
+	case "retry", "kill", "delete":
+		ops := map[string]operation{"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
+		return s.change(ctx, c, change{s.name, verb, set, ops[verb]}, jids)
 	}
-	ops := map[string]operation{"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
-	return s.change(ctx, c, change{s.name, verb, set, ops[verb]}, jids)
+	return s.show(ctx, c, set, &s.listing)
 }
 
 // list prints a page of a set.
 func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error {
-	page, err := set.Page(ctx, l.offset(), pageSize)
+	size, err := set.Size(ctx)
+	if err != nil {
+		return err
+	}
+	page, err := set.Page(ctx, l.offset(), int64(l.limit))
 	if err != nil {
 		return err
 	}
@@ -128,26 +164,28 @@ func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error 
 	for _, e := range page {
 		list = append(list, newRow(e.Raw, e.Job, e.At))
 	}
-	return l.jobs(c, list, "WHEN")
+	return l.jobs(c, list, "WHEN", size)
 }
 
-// show prints one job with all its fields.
-func (s *jobSet) show(ctx context.Context, c *call, set *inspect.JobSet, jid string) error {
+// showOne prints one job with all its fields.
+func (s *jobSet) showOne(ctx context.Context, c *call, set *inspect.JobSet, jid string) error {
 	e, err := set.Find(ctx, jid)
 	if err != nil {
 		return err
 	}
-	if s.json {
+	if c.json() {
 		return c.print(newRow(e.Raw, e.Job, e.At))
 	}
-	t := c.table()
-	t.row("when", e.At.UTC().Format(time.RFC3339))
+	t := c.uncut()
+	t.row("when", moment(e.At))
 	for _, name := range e.Job.Fields() {
 		if name != "error_backtrace" {
 			t.row(name, e.Job.Field(name))
 		}
 	}
-	t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
 	for _, line := range e.Job.Backtrace() {
 		fmt.Fprintln(c.out, "   ", printable(line))
 	}

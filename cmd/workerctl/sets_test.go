@@ -65,7 +65,7 @@ func TestSetsOfOthers(t *testing.T) {
 	})
 	t.Run("a message of two lines stays in its row", func(t *testing.T) {
 		text := s.of(t).ok("E: two·lines", "scheduled")
-		if n := strings.Count(text, "\n"); n != 4 {
+		if n := strings.Count(text, "\n"); n != 5 {
 			t.Errorf("%d lines:\n%s", n, text)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -17,24 +18,28 @@ type processSignal struct {
 	name string // as Sidekiq's processes know it
 }
 
-func quietCommand() command {
-	return signalCommand("quiet", "TSTP", "tell processes to take no more jobs")
+func (c *call) quietCommand() *cobra.Command {
+	return c.signalCommand("quiet", "TSTP", "tell processes to take no more jobs")
 }
 
-func stopCommand() command {
-	return signalCommand("stop", "TERM", "tell processes to stop")
+func (c *call) stopCommand() *cobra.Command {
+	return c.signalCommand("stop", "TERM", "tell processes to stop")
 }
 
-func dumpCommand() command {
-	return signalCommand("dump", "TTIN", "tell processes to write all stacks to their logs")
+func (c *call) dumpCommand() *cobra.Command {
+	return c.signalCommand("dump", "TTIN", "tell processes to write all stacks to their logs")
 }
 
-func signalCommand(name, signalName, summary string) command {
+func (c *call) signalCommand(name, signalName, summary string) *cobra.Command {
 	s := &processSignal{name: signalName}
-	return command{name: name, summary: summary,
-		forms: []form{{"IDENTITY…", summary + "; `workerctl processes` lists their identities"},
-			{"--all", summary + ": all that are alive"}},
-		flags: s.flags, check: s.check, run: s.run}
+	cmd := c.command(name+" IDENTITY…", summary, s.run)
+	cmd.Long = summary + ":\nthose that are named, or --all that are alive; " +
+		"`workerctl processes` lists their identities"
+	cmd.Example = "workerctl " + name + " web1:4711:5f0c9a\nworkerctl " + name + " --all"
+	cmd.Args = checked(s.check)
+	c.completes(cmd, identities)
+	s.flags(cmd.Flags())
+	return cmd
 }
 
 // asks reports whether the command asks before it signals all processes.
@@ -81,7 +86,7 @@ func (s *processSignal) everyProcess(ctx context.Context, c *call) ([]string, er
 	}
 	list = slices.DeleteFunc(list, func(p inspect.Process) bool {
 		if p.Embedded {
-			fmt.Fprintf(c.out, "left out: %s: %v\n", p.Identity, inspect.ErrEmbedded)
+			c.done(nil, fmt.Sprintf("left out: %s: %v", p.Identity, inspect.ErrEmbedded))
 		}
 		return p.Embedded
 	})

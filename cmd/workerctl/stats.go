@@ -5,25 +5,27 @@ import (
 	"fmt"
 
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type stats struct {
-	output
 	days int
 }
 
-func statsCommand() command {
+func (c *call) statsCommand() *cobra.Command {
 	s := &stats{}
-	return command{name: "stats", summary: "figures of the whole fleet",
-		forms: []form{{"", "the figures of the whole fleet; with --days, of its last days too"}},
-		flags: s.flags, run: s.run}
+	cmd := c.command("stats", "figures of the whole fleet", s.run)
+	cmd.Long = "the figures of the whole fleet; with --days, of its last days too"
+	cmd.Example = "workerctl stats --days 7"
+	s.flags(cmd.Flags())
+	c.watchable(cmd)
+	return cmd
 }
 
 func (s *stats) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.days, "days", 0, "also the jobs processed, failed and expired on each of "+
 		"the last `N` days")
-	s.output.flags(f)
 }
 
 func (s *stats) run(ctx context.Context, c *call, _ []string) error {
@@ -37,7 +39,7 @@ func (s *stats) run(ctx context.Context, c *call, _ []string) error {
 			return err
 		}
 	}
-	if s.json {
+	if c.json() {
 		return c.print(struct {
 			inspect.Stats
 			History []inspect.Day `json:"history,omitempty"`
@@ -48,11 +50,11 @@ func (s *stats) run(ctx context.Context, c *call, _ []string) error {
 		"PROCESSES", "DEFAULT LATENCY")
 	t.row(st.Processed, st.Failed, st.Expired, st.Busy, st.Enqueued, st.Retries, st.Scheduled,
 		st.Dead, st.Processes, age(st.DefaultLatency))
-	t.Flush()
-	if len(history) == 0 {
-		return nil
+	if err := t.Flush(); err != nil || len(history) == 0 {
+		return err
 	}
-	fmt.Fprintln(t)
+	fmt.Fprintln(c.out)
+	t = c.table()
 	t.row("DAY", "PROCESSED", "FAILED", "EXPIRED")
 	for _, d := range history {
 		t.row(d.Date, d.Processed, d.Failed, d.Expired)

@@ -2,26 +2,109 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"regexp"
 	"strings"
-	"text/tabwriter"
-	"time"
 	"unicode"
+
+	"github.com/mattn/go-runewidth"
 )
 
-// timeLayout is the form of times in tables, in UTC.
-const timeLayout = "2006-01-02 15:04:05"
+// A table keeps this many columns of the terminal between two of its own, and does not make one of
+// them narrower than leastColumn.
+const (
+	columnGap   = 2
+	leastColumn = 6
+)
 
-// table writes columns for people.
-type table struct{ *tabwriter.Writer }
+// table writes columns for people. Its widths are those that a terminal shows: a Chinese or
+// Japanese character takes two columns, a combining one none.
+type table struct {
+	out   io.Writer
+	limit int // columns of the terminal; 0 if nothing is cut
+	rows  [][]string
+}
 
-func (c *call) table() table { return table{tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)} }
+func (c *call) table() *table {
+	if c.form == wide {
+		return c.uncut()
+	}
+	return &table{out: c.out, limit: c.columns}
+}
 
-func (t table) row(cells ...any) {
+// uncut is a table that people must see whole: all fields of one job, or commands to copy.
+func (c *call) uncut() *table { return &table{out: c.out} }
+
+func (t *table) row(cells ...any) {
 	text := make([]string, len(cells))
 	for i, cell := range cells {
 		text[i] = printable(fmt.Sprint(cell))
 	}
-	fmt.Fprintln(t, strings.TrimRight(strings.Join(text, "\t"), "\t "))
+	t.rows = append(t.rows, text)
+}
+
+// Flush writes the table.
+func (t *table) Flush() error {
+	widths := t.widths()
+	var b strings.Builder
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			cell = runewidth.Truncate(cell, widths[i], "…")
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ",
+				max(widths[i]-runewidth.StringWidth(cell), 0)+columnGap))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	_, err := io.WriteString(t.out, b.String())
+	return err
+}
+
+// widths are those of the columns: as wide as their widest cells, or less if the terminal is too
+// narrow.
+func (t *table) widths() (widths []int) {
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
+		}
+	}
+	if t.limit > 0 {
+		t.narrow(widths, texts.MatchString)
+		t.narrow(widths, func(title string) bool { return !names.MatchString(title) })
+	}
+	return widths
+}
+
+// When a terminal is too narrow, long texts give way first. Names stay whole: people copy them.
+var (
+	texts = regexp.MustCompile(`^(ARGS|ERROR|CURSOR|LABEL|QUEUES)$`)
+	names = regexp.MustCompile(`^(JID|IDENTITY|PROCESS|QUEUE|DIGEST|ENTRY|HELD BY|UNIT)$`)
+)
+
+// narrow makes the columns whose titles give way narrower, always the widest of them, until the
+// table fits the terminal.
+func (t *table) narrow(widths []int, givesWay func(title string) bool) {
+	over := columnGap*(len(widths)-1) - t.limit
+	for _, width := range widths {
+		over += width
+	}
+	for ; over > 0; over-- {
+		widest := -1
+		for i, width := range widths {
+			if width > leastColumn && givesWay(t.rows[0][i]) &&
+				(widest < 0 || width > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
 }
 
 // printable replaces line breaks, control characters, and the characters that turn the direction of
@@ -33,34 +116,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// short cuts a text to n characters, the last of them an ellipsis.
-func short(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	return string(r[:n-1]) + "…"
-}
-
-// age is a number of seconds in the units that people use. It is empty over 1e9 seconds
-// (31 years), which is the age of a job that does not say when it was pushed.
-func age(seconds float64) string {
-	if seconds > 1e9 {
-		return ""
-	}
-	d := time.Duration(seconds * float64(time.Second))
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	default:
-		return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
-	}
 }

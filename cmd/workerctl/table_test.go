@@ -1,26 +1,62 @@
 package main
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
 
-func TestAge(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 0.0125: "13ms", 7.34: "7.3s",
-		61: "1m01s", 3700: "1h01m", 200_000: "2d07h", 2e9: ""} {
-		if got := age(seconds); got != want {
-			t.Errorf("%v seconds: %q, want %q", seconds, got, want)
+	"github.com/mattn/go-runewidth"
+)
+
+func TestTable(t *testing.T) {
+	lines := func(columns int, rows ...[]any) []string {
+		var out bytes.Buffer
+		table := &table{out: &out, limit: columns}
+		for _, row := range rows {
+			table.row(row...)
 		}
+		if err := table.Flush(); err != nil {
+			t.Error(err)
+		}
+		return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	}
+	t.Run("counts the columns that a terminal shows", func(t *testing.T) {
+		got := lines(0, []any{"日本語", 1}, []any{"e\u0301", 2}, []any{"abcdef", 3})
+		want := []string{"日本語  1", "e\u0301       2", "abcdef  3"}
+		if strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+	t.Run("fits the terminal, and its widest column gives way", func(t *testing.T) {
+		long := strings.Repeat("日本語", 20)
+		got := lines(40, []any{"JID", "ARGS", "ERROR"}, []any{"6f2a1c0de5", long, "E: boom"})
+		for _, line := range got {
+			if n := runewidth.StringWidth(line); n > 40 {
+				t.Errorf("%d columns: %q", n, line)
+			}
+		}
+		if !strings.Contains(got[1], "6f2a1c0de5  日本") || !strings.Contains(got[1], "…") ||
+			!strings.HasSuffix(got[1], "E: boom") {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("cuts no JID, and texts before times", func(t *testing.T) {
+		got := lines(60, []any{"JID", "ARGS", "WHEN"}, []any{sampleJID, strings.Repeat("x", 40),
+			"in 3m, 2026-11-29 03:33"})
+		if want := sampleJID + "  xxxxxxxx…  in 3m, 2026-11-29 03:33"; got[1] != want {
+			t.Errorf("%q, want %q", got[1], want)
+		}
+	})
+	t.Run("is not cut if the output is no terminal", func(t *testing.T) {
+		long := strings.Repeat("x", 500)
+		if got := lines(0, []any{"a", long}); got[0] != "a  "+long {
+			t.Errorf("%q", got)
+		}
+	})
 }
 
 func TestPrintable(t *testing.T) {
 	if got := printable("\x1b[2J\tä\r\n\x7f\u0085\u2028\u202e!"); got != "·[2J·ä······!" {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestShort(t *testing.T) {
-	for text, want := range map[string]string{"äöü": "äöü", "äöüß": "äö…"} {
-		if got := short(text, 3); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	units "github.com/kyujobs/kyu/deploy/systemd"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -31,16 +32,17 @@ type installUnits struct {
 	shares                    []share // of split or rotate; check reads them
 }
 
-func installUnitsCommand() command {
+func (c *call) installUnitsCommand() *cobra.Command {
 	u := &installUnits{}
-	return command{name: "install-units", local: true,
-		summary: "write systemd's units for one process per queue",
-		forms: []form{{"--split default=15,push=25,…",
-			"write systemd's units, and the settings of one process per queue; settings that\n" +
-				"exist are kept"},
-			{"--rotated default,push,mailers,pull --threads 5",
-				"the same for processes that serve all queues, each with another queue first"}},
-		flags: u.flags, check: u.check, run: u.run}
+	cmd := c.local("install-units", "write systemd's units for one process per queue", u.run)
+	cmd.Long = "write systemd's units, and the settings of one process per queue (--split), or\n" +
+		"of processes that serve all queues, each with another queue first (--rotated);\n" +
+		"settings that exist are kept"
+	cmd.Example = "workerctl install-units --split default=15,push=25\n" +
+		"workerctl install-units --rotated default,push,mailers,pull --threads 5"
+	cmd.Args = checked(u.check)
+	u.flags(cmd.Flags())
+	return cmd
 }
 
 func (u *installUnits) flags(f *pflag.FlagSet) {
@@ -126,7 +128,7 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 		return err
 	}
 	if packaged {
-		fmt.Fprintln(c.out, "the units are the package's, in "+packageDir)
+		c.done(nil, "the units are the package's, in "+packageDir)
 	} else if err := c.verifyUnits(written); err != nil {
 		return err
 	}
@@ -242,6 +244,9 @@ func (c *call) verifyUnits(paths []string) error {
 
 // printSplit prints the connections that the split needs, and the next steps.
 func (c *call) printSplit(shares []share) error {
+	if c.json() {
+		return nil
+	}
 	fmt.Fprintln(c.out)
 	t := c.table()
 	t.row("UNIT", "THREADS", "POSTGRES CONNECTIONS")

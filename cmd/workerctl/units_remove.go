@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -20,12 +21,13 @@ type uninstallUnits struct {
 	purge bool
 }
 
-func uninstallUnitsCommand() command {
+func (c *call) uninstallUnitsCommand() *cobra.Command {
 	u := &uninstallUnits{}
-	return command{name: "uninstall-units", summary: "remove systemd's units", local: true,
-		forms: []form{{"", "remove the units that install-units has written; with --purge, the\n" +
-			"settings too"}},
-		flags: u.flags, run: u.run}
+	cmd := c.local("uninstall-units", "remove systemd's units", u.run)
+	cmd.Long = "remove the units that install-units has written; with --purge, the settings too"
+	cmd.Example = "workerctl uninstall-units"
+	u.flags(cmd.Flags())
+	return cmd
 }
 
 func (u *uninstallUnits) flags(f *pflag.FlagSet) {
@@ -44,7 +46,7 @@ func (u *uninstallUnits) run(_ context.Context, c *call, _ []string) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if err := os.Remove(paths[name]); err == nil {
-			fmt.Fprintln(c.out, "removed", paths[name])
+			c.done(nil, "removed "+paths[name])
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -48,7 +48,7 @@ func (u *installUnits) writeUser(c *call) error {
 func (u *uninstallUnits) removeUser(c *call) error {
 	for _, path := range userDropIns(u.root) {
 		if err := os.Remove(path); err == nil {
-			fmt.Fprintln(c.out, "removed", path)
+			c.done(nil, "removed "+path)
 			os.Remove(filepath.Dir(path)) // stays if the admin has other files there
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return err

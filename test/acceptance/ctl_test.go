@@ -95,7 +95,7 @@ func testCtlMistakes(s *harness.Site) {
 		"push A [] --in soon":      "want a duration",
 		"push A [] --in 1s --at 5": "exclude each other",
 		"push A [] --retry maybe":  "want a number",
-		"retries explode x":        "want list, show JID, retry",
+		"retries explode x":        "want list, show, retry",
 		"retries retry":            "want JIDs, or --all",
 		"retries reschedule x":     "want --in or --at",
 		"queue a delete":           "queue NAME delete JID",

@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ func TestPackage(t *testing.T) {
 			t.Error("they differ")
 		}
 	})
+	t.Run("it has the man pages and completions of workerctl", func(t *testing.T) { pages(t, old) })
 	t.Run("it installs, upgrades and removes", func(t *testing.T) {
 		s := harness.New(t)
 		b := &booted{s, s.Systemd()}
@@ -31,6 +34,36 @@ func TestPackage(t *testing.T) {
 		b.upgrades()
 		b.removes()
 	})
+}
+
+// pages checks the man pages and the completions in a package.
+func pages(t *testing.T, path string) {
+	dir := t.TempDir()
+	if out, err := exec.Command("dpkg-deb", "-x", path, dir).CombinedOutput(); err != nil {
+		t.Fatalf("dpkg-deb: %v\n%s", err, out)
+	}
+	for file, want := range map[string]string{
+		"bash-completion/completions/workerctl":     "__complete",
+		"zsh/vendor-completions/_workerctl":         "#compdef workerctl",
+		"fish/vendor_completions.d/workerctl.fish":  "complete -c workerctl",
+		"man/man1/workerctl.1.gz":                   ".TH",
+		"man/man1/workerctl-retries-delete.1.gz":    "--all",
+		"man/man1/workerctl-queue-NAME-delete.1.gz": "workerctl queue push delete",
+	} {
+		text := read(t, filepath.Join(dir, "usr/share", file))
+		if strings.HasSuffix(file, ".gz") {
+			z, err := gzip.NewReader(bytes.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text, err = io.ReadAll(z); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s has no %q", file, want)
+		}
+	}
 }
 
 // deb builds the Debian package of a version and returns its path, in a folder of the test.
