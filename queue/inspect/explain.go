@@ -52,7 +52,8 @@ func explain(p Place, j *queue.Job, f facts) (list []Reason) {
 		explainTime(p, j, f.now, say)
 	case InHold:
 		say("workerctl held "+class+" release "+j.JID, "no worker that took it has a handler for "+
-			"the class %s; a worker that has one and serves the queue %s releases it", class, j.Queue)
+			"the class %s; a worker that has one and serves the queue %s releases it", class,
+			j.Queue)
 	case InQueue:
 		explainQueue(p, class, f, say)
 	case InLanding:
@@ -122,8 +123,8 @@ func explainQueue(p Place, class string, f facts, say func(string, string, ...an
 	case serving == 0:
 		say("worker -q "+p.Queue, "no process serves the queue %s", p.Queue)
 	case serving == quiet:
-		say("", "all %d processes that serve the queue %s are quiet: they take no more jobs", serving,
-			p.Queue)
+		say("", "all %d processes that serve the queue %s are quiet: they take no more jobs",
+			serving, p.Queue)
 	case !knows:
 		say("", "no worker that serves the queue %s has a handler for the class %s", p.Queue, class)
 	case busy >= threads:

@@ -26,12 +26,15 @@ func TestExplain(t *testing.T) {
 	}{
 		"a paused queue": {inPush, "", facts{queue: QueueInfo{Paused: true}, processes: idle,
 			served: knows}, []string{"is paused", "--unpause"}},
-		"a queue without a process": {inPush, "", facts{}, []string{"no process serves", "worker -q"}},
-		"quiet processes": {inPush, "", facts{processes: worker(func(p *Process) { p.Quiet = true })},
+		"a queue without a process": {inPush, "", facts{},
+			[]string{"no process serves", "worker -q"}},
+		"quiet processes": {inPush, "",
+			facts{processes: worker(func(p *Process) { p.Quiet = true })},
 			[]string{"are quiet"}},
 		"a class without a handler": {inPush, "", facts{processes: idle,
-			served: map[string]Served{"w": {Classes: []string{"B"}}}}, []string{"no worker that serves",
-			"class A"}},
+			served: map[string]Served{"w": {Classes: []string{"B"}}}},
+			[]string{"no worker that serves",
+				"class A"}},
 		"busy threads": {inPush, "", facts{served: knows,
 			processes: worker(func(p *Process) { p.Busy = 5 })}, []string{"all 5 threads", "busy"}},
 		"jobs before it": {Place{Kind: InQueue, Queue: "push", Before: 7}, "",
@@ -43,21 +46,25 @@ func TestExplain(t *testing.T) {
 		"a failure": {Place{Kind: InRetry, At: now.Add(3 * 24 * time.Hour)},
 			`,"retry_count":1,"error_class":"E","error_message":"no"`, facts{},
 			[]string{"due in 3d 0h", "failed 2 times: E: no", "workerctl retries retry j"}},
-		"a hold":  {Place{Kind: InHold}, "", facts{}, []string{"held A release j", "class A"}},
-		"a death": {Place{Kind: InDead, At: now.Add(-time.Hour)}, "", facts{}, []string{"1h 0m ago"}},
+		"a hold": {Place{Kind: InHold}, "", facts{}, []string{"held A release j", "class A"}},
+		"a death": {Place{Kind: InDead, At: now.Add(-time.Hour)}, "", facts{},
+			[]string{"1h 0m ago"}},
 		"a worker that has it": {Place{Kind: InFlight, Process: "w"}, "", facts{processes: idle},
 			[]string{"process w has it"}},
 		"a worker without a record": {Place{Kind: InFlight, Process: "w"}, "", facts{served: knows},
 			[]string{"process w has it"}},
 		"a worker that is gone": {Place{Kind: InFlight, Process: "x"}, `,"crashes":2`,
 			facts{processes: idle}, []string{"x had it and is gone", "died 2 times"}},
-		"Ruby":       {Place{Kind: InRuby, Process: "r"}, "", facts{}, []string{"Ruby process runs it: r"}},
-		"a doorbell": {Place{Kind: InLanding, Process: "w"}, "", facts{}, []string{"just brought it"}},
-		"an expiry":  {inPush, `,"expires_at":1764379999.5`, facts{processes: idle}, []string{"has expired"}},
+		"Ruby": {Place{Kind: InRuby, Process: "r"}, "", facts{},
+			[]string{"Ruby process runs it: r"}},
+		"a doorbell": {Place{Kind: InLanding, Process: "w"}, "", facts{},
+			[]string{"just brought it"}},
+		"an expiry": {inPush, `,"expires_at":1764379999.5`, facts{processes: idle},
+			[]string{"has expired"}},
 	} {
 		t.Run("names "+name, func(t *testing.T) {
-			j, err := envelope.ParseJob(`{"class":"A","jid":"j","queue":"push","args":[]` + x.fields +
-				`}`)
+			j, err := envelope.ParseJob(`{"class":"A","jid":"j","queue":"push","args":[]` +
+				x.fields + `}`)
 			if err != nil {
 				t.Fatal(err)
 			}
