@@ -102,10 +102,12 @@ func (js *JobSet) walk(ctx context.Context, fn func([]queue.Entry) (gone int, er
 }
 
 // later reports whether an entry came into the set after a time. A time that is still to come is of
-// another clock, and not of an arrival.
+// another clock, and not of an arrival. Times of payloads may be in whole milliseconds, so those of
+// the millisecond of asOf count as later: an entry is rather left than changed twice.
 func (js *JobSet) later(e queue.Entry, asOf time.Time) bool {
+	asOf = asOf.Truncate(time.Millisecond)
 	arrived := func(t time.Time) bool {
-		return t.After(asOf) && t.Before(time.Now().Add(time.Minute))
+		return !t.Before(asOf) && t.Before(time.Now().Add(time.Minute))
 	}
 	if js.Name() != redisdb.KeyRetry && js.Name() != redisdb.KeySchedule {
 		return arrived(e.At) // when it died, or was held
