@@ -27,6 +27,8 @@ type call struct {
 	columns     int      // of the terminal; 0 if out is none
 	every       seconds  // between two looks of --watch; 0: one look
 	did         []string // what was done, if it is to be printed as JSON
+	as          string   // the person, for the audit; "": the user
+	path        string   // the words of the command
 
 	store     *queue.Store       // nil for commands that run without Redis
 	inspector *inspect.Inspector // of store

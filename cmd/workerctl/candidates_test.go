@@ -70,7 +70,7 @@ func TestCandidates(t *testing.T) {
 		"cron run night ":         "",
 		"completion ba":           "bash",
 		"help retries k":          "kill",
-		"retries delete --a":      "--all",
+		"retries delete --al":     "--all",
 		"stats ":                  "",
 		"frobnicate the network ": "",
 	} {

@@ -34,7 +34,7 @@ func (c *call) program() *cobra.Command {
 		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
-		c.iterationCommand(), c.cancelCommand(), c.cronCommand(),
+		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),
 		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
 		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
 		c.completionCommand(), c.manCommand(), help)
@@ -68,6 +68,7 @@ func (c *call) local(use, summary string, run runner) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: summary, Args: noWords, DisableFlagsInUseLine: true,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, words []string) error {
+			c.path = pathOf(cmd)
 			return run(cmd.Context(), c, words)
 		}}
 	cmd.Flags().SortFlags = false

@@ -60,20 +60,20 @@ func (s *schedules) entry(c *call, verb, summary string,
 }
 
 func pauseEntry(ctx context.Context, c *call, control cron.Control, name string) error {
-	return c.done(control.Pause(ctx, name), "paused "+name)
+	return c.acted(control.Pause(ctx, name), "paused "+name)
 }
 
 func resumeEntry(ctx context.Context, c *call, control cron.Control, name string) error {
-	return c.done(control.Resume(ctx, name), "resumed "+name)
+	return c.acted(control.Resume(ctx, name), "resumed "+name)
 }
 
 func runEntry(ctx context.Context, c *call, control cron.Control, name string) error {
 	jid, err := control.Run(ctx, name)
-	return c.done(err, "pushed "+jid)
+	return c.acted(err, "pushed "+jid+" of "+name)
 }
 
 func deleteEntry(ctx context.Context, c *call, control cron.Control, name string) error {
-	return c.done(control.Delete(ctx, name), "deleted "+name)
+	return c.acted(control.Delete(ctx, name), "deleted "+name)
 }
 
 func (s *schedules) list(ctx context.Context, c *call, control cron.Control) error {

@@ -35,7 +35,7 @@ func deploy(ctx context.Context, c *call, words []string) error {
 	if err == nil && !made {
 		return c.done(nil, "marked already within the last minute: "+label)
 	}
-	return c.done(err, "marked: "+label)
+	return c.acted(err, "marked: "+label)
 }
 
 type deploys struct {

@@ -71,7 +71,7 @@ func checkCancel(words []string) error {
 func cancel(ctx context.Context, c *call, words []string) error {
 	for _, jid := range words {
 		since, err := c.store.CancelIteration(ctx, jid)
-		if err := c.done(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+
+		if err := c.acted(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+
 			": it stops within 5 s, or when it starts"); err != nil {
 			return err
 		}

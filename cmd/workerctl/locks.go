@@ -134,7 +134,7 @@ func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digest
 			missing = append(missing, digest)
 			continue
 		}
-		c.done(nil, "deleted the lock "+digest)
+		c.acted(nil, "deleted the lock "+digest)
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: %s: no job holds this lock", queue.ErrNotFound,

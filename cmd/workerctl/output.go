@@ -55,6 +55,8 @@ func (c *call) outputFlags(root *cobra.Command) {
 		}
 		return nil
 	})
+	flags.StringVar(&c.as, "as", "", "the `NAME` of the person, for the audit, if it is not the "+
+		"user's")
 	err := root.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {

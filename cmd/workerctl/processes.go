@@ -41,7 +41,7 @@ func (p *processes) flags(f *pflag.FlagSet) {
 func (p *processes) run(ctx context.Context, c *call, _ []string) error {
 	if p.clean {
 		n, err := c.store.CleanProcesses(ctx)
-		return c.done(err, fmt.Sprintf("%d dead processes were removed from the list (the fleet "+
+		return c.acted(err, fmt.Sprintf("%d dead processes were removed from the list (the fleet "+
 			"looks for them once a minute at most)", n))
 	}
 	list, err := c.inspector.Processes(ctx)

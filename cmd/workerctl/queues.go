@@ -167,9 +167,9 @@ func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
 			"a queue into which no job was pushed yet", name, queue.ErrNotFound)
 	}
 	if q.pause {
-		return c.done(c.store.Pause(ctx, name), "paused "+name)
+		return c.acted(c.store.Pause(ctx, name), "paused "+name)
 	}
-	return c.done(c.store.Unpause(ctx, name), "unpaused "+name)
+	return c.acted(c.store.Unpause(ctx, name), "unpaused "+name)
 }
 
 func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
@@ -181,7 +181,7 @@ func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
 		name)); err != nil {
 		return err
 	}
-	return c.done(c.store.ClearQueue(ctx, name), "cleared "+name)
+	return c.acted(c.store.ClearQueue(ctx, name), "cleared "+name)
 }
 
 // remove deletes jobs of a queue: the words are its name and the JIDs.
@@ -192,7 +192,7 @@ func (q *oneQueue) remove(ctx context.Context, c *call, words []string) error {
 		if err == nil {
 			err = c.store.DeleteFromQueue(ctx, name, j.Raw())
 		}
-		if err := c.done(err, "delete "+jid); err != nil {
+		if err := c.acted(err, "delete "+jid+" of "+name); err != nil {
 			return err
 		}
 	}

@@ -80,7 +80,7 @@ func (s *selection) change(ctx context.Context, c *call, to change, jids []strin
 		if err == nil && n == 0 {
 			err = fmt.Errorf("job %s: %w: it has just left %s", jid, queue.ErrNotFound, to.name)
 		}
-		if err := c.done(err, to.verb+" "+jid); err != nil {
+		if err := c.acted(err, to.verb+" "+jid); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,11 @@ func (s *selection) changeAll(ctx context.Context, c *call, to change) error {
 		return err
 	}
 	t, err := to.set.Where(ctx, s.filter, asOf, to.op)
-	return c.done(err, fmt.Sprintf("%s: %d jobs", to.verb, t.Changed))
+	done := fmt.Sprintf("%s: %d jobs", to.verb, t.Changed)
+	if !s.filter.Empty() {
+		done += ", of the filter " + s.filter.String()
+	}
+	return c.acted(err, done)
 }
 
 // show lists the jobs of a set, or those that the filter chooses.

@@ -199,7 +199,7 @@ func (s *jobSet) reschedule(ctx context.Context, c *call, set *inspect.JobSet,
 		if err == nil {
 			err = set.Reschedule(ctx, e, s.when)
 		}
-		if err := c.done(err, "reschedule "+jid); err != nil {
+		if err := c.acted(err, "reschedule "+jid); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,7 @@ func (s *processSignal) run(ctx context.Context, c *call, words []string) error 
 		}
 	}
 	for _, id := range words {
-		if err := c.done(c.inspector.Signal(ctx, id, s.name), s.name+" → "+id); err != nil {
+		if err := c.acted(c.inspector.Signal(ctx, id, s.name), s.name+" → "+id); err != nil {
 			return err
 		}
 	}
