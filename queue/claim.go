@@ -37,6 +37,8 @@ func (e *ClaimError) Error() string {
 type Refusal struct {
 	Kind, Reason string
 	Failed       bool // the Lua of the capability raised the error Reason
+
+	claim int // the index of the claim among those of the job
 }
 
 // refused returns the JID and the error that the push returns for a job that was refused.
@@ -45,10 +47,8 @@ func (j *Pushed) refused() (jid string, err error) {
 	if r.Failed {
 		return "", fmt.Errorf("push: not pushed: %w: %s: %s", ErrClaim, r.Kind, r.Reason)
 	}
-	for _, c := range j.Claims {
-		if c.Kind == r.Kind && c.Refused != nil {
-			return c.Refused(r.Reason)
-		}
+	if refused := j.Claims[r.claim].Refused; refused != nil {
+		return refused(r.Reason)
 	}
 	return "", &ClaimError{r.Kind, r.Reason}
 }
@@ -108,34 +108,38 @@ func (s *Store) claims(batches []Batch) (items [][]Effect, err error) {
 	return items, nil
 }
 
-// refuse sets Refused of the jobs of batches whose claims were refused by the reply of a push.
-func refuse(batches []Batch, reply []any) error {
-	refused, err := refusals(reply)
+// refuse sets Refused of the jobs of batches whose claims were refused by the reply of a push. items
+// has the claims of each job.
+func refuse(batches []Batch, items [][]Effect, reply []any) error {
+	refused, err := refusals(items, reply)
 	if err != nil {
 		return err
 	}
 	item := 0
 	for i := range batches {
 		for k := range batches[i].Jobs {
-			item++
 			batches[i].Jobs[k].Refused = refused[item]
+			item++
 		}
 	}
 	return nil
 }
 
 // refusals decodes the reply of a copy of a script that makes claims: a result, then for each
-// refusal the number of the item, the kind, the reason, and whether the claim failed.
-func refusals(reply []any) (map[int]*Refusal, error) {
+// refusal the number of the item, the number of its claim, the reason, and whether the claim
+// failed. It returns the refusals by the index of the item. items has the claims of each item.
+func refusals(items [][]Effect, reply []any) (map[int]*Refusal, error) {
 	list := map[int]*Refusal{}
 	for at := 1; at+3 < len(reply); at += 4 {
-		item, ok := reply[at].(int64)
-		kind, ok1 := reply[at+1].(string)
-		reason, ok2 := reply[at+2].(string)
-		if !ok || !ok1 || !ok2 {
+		item, _ := reply[at].(int64)
+		claim, _ := reply[at+1].(int64)
+		reason, ok := reply[at+2].(string)
+		if !ok || item < 1 || int(item) > len(items) || claim < 1 ||
+			int(claim) > len(items[item-1]) {
 			return nil, fmt.Errorf("a refusal is %v", reply[at:at+4])
 		}
-		list[int(item)] = &Refusal{kind, reason, reply[at+3] == "1"}
+		list[int(item)-1] = &Refusal{items[item-1][claim-1].Kind, reason, reply[at+3] == "1",
+			int(claim) - 1}
 	}
 	return list, nil
 }
@@ -154,8 +158,8 @@ func (o *Owner) Claim(ctx context.Context, jid string, d *Delivery,
 	if err := s.checkClaims(&Pushed{Claims: list}); err != nil {
 		return nil, err
 	}
-	keys, args := appendEffects(s.ks, []string{o.queue(d.Queue).inflight},
-		[]any{d.Token}, [][]Effect{claimItems(jid, list)})
+	items := [][]Effect{claimItems(jid, list)}
+	keys, args := appendEffects(s.ks, []string{o.queue(d.Queue).inflight}, []any{d.Token}, items)
 	reply, err := s.db.RunOwn(ctx, s.effects.copies[claimScript], keys, args...).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
@@ -163,9 +167,9 @@ func (o *Owner) Claim(ctx context.Context, jid string, d *Delivery,
 	if len(reply) == 0 || reply[0] != int64(1) {
 		return nil, fmt.Errorf("claim: %w", ErrLeaseLost)
 	}
-	refused, err := refusals(reply)
-	if r := refused[1]; r != nil && r.Failed {
+	refused, err := refusals(items, reply)
+	if r := refused[0]; r != nil && r.Failed {
 		return nil, fmt.Errorf("%w: %s: %s", ErrClaim, r.Kind, r.Reason)
 	}
-	return refused[1], err
+	return refused[0], err
 }

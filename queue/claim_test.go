@@ -69,6 +69,17 @@ func TestClaims(t *testing.T) {
 		same(t, "the JID and the error", fmt.Sprint(jid, " ", err), "other taken by one!")
 		same(t, "scheduled", f.raw.ZCard(t.Context(), "schedule").Val(), 0)
 	})
+	t.Run("tell the pusher which of two of one kind was refused", func(t *testing.T) {
+		first, second := seat(9), seat(1)
+		first.Refused = func(string) (string, error) { return "first", nil }
+		second.Refused = func(string) (string, error) { return "second", nil }
+		second.Keys = []string{"kyu:other"}
+		f.raw.HSet(t.Context(), "kyu:other", "somebody", 1)
+		jid, err := f.client.Push(t.Context(), "Job", nil,
+			queue.Options{JID: "two", Claims: []queue.Claim{first, second}})
+		same(t, "the JID and the error", fmt.Sprint(jid, err), "second<nil>")
+		f.raw.HDel(t.Context(), "kyu:seats", "two")
+	})
 	t.Run("are not made for a job that was pushed before", func(t *testing.T) {
 		o := queue.Options{Queue: "b", JID: "again", Idempotent: true,
 			Claims: []queue.Claim{seat(3)}}

@@ -150,7 +150,7 @@ func (s *Store) PushBatches(ctx context.Context, batches []Batch) error {
 	if err != nil {
 		return err
 	}
-	return refuse(batches, reply)
+	return refuse(batches, items, reply)
 }
 
 // push runs a push script and, if replicas must have the push, waits for them. The error of the
