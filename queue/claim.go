@@ -108,8 +108,8 @@ func (s *Store) claims(batches []Batch) (items [][]Effect, err error) {
 	return items, nil
 }
 
-// refuse sets Refused of the jobs of batches whose claims were refused by the reply of a push. items
-// has the claims of each job.
+// refuse sets Refused of the jobs of batches whose claims were refused by the reply of a push.
+// items has the claims of each job.
 func refuse(batches []Batch, items [][]Effect, reply []any) error {
 	refused, err := refusals(items, reply)
 	if err != nil {

@@ -19,8 +19,8 @@ type audit struct{ limit limit }
 func (c *call) auditCommand() *cobra.Command {
 	a := &audit{}
 	cmd := c.command("audit [TEXT]", "who changed what with workerctl, and when", a.run)
-	cmd.Long = "what people have changed with workerctl, the latest first; with a TEXT, the acts\n" +
-		"among the last 10,000 that contain it"
+	cmd.Long = "what people have changed with workerctl, the latest first; with a TEXT,\n" +
+		"the acts among the last 10,000 that contain it"
 	cmd.Example = "workerctl audit\nworkerctl audit ada --limit 100"
 	cmd.Args = checked(func(words []string) error {
 		if len(words) > 1 {
