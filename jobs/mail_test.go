@@ -51,7 +51,7 @@ func TestMail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mails := server.Mails()
+	mails := server.Await(t, 2)
 	if len(mails) != 2 {
 		t.Fatalf("%d mails", len(mails))
 	}
@@ -153,7 +153,7 @@ func TestSlowMailServer(t *testing.T) {
 			id, _, _ := strings.Cut(rest, "\r\n")
 			return id
 		}
-		mails := server.Mails()
+		mails := server.Await(t, 2)
 		if len(mails) != 2 {
 			t.Fatalf("%d mails", len(mails))
 		}
@@ -209,6 +209,9 @@ func TestMailEncryption(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := len(c.server.Mails())
 			err := mailer(t, c.server.Port, c.vars).Send(run(t, mailJob), message("ok@b.example"))
+			if c.sent && err == nil {
+				c.server.Await(t, before+1)
+			}
 			mails := c.server.Mails()
 			if sent := len(mails) > before; sent != c.sent || (err == nil) != c.sent {
 				t.Fatalf("%v, %d mails", err, len(mails)-before)
@@ -303,7 +306,7 @@ func TestMailInjection(t *testing.T) {
 			`"args":[]}`), message("ok@b.example")); err != nil {
 			t.Fatal(err)
 		}
-		if got := server.Mails()[0]; len(got.To) != 1 || strings.Contains(got.Data, "Bcc: ") {
+		if got := server.Await(t, 1)[0]; len(got.To) != 1 || strings.Contains(got.Data, "Bcc: ") {
 			t.Error(got.Data)
 		}
 	})
@@ -320,7 +323,7 @@ func TestBulkMail(t *testing.T) {
 		if err := m.Send(run(t, mailJob), a); err != nil {
 			t.Error(err)
 		}
-		if n, other := len(bulk.Mails()), len(normal.Mails()); n != 1 || other != 0 {
+		if n, other := len(bulk.Await(t, 1)), len(normal.Mails()); n != 1 || other != 0 {
 			t.Errorf("%d mails, %d at the other server", n, other)
 		}
 	})

@@ -16,7 +16,7 @@ func TestMailDomains(t *testing.T) {
 	if err := m.Send(run(t, mailJob), a); err != nil {
 		t.Fatal(err)
 	}
-	mail := server.Mails()[0]
+	mail := server.Await(t, 1)[0]
 	t.Run("go out as A-labels in the envelope", func(t *testing.T) {
 		got := mail.From + " " + strings.Join(mail.To, " ")
 		const want = "b@xn--bcher-kva.example hans@xn--bcher-kva.example plain@b.example " +

@@ -111,7 +111,7 @@ func testFourQueues(w *town) {
 	w.Equal("link previews", rows("preview_cards_statuses"), 1)
 	w.Equal("deliveries", w.other.deliveries.Load(), 2)
 	w.Equal("webhooks", w.other.hooks.Load(), 1)
-	w.Equal("mails", len(w.mail.Mails()), 1)
+	w.Equal("mails", len(w.mail.Await(w, 1)), 1)
 	w.Equal("statuses in bob's home feed", w.Card("feed:home:2"), 1)
 	w.Equal("statuses in alice's home feed", w.Card("feed:home:1"), 1)
 	w.Equal("failures", w.Card("retry")+w.Card("dead"), 0)

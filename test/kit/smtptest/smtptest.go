@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -100,6 +101,15 @@ func Start(t testing.TB, args ...string) *Server {
 			return err == nil
 		})
 	return s
+}
+
+// Await waits until the server has taken n mails, and returns them. The server tells of a mail when
+// it answers its sender, so the news may come a little after the sender has the answer.
+func (s *Server) Await(t testing.TB, n int) []Mail {
+	t.Helper()
+	testwait.Until(t, 10*time.Second, fmt.Sprintf("the server has %d mails", n),
+		func() bool { return len(s.Mails()) >= n })
+	return s.Mails()
 }
 
 // Mails returns the mails that the server has taken.
