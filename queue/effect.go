@@ -58,7 +58,7 @@ type Capability struct {
 	// effects each time, because a call whose reply was lost is repeated.
 	Effects func(j *Job, event EffectEvent) []Effect
 	// Fields are fields of a payload. Effects is asked only about jobs that have one of them: most
-	// jobs have none, and cost nothing then. If it is empty, Effects is asked about all jobs.
+	// jobs have none, and cost a few nanoseconds. If it is empty, Effects is asked about all jobs.
 	Fields []string
 }
 
