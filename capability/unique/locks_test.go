@@ -89,6 +89,11 @@ func TestOrphans(t *testing.T) {
 	}
 	b.raw.Del(t.Context(), "schedule")
 	b.same("when its job is gone", orphans(), "one")
+	b.raw.HSet(t.Context(), digest+":LOCKED", "two", "1764380000.5")
+	b.same("when both of its holders are gone, once", orphans(), "one")
+	b.waits("two", "until_executed", "")
+	b.same("when one of its holders lives", orphans(), "")
+	b.raw.HDel(t.Context(), digest+":LOCKED", "two")
 	b.raw.HSet(t.Context(), digest+":LOCKED", "one", fmt.Sprint(time.Now().Unix()))
 	b.same("when it is younger than a minute", orphans(), "")
 }

@@ -3,6 +3,7 @@ package unique
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/queue/envelope"
@@ -36,17 +37,27 @@ func (l *Locks) Orphans(ctx context.Context) ([]Held, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.heldOnlyBy(ctx, suspects)
+}
+
+// heldOnlyBy returns, each once, the locks all of whose holders are among the suspects. A lock that
+// a living job holds too, because of its limit, is no orphan: its deletion would take that job's.
+func (l *Locks) heldOnlyBy(ctx context.Context, suspects map[string][]string) ([]Held, error) {
 	var list []Held
-	for jid, digests := range suspects {
+	seen := map[string]bool{}
+	for _, digests := range suspects {
 		for _, digest := range digests {
+			if seen[digest] {
+				continue
+			}
+			seen[digest] = true
 			h, err := l.read(ctx, digest)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("lock %s: %w", digest, err)
 			}
-			for _, holder := range h.Holders {
-				if holder.JID == jid {
-					list = append(list, h)
-				}
+			lives := func(holder Holder) bool { return suspects[holder.JID] == nil }
+			if len(h.Holders) > 0 && !slices.ContainsFunc(h.Holders, lives) {
+				list = append(list, h)
 			}
 		}
 	}
