@@ -52,7 +52,8 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 		return nil, err
 	}
 	e := &effectScripts{c, map[*redisdb.Script]*redisdb.Script{}}
-	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript} {
+	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript,
+		operateScript, siftScript} {
 		e.copies[base] = c.script(base.Text())
 	}
 	for _, base := range []*redisdb.Script{pushScript, claimScript} {

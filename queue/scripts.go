@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"embed"
+	"strings"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 )
@@ -26,11 +27,31 @@ var (
 	aloneScript    = mustScript("alone")
 	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
+	operateScript  = operationScript("operate")
+	siftScript     = operationScript("sift")
+	shiftScript    = operationScript("shift")
+	unsiftScript   = mustScript("unsift")
+	restoreScript  = mustScript("restore")
+	ticketScript   = mustScript("ticket")
 
 	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
-		sweepScript, aloneScript, besideScript, publishScript, pageScript}
+		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
+		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript}
 )
+
+//go:embed lua/parts/operation.lua
+var operationLua string
+
+// operationScript returns a script with the part that lets an operation change something.
+func operationScript(name string) *redisdb.Script {
+	text := mustScript(name).Text()
+	const mark = "-- (operation)\n"
+	if strings.Count(text, mark) != 1 {
+		panic("the script " + name + " must have one line " + mark)
+	}
+	return redisdb.NewScript(strings.Replace(text, mark, operationLua, 1))
+}
 
 func mustScript(name string) *redisdb.Script {
 	return redisdb.MustScript(luaFiles, "lua/"+name+".lua")

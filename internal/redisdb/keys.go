@@ -93,3 +93,21 @@ func (k Keyspace) Signals(identity string) string { return k.Key(identity + "-si
 
 // Iteration is the hash of an iterable job's position.
 func (k Keyspace) Iteration(jid string) string { return k.Key("it-" + jid) }
+
+// Operations is the sorted set of the ids of bulk operations, by the time when they began.
+func (k Keyspace) Operations() string { return k.Key("kyu:ops") }
+
+// Operation is the hash of a bulk operation.
+func (k Keyspace) Operation(id string) string { return k.Key("kyu:op:" + id) }
+
+// Trash holds the jobs that an operation deleted: a sorted set or a list, as their place was.
+func (k Keyspace) Trash(id string) string { return k.Key("kyu:trash:" + id) }
+
+// Sifts is the hash of the queues through which an operation goes: queue → id of the operation.
+func (k Keyspace) Sifts() string { return k.Key("kyu:sifts") }
+
+// Sifted is the list of the jobs of a queue that an operation has passed, and that stay.
+func (k Keyspace) Sifted(queue string) string { return k.Key("kyu:{" + k.Queue(queue) + "}:sifted") }
+
+// Staged is the list of the jobs of a queue that an operation has chosen for another queue.
+func (k Keyspace) Staged(queue string) string { return k.Key("kyu:{" + k.Queue(queue) + "}:staged") }

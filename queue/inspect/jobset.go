@@ -113,3 +113,16 @@ func (js *JobSet) wrap(err error) error {
 	}
 	return err
 }
+
+// jobSet returns the set with a name.
+func (in *Inspector) jobSet(name string) *JobSet {
+	switch name {
+	case redisdb.KeyRetry:
+		return in.RetrySet()
+	case redisdb.KeySchedule:
+		return in.ScheduleSet()
+	case redisdb.KeyDead:
+		return in.DeadSet()
+	}
+	return in.HoldSet(strings.TrimPrefix(name, "kyu:hold:"))
+}

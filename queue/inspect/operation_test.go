@@ -1,0 +1,270 @@
+package inspect_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
+)
+
+// begin begins an operation on the jobs that a filter chooses.
+func (f *fixture) begin(r inspect.Request, filter string) *inspect.Operation {
+	f.Helper()
+	var err error
+	if r.Filter, err = inspect.ParseFilter(filter); err != nil {
+		f.Fatal(err)
+	}
+	if r.AsOf.IsZero() {
+		r.AsOf = time.Now().Add(time.Second) // the jobs were pushed in this millisecond
+	}
+	o, err := f.in.Begin(f.Context(), r)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return o
+}
+
+// operate carries out an operation.
+func (f *fixture) operate(r inspect.Request, filter string) *inspect.Operation {
+	f.Helper()
+	o := f.begin(r, filter)
+	if err := o.Run(f.Context(), nil); err != nil {
+		f.Fatal(err)
+	}
+	return o
+}
+
+// list is what a list holds, the next job to be taken first.
+func (f *fixture) list(key string) (raws []string) {
+	f.Helper()
+	raws, err := f.raw.LRange(f.Context(), key, 0, -1).Result()
+	if err != nil {
+		f.Fatal(err)
+	}
+	slices.Reverse(raws)
+	return raws
+}
+
+// jids are the JIDs of payloads: "a0 a1".
+func jids(raws []string) string {
+	var list []string
+	for _, raw := range raws {
+		j, err := envelope.ParseJob(raw)
+		if err != nil {
+			list = append(list, "?"+raw)
+			continue
+		}
+		list = append(list, j.JID)
+	}
+	return strings.Join(list, " ")
+}
+
+// numbered are the names with a letter and the numbers from, from+step, … below to.
+func numbered(letter string, from, to, step int) string {
+	var list []string
+	for i := from; i < to; i += step {
+		list = append(list, fmt.Sprint(letter, i))
+	}
+	return strings.Join(list, " ")
+}
+
+func TestOperationQueue(t *testing.T) {
+	f := newFixture(t)
+	t.Run("deletes what the filter chooses, and the others keep their order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 1200)
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a"}, "arg:7")
+		left := f.list("queue:a")
+		if strings.Contains(jids(left), "a7") || o.Changed+len(left) != 1200 {
+			t.Errorf("%d changed, %d left: %s", o.Changed, len(left), jids(left))
+		}
+		var want []string
+		for i := range 1200 {
+			if !strings.Contains(fmt.Sprint(i), "7") {
+				want = append(want, fmt.Sprint("a", i))
+			}
+		}
+		same(t, "order", jids(left), strings.Join(want, " "))
+		same(t, "state", o.State, queue.StateDone)
+		same(t, "seen", o.Seen, 1200)
+		f.noTraces()
+	})
+	t.Run("undo puts the same bytes back, before the others", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 600)
+		before := f.list("queue:a")
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a"}, "arg:9")
+		n, err := f.in.Undo(t.Context(), o.ID)
+		if err != nil || n != o.Changed {
+			t.Fatalf("%d of %d: %v", n, o.Changed, err)
+		}
+		after := f.list("queue:a")
+		var first []string
+		for _, raw := range before {
+			if j, _ := envelope.ParseJob(raw); strings.Contains(string(j.Args), "9") {
+				first = append(first, raw)
+			}
+		}
+		same(t, "first jobs", strings.Join(after[:n], "\n"), strings.Join(first, "\n"))
+		slices.Sort(before)
+		slices.Sort(after)
+		if !slices.Equal(before, after) {
+			t.Error("other bytes")
+		}
+		if _, err := f.in.Undo(t.Context(), o.ID); err == nil ||
+			!strings.Contains(err.Error(), "the trash is empty") {
+			t.Errorf("a second undo: %v", err)
+		}
+	})
+	t.Run("moves all jobs behind those of another queue, in order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 700)
+		f.push("b", 2)
+		o := f.operate(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b"}, "")
+		same(t, "changed", o.Changed, 700)
+		f.at("queue:b=702")
+		moved := f.list("queue:b")
+		same(t, "order", jids(moved), "b0 b1 "+numbered("a", 0, 700, 1))
+		j, _ := envelope.ParseJob(moved[5])
+		same(t, "the queue of the payload", j.Queue, "b")
+		f.noTraces()
+	})
+	t.Run("moves what a filter chooses, in order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 1100)
+		f.push("b", 1)
+		f.operate(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b"}, "jid:a*0")
+		same(t, "order", jids(f.list("queue:b")), "b0 "+numbered("a", 0, 1100, 10))
+		same(t, "left", len(f.list("queue:a")), 990)
+		f.noTraces()
+	})
+	t.Run("kills", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 20)
+		f.operate(inspect.Request{Verb: queue.VerbKill, Queue: "a"}, "jid:a1*")
+		f.at("dead=11 queue:a=9")
+	})
+	t.Run("deletes named jobs, and stops when it has found them", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 1500)
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a",
+			JIDs: []string{"a1490", "a1400"}}, "")
+		same(t, "changed", o.Changed, 2)
+		if o.Seen > 700 {
+			t.Errorf("it has looked at %d jobs", o.Seen)
+		}
+		left := jids(f.list("queue:a"))
+		want := numbered("a", 0, 1400, 1) + " " + numbered("a", 1401, 1490, 1) + " " +
+			numbered("a", 1491, 1500, 1)
+		same(t, "left", left, want)
+		f.noTraces()
+	})
+	t.Run("leaves jobs that came later", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 3)
+		f.push("b", 1)
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a",
+			AsOf: time.Now().Add(-time.Hour)}, "")
+		same(t, "changed", o.Changed, 0)
+		o = f.operate(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b",
+			AsOf: time.Now().Add(-time.Hour)}, "")
+		same(t, "moved", o.Changed, 0)
+		f.at("queue:a=3 queue:b=1")
+	})
+	t.Run("a wrong type loses nothing", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.push("a", 30)
+		f.raw.Set(t.Context(), "dead", "text", 0)
+		o := f.begin(inspect.Request{Verb: queue.VerbKill, Queue: "a"}, "")
+		err := o.Run(t.Context(), nil)
+		if !errors.Is(err, queue.ErrWrongType) || !strings.Contains(err.Error(), "dead") {
+			t.Errorf("%v", err)
+		}
+		same(t, "left", len(f.list("queue:a")), 30)
+		same(t, "state", o.State, queue.StateFailed)
+	})
+}
+
+// noTraces checks that no job is in the lists of an operation.
+func (f *fixture) noTraces() {
+	f.Helper()
+	keys, err := f.raw.Keys(f.Context(), "kyu:*").Result()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, key := range keys {
+		if strings.Contains(key, "sift") || strings.Contains(key, "staged") {
+			f.Errorf("%s is left", key)
+		}
+	}
+}
+
+// Workers take jobs and programs push jobs while an operation goes through the queue. Each job
+// ends in one place, and is taken in the order in which it was pushed.
+func TestOperationBesideWorkers(t *testing.T) {
+	f := newFixture(t)
+	const before, meanwhile = 20_000, 2_000
+	f.push("a", before)
+	ctx, stop := context.WithCancel(t.Context())
+	taken := make(chan []string)
+	go func() {
+		var list []string
+		for ctx.Err() == nil {
+			raws, _ := f.raw.RPopCount(t.Context(), "queue:a", 3).Result()
+			list = append(list, raws...)
+		}
+		taken <- list
+	}()
+	pushed := make(chan struct{})
+	go func() {
+		defer close(pushed)
+		client := queue.NewClient(f.store)
+		for i := range meanwhile {
+			client.Push(t.Context(), "Job", []any{"new"}, queue.Options{Queue: "a",
+				JID: fmt.Sprintf("a%d", before+i)})
+		}
+	}()
+	o := f.operate(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b",
+		AsOf: time.Now()}, "jid:a*5")
+	<-pushed
+	stop()
+	list := append(<-taken, f.list("queue:a")...)
+	moved := f.list("queue:b")
+	same(t, "jobs", len(list)+len(moved), before+meanwhile)
+	inOrder(t, "taken and left", list)
+	inOrder(t, "moved", moved)
+	t.Logf("%d moved, seen %d", o.Changed, o.Seen)
+	f.noTraces()
+}
+
+func inOrder(t *testing.T, name string, raws []string) {
+	t.Helper()
+	last := -1
+	for _, raw := range raws {
+		j, err := envelope.ParseJob(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		fmt.Sscanf(j.JID, "a%d", &n)
+		if n <= last {
+			t.Fatalf("%s: %d comes after %d", name, n, last)
+		}
+		last = n
+	}
+}

@@ -1,0 +1,192 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/redisdb"
+	"github.com/kyujobs/kyu/queue/envelope"
+)
+
+// Sift is the way of an operation through a queue. It takes the newest jobs off the queue, a page
+// at a time, and keeps those that stay in a list of its own, in order, while workers go on with the
+// oldest. When it meets the workers, or is stopped, the jobs that stay are the queue again.
+type Sift struct {
+	Queue string
+	Verb  Verb   // VerbDelete, VerbForget, VerbKill or VerbMove
+	To    string // the queue of VerbMove
+}
+
+// errPassed says that workers have taken all jobs that were not sifted.
+const errPassed = "passed"
+
+// NewestJobs returns up to count payloads of a queue that a sift has not passed, the newest first.
+func (s *Store) NewestJobs(ctx context.Context, t *Ticket, queue string,
+	count int64) ([]string, error) {
+	pipe := s.db.Shared.Pipeline()
+	edge := pipe.HGet(ctx, s.ks.Operation(t.ID), "edge")
+	page := pipe.LRange(ctx, s.ks.Queue(queue), 0, count-1)
+	if _, err := pipe.Exec(ctx); err != nil && page.Err() != nil {
+		return nil, fmt.Errorf("queue %s: %w", queue, err)
+	}
+	list := page.Val()
+	if edge.Val() == "" {
+		return list, nil
+	}
+	for i, raw := range list { // those before the edge were pushed since the last page
+		if raw == edge.Val() {
+			return list[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+// Page carries out a page of an operation: page are the newest jobs of the queue, the newest first,
+// from NewestJobs. chosen says which of them are chosen. It returns how many it chose and how many
+// jobs it passed. over says that no jobs are left to be sifted. The error may be an *EffectsError,
+// which concerns single jobs; a *WrongTypeError or an *OperationError ends the operation.
+func (s *Store) Page(ctx context.Context, t *Ticket, sift Sift, page []string,
+	chosen func(i int) (j *Job, is bool)) (changed, passed int, over bool, err error) {
+	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now()}
+	list := make([]operand, len(page))
+	for i, raw := range page {
+		o := operand{raw: raw, stays: true}
+		if j, is := chosen(i); is && (sift.Verb != VerbMove || j != nil) {
+			o.stays = false
+			if sift.Verb == VerbMove {
+				o.payload = inQueue(j, sift.To)
+			} else {
+				p.remove(&o, j)
+			}
+		}
+		list[i] = o
+	}
+	err = p.pages(list, func(page []operand, items [][]Effect) ([]int64, []string, error) {
+		if over {
+			return nil, nil, nil
+		}
+		codes, failed, err := s.siftPage(ctx, p, sift, page, items)
+		if err != nil || len(codes) == 0 {
+			return nil, nil, err
+		}
+		over = codes[0] == 1
+		passed += len(codes) - 1
+		return codes[1:], failed[1:], nil
+	})
+	var stop *OperationError
+	if errors.As(err, &stop) && stop.State == errPassed {
+		over, err = true, nil
+	}
+	if err = p.error(err, s.ks.Queue(sift.Queue)); err != nil {
+		err = fmt.Errorf("queue %s: %w", sift.Queue, err)
+	}
+	return p.changed, passed, over, err
+}
+
+func (s *Store) siftPage(ctx context.Context, p *operationPart, sift Sift, page []operand,
+	items [][]Effect) ([]int64, []string, error) {
+	chosen := s.ks.Trash(p.ticket.ID)
+	if sift.Verb == VerbMove {
+		chosen = s.ks.Staged(sift.Queue)
+	}
+	keys := []string{s.ks.Operation(p.ticket.ID), s.ks.Queue(sift.Queue), s.ks.Queues(),
+		s.ks.Dead(), chosen, s.ks.Sifted(sift.Queue), s.ks.Sifts()}
+	args := append(p.ticket.args(), string(sift.Verb), envelope.Score(p.now),
+		envelope.Score(p.now.Add(-s.deadLimits.age)), s.deadLimits.max, sift.Queue,
+		int(TrashFor.Seconds()), p.ticket.ID)
+	if len(page) == 0 {
+		args = append(args, "", "") // no job has these bytes
+	}
+	for _, o := range page {
+		to := ""
+		if !o.stays {
+			to = "1" + o.payload
+			if o.payload == "" {
+				to += o.raw
+			}
+		}
+		args = append(args, o.raw, to)
+	}
+	return s.runEffects(ctx, s.db.Shared, siftScript, keys, args, items)
+}
+
+// Shift moves the oldest jobs of a queue, the oldest first, behind the jobs of another queue. It
+// returns how many it moved: workers may have taken the others. The error may be a *WrongTypeError
+// or an *OperationError.
+func (s *Store) Shift(ctx context.Context, t *Ticket, from, to string, page []*Job) (int, error) {
+	p := &operationPart{store: s, ticket: t, verb: VerbMove}
+	list := make([]operand, len(page))
+	for i, j := range page {
+		list[i] = operand{raw: j.Raw(), payload: inQueue(j, to), queue: to}
+	}
+	keys := []string{s.ks.Operation(t.ID), s.ks.Queue(from), s.ks.Queues(), s.ks.Queue(to)}
+	err := p.pages(list, func(page []operand, _ [][]Effect) ([]int64, []string, error) {
+		args := append(t.args(), to)
+		for _, o := range page {
+			args = append(args, o.raw, o.payload)
+		}
+		codes, err := s.db.Run(ctx, shiftScript, keys, args...).Int64Slice()
+		return codes, make([]string, len(codes)), err
+	})
+	if err = p.error(err, s.ks.Queue(from)); err != nil {
+		err = fmt.Errorf("queue %s: %w", from, err)
+	}
+	return p.changed, err
+}
+
+// Unsift puts the jobs that an operation holds back: those that stay to their queue, and those that
+// were chosen for another queue to that one. An empty token puts them back only once the ticket of
+// the operation has ended: its caller is dead.
+func (s *Store) Unsift(ctx context.Context, id, token string, sift Sift) error {
+	keys := []string{s.ks.Operation(id), s.ks.Queue(sift.Queue), s.ks.Queues(),
+		s.ks.Sifted(sift.Queue), s.ks.Staged(sift.Queue), s.ks.Queue(sift.To), s.ks.Sifts()}
+	for {
+		left, err := s.db.Run(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token,
+			operationPage).Int64()
+		if err == nil && left < 0 {
+			err = &WrongTypeError{[]string{keys[1], keys[2], keys[3], keys[4], keys[5]}, 1}
+		}
+		if err != nil {
+			return fmt.Errorf("queue %s: put back the jobs of operation %s: %w", sift.Queue, id,
+				ticketError(err))
+		}
+		if left == 0 {
+			return nil
+		}
+	}
+}
+
+// Sifts returns the queues through which operations go, with the ids of these.
+func (s *Store) Sifts(ctx context.Context) (map[string]string, error) {
+	byQueue, err := s.db.Shared.HGetAll(ctx, s.ks.Sifts()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("operations on queues: %w", err)
+	}
+	return byQueue, nil
+}
+
+// PutBack puts the jobs back that operations on queues hold whose callers have died. Workers call
+// it, so no job stays with a dead operation. It returns the ids of the operations. The error joins
+// those of single operations.
+func (s *Store) PutBack(ctx context.Context, sifts map[string]string) (ids []string, err error) {
+	for queue, id := range sifts {
+		to, problem := s.db.Shared.HGet(ctx, s.ks.Operation(id), "to").Result()
+		if problem != nil && !redisdb.Answered(problem) && problem.Error() != "redis: nil" {
+			return ids, fmt.Errorf("operation %s: %w", id, problem)
+		}
+		if to == "" {
+			to = queue // nothing is staged without it
+		}
+		problem = s.Unsift(ctx, id, "", Sift{Queue: queue, To: to})
+		var taken *OperationError
+		switch {
+		case problem == nil:
+			ids = append(ids, id)
+		case !errors.As(problem, &taken): // else its caller lives
+			err = errors.Join(err, problem)
+		}
+	}
+	return ids, err
+}
