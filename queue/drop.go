@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-var dropScript = mustScript("drop") // only a Store with capabilities runs it
+var dropScript = mustScript("drop")
 
 // removal is the removal by hand of jobs from a set or a queue, with their effects. If the event is
 // EventDead, the jobs go to the dead set.
@@ -129,9 +129,15 @@ func (s *Store) removeQueue(ctx context.Context, name string) error {
 		slices.Reverse(page) // the next job to run is first
 		return page, err
 	})
-	err = s.db.Run(ctx, dropScript, s.dropKeys(key), "", "", "", name).Err()
+	err = s.ForgetQueue(ctx, name)
 	if removed != nil {
 		return removed
 	}
 	return err
+}
+
+// ForgetQueue takes the name of a queue off the set of queues, unless the queue has jobs.
+func (s *Store) ForgetQueue(ctx context.Context, name string) error {
+	keys := s.dropKeys(s.ks.Queue(name))
+	return s.db.Run(ctx, dropScript, keys, "", "", "", name).Err()
 }

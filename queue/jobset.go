@@ -45,6 +45,9 @@ func (s *Store) HoldSet(class string) *JobSet {
 	return &JobSet{s, "kyu:hold:" + class, s.db.Shared}
 }
 
+// Set returns the set whose JobSet.Name is name.
+func (s *Store) Set(name string) *JobSet { return &JobSet{s, name, s.db.Shared} }
+
 // Entry is a member of a JobSet.
 type Entry struct {
 	Raw string    // the member, byte for byte

@@ -188,6 +188,8 @@ type Suspects struct {
 	Fenced     []Lease   // a page of the owners that were declared dead
 	Ended      []Lease   // a page of the owners whose lease has ended, or ends too late
 	Neighbours []Lease   // the next three owners on the same machine, by name
+	// Sifts are the queues through which bulk operations go, and the ids of these, for PutBack.
+	Sifts map[string]string
 }
 
 // Sweep finds owners that may be dead: at most page of each kind, after the first skip fenced ones.
@@ -196,7 +198,7 @@ type Suspects struct {
 func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 	longest time.Duration) (Suspects, error) {
 	ks := o.store.ks
-	keys := []string{ks.Leases()}
+	keys := []string{ks.Leases(), ks.Sifts()}
 	if place := h.place(); place != "" {
 		keys = append(keys, ks.Host(place))
 	}
@@ -207,7 +209,17 @@ func (o *Owner) Sweep(ctx context.Context, h Host, page, skip int,
 	}
 	now, _ := reply[0].(int64)
 	return Suspects{Now: time.UnixMilli(now), Fenced: leasesOf(reply[1], now),
-		Ended: leasesOf(reply[2], now), Neighbours: leasesOf(reply[3], now)}, nil
+		Ended: leasesOf(reply[2], now), Neighbours: leasesOf(reply[3], now),
+		Sifts: siftsOf(texts(reply[4]))}, nil
+}
+
+// siftsOf decodes a hash of queues and ids.
+func siftsOf(flat []string) map[string]string {
+	sifts := map[string]string{}
+	for i := 0; i+1 < len(flat); i += 2 {
+		sifts[flat[i]] = flat[i+1]
+	}
+	return sifts
 }
 
 // OwnerHost reads the host of an owner and the queues that it serves from its record. If there is

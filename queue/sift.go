@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
 )
 
 // Sift is the way of an operation through a queue. It takes the newest jobs off the queue, a page
@@ -143,7 +144,7 @@ func (s *Store) Unsift(ctx context.Context, id, token string, sift Sift) error {
 	keys := []string{s.ks.Operation(id), s.ks.Queue(sift.Queue), s.ks.Queues(),
 		s.ks.Sifted(sift.Queue), s.ks.Staged(sift.Queue), s.ks.Queue(sift.To), s.ks.Sifts()}
 	for {
-		left, err := s.db.Run(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token,
+		left, err := s.db.RunOwn(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token,
 			operationPage).Int64()
 		if err == nil && left < 0 {
 			err = &WrongTypeError{[]string{keys[1], keys[2], keys[3], keys[4], keys[5]}, 1}
@@ -158,22 +159,13 @@ func (s *Store) Unsift(ctx context.Context, id, token string, sift Sift) error {
 	}
 }
 
-// Sifts returns the queues through which operations go, with the ids of these.
-func (s *Store) Sifts(ctx context.Context) (map[string]string, error) {
-	byQueue, err := s.db.Shared.HGetAll(ctx, s.ks.Sifts()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("operations on queues: %w", err)
-	}
-	return byQueue, nil
-}
-
-// PutBack puts the jobs back that operations on queues hold whose callers have died. Workers call
-// it, so no job stays with a dead operation. It returns the ids of the operations. The error joins
-// those of single operations.
+// PutBack puts the jobs back that operations hold whose callers have died. sifts are from a Sweep:
+// workers call it, so no job stays with a dead operation. It returns the ids of the operations. The
+// error joins those of single operations.
 func (s *Store) PutBack(ctx context.Context, sifts map[string]string) (ids []string, err error) {
 	for queue, id := range sifts {
-		to, problem := s.db.Shared.HGet(ctx, s.ks.Operation(id), "to").Result()
-		if problem != nil && !redisdb.Answered(problem) && problem.Error() != "redis: nil" {
+		to, problem := s.db.Own.HGet(ctx, s.ks.Operation(id), "to").Result()
+		if problem != nil && !redisdb.Answered(problem) && !errors.Is(problem, redis.Nil) {
 			return ids, fmt.Errorf("operation %s: %w", id, problem)
 		}
 		if to == "" {

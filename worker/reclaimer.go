@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -48,6 +49,7 @@ type reclaimer struct {
 	skip    int                    // how many fenced owners the next sweep skips
 	offset  time.Duration          // Redis's clock less our own
 	setAt   time.Time              // when Redis's clock was last seen to be set
+	refused bool                   // the last sweep could not put jobs of an operation back
 }
 
 // ownerFacts are what another owner wrote about itself, which does not change, and what the sweeps
@@ -116,12 +118,34 @@ func (r *reclaimer) sweep(ctx context.Context) (more bool, err error) {
 		})
 		more = more && gone
 	}
+	if err := r.putBack(ctx, s.Sifts); err != nil {
+		lost = err
+	}
 	for identity, f := range r.known {
 		if time.Since(f.seen) > remembered {
 			delete(r.known, identity)
 		}
 	}
 	return more && lost == nil, lost
+}
+
+// putBack puts the jobs back that bulk operations hold whose callers have died. The error is of the
+// connection.
+func (r *reclaimer) putBack(ctx context.Context, sifts map[string]string) error {
+	ids, err := r.store.PutBack(ctx, sifts)
+	for _, id := range ids {
+		r.log.Warn("a bulk operation stopped in the middle: the jobs that it held are back in "+
+			"their queues; `workerctl operations resume` goes on with it", "operation", id)
+	}
+	refused := errors.Is(err, queue.ErrWrongType) || redisdb.Rejected(err)
+	if refused && !r.refused {
+		r.log.Error("the jobs of a bulk operation cannot be put back: "+
+			"rename or delete the key that the error is about", "err", err)
+	}
+	if r.refused = refused; refused {
+		return nil
+	}
+	return err
 }
 
 // look compares how far Redis's clock and our own moved since the last sweep. If Redis's clock was

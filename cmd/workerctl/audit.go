@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"os/user"
 	"strings"
 	"time"
@@ -74,8 +73,7 @@ func (c *call) acted(err error, line string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordWithin)
 	defer cancel()
-	host, _ := os.Hostname()
-	act := inspect.Act{By: c.person(), Host: host, Command: c.path, What: line}
+	act := inspect.Act{By: c.person(), Host: hostname(), Command: c.path, What: line}
 	if err := c.inspector.Record(ctx, act); err != nil {
 		fmt.Fprintf(c.errOut, "workerctl: done, but not in the audit: %v\n", err)
 	}

@@ -14,7 +14,7 @@ func TestAudit(t *testing.T) {
 	s.okArgs("kill: 20 jobs", "retries", "kill", "--filter", "host:b.example", "--yes")
 	t.Run("says who changed what, the latest first", func(t *testing.T) {
 		s := s.of(t)
-		out := s.ok("kill: 20 jobs, of the filter host:b.example", "audit -o wide")
+		out := s.ok("kill: 20 jobs of retries, of the filter host:b.example", "audit -o wide")
 		first, last := strings.Index(out, "retries kill"), strings.Index(out, "paused push")
 		if first < 0 || last < first {
 			t.Error(out)

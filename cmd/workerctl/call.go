@@ -71,6 +71,11 @@ func (q *question) flags(f *pflag.FlagSet) {
 
 // ask returns nil if the answer is yes.
 func (q *question) ask(c *call, text string) error {
+	return q.askGently(c, text, "This cannot be undone.")
+}
+
+// askGently is ask with another warning.
+func (q *question) askGently(c *call, text, warning string) error {
 	if q.yes {
 		return nil
 	}
@@ -78,7 +83,7 @@ func (q *question) ask(c *call, text string) error {
 	if c.json() {
 		to = c.errOut
 	}
-	fmt.Fprintf(to, "%s? This cannot be undone. [y/N] ", text)
+	fmt.Fprintf(to, "%s? %s [y/N] ", text, warning)
 	line, _ := bufio.NewReader(c.in).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
 		return nil

@@ -50,14 +50,14 @@ func TestCandidates(t *testing.T) {
 	s.scheduled(t, cron.Entry{Name: "night", Every: time.Hour, Class: "B"})
 	for line, want := range map[string]string{
 		"sta":                     "stats",
-		"retries re":              "reschedule retry",
+		"retries re":              "requeue reschedule retry",
 		"retries delete ":         "a1 a2 b1",
 		"retries delete a1 a":     "a2",
 		"--all retries delete b":  "b1",
 		"dead retry ":             "",
 		"queue ":                  "default delete",
 		"queue def":               "default",
-		"queue default ":          "delete",
+		"queue default ":          "delete kill move",
 		"queue delete delete ":    "q2",
 		"push A --queue d":        "default delete",
 		"held ":                   "Later",

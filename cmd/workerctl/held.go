@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/cobra"
 )
@@ -38,14 +39,15 @@ func (c *call) heldCommand() *cobra.Command {
 func (h *held) verb(c *call, verb, summary string) *cobra.Command {
 	cmd := c.command(verb+" JID…", summary,
 		func(ctx context.Context, c *call, words []string) error {
-			return h.change(ctx, c, h.changeOf(c, verb, words[0]), words[1:])
+			from := source{name: "held " + words[0], verb: verb, set: c.inspector.HoldSet(words[0])}
+			return h.change(ctx, c, from, heldVerbs[verb], words[1:])
 		})
 	cmd.Args = checked(func(words []string) error {
 		return h.selection.check(words[0]+" "+verb, words[1:])
 	})
 	cmd.Example = "workerctl held NewWorker " + verb + " --all"
 	c.completes(cmd, heldJobs)
-	h.selection.flags(cmd.Flags())
+	h.selection.verbFlags(c, cmd, heldVerbs[verb])
 	return cmd
 }
 
@@ -63,12 +65,8 @@ func (h *held) run(ctx context.Context, c *call, words []string) error {
 	return h.show(ctx, c, c.inspector.HoldSet(words[0]), &h.listing)
 }
 
-// changeOf is what a verb does to the held jobs of a class.
-func (h *held) changeOf(c *call, verb, class string) change {
-	set := c.inspector.HoldSet(class)
-	ops := map[string]operation{"release": set.AddToQueue, "delete": set.Delete}
-	return change{"held " + class, verb, set, ops[verb]}
-}
+// heldVerbs are the verbs of operations by those of the command.
+var heldVerbs = map[string]queue.Verb{"release": queue.VerbRequeue, "delete": queue.VerbDelete}
 
 func (h *held) classes(ctx context.Context, c *call) error {
 	list, err := c.inspector.HeldClasses(ctx)

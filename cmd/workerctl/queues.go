@@ -61,16 +61,19 @@ func (c *call) printQueues(list []inspect.QueueInfo) error {
 // oneQueue is the command queue.
 type oneQueue struct {
 	listing
-	question
-	pause, unpause, clear, force bool
+	selection
+	pause, unpause, clear, unknown bool
 }
+
+// queueVerbs are the verbs that change jobs of a queue.
+var queueVerbs = []verbSummary{{queue.VerbDelete, "delete these jobs of a queue"},
+	{queue.VerbKill, "put these jobs of a queue into the dead set"},
+	{queue.VerbMove, "move these jobs of a queue behind those of another, in order"}}
 
 func (c *call) queueCommand() *cobra.Command {
 	q := &oneQueue{}
-	cmd := c.local("queue", "the jobs of a queue; pause it, clear it", nil)
-	cmd.Args = checked(func([]string) error {
-		return errors.New("want queue NAME, or queue NAME delete JID…")
-	})
+	cmd := c.local("queue", "the jobs of a queue; pause it, clear it, move its jobs", nil)
+	cmd.Args = checked(func([]string) error { return errNoQueue })
 	c.completes(cmd, queueNames)
 	name := c.command("NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue",
 		q.run)
@@ -85,12 +88,34 @@ func (c *call) queueCommand() *cobra.Command {
 	c.completes(name, secondIsVerb(name, queueNames))
 	q.flags(name.Flags())
 	c.watchable(name)
-	remove := c.command("delete JID…", "delete these jobs of a queue", q.remove)
-	remove.Example = "workerctl queue push delete " + sampleJID
-	remove.Args = checked(checkRemove)
-	c.completes(remove, queuedJobs)
 	cmd.AddCommand(name)
-	name.AddCommand(remove)
+	for _, v := range queueVerbs {
+		name.AddCommand(q.verb(c, v))
+	}
+	return cmd
+}
+
+// verb makes the command of a verb. Its words are the name of the queue and JIDs.
+func (q *oneQueue) verb(c *call, v verbSummary) *cobra.Command {
+	cmd := c.command(string(v.verb)+" JID…", v.summary+orMore,
+		func(ctx context.Context, c *call, words []string) error {
+			from := source{name: "the queue " + words[0], queue: words[0]}
+			return q.change(ctx, c, from, v.verb, words[1:])
+		})
+	check, to := q.selection.check, ""
+	if v.verb == queue.VerbMove {
+		check, to = q.checkMove, " --to low"
+	}
+	cmd.Args = checked(func(words []string) error {
+		if len(words) == 0 {
+			return errNoQueue
+		}
+		return errors.Join(checkQueue(words[0]), check(string(v.verb), words[1:]))
+	})
+	cmd.Example = fmt.Sprintf("workerctl queue push %[1]s %[2]s%[3]s\n"+
+		"workerctl queue push %[1]s --filter class:Feed::*%[3]s", v.verb, sampleJID, to)
+	c.completes(cmd, queuedJobs)
+	q.verbFlags(c, cmd, v.verb)
 	return cmd
 }
 
@@ -98,19 +123,31 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.pause, "pause", false, "workers take no more jobs from the queue")
 	f.BoolVar(&q.unpause, "unpause", false, "workers take jobs from the queue again")
 	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
-	f.BoolVar(&q.force, "force", false, "pause or unpause a queue into which no job was pushed yet")
+	f.BoolVar(&q.noUndo, "no-undo", false, "with --clear: do not keep the jobs in the trash for a "+
+		"day: Redis has their memory back at once")
+	f.BoolVar(&q.unknown, "force", false, "pause or unpause a queue into which no job was pushed "+
+		"yet")
 	q.question.flags(f)
+	q.filterFlag(f)
 	q.listing.flags(f)
 }
 
+var errNoQueue = errors.New("want queue NAME, or queue NAME delete, kill or move")
+
 func (q *oneQueue) check(words []string) error {
 	if len(words) != 1 {
-		return errors.New("want queue NAME, or queue NAME delete JID…")
+		return errNoQueue
 	}
-	if q.pause && q.unpause || q.pause && q.clear || q.unpause && q.clear {
-		return errors.New("want one of --pause, --unpause and --clear")
+	ways := 0
+	for _, given := range []bool{q.pause, q.unpause, q.clear, q.where != ""} {
+		if given {
+			ways++
+		}
 	}
-	return checkQueue(words[0])
+	if ways > 1 {
+		return errors.New("want one of --pause, --unpause, --clear and --filter")
+	}
+	return errors.Join(checkQueue(words[0]), q.parse())
 }
 
 func checkQueue(name string) error {
@@ -120,13 +157,6 @@ func checkQueue(name string) error {
 	return nil
 }
 
-func checkRemove(words []string) error {
-	if len(words) < 2 {
-		return errors.New("want queue NAME, or queue NAME delete JID…")
-	}
-	return checkQueue(words[0])
-}
-
 func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	name := words[0]
 	switch {
@@ -134,6 +164,9 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		return q.setPaused(ctx, c, name)
 	case q.clear:
 		return q.clearAll(ctx, c, name)
+	}
+	if q.where != "" {
+		return q.search(ctx, c, name)
 	}
 	info, err := c.inspector.Queue(ctx, name)
 	if err != nil {
@@ -162,7 +195,7 @@ func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
 		return err
 	}
 	known := slices.ContainsFunc(list, func(i inspect.QueueInfo) bool { return i.Name == name })
-	if !known && !info.Paused && info.Size == 0 && !q.force {
+	if !known && !info.Paused && info.Size == 0 && !q.unknown {
 		return fmt.Errorf("queue %s: %w: is the name right? With --force the command also takes "+
 			"a queue into which no job was pushed yet", name, queue.ErrNotFound)
 	}
@@ -172,29 +205,38 @@ func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
 	return c.acted(c.store.Unpause(ctx, name), "unpaused "+name)
 }
 
+// clearAll deletes all jobs of a queue, and takes its name off the list of queues.
 func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
-	info, err := c.inspector.Queue(ctx, name)
+	q.all = true
+	from := source{name: "the queue " + name, queue: name}
+	if err := q.change(ctx, c, from, queue.VerbDelete, nil); err != nil {
+		return err
+	}
+	return c.store.ForgetQueue(ctx, name)
+}
+
+// search lists the jobs of a queue that the filter chooses. It ends when it has the page, and has
+// looked for some time: a queue may have millions of jobs.
+func (q *oneQueue) search(ctx context.Context, c *call, name string) error {
+	var list []row
+	began, seen := time.Now(), int64(0)
+	t, err := c.inspector.QueueWhere(ctx, name, q.filter, began, func(raw string,
+		j *queue.Job) bool {
+		if seen++; seen > q.offset() && len(list) < int(q.limit) {
+			list = append(list, newRow(raw, j, time.Time{}))
+		}
+		return len(list) < int(q.limit) || time.Since(began) < searchTime
+	})
 	if err != nil {
 		return err
 	}
-	if err := q.ask(c, fmt.Sprintf("Delete all %d jobs of the queue %s", info.Size,
-		name)); err != nil {
+	if err := q.jobs(c, list, "WAITING", int64(t.Matched)); err != nil || !t.Partial || c.json() {
 		return err
 	}
-	return c.acted(c.store.ClearQueue(ctx, name), "cleared "+name)
+	_, err = fmt.Fprintf(c.out, "at least: the search has stopped after %s of %s jobs\n",
+		grouped(int64(t.Seen)), grouped(t.Size))
+	return err
 }
 
-// remove deletes jobs of a queue: the words are its name and the JIDs.
-func (q *oneQueue) remove(ctx context.Context, c *call, words []string) error {
-	name := words[0]
-	for _, jid := range words[1:] {
-		j, err := c.inspector.FindInQueue(ctx, name, jid)
-		if err == nil {
-			err = c.store.DeleteFromQueue(ctx, name, j.Raw())
-		}
-		if err := c.acted(err, "delete "+jid+" of "+name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// searchTime is how long a search of a queue goes on after it has found a page.
+const searchTime = 2 * time.Second

@@ -59,7 +59,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("%d jobs, want 2", n)
 		}
 		s.input = "yes\n"
-		s.ok("cleared default", "queue default --clear")
+		s.ok("delete: 2 jobs of the queue default (undo: ", "queue default --clear")
 		if n := s.size("queue:default"); n != 0 {
 			t.Errorf("%d jobs, want 0", n)
 		}

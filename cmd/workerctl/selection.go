@@ -1,13 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -17,6 +19,9 @@ type selection struct {
 	question
 	all    bool
 	dryRun bool
+	noUndo bool
+	to     string // the queue of the verb move
+	force  bool   // to is a queue that nobody knows yet
 	where  string
 	filter inspect.Filter // of where; check reads it
 }
@@ -26,6 +31,22 @@ func (s *selection) flags(f *pflag.FlagSet) {
 	s.filterFlag(f)
 	f.BoolVar(&s.dryRun, "dry-run", false, "with --filter or --all: only count the jobs")
 	s.question.flags(f)
+}
+
+// verbFlags adds the flags of one verb.
+func (s *selection) verbFlags(c *call, cmd *cobra.Command, verb queue.Verb) {
+	f := cmd.Flags()
+	switch verb {
+	case queue.VerbDelete:
+		f.BoolVar(&s.noUndo, "no-undo", false, "do not keep the jobs in the trash for a day: "+
+			"Redis has their memory back at once")
+	case queue.VerbMove:
+		f.StringVar(&s.to, "to", "", "the `QUEUE` to which the jobs go")
+		f.BoolVar(&s.force, "force", false, "move to a queue that no process serves and that "+
+			"never had a job")
+		c.completesFlag(cmd, "to", queueNames)
+	}
+	s.flags(f)
 }
 
 func (s *selection) filterFlag(f *pflag.FlagSet) {
@@ -56,62 +77,80 @@ func (s *selection) check(verb string, jids []string) error {
 	return s.parse()
 }
 
-// change is an operation on the jobs of a set.
-type change struct {
-	name string // of the set
-	verb string
-	set  *inspect.JobSet
-	op   operation
+// checkMove wants a queue.
+func (s *selection) checkMove(verb string, jids []string) error {
+	if s.to == "" {
+		return fmt.Errorf("%s: want --to QUEUE", verb)
+	}
+	return errors.Join(checkQueue(s.to), s.check(verb, jids))
 }
 
-// operation changes entries of a set, and returns how many were still there.
-type operation func(context.Context, ...queue.Entry) (int, error)
-
-func (s *selection) change(ctx context.Context, c *call, to change, jids []string) error {
-	if len(jids) == 0 {
-		return s.changeAll(ctx, c, to)
-	}
-	for _, jid := range jids {
-		e, err := to.set.Find(ctx, jid)
-		if err != nil {
-			return err
-		}
-		n, err := to.op(ctx, e)
-		if err == nil && n == 0 {
-			err = fmt.Errorf("job %s: %w: it has just left %s", jid, queue.ErrNotFound, to.name)
-		}
-		if err := c.acted(err, to.verb+" "+jid); err != nil {
-			return err
-		}
-	}
-	return nil
+// source is where the jobs of a change are: a set or a queue.
+type source struct {
+	name  string // for people: retries, the queue push
+	verb  string // for people, if it is not the operation's: release
+	set   *inspect.JobSet
+	queue string // if set is nil
 }
 
-// changeAll changes the jobs that the filter chooses, and that are in the set now: jobs that come
-// later stay.
-func (s *selection) changeAll(ctx context.Context, c *call, to change) error {
-	asOf := time.Now()
-	found, err := to.set.Where(ctx, s.filter, asOf, nil)
+// change carries out a verb on the jobs of a source.
+func (s *selection) change(ctx context.Context, c *call, from source, verb queue.Verb,
+	jids []string) error {
+	r := inspect.Request{Verb: verb, Queue: from.queue, To: s.to, Filter: s.filter, JIDs: jids}
+	if from.set != nil {
+		r.Set = from.set.Name()
+	}
+	if s.noUndo {
+		r.Verb = queue.VerbForget
+	}
+	err := s.checkTarget(ctx, c)
+	if err == nil {
+		r.AsOf, err = c.inspector.Now(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	jobs := fmt.Sprintf("%d of the %d jobs of %s", found.Matched, found.Seen, to.name)
+	if len(jids) == 0 {
+		if asked, err := s.confirm(ctx, c, from, verb, r.AsOf); !asked || err != nil {
+			return err
+		}
+	}
+	return c.operate(ctx, from, r)
+}
+
+// confirm counts the jobs and asks. It returns false if nothing is to be done.
+func (s *selection) confirm(ctx context.Context, c *call, from source, verb queue.Verb,
+	asOf time.Time) (bool, error) {
+	found, err := from.count(ctx, c, s.filter, asOf)
+	if err != nil {
+		return false, err
+	}
+	jobs := fmt.Sprintf("%d of the %d jobs of %s", found.Matched, found.Seen, from.name)
 	if s.all {
-		jobs = fmt.Sprintf("all %d jobs of %s", found.Matched, to.name)
+		jobs = fmt.Sprintf("all %d jobs of %s", found.Matched, from.name)
 	}
 	if s.dryRun {
-		return c.done(nil, fmt.Sprintf("%s would change %s", to.verb, jobs))
+		return false, c.done(nil, fmt.Sprintf("%s would change %s", cmp.Or(from.verb, string(verb)),
+			jobs))
 	}
-	verb := strings.ToUpper(to.verb[:1]) + to.verb[1:]
-	if err := s.ask(c, verb+" "+jobs); err != nil {
-		return err
+	step := capital(cmp.Or(from.verb, string(verb))) + " " + jobs
+	if s.to != "" {
+		step += " to the queue " + s.to
 	}
-	t, err := to.set.Where(ctx, s.filter, asOf, to.op)
-	done := fmt.Sprintf("%s: %d jobs", to.verb, t.Changed)
-	if !s.filter.Empty() {
-		done += ", of the filter " + s.filter.String()
+	if verb == queue.VerbDelete && !s.noUndo {
+		return true, s.askGently(c, step, "It can be undone for a day.")
 	}
-	return c.acted(err, done)
+	return true, s.ask(c, step)
+}
+
+// count counts the jobs that a filter chooses.
+func (from source) count(ctx context.Context, c *call, f inspect.Filter,
+	asOf time.Time) (inspect.Tally, error) {
+	if from.set != nil {
+		return from.set.Where(ctx, f, asOf, nil)
+	}
+	t, err := c.inspector.QueueWhere(ctx, from.queue, f, asOf, nil)
+	return t.Tally, err
 }
 
 // show lists the jobs of a set, or those that the filter chooses.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/cobra"
 )
@@ -24,7 +24,7 @@ type jobSet struct {
 
 func (c *call) retriesCommand() *cobra.Command {
 	return c.setCommand("retries",
-		"the jobs that wait for a retry; retry, kill, delete, reschedule",
+		"the jobs that wait for a retry; retry, kill, delete, move, reschedule",
 		(*inspect.Inspector).RetrySet)
 }
 
@@ -55,29 +55,47 @@ func (c *call) setCommand(name, summary string,
 	s.filterFlag(list.Flags())
 	c.watchable(list)
 	list.Args = s.checkList
-	cmd.AddCommand(list, show, s.verb(c, "retry JID…", "retry these jobs now"+orMore))
-	if !s.dead() {
-		cmd.AddCommand(s.verb(c, "kill JID…", "put these jobs into the dead set"+orMore))
+	cmd.AddCommand(list, show)
+	c.completes(show, jobsOf(open))
+	for _, v := range s.changes() {
+		below := s.verb(c, string(v.verb)+" JID…", v.summary+orMore)
+		c.completes(below, jobsOf(open))
+		s.selection.verbFlags(c, below, v.verb)
+		to := ""
+		if v.verb == queue.VerbMove {
+			to = " --to low"
+		}
+		below.Example = fmt.Sprintf("workerctl %[1]s %[2]s %[3]s%[4]s\n"+
+			"workerctl %[1]s %[2]s --filter host:example.com%[4]s", name, v.verb, sampleJID, to)
+		cmd.AddCommand(below)
 	}
-	cmd.AddCommand(s.verb(c, "delete JID…", "delete these jobs"+orMore))
 	if !s.dead() {
 		move := s.verb(c, "reschedule JID…", "make these jobs due at another time, --in or --at")
 		s.due.flags(move.Flags(), "")
+		c.completes(move, jobsOf(open))
 		move.Example = "workerctl " + name + " reschedule " + sampleJID + " --in 2h"
 		cmd.AddCommand(move)
 	}
-	for _, below := range cmd.Commands() {
-		if below != list {
-			c.completes(below, jobsOf(open))
-		}
-		if slices.Contains([]string{"retry", "kill", "delete"}, below.Name()) {
-			s.selection.flags(below.Flags())
-			below.Example = "workerctl " + name + " " + below.Name() +
-				" " + sampleJID + "\nworkerctl " + name + " " + below.Name() +
-				" --filter host:example.com"
-		}
-	}
 	return cmd
+}
+
+// verbSummary is a verb that changes jobs, and what it does.
+type verbSummary struct {
+	verb    queue.Verb
+	summary string
+}
+
+// changes are the verbs that the set has.
+func (s *jobSet) changes() []verbSummary {
+	list := []verbSummary{
+		{queue.VerbRetry, "run these jobs now, with one attempt given back"},
+		{queue.VerbRequeue, "run these jobs now, without an attempt given back"},
+		{queue.VerbDelete, "delete these jobs"}}
+	if s.dead() {
+		return list
+	}
+	return append(list, verbSummary{queue.VerbKill, "put these jobs into the dead set"},
+		verbSummary{queue.VerbMove, "let these jobs go to another queue when they are due"})
 }
 
 // verb makes the command of a verb; the command of the set itself lists.
@@ -122,7 +140,9 @@ func (s *jobSet) check(verb string, jids []string) error {
 			return errors.New("reschedule: want JIDs")
 		}
 		return s.checkDue()
-	case "retry", "kill", "delete":
+	case "move":
+		return s.checkMove(verb, jids)
+	case "retry", "requeue", "kill", "delete":
 		return s.selection.check(verb, jids)
 	}
 	return nil
@@ -143,9 +163,8 @@ func (s *jobSet) run(ctx context.Context, c *call, verb string, jids []string) e
 		return s.showOne(ctx, c, set, jids[0])
 	case "reschedule":
 		return s.reschedule(ctx, c, set, jids)
-	case "retry", "kill", "delete":
-		ops := map[string]operation{"retry": set.Retry, "kill": set.Kill, "delete": set.Delete}
-		return s.change(ctx, c, change{s.name, verb, set, ops[verb]}, jids)
+	case "retry", "requeue", "kill", "delete", "move":
+		return s.change(ctx, c, source{name: s.name, set: set}, queue.Verb(verb), jids)
 	}
 	return s.show(ctx, c, set, &s.listing)
 }

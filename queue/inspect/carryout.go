@@ -28,7 +28,6 @@ type carrying struct {
 	ticket   *queue.Ticket
 	progress func(Operation)
 	noted    time.Time // when Redis last knew how far the operation was
-	found    int       // jobs of JIDs that were found
 	stay     []error   // of single jobs
 }
 
@@ -45,6 +44,7 @@ func (o *Operation) Run(ctx context.Context, progress func(Operation)) error {
 	}
 	// Jobs that were changed before are gone, and are not met again.
 	before, err := o.in.Operation(ctx, o.ID)
+	o.missing = slices.Clone(o.JIDs)
 	if err == nil {
 		o.Changed = before.Changed
 		c.ticket.Seen, c.ticket.Matched = o.Changed, o.Changed
@@ -127,8 +127,15 @@ func (c *carrying) mayChoose(raw string) bool {
 	return slices.ContainsFunc(c.JIDs, func(jid string) bool { return strings.Contains(raw, jid) })
 }
 
+// find notes that a job that is named was found.
+func (c *carrying) find(j *queue.Job) {
+	if len(c.JIDs) > 0 && j != nil {
+		c.missing = slices.DeleteFunc(c.missing, func(jid string) bool { return jid == j.JID })
+	}
+}
+
 // foundAll reports whether no job that is named is left.
-func (c *carrying) foundAll() bool { return len(c.JIDs) > 0 && c.found >= len(c.JIDs) }
+func (c *carrying) foundAll() bool { return len(c.JIDs) > 0 && len(c.missing) == 0 }
 
 var errFoundAll = errors.New("all jobs that are named were found")
 
@@ -176,17 +183,12 @@ func (c *carrying) chosenOf(js *JobSet, page []queue.Entry) (chosen []queue.Entr
 			continue
 		}
 		chosen = append(chosen, e)
-		c.found++
+		c.find(e.Job)
 		if e.Score == last {
 			atLast++
 		}
 	}
 	return chosen, atLast
-}
-
-// laterInQueue reports whether a job came into its queue after the operation's moment.
-func (c *carrying) laterInQueue(j *queue.Job) bool {
-	return j != nil && !j.Time("enqueued_at").Before(c.AsOf.Truncate(time.Millisecond))
 }
 
 // sift goes through a queue, from the newest job to the oldest.
@@ -206,7 +208,7 @@ func (c *carrying) sift(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, putBack(ctx))
 	}()
-	size := listSize{}
+	size := listSize{most: listPage}
 	for over := false; !over && !c.foundAll(); {
 		page, err := store.NewestJobs(ctx, c.ticket, c.Queue, size.next())
 		if err != nil {
@@ -223,9 +225,6 @@ func (c *carrying) sift(ctx context.Context) (err error) {
 // siftPage carries out a page of a queue.
 func (c *carrying) siftPage(ctx context.Context, way queue.Sift, page []string) (over bool,
 	err error) {
-	if len(page) == 0 {
-		page = []string{}
-	}
 	jobs, is := make([]*queue.Job, len(page)), make([]bool, len(page))
 	t := c.ticket
 	seen, matched := t.Seen, t.Matched
@@ -239,13 +238,17 @@ func (c *carrying) siftPage(ctx context.Context, way queue.Sift, page []string) 
 	}
 	for i, raw := range page {
 		jobs[i], is[i] = c.chooses(raw)
-		is[i] = is[i] && (len(c.JIDs) > 0 || !c.laterInQueue(jobs[i]))
+		is[i] = is[i] && (len(c.JIDs) > 0 || !inQueueAfter(jobs[i], c.AsOf))
 	}
 	count(len(page))
 	n, passed, over, err := c.in.store.Page(ctx, t, way, page,
 		func(i int) (*queue.Job, bool) { return jobs[i], is[i] })
 	count(min(passed, len(page)))
-	c.found += t.Matched - matched
+	for i := range min(passed, len(page)) {
+		if is[i] {
+			c.find(jobs[i])
+		}
+	}
 	if len(page) == 0 && passed == 0 && !over && err == nil {
 		return c.emptyQueue(ctx)
 	}
@@ -265,7 +268,7 @@ func (c *carrying) emptyQueue(ctx context.Context) (bool, error) {
 // shift moves all jobs of a queue to another queue, the oldest first. over is false if a job stands
 // in the way: one that came later than the operation, or bytes that are no job.
 func (c *carrying) shift(ctx context.Context) (over bool, err error) {
-	size := listSize{}
+	size := listSize{most: listPage}
 	for {
 		page, err := c.in.QueuePage(ctx, c.Queue, 0, size.next())
 		if err != nil || len(page) == 0 {
@@ -275,7 +278,7 @@ func (c *carrying) shift(ctx context.Context) (over bool, err error) {
 		var jobs []*queue.Job
 		for _, raw := range page {
 			j, _ := envelope.ParseJob(raw)
-			if j == nil || c.laterInQueue(j) {
+			if j == nil || inQueueAfter(j, c.AsOf) {
 				break
 			}
 			jobs = append(jobs, j)
@@ -298,13 +301,16 @@ func (c *carrying) shift(ctx context.Context) (over bool, err error) {
 }
 
 // listSize is how many jobs of a list to read at once, by the sizes of those that were read.
-type listSize struct{ average int }
+type listSize struct {
+	most    int // jobs at once
+	average int // bytes
+}
 
 func (s *listSize) next() int64 {
 	if s.average == 0 {
 		return 20
 	}
-	return int64(max(1, min(listPage, redisdb.PageBytes/s.average)))
+	return int64(max(1, min(s.most, redisdb.PageBytes/s.average)))
 }
 
 func (s *listSize) saw(page []string) {

@@ -114,15 +114,5 @@ func (js *JobSet) wrap(err error) error {
 	return err
 }
 
-// jobSet returns the set with a name.
-func (in *Inspector) jobSet(name string) *JobSet {
-	switch name {
-	case redisdb.KeyRetry:
-		return in.RetrySet()
-	case redisdb.KeySchedule:
-		return in.ScheduleSet()
-	case redisdb.KeyDead:
-		return in.DeadSet()
-	}
-	return in.HoldSet(strings.TrimPrefix(name, "kyu:hold:"))
-}
+// jobSet returns the set whose key, without the namespace, is name.
+func (in *Inspector) jobSet(name string) *JobSet { return &JobSet{in.store.Set(name), in} }

@@ -50,9 +50,16 @@ type Operation struct {
 	Changed int        `json:"changed"` // the others had gone before, or stay because of an error
 	Error   string     `json:"error,omitempty"`
 
-	in     *Inspector
-	filter Filter
+	in      *Inspector
+	filter  Filter
+	missing []string // of JIDs: those that Run has not found
 }
+
+// Missing returns the JIDs of the request that Run has not found.
+func (o *Operation) Missing() []string { return o.missing }
+
+// keptOperations is more than the operations whose records are kept.
+const keptOperations = 100_000
 
 // Now returns Redis's time, for Request.AsOf.
 func (in *Inspector) Now(ctx context.Context) (time.Time, error) {

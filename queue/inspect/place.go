@@ -23,6 +23,9 @@ const (
 	InFlight   PlaceKind = "in flight" // a worker of Kyu has it
 	InRuby     PlaceKind = "running"   // a process of Ruby runs it
 	InDead     PlaceKind = "dead"
+	// InOperation is a job of a queue that a bulk operation has passed or chosen, while it runs.
+	InOperation PlaceKind = "in operation"
+	InTrash     PlaceKind = "trash" // it was deleted, and can be restored
 )
 
 // Place says where a job is.
@@ -33,19 +36,21 @@ type Place struct {
 	Process string    `json:"process,omitempty"` // the identity, of InLanding, InFlight, InRuby
 	Before  int64     `json:"before,omitempty"`  // of InQueue: how many jobs are taken before it
 	At      time.Time `json:"at,omitzero"`       // of sets: when it is due, died, or was held
+	// Operation is the id, of InOperation and InTrash.
+	Operation string `json:"operation,omitempty"`
 }
 
 // walkPage is how many jobs one call of a walk reads.
 const walkPage = 500
 
 // Walk calls fn with each job in Redis and its place, until fn returns false: first the sets from
-// which jobs go to queues, then the queues, then the jobs that processes have, then the dead set. A
-// job that moves on meanwhile is met at least once. One that goes back, such as a job that fails,
-// may be missed.
+// which jobs go to queues, then the queues and what bulk operations hold of them, then the jobs that
+// processes have, then the dead set and the trash. A job that moves on meanwhile is met at least
+// once. One that goes back, such as a job that fails, may be missed.
 func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
 	w := &walk{in: in, fn: fn}
-	for _, step := range []func(context.Context) error{w.sets, w.queues, w.landings, w.flights,
-		w.ruby, w.dead} {
+	for _, step := range []func(context.Context) error{w.sets, w.queues, w.operations, w.landings,
+		w.flights, w.ruby, w.dead, w.trash} {
 		if err := step(ctx); err != nil || w.over {
 			return err
 		}
@@ -110,6 +115,46 @@ func (w *walk) queues(ctx context.Context) error {
 	}
 	for _, name := range names {
 		if err := w.list(ctx, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// operations walks through the jobs of queues that bulk operations hold.
+func (w *walk) operations(ctx context.Context) error {
+	sifts, err := w.in.rdb.HGetAll(ctx, w.in.ks.Sifts()).Result()
+	if err != nil {
+		return fmt.Errorf("operations: %w", err)
+	}
+	for name, id := range sifts {
+		p := Place{Kind: InOperation, Queue: name, Operation: id}
+		for _, key := range []string{w.in.ks.Sifted(name), w.in.ks.Staged(name)} {
+			if err := w.list(ctx, key, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trash walks through the deleted jobs.
+func (w *walk) trash(ctx context.Context) error {
+	list, err := w.in.Operations(ctx, keptOperations)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		p, key := Place{Kind: InTrash, Queue: o.Queue, Operation: o.ID}, w.in.ks.Trash(o.ID)
+		if o.Verb != queue.VerbDelete {
+			continue
+		}
+		if o.Queue != "" {
+			err = w.list(ctx, key, p)
+		} else {
+			err = w.set(ctx, w.in.jobSet(strings.TrimPrefix(key, string(w.in.ks))), p)
+		}
+		if err != nil {
 			return err
 		}
 	}

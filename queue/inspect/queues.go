@@ -163,3 +163,53 @@ func (in *Inspector) FindInQueue(ctx context.Context, name, jid string) (*queue.
 		}
 	}
 }
+
+// QueueTally is how far a search of a queue came.
+type QueueTally struct {
+	Tally
+	Size    int64 // jobs of the queue
+	Partial bool  // fn has ended the search
+}
+
+// QueueWhere calls fn, which may be nil, with the jobs of a queue that a filter chooses, the next
+// one to run first, until fn returns false. j is nil for bytes that are no job. Jobs that came after
+// asOf are not chosen. A job that workers pass over meanwhile may be missed.
+func (in *Inspector) QueueWhere(ctx context.Context, name string, f Filter, asOf time.Time,
+	fn func(raw string, j *queue.Job) bool) (t QueueTally, err error) {
+	size := listSize{most: searchPage}
+	if t.Size, err = in.rdb.LLen(ctx, in.ks.Queue(name)).Result(); err != nil {
+		return t, fmt.Errorf("queue %s: %w", name, err)
+	}
+	for !t.Partial {
+		page, err := in.QueuePage(ctx, name, int64(t.Seen), size.next())
+		if err != nil || len(page) == 0 {
+			return t, err
+		}
+		size.saw(page)
+		for _, raw := range page {
+			t.Seen++
+			if !f.mayMatch(raw) {
+				continue
+			}
+			j, _ := envelope.ParseJob(raw)
+			if !f.Match(raw, j, asOf) || inQueueAfter(j, asOf) {
+				continue
+			}
+			t.Matched++
+			if fn != nil && !fn(raw, j) {
+				t.Partial = true
+				break
+			}
+		}
+	}
+	return t, nil
+}
+
+// searchPage is the most jobs of a queue that one call of a search reads. In the middle of 10
+// million jobs Redis needs 2.5 ms to find the first of them, and 0.6 ms for the others.
+const searchPage = 2000
+
+// inQueueAfter reports whether a job came into its queue after a time.
+func inQueueAfter(j *queue.Job, t time.Time) bool {
+	return j != nil && !j.Time("enqueued_at").Before(t.Truncate(time.Millisecond))
+}

@@ -1,12 +1,14 @@
 #!lua flags=no-writes
 -- Find owners that may be dead. The cost does not grow with the number of living owners.
--- KEYS   1 kyu:leases, 2 kyu:host:HOST, the owners of this machine, if it is known
+-- KEYS   1 kyu:leases, 2 kyu:sifts, 3 kyu:host:HOST, the owners of this machine, if it is known
 -- ARGV   1 the caller's identity, 2 the most owners in each part of the result, 3 fenced owners
 --        to skip, 4 milliseconds from now after which no true lease can end
--- Result {Redis's time in ms, fenced, ended, neighbours}, each a list of identity, score, ...:
+-- Result {Redis's time in ms, fenced, ended, neighbours, sifts}, the first three lists of identity,
+--        score, ...:
 --        owners that are fenced; owners whose lease has ended by Redis's clock, or ends too late
 --        to be true (the clock was set back); and the next three owners of this machine by
---        name, after the caller, that are not fenced: the caller can see their processes
+--        name, after the caller, that are not fenced: the caller can see their processes; and
+--        of kyu:sifts queue, id of the operation that goes through it, ...
 -- Atomic is not needed: the script saves round trips.
 local call, n = redis.call, ARGV[2]
 local time = call('TIME')
@@ -23,7 +25,7 @@ local beside = {}
 local function near(from, to)
   local offset = 0
   for _, size in ipairs({3, 50}) do
-    local page = redis.pcall('ZRANGEBYLEX', KEYS[2], from, to, 'LIMIT', offset, size)
+    local page = redis.pcall('ZRANGEBYLEX', KEYS[3], from, to, 'LIMIT', offset, size)
     for _, identity in ipairs(page.err and {} or page) do
       local score = #beside < 6 and call('ZSCORE', KEYS[1], identity)
       if score and tonumber(score) >= 0 then
@@ -34,8 +36,9 @@ local function near(from, to)
     if #beside >= 6 or #page < size then return end
   end
 end
-if KEYS[2] then
+if KEYS[3] then
   near('(' .. ARGV[1], '+')
   if #beside < 6 then near('-', '(' .. ARGV[1]) end
 end
-return {now, fenced, ended, beside}
+local sifts = redis.pcall('HGETALL', KEYS[2])
+return {now, fenced, ended, beside, sifts.err and {} or sifts}
