@@ -142,7 +142,7 @@ var errFoundAll = errors.New("all jobs that are named were found")
 // set goes through a sorted set.
 func (c *carrying) set(ctx context.Context) error {
 	js := c.in.jobSet(c.Set)
-	last, again := "", false
+	last, again, before := "", false, c.Changed
 	err := js.walk(ctx, func(page []queue.Entry) (gone int, err error) {
 		chosen, atLast := c.chosenOf(js, page)
 		// A job that moves gets another place among the jobs of its time: some may be missed.
@@ -165,9 +165,8 @@ func (c *carrying) set(ctx context.Context) error {
 	if errors.Is(err, errFoundAll) {
 		return nil
 	}
-	if again && err == nil {
-		before := c.Changed
-		c.ticket.Seen, c.ticket.Matched = before, before
+	if again && err == nil && c.Changed > before {
+		c.ticket.Seen, c.ticket.Matched = 0, c.Changed // moved jobs are seen again, and not chosen
 		err = c.set(ctx)
 	}
 	return err

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 )
 
 // begin begins an operation on the jobs that a filter chooses.
@@ -266,5 +268,204 @@ func inOrder(t *testing.T, name string, raws []string) {
 			t.Fatalf("%s: %d comes after %d", name, n, last)
 		}
 		last = n
+	}
+}
+
+// entries puts n entries into a set, two of each score.
+func (f *fixture) entries(set string, n int) {
+	f.Helper()
+	for i := range n {
+		f.raw.ZAdd(f.Context(), set, redis.Z{Score: float64(1_700_000_000+i/2) + 0.1, Member: fmt.Sprintf(
+			`{"class":"Job","jid":"s%d","queue":"q","args":[%[1]d],"retry_count":1,`+
+				`"created_at":1700000000.5,"kept":  "as it is"}`, i)})
+	}
+}
+
+func TestOperationSet(t *testing.T) {
+	f := newFixture(t)
+	t.Run("undo gives the same bytes and times back", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("dead", 1300)
+		before := fmt.Sprint(f.raw.ZRangeWithScores(t.Context(), "dead", 0, -1).Val())
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Set: "dead"}, "")
+		f.at("")
+		same(t, "changed", o.Changed, 1300)
+		if n, err := f.in.Undo(t.Context(), o.ID); n != 1300 || err != nil {
+			t.Errorf("%d restored: %v", n, err)
+		}
+		if fmt.Sprint(f.raw.ZRangeWithScores(t.Context(), "dead", 0, -1).Val()) != before {
+			t.Error("the set is not what it was")
+		}
+	})
+	t.Run("the trash ends after a day", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("retry", 3)
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Set: "retry"}, "jid:s1")
+		ttl := f.raw.TTL(t.Context(), "kyu:trash:"+o.ID).Val()
+		if ttl <= queue.TrashFor-time.Minute || ttl > queue.TrashFor {
+			t.Errorf("it ends in %v", ttl)
+		}
+		p, _, err := f.in.Locate(t.Context(), "s1")
+		if err != nil || p.Kind != inspect.InTrash || p.Operation != o.ID {
+			t.Errorf("%+v %v", p, err)
+		}
+	})
+	t.Run("moves jobs of one time to another queue, each once", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		for i := range 1200 {
+			f.raw.ZAdd(t.Context(), "schedule", redis.Z{Score: 1.9e9, Member: fmt.Sprintf(
+				`{"class":"Job","jid":"s%d","queue":"%c","args":[]}`, i, 'a'+i%3)})
+		}
+		o := f.operate(inspect.Request{Verb: queue.VerbMove, Set: "schedule", To: "b"}, "")
+		same(t, "changed", o.Changed, 800)
+		for _, e := range f.raw.ZRange(t.Context(), "schedule", 0, -1).Val() {
+			if !strings.Contains(e, `"queue":"b"`) {
+				t.Fatal(e)
+			}
+		}
+		f.at("schedule=1200")
+	})
+	t.Run("an interrupted operation goes on, and its counts are those of one", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("retry", 2000)
+		o := f.begin(inspect.Request{Verb: queue.VerbRetry, Set: "retry"}, "-arg:77")
+		for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := o.Run(ctx, func(inspect.Operation) { cancel() })
+			same(t, "interrupted", errors.Is(err, context.Canceled), true)
+			o, err = f.in.Operation(t.Context(), o.ID)
+			if err != nil || o.State != queue.StateInterrupted {
+				t.Fatalf("%+v %v", o, err)
+			}
+		}
+		if err := o.Run(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		o, _ = f.in.Operation(t.Context(), o.ID)
+		same(t, "seen", o.Seen, 2000)
+		same(t, "matched", o.Matched, o.Changed)
+		same(t, "state", o.State, queue.StateDone)
+		f.at(fmt.Sprintf("queue:q=%d retry=%d", o.Changed, 2000-o.Changed))
+	})
+	t.Run("a cancelled operation stops, and says so", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("retry", 2000)
+		o := f.begin(inspect.Request{Verb: queue.VerbKill, Set: "retry"}, "")
+		cancel := sync.OnceFunc(func() {
+			if err := o.Cancel(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		err := o.Run(t.Context(), func(inspect.Operation) { cancel() })
+		var stopped *queue.OperationError
+		if !errors.As(err, &stopped) || stopped.State != queue.StateCancelled ||
+			o.Changed == 0 || o.Changed == 2000 {
+			t.Errorf("%v after %d", err, o.Changed)
+		}
+		f.at(fmt.Sprintf("dead=%d retry=%d", o.Changed, 2000-o.Changed))
+	})
+	t.Run("two processes do not carry out one operation", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("retry", 2000)
+		o := f.begin(inspect.Request{Verb: queue.VerbDelete, Set: "retry"}, "")
+		other, _ := f.in.Operation(t.Context(), o.ID)
+		tried := false
+		err := o.Run(t.Context(), func(inspect.Operation) {
+			if tried {
+				return
+			}
+			tried = true
+			var taken *queue.OperationError
+			if err := other.Run(t.Context(), nil); !errors.As(err, &taken) {
+				t.Errorf("the other: %v", err)
+			}
+		})
+		if err != nil || o.Changed != 2000 || !tried {
+			t.Errorf("%v after %d", err, o.Changed)
+		}
+	})
+	t.Run("jobs that fail again meanwhile are not chosen again", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.entries("retry", 1200)
+		o := f.begin(inspect.Request{Verb: queue.VerbRetry, Set: "retry", AsOf: time.Now()}, "")
+		more := 0
+		err := o.Run(t.Context(), func(inspect.Operation) {
+			more++
+			f.raw.ZAdd(t.Context(), "retry", redis.Z{Score: 2e9, Member: fmt.Sprintf(
+				`{"class":"Job","jid":"n%d","queue":"q","args":[],"failed_at":%d.9}`, more,
+				time.Now().Unix()+2)})
+		})
+		if err != nil || o.Changed != 1200 {
+			t.Errorf("%v after %d", err, o.Changed)
+		}
+		f.at(fmt.Sprintf("queue:q=1200 retry=%d", more))
+	})
+}
+
+// A sift whose caller has died: workers put its jobs back, in order, with what has come meanwhile.
+func TestOperationPutBack(t *testing.T) {
+	f := newFixture(t)
+	for name, verb := range map[string]queue.Verb{"of a deletion": queue.VerbDelete,
+		"of a move": queue.VerbMove} {
+		t.Run(name, func(t *testing.T) {
+			f := f.sub(t)
+			f.raw.FlushDB(t.Context())
+			f.push("a", 2000)
+			o := f.begin(inspect.Request{Verb: verb, Queue: "a", To: "b"}, "jid:a*3")
+			ticket := &queue.Ticket{ID: o.ID, Token: "died"}
+			sift := queue.Sift{Queue: "a", Verb: verb, To: "b"}
+			if _, err := f.store.Take(t.Context(), ticket); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				page, err := f.store.NewestJobs(t.Context(), ticket, "a", 400)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _, _, err = f.store.Page(t.Context(), ticket, sift, page,
+					func(i int) (*queue.Job, bool) {
+						j, _ := envelope.ParseJob(page[i])
+						return j, strings.HasSuffix(j.JID, "3")
+					})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, _, err := f.in.Locate(t.Context(), "a1999")
+			if err != nil || p.Kind != inspect.InOperation || p.Operation != o.ID {
+				t.Errorf("%+v %v", p, err)
+			}
+			client := queue.NewClient(f.store)
+			for i := range 5 {
+				client.Push(t.Context(), "Job", []any{}, queue.Options{Queue: "a",
+					JID: fmt.Sprint("a", 2000+i)})
+			}
+			sifts := map[string]string{"a": o.ID}
+			if ids, err := f.store.PutBack(t.Context(), sifts); len(ids) > 0 || err != nil {
+				t.Errorf("while its caller lives: %v %v", ids, err)
+			}
+			f.raw.HSet(t.Context(), "kyu:op:"+o.ID, "until", 1)
+			if ids, err := f.store.PutBack(t.Context(), sifts); len(ids) != 1 || err != nil {
+				t.Errorf("%v %v", ids, err)
+			}
+			inOrder(t, "queue", f.list("queue:a"))
+			inOrder(t, "moved", f.list("queue:b"))
+			same(t, "jobs", len(f.list("queue:a")), 2005-80)
+			f.noTraces()
+			o, _ = f.in.Operation(t.Context(), o.ID)
+			if err := o.Run(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			inOrder(t, "queue", f.list("queue:a"))
+			same(t, "changed", o.Changed, 201) // with a2003
+			f.noTraces()
+		})
 	}
 }
