@@ -29,7 +29,7 @@ const (
 	TrashFor = 24 * time.Hour
 	// TicketFor is how long an operation is its caller's after each page. If the caller dies,
 	// anybody may go on with it after this time.
-	TicketFor = 10 * time.Second
+	TicketFor = 5 * time.Second
 	// OperationsFor is how long the records of operations are kept.
 	OperationsFor = 7 * 24 * time.Hour
 	// operationPage is the most jobs that one call changes, if they have no effects. Redis needs

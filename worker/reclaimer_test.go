@@ -23,6 +23,7 @@ func TestReclaimer(t *testing.T) {
 	t.Run("an owner that cannot be reclaimed stops no other's recovery", brokenOwners)
 	t.Run("does not forget an owner without a record while it has a job", unrecordedOwner)
 	t.Run("tells the death handlers of poison", poisonIsTold)
+	t.Run("puts back what a dead bulk operation holds", putBack)
 }
 
 func endedLease(t *testing.T) {
@@ -129,5 +130,36 @@ func poisonIsTold(t *testing.T) {
 	b.until("it is dead, and told", func() bool { return b.size("dead") == 1 && deaths.len() == 1 })
 	if got := deaths.String(); !strings.HasPrefix(got, "a-Job-1: 1 workers died") {
 		t.Errorf("told %q", got)
+	}
+}
+
+// A bulk operation that goes through a queue holds jobs of it. When its caller is dead, a worker
+// puts them back, in order.
+func putBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ctx := t.Context()
+	b.raw.HSet(ctx, "kyu:sifts", "x", "living", "y", "dead")
+	for q, until := range map[string]int64{"x": time.Now().Add(time.Hour).UnixMilli(), "y": 1} {
+		b.raw.RPush(ctx, "kyu:{queue:"+q+"}:sifted", payload(q, "Job", 3, 1),
+			payload(q, "Job", 2, 1))
+		b.raw.LPush(ctx, "queue:"+q, payload(q, "Job", 1, 1)) // it was not looked at
+		id := map[string]string{"x": "living", "y": "dead"}[q]
+		b.raw.HSet(ctx, "kyu:op:"+id, "state", "running", "token", "t", "until", until, "edge",
+			payload(q, "Job", 1, 1))
+	}
+	b.start() // it does not serve these queues
+	b.until("the jobs of the dead one are back", func() bool { return b.waiting("y") == 3 })
+	if b.waiting("x") != 1 {
+		t.Error("the jobs of a living operation were put back")
+	}
+	got := b.raw.LRange(ctx, "queue:y", 0, -1).Val()
+	for i, want := range []int{3, 2, 1} {
+		if got[i] != payload("y", "Job", want, 1) {
+			t.Errorf("job %d is %s", i, got[i])
+		}
+	}
+	if n := b.raw.HLen(ctx, "kyu:sifts").Val(); n != 1 {
+		t.Errorf("%d operations are noted, want the living one", n)
 	}
 }

@@ -147,7 +147,7 @@ func (s *selection) confirm(ctx context.Context, c *call, from source, verb queu
 func (from source) count(ctx context.Context, c *call, f inspect.Filter,
 	asOf time.Time) (inspect.Tally, error) {
 	if from.set != nil {
-		return from.set.Where(ctx, f, asOf, nil)
+		return from.set.Search(ctx, f, asOf, nil)
 	}
 	t, err := c.inspector.QueueWhere(ctx, from.queue, f, asOf, nil)
 	return t.Tally, err
@@ -160,15 +160,11 @@ func (s *selection) show(ctx context.Context, c *call, set *inspect.JobSet, l *l
 	}
 	var list []row
 	seen := int64(0)
-	t, err := set.Where(ctx, s.filter, time.Now(),
-		func(_ context.Context, page ...queue.Entry) (int, error) {
-			for _, e := range page {
-				if seen++; seen > l.offset() && len(list) < int(l.limit) {
-					list = append(list, newRow(e.Raw, e.Job, e.At))
-				}
-			}
-			return 0, nil
-		})
+	t, err := set.Search(ctx, s.filter, time.Now(), func(e queue.Entry) {
+		if seen++; seen > l.offset() && len(list) < int(l.limit) {
+			list = append(list, newRow(e.Raw, e.Job, e.At))
+		}
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
+	"golang.org/x/sync/errgroup"
 )
 
 // wherePage is how many entries of a set one call reads. Redis needs less than 1 ms for it.
@@ -22,14 +23,35 @@ type Tally struct {
 
 // Where applies an operation, such as js.Retry, to the entries that a filter chooses, the earliest
 // first, a page at a time. It leaves out entries that came into the set after asOf: a job that
-// fails again meanwhile is not chosen twice, and late arrivals stay. op may be nil: then they are
-// only counted. An entry whose time another process changes meanwhile may be missed. The error
-// joins the *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends the
+// fails again meanwhile is not chosen twice, and late arrivals stay. An entry whose time another
+// process changes meanwhile may be missed. The error joins the *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends the
 // walk, after which t says how far it came.
 func (js *JobSet) Where(ctx context.Context, f Filter, asOf time.Time,
 	op func(context.Context, ...queue.Entry) (int, error)) (t Tally, err error) {
+	return js.where(ctx, js.walk, f, asOf, op)
+}
+
+// Search calls fn, which may be nil, with the entries that a filter chooses, the earliest first. It
+// leaves out entries that came into the set after asOf.
+func (js *JobSet) Search(ctx context.Context, f Filter, asOf time.Time,
+	fn func(queue.Entry)) (Tally, error) {
+	return js.where(ctx, js.walkAhead, f, asOf,
+		func(_ context.Context, page ...queue.Entry) (int, error) {
+			for _, e := range page {
+				if fn != nil {
+					fn(e)
+				}
+			}
+			return 0, nil
+		})
+}
+
+// where is Where with a way to walk.
+func (js *JobSet) where(ctx context.Context,
+	walk func(context.Context, func([]queue.Entry) (int, error)) error, f Filter, asOf time.Time,
+	op func(context.Context, ...queue.Entry) (int, error)) (t Tally, err error) {
 	var stay []error
-	err = js.walk(ctx, func(page []queue.Entry) (gone int, err error) {
+	err = walk(ctx, func(page []queue.Entry) (gone int, err error) {
 		last := page[len(page)-1].Score
 		chosen, atLast := make([]queue.Entry, 0, 16), 0
 		for _, e := range page {
@@ -46,7 +68,7 @@ func (js *JobSet) Where(ctx context.Context, f Filter, asOf time.Time,
 		}
 		t.Seen += len(page)
 		t.Matched += len(chosen)
-		if op == nil || len(chosen) == 0 {
+		if len(chosen) == 0 {
 			return 0, nil
 		}
 		n, err := op(ctx, chosen...)
@@ -99,6 +121,33 @@ func (js *JobSet) walk(ctx context.Context, fn func([]queue.Entry) (gone int, er
 		}
 		skip -= gone
 	}
+}
+
+// walkAhead is walk for an fn that changes nothing: it reads the next page meanwhile.
+func (js *JobSet) walkAhead(ctx context.Context,
+	fn func([]queue.Entry) (gone int, err error)) error {
+	pages := make(chan []queue.Entry)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(pages)
+		return js.walk(ctx, func(page []queue.Entry) (int, error) {
+			select {
+			case pages <- page:
+				return 0, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		})
+	})
+	g.Go(func() error {
+		for page := range pages {
+			if _, err := fn(page); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 // later reports whether an entry came into the set after a time. A time that is still to come is of

@@ -47,7 +47,7 @@ func TestWhere(t *testing.T) {
 			failures(t, f.raw, 2000, now.Add(-time.Hour), tied)
 			set := f.in.RetrySet()
 			host := filter(t, "host:b.example class:deliver")
-			tally, err := set.Where(t.Context(), host, now, nil)
+			tally, err := set.Search(t.Context(), host, now, nil)
 			if want := (inspect.Tally{2000, 667, 0}); tally != want || err != nil {
 				t.Fatal(tally, err, "want", want)
 			}

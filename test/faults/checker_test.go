@@ -50,6 +50,10 @@ end
 for _, key in ipairs({'retry', 'schedule', 'dead'}) do
   add(key, redis.call('ZRANGE', key, 0, -1))
 end
+for _, key in ipairs(redis.call('KEYS', 'kyu:trash:*')) do
+  local list = redis.call('TYPE', key).ok == 'list'
+  add('trash', redis.call(list and 'LRANGE' or 'ZRANGE', key, 0, -1))
+end
 for _, digest in ipairs(redis.call('ZRANGE', 'uniquejobs:digests', 0, -1)) do
   add('lock ' .. digest, redis.call('HKEYS', digest .. ':LOCKED'))
 end
