@@ -53,7 +53,7 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	}
 	e := &effectScripts{c, map[*redisdb.Script]*redisdb.Script{}}
 	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript,
-		operateScript, siftScript} {
+		operateScript, siftScript, tailScript} {
 		e.copies[base] = c.script(base.Text())
 	}
 	for _, base := range []*redisdb.Script{pushScript, claimScript} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -46,8 +47,10 @@ const (
 	StateDone        = "done"
 )
 
-// OperationError says that an operation cannot go on: it was cancelled, or another caller has it.
-type OperationError struct{ State string }
+// OperationError says that an operation cannot go on. State is StateCancelled; "taken" if another
+// process carries it out; "gone" if there is no record of it; or "waits" if the operation Other goes
+// through the queue.
+type OperationError struct{ State, Other string }
 
 func (e *OperationError) Error() string {
 	switch e.State {
@@ -55,6 +58,8 @@ func (e *OperationError) Error() string {
 		return "the operation is carried out by another process"
 	case "gone":
 		return "there is no record of the operation"
+	case "waits":
+		return "the operation " + e.Other + " goes through the queue: wait for its end, or cancel it"
 	default:
 		return "the operation was " + e.State
 	}
@@ -62,13 +67,17 @@ func (e *OperationError) Error() string {
 
 // ticketError returns the *OperationError that a script's reply means, else err.
 func ticketError(err error) error {
-	var state string
-	if err != nil && redis.HasErrorPrefix(err, "OPERATION") {
-		if _, scanned := fmt.Sscanf(err.Error(), "OPERATION %s", &state); scanned == nil {
-			return &OperationError{state}
-		}
+	if err == nil || !redis.HasErrorPrefix(err, "OPERATION") {
+		return err
 	}
-	return err
+	var reply redis.Error
+	errors.As(err, &reply)
+	words := strings.Fields(reply.Error()) // OPERATION taken, OPERATION waits for ID
+	stop := &OperationError{State: words[1]}
+	if len(words) > 3 {
+		stop.Other = words[3]
+	}
+	return stop
 }
 
 // Ticket is a caller's right to carry out a bulk operation, and how far the operation is. It is for
@@ -110,7 +119,7 @@ func (s *Store) ticket(ctx context.Context, t *Ticket, step, end string,
 	state, err = s.db.Run(ctx, ticketScript, []string{s.ks.Operation(t.ID)}, step, t.Token,
 		TicketFor.Milliseconds(), end, text, int(OperationsFor.Seconds())).Text()
 	if err == nil && (state == "taken" || state == "gone") {
-		err = &OperationError{state}
+		err = &OperationError{State: state}
 	}
 	if err != nil {
 		err = fmt.Errorf("operation %s: %w", t.ID, err)

@@ -29,6 +29,7 @@ var (
 	publishScript  = mustScript("publish")
 	operateScript  = operationScript("operate")
 	siftScript     = operationScript("sift")
+	tailScript     = operationScript("tail")
 	shiftScript    = operationScript("shift")
 	unsiftScript   = mustScript("unsift")
 	restoreScript  = mustScript("restore")
@@ -37,7 +38,7 @@ var (
 	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript}
+		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript}
 )
 
 //go:embed lua/parts/operation.lua

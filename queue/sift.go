@@ -11,13 +11,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sift is the way of an operation through a queue. It takes the newest jobs off the queue, a page
-// at a time, and keeps those that stay in a list of its own, in order, while workers go on with the
-// oldest. When it meets the workers, or is stopped, the jobs that stay are the queue again.
+// Sift is the way of an operation through a queue. If the queue is long, the newest jobs are taken
+// off, a page at a time (SiftNewest), and those that stay wait in a list of their own, in order,
+// while workers go on with the oldest jobs. When few of these are left, all are the queue again, and
+// the oldest are changed where they are (SiftOldest).
 type Sift struct {
 	Queue string
 	Verb  Verb   // VerbDelete, VerbForget, VerbKill or VerbMove
 	To    string // the queue of VerbMove
+	// Few is how many jobs are few: workers must not take so many between two pages, because they
+	// would then take jobs that came meanwhile before older ones.
+	Few int
 }
 
 // errPassed says that workers have taken all jobs that were not sifted.
@@ -44,13 +48,61 @@ func (s *Store) NewestJobs(ctx context.Context, t *Ticket, queue string,
 	return nil, nil
 }
 
-// Page carries out a page of an operation: page are the newest jobs of the queue, the newest first,
-// from NewestJobs. chosen says which of them are chosen. It returns how many it chose and how many
-// jobs it passed. over says that no jobs are left to be sifted. The error may be an *EffectsError,
-// which concerns single jobs; a *WrongTypeError or an *OperationError ends the operation.
-func (s *Store) Page(ctx context.Context, t *Ticket, sift Sift, page []string,
-	chosen func(i int) (j *Job, is bool)) (changed, passed int, over bool, err error) {
+// Chooser says of job i of a page whether it is chosen. j is nil for bytes that are no job.
+type Chooser func(i int) (j *Job, chosen bool)
+
+// SiftNewest carries out a page of an operation: page are the newest jobs of the queue, the newest
+// first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1 while
+// there is more to sift, then the number of jobs that are left for SiftOldest. The error may be an
+// *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
+// operation.
+func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []string,
+	chosen Chooser) (changed, passed, rest int, err error) {
 	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now()}
+	rest = -1
+	err = p.pages(p.operands(page, sift, chosen),
+		func(page []operand, items [][]Effect) ([]int64, []string, error) {
+			if rest >= 0 {
+				return nil, nil, nil
+			}
+			codes, failed, err := p.siftNewest(ctx, sift, page, items)
+			if err != nil || len(codes) == 0 {
+				return nil, nil, err
+			}
+			rest = int(codes[0])
+			passed += len(codes) - 1
+			return codes[1:], failed[1:], nil
+		})
+	var stop *OperationError
+	if errors.As(err, &stop) && stop.State == errPassed {
+		rest, err = 0, nil
+	}
+	return p.changed, passed, rest, p.errorOf(err, sift)
+}
+
+// SiftOldest carries out a page of an operation: page are jobs that follow each other among the
+// Few oldest of the queue, the oldest first. It returns how many it chose; for the error see
+// SiftNewest.
+func (s *Store) SiftOldest(ctx context.Context, t *Ticket, sift Sift, page []string,
+	chosen Chooser) (int, error) {
+	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now()}
+	err := p.pages(p.operands(page, sift, chosen),
+		func(page []operand, items [][]Effect) ([]int64, []string, error) {
+			return p.siftOldest(ctx, sift, page, items)
+		})
+	return p.changed, p.errorOf(err, sift)
+}
+
+// errorOf returns the error of a part of a sift.
+func (p *operationPart) errorOf(err error, sift Sift) error {
+	if err = p.error(err, p.store.ks.Queue(sift.Queue)); err != nil {
+		return fmt.Errorf("queue %s: %w", sift.Queue, err)
+	}
+	return nil
+}
+
+// operands returns what becomes of the jobs of a page.
+func (p *operationPart) operands(page []string, sift Sift, chosen Chooser) []operand {
 	list := make([]operand, len(page))
 	for i, raw := range page {
 		o := operand{raw: raw, stays: true}
@@ -64,42 +116,48 @@ func (s *Store) Page(ctx context.Context, t *Ticket, sift Sift, page []string,
 		}
 		list[i] = o
 	}
-	err = p.pages(list, func(page []operand, items [][]Effect) ([]int64, []string, error) {
-		if over {
-			return nil, nil, nil
-		}
-		codes, failed, err := s.siftPage(ctx, p, sift, page, items)
-		if err != nil || len(codes) == 0 {
-			return nil, nil, err
-		}
-		over = codes[0] == 1
-		passed += len(codes) - 1
-		return codes[1:], failed[1:], nil
-	})
-	var stop *OperationError
-	if errors.As(err, &stop) && stop.State == errPassed {
-		over, err = true, nil
-	}
-	if err = p.error(err, s.ks.Queue(sift.Queue)); err != nil {
-		err = fmt.Errorf("queue %s: %w", sift.Queue, err)
-	}
-	return p.changed, passed, over, err
+	return list
 }
 
-func (s *Store) siftPage(ctx context.Context, p *operationPart, sift Sift, page []operand,
+func (p *operationPart) siftNewest(ctx context.Context, sift Sift, page []operand,
 	items [][]Effect) ([]int64, []string, error) {
+	s := p.store
 	chosen := s.ks.Trash(p.ticket.ID)
 	if sift.Verb == VerbMove {
 		chosen = s.ks.Staged(sift.Queue)
 	}
 	keys := []string{s.ks.Operation(p.ticket.ID), s.ks.Queue(sift.Queue), s.ks.Queues(),
 		s.ks.Dead(), chosen, s.ks.Sifted(sift.Queue), s.ks.Sifts()}
-	args := append(p.ticket.args(), string(sift.Verb), envelope.Score(p.now),
-		envelope.Score(p.now.Add(-s.deadLimits.age)), s.deadLimits.max, sift.Queue,
-		int(TrashFor.Seconds()), p.ticket.ID)
+	args := append(p.siftArgs(sift, sift.Queue), p.ticket.ID, sift.Few)
 	if len(page) == 0 {
 		args = append(args, "", "") // no job has these bytes
 	}
+	return s.runEffects(ctx, s.db.Shared, siftScript, keys, appendOperands(args, page), items)
+}
+
+func (p *operationPart) siftOldest(ctx context.Context, sift Sift, page []operand,
+	items [][]Effect) ([]int64, []string, error) {
+	s := p.store
+	chosen := s.ks.Trash(p.ticket.ID)
+	if sift.Verb == VerbMove {
+		chosen = s.ks.Queue(sift.To)
+	}
+	keys := []string{s.ks.Operation(p.ticket.ID), s.ks.Queue(sift.Queue), s.ks.Queues(),
+		s.ks.Dead(), chosen}
+	// Jobs that workers have put back may be behind those that are few.
+	args := append(p.siftArgs(sift, sift.To), 2*sift.Few)
+	return s.runEffects(ctx, s.db.Shared, tailScript, keys, appendOperands(args, page), items)
+}
+
+// siftArgs are the arguments that both scripts have. queue is their name of a queue.
+func (p *operationPart) siftArgs(sift Sift, queue string) []any {
+	s := p.store
+	return append(p.ticket.args(), string(sift.Verb), envelope.Score(p.now),
+		envelope.Score(p.now.Add(-s.deadLimits.age)), s.deadLimits.max, queue,
+		int(TrashFor.Seconds()))
+}
+
+func appendOperands(args []any, page []operand) []any {
 	for _, o := range page {
 		to := ""
 		if !o.stays {
@@ -110,7 +168,7 @@ func (s *Store) siftPage(ctx context.Context, p *operationPart, sift Sift, page 
 		}
 		args = append(args, o.raw, to)
 	}
-	return s.runEffects(ctx, s.db.Shared, siftScript, keys, args, items)
+	return args
 }
 
 // Shift moves the oldest jobs of a queue, the oldest first, behind the jobs of another queue. It

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -72,10 +73,10 @@ func (c *carrying) end(ctx context.Context, err error) error {
 	var stopped *queue.OperationError
 	c.Seen, c.Matched = c.ticket.Seen, c.ticket.Matched
 	switch {
-	case errors.As(err, &stopped):
+	case errors.As(err, &stopped) && stopped.State != "waits":
 		c.State = stopped.State
 		return all
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, stopped != nil:
 		c.State = queue.StateInterrupted
 	case err != nil:
 		c.State = queue.StateFailed
@@ -190,79 +191,147 @@ func (c *carrying) chosenOf(js *JobSet, page []queue.Entry) (chosen []queue.Entr
 	return chosen, atLast
 }
 
-// sift goes through a queue, from the newest job to the oldest.
+// sift goes through a queue: first from the newest job on, while it is long, then through the
+// oldest jobs.
 func (c *carrying) sift(ctx context.Context) (err error) {
-	store, way := c.in.store, queue.Sift{Queue: c.Queue, Verb: c.Verb, To: c.To}
-	if way.To == "" {
-		way.To = c.Queue
-	}
-	putBack := func(ctx context.Context) error {
-		return store.Unsift(ctx, c.ID, c.ticket.Token, way)
-	}
-	if err := putBack(ctx); err != nil { // what an earlier caller has left
+	way := queue.Sift{Queue: c.Queue, Verb: c.Verb, To: cmp.Or(c.To, c.Queue), Few: fewJobs}
+	if err := c.putBack(ctx, way); err != nil { // what an earlier caller has left
 		return err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 		defer cancel()
-		err = errors.Join(err, putBack(ctx))
+		err = errors.Join(err, c.putBack(ctx, way))
 	}()
 	size := listSize{most: listPage}
-	for over := false; !over && !c.foundAll(); {
-		page, err := store.NewestJobs(ctx, c.ticket, c.Queue, size.next())
-		if err != nil {
-			return err
-		}
-		size.saw(page)
-		if over, err = c.siftPage(ctx, way, page); err != nil {
-			return err
+	rest, err := c.short(ctx, &way, &size)
+	for rest < 0 && err == nil && !c.foundAll() {
+		var page []string
+		if page, err = c.in.store.NewestJobs(ctx, c.ticket, c.Queue, size.next()); err == nil {
+			size.saw(page)
+			rest, err = c.newest(ctx, way, page)
 		}
 	}
-	return ctx.Err()
+	if err == nil && rest > 0 && !c.foundAll() {
+		err = c.oldest(ctx, way, rest)
+	}
+	return errors.Join(err, ctx.Err())
 }
 
-// siftPage carries out a page of a queue.
-func (c *carrying) siftPage(ctx context.Context, way queue.Sift, page []string) (over bool,
-	err error) {
-	jobs, is := make([]*queue.Job, len(page)), make([]bool, len(page))
-	t := c.ticket
-	seen, matched := t.Seen, t.Matched
-	count := func(n int) {
-		t.Seen, t.Matched = seen+n, matched
-		for _, chosen := range is[:n] {
-			if chosen {
-				t.Matched++
-			}
-		}
+// fewJobs is how many jobs are few if their payloads are small.
+const fewJobs = 5000
+
+// putBack puts back what the operation holds of the queue.
+func (c *carrying) putBack(ctx context.Context, way queue.Sift) error {
+	return c.in.store.Unsift(ctx, c.ID, c.ticket.Token, way)
+}
+
+// short decides by the sizes of some jobs how many are few, and returns how many jobs a short queue
+// has, or -1 for a long one.
+func (c *carrying) short(ctx context.Context, way *queue.Sift, size *listSize) (int, error) {
+	page, err := c.in.QueuePage(ctx, c.Queue, 0, size.next())
+	if err != nil {
+		return 0, err
 	}
+	size.saw(page)
+	way.Few = max(1, min(fewJobs, 4*redisdb.PageBytes/max(size.average, 1)))
+	n, err := c.in.rdb.LLen(ctx, c.in.ks.Queue(c.Queue)).Result()
+	if err != nil || n > int64(way.Few) {
+		return -1, err
+	}
+	return int(n), nil
+}
+
+// choice are the jobs of a page, and which of them are chosen.
+type choice struct {
+	jobs []*queue.Job
+	is   []bool
+}
+
+func (c *carrying) choose(page []string) choice {
+	ch := choice{make([]*queue.Job, len(page)), make([]bool, len(page))}
 	for i, raw := range page {
-		jobs[i], is[i] = c.chooses(raw)
-		is[i] = is[i] && (len(c.JIDs) > 0 || !inQueueAfter(jobs[i], c.AsOf))
+		ch.jobs[i], ch.is[i] = c.chooses(raw)
+		ch.is[i] = ch.is[i] && (len(c.JIDs) > 0 || !inQueueAfter(ch.jobs[i], c.AsOf))
 	}
-	count(len(page))
-	n, passed, over, err := c.in.store.Page(ctx, t, way, page,
-		func(i int) (*queue.Job, bool) { return jobs[i], is[i] })
-	count(min(passed, len(page)))
-	for i := range min(passed, len(page)) {
-		if is[i] {
-			c.find(jobs[i])
+	return ch
+}
+
+func (ch choice) of(i int) (*queue.Job, bool) { return ch.jobs[i], ch.is[i] }
+
+// count is how many of the first n jobs are chosen.
+func (ch choice) count(n int) (chosen int) {
+	for _, is := range ch.is[:n] {
+		if is {
+			chosen++
 		}
 	}
-	if len(page) == 0 && passed == 0 && !over && err == nil {
-		return c.emptyQueue(ctx)
+	return chosen
+}
+
+// newest carries out a page of the newest jobs of a long queue. rest is -1 while it is long.
+func (c *carrying) newest(ctx context.Context, way queue.Sift, page []string) (rest int,
+	err error) {
+	t, ch := c.ticket, c.choose(page)
+	seen, matched := t.Seen, t.Matched
+	t.Seen, t.Matched = seen+len(page), matched+ch.count(len(page))
+	n, passed, rest, err := c.in.store.SiftNewest(ctx, t, way, page, ch.of)
+	passed = min(passed, len(page)) // workers have taken the others
+	t.Seen, t.Matched = seen+passed, matched+ch.count(passed)
+	for i := range passed {
+		if ch.is[i] {
+			c.find(ch.jobs[i])
+		}
 	}
 	var refused *queue.WrongTypeError
 	if errors.As(err, &refused) { // nothing of the page was done, and the next would not be either
-		return false, err
+		return rest, err
 	}
-	return over, c.changed(n, err)
+	return rest, c.changed(n, err)
 }
 
-// emptyQueue reports whether the queue is empty: then it need not be sifted.
-func (c *carrying) emptyQueue(ctx context.Context) (bool, error) {
-	n, err := c.in.rdb.LLen(ctx, c.in.ks.Queue(c.Queue)).Result()
-	return n == 0, err
+// oldest carries out the operation on the count oldest jobs. A page of a move is older than the
+// next, because the jobs go behind each other; a page of others is newer: the trash has the oldest
+// job at its end.
+func (c *carrying) oldest(ctx context.Context, way queue.Sift, count int) error {
+	jobs, err := c.in.QueuePage(ctx, c.Queue, 0, int64(count)) // the oldest first
+	if err != nil {
+		return err
+	}
+	var pages [][]string
+	for some := range slices.Chunk(jobs, oldestPage) {
+		pages = append(pages, some)
+	}
+	if c.Verb != queue.VerbMove {
+		slices.Reverse(pages)
+	}
+	for _, page := range pages {
+		ch := c.choose(page)
+		c.ticket.Seen += len(page)
+		c.ticket.Matched += ch.count(len(page))
+		for i := range page {
+			if ch.is[i] {
+				c.find(ch.jobs[i])
+			}
+		}
+		n, err := 0, error(nil)
+		if ch.count(len(page)) > 0 || time.Since(c.noted) > noteEvery {
+			n, err = c.in.store.SiftOldest(ctx, c.ticket, way, page, ch.of)
+		}
+		var refused *queue.WrongTypeError
+		if errors.As(err, &refused) {
+			return err
+		}
+		if err = c.changed(n, err); err != nil || ctx.Err() != nil || c.foundAll() {
+			return err
+		}
+	}
+	return nil
 }
+
+// oldestPage is the most jobs that one call changes where they are: as many as may have effects,
+// so a page is one call.
+const oldestPage = queue.MaxEffectItems
 
 // shift moves all jobs of a queue to another queue, the oldest first. over is false if a job stands
 // in the way: one that came later than the operation, or bytes that are no job.

@@ -420,7 +420,7 @@ func TestOperationPutBack(t *testing.T) {
 			f.push("a", 2000)
 			o := f.begin(inspect.Request{Verb: verb, Queue: "a", To: "b"}, "jid:a*3")
 			ticket := &queue.Ticket{ID: o.ID, Token: "died"}
-			sift := queue.Sift{Queue: "a", Verb: verb, To: "b"}
+			sift := queue.Sift{Queue: "a", Verb: verb, To: "b", Few: 500}
 			if _, err := f.store.Take(t.Context(), ticket); err != nil {
 				t.Fatal(err)
 			}
@@ -429,7 +429,7 @@ func TestOperationPutBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, _, _, err = f.store.Page(t.Context(), ticket, sift, page,
+				_, _, _, err = f.store.SiftNewest(t.Context(), ticket, sift, page,
 					func(i int) (*queue.Job, bool) {
 						j, _ := envelope.ParseJob(page[i])
 						return j, strings.HasSuffix(j.JID, "3")
@@ -468,4 +468,92 @@ func TestOperationPutBack(t *testing.T) {
 			f.noTraces()
 		})
 	}
+}
+
+// long pushes n small jobs to the queue a at once: a0, a1, ….
+func (f *fixture) long(n int) {
+	f.Helper()
+	for i := 0; i < n; i += 1000 {
+		var page []any
+		for k := i; k < min(n, i+1000); k++ {
+			page = append(page, fmt.Sprintf(`{"class":"Job","jid":"a%d","queue":"a","args":[%d],`+
+				`"enqueued_at":1700000000.5}`, k, k))
+		}
+		if err := f.raw.LPush(f.Context(), "queue:a", page...).Err(); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.raw.SAdd(f.Context(), "queues", "a")
+}
+
+func TestOperationLongQueue(t *testing.T) {
+	const jobs = 12_000
+	f := newFixture(t)
+	t.Run("a deletion and its undo keep the order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.long(jobs)
+		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a"}, "jid:a*4")
+		same(t, "seen", o.Seen, jobs)
+		same(t, "changed", o.Changed, jobs/10)
+		left := f.list("queue:a")
+		same(t, "left", len(left), jobs-jobs/10)
+		inOrder(t, "left", left)
+		f.noTraces()
+		if _, err := f.in.Undo(t.Context(), o.ID); err != nil {
+			t.Fatal(err)
+		}
+		all := f.list("queue:a")
+		inOrder(t, "restored", all[:jobs/10])
+		inOrder(t, "behind them", all[jobs/10:])
+	})
+	t.Run("a move keeps the order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.long(jobs)
+		o := f.operate(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b"}, "jid:a*4")
+		same(t, "changed", o.Changed, jobs/10)
+		inOrder(t, "left", f.list("queue:a"))
+		inOrder(t, "moved", f.list("queue:b"))
+		same(t, "moved", len(f.list("queue:b")), jobs/10)
+		f.noTraces()
+	})
+	t.Run("a second operation on the queue waits for the first", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.long(jobs)
+		first := f.begin(inspect.Request{Verb: queue.VerbKill, Queue: "a"}, "jid:a*4")
+		second := f.begin(inspect.Request{Verb: queue.VerbForget, Queue: "a"}, "jid:a*5")
+		try := sync.OnceFunc(func() {
+			err := second.Run(t.Context(), nil)
+			var busy *queue.OperationError
+			if !errors.As(err, &busy) || !strings.Contains(err.Error(), first.ID) {
+				t.Errorf("%v", err)
+			}
+		})
+		if err := first.Run(t.Context(), func(inspect.Operation) { try() }); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Run(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, "left", f.list("queue:a"))
+		same(t, "left", len(f.list("queue:a")), jobs-2*jobs/10)
+	})
+	t.Run("an operation that is cancelled leaves the queue whole and in order", func(t *testing.T) {
+		f := f.sub(t)
+		f.raw.FlushDB(t.Context())
+		f.long(jobs)
+		o := f.begin(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b"}, "jid:a*4")
+		cancel := sync.OnceFunc(func() { o.Cancel(t.Context()) })
+		err := o.Run(t.Context(), func(inspect.Operation) { cancel() })
+		var stopped *queue.OperationError
+		same(t, "cancelled", errors.As(err, &stopped), true)
+		left, moved := f.list("queue:a"), f.list("queue:b")
+		same(t, "jobs", len(left)+len(moved), jobs)
+		same(t, "changed", o.Changed, len(moved))
+		inOrder(t, "left", left)
+		inOrder(t, "moved", moved)
+		f.noTraces()
+	})
 }

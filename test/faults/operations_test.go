@@ -25,14 +25,14 @@ func TestOperations(t *testing.T) {
 		b := newBulkRun(t)
 		kills := bySize(6, 100)
 		for range kills {
-			b.set(bySize(5_000, 20_000))
+			b.set(20_000)
 		}
 		row("%d of %d deletions of a set killed in the middle, resumed and undone: other bytes 0, "+
 			"jobs changed twice 0", b.midway, kills)
 	})
 	t.Run("on queues beside workers", func(t *testing.T) {
 		b := newBulkRun(t)
-		jobs, kills := bySize(6_000, 40_000), bySize(8, 100)
+		jobs, kills := bySize(20_000, 60_000), bySize(8, 100)
 		midway := b.queues(jobs, kills)
 		row("%d of %d operations on queues with %d jobs killed in the middle, beside workers: lost 0, "+
 			"run twice 0, out of order 0", midway, kills, jobs)
@@ -43,7 +43,8 @@ func TestOperations(t *testing.T) {
 type bulkRun struct {
 	*harness.Site
 	in     *inspect.Inspector
-	midway int // operations that were killed when they had changed some jobs, and not all
+	midway int           // operations that were killed when they had changed some jobs, and not all
+	takes  time.Duration // about how long an operation takes, with the start of its process
 }
 
 func newBulkRun(t *testing.T) *bulkRun {
@@ -51,18 +52,23 @@ func newBulkRun(t *testing.T) *bulkRun {
 	return &bulkRun{Site: s, in: inspect.New(s.Server.Store())}
 }
 
-// killed starts workerctl and kills it after a random time. It returns its operation, or nil if it
-// was killed before it had begun one.
-func (b *bulkRun) killed(within time.Duration, args ...string) *inspect.Operation {
+// killed starts workerctl and kills it after a random time; the first one ends by itself. It returns
+// its operation, or nil if it was killed before it had begun one.
+func (b *bulkRun) killed(args ...string) *inspect.Operation {
 	b.Helper()
-	before := b.last()
+	before, began, first := b.last(), time.Now(), b.takes == 0
 	p := b.Start(filepath.Join(harness.Bin, "workerctl"), append(args, "--yes")...)
+	limit := b.takes/3 + rand.N(b.takes+1)
+	if first {
+		limit = time.Minute
+	}
 	select {
 	case <-p.Done:
-	case <-time.After(rand.N(within)):
+		b.takes = time.Since(began)
+	case <-time.After(limit):
+		p.Kill()
+		<-p.Done
 	}
-	p.Kill()
-	<-p.Done
 	o := b.last()
 	if o == nil || before != nil && o.ID == before.ID {
 		return nil
@@ -117,7 +123,7 @@ func (b *bulkRun) set(jobs int) {
 	b.Must(b.Raw.ZAdd(ctx, "retry", members...).Err())
 	all := func() string { return fmt.Sprint(b.Raw.ZRangeWithScores(ctx, "retry", 0, -1).Val()) }
 	before := all()
-	o := b.killed(120*time.Millisecond, "retries", "delete", "--filter", "host:b.example")
+	o := b.killed("retries", "delete", "--filter", "host:b.example")
 	if o == nil {
 		b.Equal("before the operation begins", all() == before, true)
 		return
@@ -150,7 +156,7 @@ func (b *bulkRun) queues(jobs, kills int) int {
 			{"queue", "low", "move", "--to", "default", "--force"},
 			{"queue", "default", "delete"}, {"queue", "default", "kill"}}
 		args := append(verbs[rand.IntN(len(verbs))], "--filter", fmt.Sprintf("jid:j*%d", digit))
-		if o := b.killed(100*time.Millisecond, args...); o != nil {
+		if o := b.killed(args...); o != nil {
 			b.conserved(jobs)
 			o = b.resume(o)
 			if o.Verb == queue.VerbDelete && o.Changed > 0 {
