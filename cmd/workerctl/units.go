@@ -21,7 +21,7 @@ import (
 
 const (
 	unitDir    = "/etc/systemd/system"
-	packageDir = "/lib/systemd/system"
+	packageDir = "/usr/lib/systemd/system"
 	configDir  = "/etc/kyu"
 )
 
