@@ -20,7 +20,8 @@ type options struct {
 	verbose, version, printConfig, check, devRun bool
 	allowBatches, metrics7, httpPublic, man      bool
 
-	set func(name string) bool // reports whether a flag was given
+	set  func(name string) bool // reports whether a flag was given
+	root string                 // the directory that files are below; "": as the flags name them
 }
 
 func newFlagSet(name string) *pflag.FlagSet {

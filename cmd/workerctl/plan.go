@@ -159,7 +159,9 @@ func (p *plan) make(loads []load, others []pool) scheme {
 	}
 	if p.rotate {
 		s.Rotated = rotationOf(s.Queues, s.Workers)
-		s.Workers = s.Rotated.Threads * len(s.Rotated.Queues)
+	}
+	if r := s.Rotated; r != nil {
+		s.Workers = r.Threads * r.Processes
 	}
 	s.Clients = s.Workers
 	for _, o := range others {
@@ -175,6 +177,9 @@ func (p *plan) make(loads []load, others []pool) scheme {
 }
 
 func (s scheme) processes() (n int) {
+	if s.Rotated != nil {
+		return s.Rotated.Processes
+	}
 	for _, q := range s.Queues {
 		n += q.Processes
 	}
