@@ -139,6 +139,7 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 	}
 	if packaged {
 		c.done(nil, "the units are the package's, in "+packageDir)
+		u.reportHiding(c)
 	} else if err := c.verifyUnits(written); err != nil {
 		return err
 	}
@@ -160,6 +161,17 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 func (u *installUnits) packaged() bool {
 	_, err := os.Stat(filepath.Join(u.root, packageDir, "worker@.service"))
 	return err == nil
+}
+
+// reportHiding names the units that an earlier call without the package has written.
+func (u *installUnits) reportHiding(c *call) {
+	for _, unit := range []string{"worker.service", "worker.target", "worker@.service"} {
+		path := filepath.Join(u.root, unitDir, unit)
+		if _, err := os.Lstat(path); err == nil {
+			c.done(nil, "warning: "+path+" hides the unit of the package: workerctl "+
+				"uninstall-units removes it")
+		}
+	}
 }
 
 // unitPaths are the names of the embedded files with the paths that they are installed to.

@@ -112,6 +112,9 @@ func TestUnits(t *testing.T) {
 		if file("etc/systemd/system/worker@.service") != "" {
 			t.Error("a copy hides the unit of the package")
 		}
+		copied := filepath.Join(root, unitDir, "worker.target")
+		os.WriteFile(copied, nil, 0o644)
+		s.of(t).ok("warning: "+copied+" hides the unit of the package", install)
 	})
 }
 

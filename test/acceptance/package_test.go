@@ -210,6 +210,9 @@ func (b *booted) upgrades() {
 	for _, unit := range []string{"worker@pull", "worker.service"} {
 		b.Equal(unit+" is active after the upgrade", b.Active(unit), false)
 	}
+	b.Contains("a call without worker@push", b.Do("workerctl", "install-units", "--split",
+		"mailers=3"), "worker@push still runs and is in no file of this call: systemctl disable "+
+		"--now worker@push\n")
 	b.Equal("settings after the upgrade", b.Do("cat", "/etc/kyu/worker.env"), "WORKER_ARGS=-c 3\n")
 }
 
