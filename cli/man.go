@@ -44,8 +44,8 @@ func manFlag(f *pflag.Flag) string {
 	return fmt.Sprintf(".TP\n%s\n%s\n", names, roff(usage))
 }
 
-// roff is a text in the language of man pages, where a backslash, a dash, and a dot or an apostrophe
-// at the beginning of a line mean something.
+// roff is a text in the language of man pages, where a backslash and a dash mean something, and so
+// do a dot and an apostrophe at the beginning of a line.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	lines := strings.Split(text, "\n")

@@ -70,7 +70,8 @@ func parseRotated(queues string, threads int) (*rotation, error) {
 	err := r.readQueues("--rotated", queues)
 	r.Processes = len(r.Queues)
 	if threads < 1 {
-		err = errors.Join(err, errors.New("--threads: want at least 1, the threads of each process"))
+		err = errors.Join(err, errors.New("--threads: want at least 1, the threads of each "+
+			"process"))
 	}
 	return r, err
 }

@@ -63,7 +63,8 @@ func (u *installUnits) flags(f *pflag.FlagSet) {
 		"Postgres that takes it without a password (peer)")
 	f.BoolVar(&u.force, "force", false, "write although a worker would refuse the settings: a "+
 		"program of your own has flags of its own")
-	f.StringVar(&u.rotated, "rotated", "", "the same as --rotate with a process for each `QUEUE,...`")
+	f.StringVar(&u.rotated, "rotated", "", "`QUEUE,...`: the same as --rotate with a process for "+
+		"each queue")
 	f.IntVar(&u.threads, "threads", 5, "with --rotated: the `THREADS` of each process")
 	rootFlag(f, &u.root)
 	u.given = f.Changed
@@ -240,7 +241,8 @@ func (c *call) verifyUnits(paths []string) error {
 	return c.done(nil, "checked by systemd-analyze verify")
 }
 
-// printNeeds prints the threads and connections of the settings as they now are, and the next steps.
+// printNeeds prints the threads and connections of the settings as they now are, and the next
+// steps.
 func (u *installUnits) printNeeds(c *call) error {
 	if c.json() {
 		return nil

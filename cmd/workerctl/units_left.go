@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// reportLeft names the units that run or are enabled, and that the call does not name. Their threads
-// and connections come on top of those of the call.
+// reportLeft names the units that run or are enabled, and that the call does not name. Their
+// threads and connections come on top of those of the call.
 func (u *installUnits) reportLeft(c *call) {
 	state := map[string]string{}
 	for _, unit := range u.enabledUnits() {

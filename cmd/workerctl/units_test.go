@@ -129,7 +129,8 @@ func TestUnitsThatAWorkerRefuses(t *testing.T) {
 	}
 	write("push.env", "WORKER_ARGS=-c 0 --queues push\n")
 	write("pull.env", "WORKER_ARGS=-c 5 # five threads\n")
-	write("mailers.env", "WORKER_ARGS=-c 5 -t 0\nDB_POOL=many\nSMTP_SERVER=localhost\nSMTP_PORT=mail\n")
+	write("mailers.env", "WORKER_ARGS=-c 5 -t 0\nDB_POOL=many\nSMTP_SERVER=localhost\n"+
+		"SMTP_PORT=mail\n")
 	write("redis_url", "what://\n")
 	call := "install-units --root " + root + " --split push=5,pull=5,mailers=5,default=70000"
 	t.Run("are all in one message, before anything is written", func(t *testing.T) {
