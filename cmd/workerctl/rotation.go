@@ -29,12 +29,12 @@ func standardQueues() (names []string) {
 	return names
 }
 
-// rotationOf divides threads over one process for each queue. It is nil for a single queue.
-func rotationOf(queues []planned, threads int) *rotation {
+// rotationOf divides threads over processes. It is nil for a single queue.
+func rotationOf(queues []planned, threads, processes int) *rotation {
 	if len(queues) < 2 {
 		return nil
 	}
-	r := &rotation{Processes: len(queues), Threads: (threads + len(queues) - 1) / len(queues)}
+	r := &rotation{Processes: processes, Threads: (threads + processes - 1) / processes}
 	for _, q := range queues {
 		r.Queues = append(r.Queues, q.Queue)
 	}

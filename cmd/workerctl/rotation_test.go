@@ -46,10 +46,12 @@ func TestRotation(t *testing.T) {
 		}
 	})
 	t.Run("divides the threads of a plan", func(t *testing.T) {
-		s.of(t).ok("Rotated: 4 processes with 8 threads each, 32 in all", "plan --rotate")
-		s.of(t).ok("install-units --rotate 4x8\n", "plan --rotate --units")
+		s.of(t).ok("Rotated: 4 processes with 8 threads each, 32 in all", "plan --rotate 4")
+		s.of(t).ok("install-units --rotate 4x8\n", "plan --rotate 4 --units")
 		s.of(t).ok("install-units --rotate 5x8 --queues default,push,mailers,pull,more\n",
-			"plan --rotate --units --rate more=1")
+			"plan --rotate 5 --units --rate more=1")
+		s.of(t).fails(2, `--rotate "--units": want 2 to 100 processes, such as --rotate 4`,
+			"plan --rotate --units")
 	})
 	for flags, want := range map[string]string{"--rotated push": "at least two queues",
 		"--rotated push,push": "each once", "--rotated a/,": "each once",
