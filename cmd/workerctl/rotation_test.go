@@ -45,6 +45,10 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%+v %v, %+v %v", r, err, older, err2)
 		}
 	})
+}
+
+func TestRotationOf(t *testing.T) {
+	s := withoutRedis(t)
 	t.Run("divides the threads of a plan", func(t *testing.T) {
 		s.of(t).ok("Rotated: 4 processes with 8 threads each, 32 in all", "plan --rotate 4")
 		s.of(t).ok("install-units --rotate 4x8\n", "plan --rotate 4 --units")
@@ -53,6 +57,10 @@ func TestRotation(t *testing.T) {
 		s.of(t).fails(2, `--rotate "--units": want 2 to 100 processes, such as --rotate 4`,
 			"plan --rotate --units")
 	})
+}
+
+func TestRotationMistakes(t *testing.T) {
+	s, root := withoutRedis(t), t.TempDir()
 	for flags, want := range map[string]string{"--rotated push": "at least two queues",
 		"--rotated push,push": "each once", "--rotated a/,": "each once",
 		"--rotated a,b --threads 0":  "want at least 1",
