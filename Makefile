@@ -80,20 +80,20 @@ stress: deps ## run the tests of the core packages 20 times, shuffled, with the 
 supply: ## check a release: byte-identical builds, SBOM, gosec, govulncheck
 	@scripts/supply.sh
 
-# The pages are written by a workerctl of this machine, also if GOARCH says that the package is for
+# The pages are written by programs of this machine, also if GOARCH says that the package is for
 # another one.
-man: ## write the man pages and the completions of workerctl into bin/share
+man deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+man: ## write the man pages, and the completions of workerctl, into bin/share
 	@rm -rf bin/share && mkdir -p bin/share
-	@GOOS= GOARCH= CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/share/workerctl ./cmd/workerctl
-	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) \
-		bin/share/workerctl man bin/share/man
+	@GOOS= GOARCH= CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/share/ ./cmd/worker ./cmd/workerctl
+	@bin/share/workerctl man bin/share/man
+	@bin/share/worker --man >bin/share/man/worker.1
 	@gzip -9n bin/share/man/*.1
 	@for shell in bash zsh fish; do bin/share/workerctl completion $$shell >bin/share/$$shell || exit 1; done
-	@rm bin/share/workerctl
+	@rm bin/share/worker bin/share/workerctl
 
-deb: build man ## build the Debian package bin/kyu_VERSION_ARCH.deb
-	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) VERSION=$(VERSION) ARCH=$$(go env GOARCH) \
-		go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0 package -f deploy/deb/nfpm.yaml -p deb -t bin/
+deb: build man ## build the Debian package, bin/kyu_*.deb
+	@VERSION=$(VERSION) ARCH=$$(go env GOARCH) scripts/deb.sh
 
 clean: ## remove bin/
 	rm -rf bin

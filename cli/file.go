@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -24,11 +25,9 @@ type file struct {
 }
 
 // readFile reads the file of -C, which must exist, or else the default file, if it exists.
-func readFile(path, environment string) (*file, error) {
-	explicit := path != ""
-	if !explicit {
-		path = defaultFile
-	}
+func readFile(o *options, environment string) (*file, error) {
+	explicit := o.config != ""
+	path := o.path(cmp.Or(o.config, defaultFile))
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !explicit:

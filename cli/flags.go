@@ -18,9 +18,10 @@ type options struct {
 	unknown, timestamps, http, maxRSS, instance  string
 	schedule                                     string
 	verbose, version, printConfig, check, devRun bool
-	allowBatches, metrics7, httpPublic           bool
+	allowBatches, metrics7, httpPublic, man      bool
 
-	set func(name string) bool // reports whether a flag was given
+	set  func(name string) bool // reports whether a flag was given
+	root string                 // the directory that files are below; "": as the flags name them
 }
 
 func newFlagSet(name string) *pflag.FlagSet {
@@ -30,7 +31,7 @@ func newFlagSet(name string) *pflag.FlagSet {
 	return f
 }
 
-// parse reads the arguments. For --help it prints the help and returns pflag.ErrHelp.
+// parse reads the arguments. For --help and --man it prints the text and returns pflag.ErrHelp.
 func (a *App) parse(args []string) (*options, error) {
 	o := &options{}
 	f := a.flags(o)
@@ -38,7 +39,11 @@ func (a *App) parse(args []string) (*options, error) {
 		return nil, err
 	}
 	if help, _ := f.GetBool("help"); help {
-		fmt.Fprintf(a.Stdout, helpText, a.Name, f.FlagUsagesWrapped(helpWidth))
+		a.help(f)
+		return nil, pflag.ErrHelp
+	}
+	if o.man {
+		a.manPage(f)
 		return nil, pflag.ErrHelp
 	}
 	if f.NArg() > 0 {
@@ -47,23 +52,6 @@ func (a *App) parse(args []string) (*options, error) {
 	o.set = f.Changed
 	return o, nil
 }
-
-// helpWidth is the width of the help text, in columns.
-const helpWidth = 100
-
-const helpText = `Usage: %s [flags]
-
-Takes jobs from queues in Redis and runs them.
-
-%s
-Redis:    REDIS_URL, or REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USER, REDIS_PASSWORD;
-          each with the prefix SIDEKIQ_ comes first; NAME_FILE reads a value from a file.
-          REDIS_NAMESPACE puts a name before every key, as Sidekiq 6 with redis-namespace.
-          REDIS_SENTINELS with REDIS_SENTINEL_MASTER finds it by Sentinel; REDIS_TLS_CA, _CERT
-          and _KEY go with rediss://; REDIS_WAIT_REPLICAS=1 lets pushes wait for a replica.
-Signals:  TERM and INT stop, TSTP quiets, TTIN writes all stacks to the log.
-Exits:    0 stopped, 1 could not start, 2 wrong usage, 3 gave up (stuck handlers or memory).
-`
 
 // flags is the set of all flags, in the order of the help.
 func (a *App) flags(o *options) *pflag.FlagSet {
@@ -76,6 +64,7 @@ func (a *App) flags(o *options) *pflag.FlagSet {
 	o.wireFlags(f)
 	f.AddFlagSet(a.Flags)
 	f.BoolP("help", "h", false, "print this and exit")
+	f.BoolVar(&o.man, "man", false, "print the man page and exit")
 	return f
 }
 

@@ -17,7 +17,7 @@ func (s *settings) resolveSchedule(own *cron.Schedule) {
 	path := s.pick("schedule file", "schedule", "schedule_file", "")
 	switch {
 	case path != "":
-		schedule, err := cron.Load(path, s.environment)
+		schedule, err := cron.Load(s.o.path(path), s.environment)
 		if err != nil {
 			for _, line := range problemLines(err) {
 				s.env.Problem("%s", line)

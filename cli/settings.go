@@ -54,7 +54,7 @@ func (a *App) resolve(o *options) *settings {
 		}}}
 	s.environment = s.pick("environment", "environment", "", "development", "APP_ENV",
 		"RAILS_ENV", "RACK_ENV")
-	if f, err := readFile(o.config, s.environment); err != nil {
+	if f, err := readFile(o, s.environment); err != nil {
 		s.env.Problem("%w", err)
 	} else {
 		s.f = f

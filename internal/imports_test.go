@@ -27,7 +27,7 @@ var allowed = map[string]string{
 	"cmd/worker":        "internal/mastodon",
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
 		"deploy/systemd " +
-		"internal/redisdb queue queue/inspect",
+		"internal/mastodon internal/redisdb queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",
 	"examples/hello":      "cli worker",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -21,7 +22,9 @@ type plan struct {
 	pooler, units, ini              bool
 	rate, mean                      string
 	loads                           []load // of rate and mean; check reads them
-	live, rotate                    bool
+	live                            bool
+	rotate                          string        // how many processes serve all queues; "": none
+	processes                       int           // of rotate; check reads it
 	since                           time.Duration // of live
 	note                            string        // about live, for people
 }
@@ -32,7 +35,8 @@ func (c *call) planCommand() *cobra.Command {
 	cmd.Long = "compute processes, threads, pools and PgBouncer's sizes from the load of the\n" +
 		"queues and the limits of the machine, and show the arithmetic"
 	cmd.Example = "workerctl plan --rate push=25 --mean push=400ms --web 2x5 --streaming 1x10\n" +
-		"workerctl plan --live --units"
+		"workerctl plan --live --units\n" +
+		"workerctl plan --rotate 4 --units"
 	cmd.Args = checked(p.check)
 	p.flags(cmd.Flags())
 	return cmd
@@ -46,8 +50,8 @@ func (p *plan) flags(f *pflag.FlagSet) {
 	f.BoolVar(&p.live, "live", false, "take the rates and mean times of the fleet from its "+
 		"metrics; --rate and --mean hold before them")
 	f.DurationVar(&p.since, "since", time.Hour, "with --live: of the last `DURATION`, up to 72h")
-	f.BoolVar(&p.rotate, "rotate", false, "all processes serve all queues, each with another "+
-		"queue first")
+	f.StringVar(&p.rotate, "rotate", "", "the number of `PROCESSES` that serve all queues, each "+
+		"with another queue first")
 	f.Float64Var(&p.utilisation, "utilisation", 0.7, "the `SHARE` of the threads that may be busy")
 	f.IntVar(&p.least, "least", 5, "the fewest `THREADS` of a queue: one slow job does not delay "+
 		"all others")
@@ -85,6 +89,14 @@ func (p *plan) check(words []string) error {
 	if p.since <= 0 || p.since > inspect.MaxMetrics {
 		problems = append(problems, fmt.Errorf("--since %v: want more than 0 and at most %v",
 			p.since, inspect.MaxMetrics))
+	}
+	if p.rotate != "" {
+		n, err := strconv.Atoi(p.rotate)
+		if err != nil || n < 2 || n > mostProcesses {
+			problems = append(problems, fmt.Errorf("--rotate %q: want 2 to %d processes, such as "+
+				"--rotate 4", p.rotate, mostProcesses))
+		}
+		p.processes = n
 	}
 	if p.ini && !p.pooler {
 		problems = append(problems, errors.New("--pgbouncer-ini needs --pooler"))
@@ -157,9 +169,11 @@ func (p *plan) make(loads []load, others []pool) scheme {
 		s.Queues = append(s.Queues, q)
 		s.Workers += q.total()
 	}
-	if p.rotate {
-		s.Rotated = rotationOf(s.Queues, s.Workers)
-		s.Workers = s.Rotated.Threads * len(s.Rotated.Queues)
+	if p.processes > 0 {
+		s.Rotated = rotationOf(s.Queues, s.Workers, p.processes)
+	}
+	if r := s.Rotated; r != nil {
+		s.Workers = r.Threads * r.Processes
 	}
 	s.Clients = s.Workers
 	for _, o := range others {
@@ -175,6 +189,9 @@ func (p *plan) make(loads []load, others []pool) scheme {
 }
 
 func (s scheme) processes() (n int) {
+	if s.Rotated != nil {
+		return s.Rotated.Processes
+	}
 	for _, q := range s.Queues {
 		n += q.Processes
 	}

@@ -31,7 +31,7 @@ func (p *plan) explain(c *call, s scheme) error {
 	}
 	if r := s.Rotated; r != nil {
 		fmt.Fprintf(c.out, "\nRotated: %d processes with %d threads each, %d in all. The first:\n"+
-			"  worker %s\n", len(r.Queues), r.Threads, s.Workers, r.shares()[0].args())
+			"  worker %s\n", r.Processes, r.Threads, s.Workers, r.shares()[0].args())
 	}
 	p.explainConnections(c, s)
 	p.explainFit(c, s)
@@ -84,10 +84,9 @@ func (s scheme) printUnits(c *call) error {
 	if r := s.Rotated; r != nil {
 		var names []string
 		for _, unit := range r.shares() {
-			names = append(names, "worker@"+unit.instance)
+			names = append(names, unit.unit())
 		}
-		return s.printInstall(c, fmt.Sprintf("--rotated %s --threads %d",
-			strings.Join(r.Queues, ","), r.Threads), names)
+		return s.printInstall(c, r.flags(), names)
 	}
 	var split, names []string
 	for _, q := range s.Queues {

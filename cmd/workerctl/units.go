@@ -10,36 +10,43 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	units "github.com/kyujobs/kyu/deploy/systemd"
-	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/internal/mastodon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 const (
 	unitDir    = "/etc/systemd/system"
-	packageDir = "/lib/systemd/system"
+	packageDir = "/usr/lib/systemd/system"
 	configDir  = "/etc/kyu"
 )
 
 // installUnits writes the units of systemd, and an environment file per instance.
 type installUnits struct {
-	root, split, user, rotate string
-	threads                   int     // of each process of rotate
-	shares                    []share // of split or rotate; check reads them
+	root, split, user       string
+	rotate, queues, rotated string
+	threads                 int // of each process of rotated
+	force                   bool
+	given                   func(flag string) bool
+	shares                  []share          // of split, rotate or rotated; check reads them
+	needs                   []mastodon.Needs // of shares; check finds them out
+	refused                 error            // why workers would not start, with force
+	rotation                *rotation        // of rotate or rotated
 }
 
 func (c *call) installUnitsCommand() *cobra.Command {
 	u := &installUnits{}
 	cmd := c.local("install-units", "write systemd's units for one process per queue", u.run)
 	cmd.Long = "write systemd's units, and the settings of one process per queue (--split), or\n" +
-		"of processes that serve all queues, each with another queue first (--rotated);\n" +
-		"settings that exist are kept"
+		"of processes that serve all queues, each with another queue first (--rotate);\n" +
+		"settings that exist are kept and shown; settings that a worker would refuse are\n" +
+		"refused before anything is written"
 	cmd.Example = "workerctl install-units --split default=15,push=25\n" +
-		"workerctl install-units --rotated default,push,mailers,pull --threads 5"
+		"workerctl install-units --rotate 4x5\n" +
+		"workerctl install-units --rotate 6x10 --queues default,push,pull"
 	cmd.Args = checked(u.check)
 	u.flags(cmd.Flags())
 	return cmd
@@ -48,71 +55,75 @@ func (c *call) installUnitsCommand() *cobra.Command {
 func (u *installUnits) flags(f *pflag.FlagSet) {
 	f.StringVar(&u.split, "split", "", "`INSTANCE=THREADS,...`; push-2 is a second process of the "+
 		"queue push")
+	f.StringVar(&u.rotate, "rotate", "", "`PROCESSESxTHREADS`: processes that serve all queues, "+
+		"each with another queue first")
+	f.StringVar(&u.queues, "queues", "", "with --rotate: the queues, `QUEUE,...` (default: "+
+		strings.Join(standardQueues(), ",")+")")
 	f.StringVar(&u.user, "user", "", "run as this `USER` of the system, such as mastodon, for a "+
 		"Postgres that takes it without a password (peer)")
-	f.StringVar(&u.rotate, "rotated", "", "`QUEUE,...`: a process for each queue, which serves it "+
-		"first and then the others")
+	f.BoolVar(&u.force, "force", false, "write although a worker would refuse the settings: a "+
+		"program of your own has flags of its own")
+	f.StringVar(&u.rotated, "rotated", "", "`QUEUE,...`: the same as --rotate with a process for "+
+		"each queue")
 	f.IntVar(&u.threads, "threads", 5, "with --rotated: the `THREADS` of each process")
 	rootFlag(f, &u.root)
+	u.given = f.Changed
 }
 
 func rootFlag(f *pflag.FlagSet, root *string) {
 	f.StringVar(root, "root", "", "below this `DIRECTORY` instead of /")
 }
 
+// check finds all problems of the call and of the settings that its workers would read.
 func (u *installUnits) check(words []string) error {
-	if len(words) > 0 || (u.split == "") == (u.rotate == "") {
+	kinds := 0
+	for _, flag := range []string{"split", "rotate", "rotated"} {
+		if u.given(flag) {
+			kinds++
+		}
+	}
+	if len(words) > 0 || kinds != 1 {
 		return errors.New("want --split default=15,push=25,…, the threads of every process, or " +
-			"--rotated default,push,…")
+			"--rotate 4x5, processes and their threads, or --rotated default,push,…")
+	}
+	problems := []error{u.readShares()}
+	if u.given("queues") && u.rotate == "" {
+		problems = append(problems, errors.New("--queues goes with --rotate 4x5"))
+	}
+	if u.given("threads") && u.rotated == "" {
+		problems = append(problems, errors.New("--threads goes with --rotated; --split "+
+			"default=15 and --rotate 4x5 have the threads in their values"))
 	}
 	if u.user != "" && (!userName.MatchString(u.user) || u.user == "root") {
-		return fmt.Errorf("--user %q: want a user of the system that is not root, such as mastodon",
-			u.user)
+		problems = append(problems, fmt.Errorf("--user %q: want a user of the system that is not "+
+			"root, such as mastodon", u.user))
 	}
-	if u.rotate != "" {
-		r, err := parseRotation(u.rotate, u.threads)
-		if err == nil {
-			u.shares = r.shares()
-		}
+	for _, s := range u.shares {
+		needs, err := u.examine(s)
+		u.needs, u.refused = append(u.needs, needs), errors.Join(u.refused, err)
+	}
+	if u.refused != nil && !u.force {
+		problems = append(problems, u.refused, errors.New("nothing was written: change the flags "+
+			"or the files that are kept; --force writes all the same"))
+	}
+	return errors.Join(problems...)
+}
+
+// readShares reads the processes of --split, --rotate or --rotated.
+func (u *installUnits) readShares() (err error) {
+	switch {
+	case u.given("split"):
+		u.shares, err = parseSplit(u.split)
 		return err
+	case u.given("rotate"):
+		u.rotation, err = parseRotation(u.rotate, u.queues)
+	default:
+		u.rotation, err = parseRotated(u.rotated, u.threads)
 	}
-	shares, err := parseSplit(u.split)
-	u.shares = shares
+	if err == nil {
+		u.shares = u.rotation.shares()
+	}
 	return err
-}
-
-// share is one process of a split: an instance and its threads.
-type share struct {
-	instance string
-	threads  int
-	queues   []string // in their order; nil: the queue that the instance names
-}
-
-// args are the flags of the worker.
-func (s share) args() string {
-	text := fmt.Sprintf("-c %d", s.threads)
-	for _, q := range s.queues {
-		text += " -q " + q
-	}
-	return text
-}
-
-// parseSplit reads default=15,push=25,push-2=25.
-func parseSplit(text string) ([]share, error) {
-	var list []share
-	seen := map[string]bool{}
-	for _, part := range strings.Split(text, ",") {
-		name, number, _ := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(number)
-		if !envelope.ValidName(name) || strings.Contains(name, ":") ||
-			err != nil || n < 1 || seen[name] {
-			return nil, fmt.Errorf("--split %q: want INSTANCE=THREADS, each once, such as "+
-				"default=15,push=25,push-2=25", part)
-		}
-		seen[name] = true
-		list = append(list, share{name, n, nil})
-	}
-	return list, nil
 }
 
 func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
@@ -129,10 +140,21 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 	}
 	if packaged {
 		c.done(nil, "the units are the package's, in "+packageDir)
+		u.reportHiding(c)
 	} else if err := c.verifyUnits(written); err != nil {
 		return err
 	}
-	return c.printSplit(u.shares)
+	u.reportLeft(c)
+	if u.refused != nil {
+		c.done(nil, "warning: "+strings.ReplaceAll(u.refused.Error(), "\n", "\nwarning: "))
+	}
+	if u.rotation != nil && len(u.rotation.neverFirst()) > 0 {
+		c.done(nil, fmt.Sprintf("warning: no process takes %s first: a full queue before them "+
+			"stops them; --rotate %dx%d has a process for each queue",
+			strings.Join(u.rotation.neverFirst(), ", "), len(u.rotation.Queues),
+			u.rotation.Threads))
+	}
+	return u.printNeeds(c)
 }
 
 // packaged reports whether a package has installed the units. Copies in unitDir would hide
@@ -140,6 +162,17 @@ func (u *installUnits) run(_ context.Context, c *call, _ []string) error {
 func (u *installUnits) packaged() bool {
 	_, err := os.Stat(filepath.Join(u.root, packageDir, "worker@.service"))
 	return err == nil
+}
+
+// reportHiding names the units that an earlier call without the package has written.
+func (u *installUnits) reportHiding(c *call) {
+	for _, unit := range []string{"worker.service", "worker.target", "worker@.service"} {
+		path := filepath.Join(u.root, unitDir, unit)
+		if _, err := os.Lstat(path); err == nil {
+			c.done(nil, "warning: "+path+" hides the unit of the package: workerctl "+
+				"uninstall-units removes it")
+		}
+	}
 }
 
 // unitPaths are the names of the embedded files with the paths that they are installed to.
@@ -178,25 +211,6 @@ func (u *installUnits) writeUnits(c *call) (written []string, err error) {
 	return written, nil
 }
 
-// writeSettings writes the settings that do not exist yet. Those that exist are the
-// admin's.
-func (u *installUnits) writeSettings(c *call) error {
-	config := filepath.Join(u.root, configDir)
-	for _, s := range u.shares {
-		text := fmt.Sprintf("# Of worker@%s. Written by workerctl install-units; yours to "+
-			"change.\nWORKER_ARGS=%s\nDB_POOL=%d\n", s.instance, s.args(), s.threads)
-		if err := c.keep(filepath.Join(config, s.instance+".env"), text, 0o644); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"redis_url", "database_url"} {
-		if err := c.keep(filepath.Join(config, name), "", 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (c *call) write(path, text string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -205,21 +219,6 @@ func (c *call) write(path, text string, mode os.FileMode) error {
 		return fmt.Errorf("%w: install-units needs the rights of root", err)
 	}
 	return c.done(nil, "wrote "+path)
-}
-
-// keep writes a file that does not exist yet. If it exists, keep prints how it differs.
-func (c *call) keep(path, text string, mode os.FileMode) error {
-	old, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return c.write(path, text, mode)
-	case err != nil:
-		return err
-	case text != "" && string(old) != text:
-		return c.done(nil, "kept  "+path+": it differs from what would be written:\n        "+
-			strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n        "))
-	}
-	return c.done(nil, "kept  "+path)
 }
 
 // verifyUnits lets systemd check the units, if it is installed.
@@ -242,21 +241,23 @@ func (c *call) verifyUnits(paths []string) error {
 	return c.done(nil, "checked by systemd-analyze verify")
 }
 
-// printSplit prints the connections that the split needs, and the next steps.
-func (c *call) printSplit(shares []share) error {
+// printNeeds prints the threads and connections of the settings as they now are, and the next
+// steps.
+func (u *installUnits) printNeeds(c *call) error {
 	if c.json() {
 		return nil
 	}
 	fmt.Fprintln(c.out)
 	t := c.table()
 	t.row("UNIT", "THREADS", "POSTGRES CONNECTIONS")
-	total, names := 0, []string{"worker.target"}
-	for _, s := range shares {
-		t.row("worker@"+s.instance, s.threads, s.threads)
-		total += s.threads
-		names = append(names, "worker@"+s.instance)
+	threads, total, names := 0, 0, []string{"worker.target"}
+	for i, s := range u.shares {
+		t.row(s.unit(), u.needs[i].Threads, u.needs[i].Connections)
+		threads += u.needs[i].Threads
+		total += u.needs[i].Connections
+		names = append(names, s.unit())
 	}
-	t.row("in all", total, total)
+	t.row("in all", threads, total)
 	if err := t.Flush(); err != nil {
 		return err
 	}

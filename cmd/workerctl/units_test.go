@@ -1,30 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-func TestParseSplit(t *testing.T) {
-	t.Run("reads instances and threads", func(t *testing.T) {
-		got, err := parseSplit("default=15, push=25,push-2=25")
-		if want := "[{default 15 []} {push 25 []} {push-2 25 []}]"; err != nil ||
-			fmt.Sprint(got) != want {
-			t.Errorf("%v %v, want %v", got, err, want)
-		}
-	})
-	t.Run("refuses anything else", func(t *testing.T) {
-		for _, text := range []string{"push", "push=0", "push=many", "a b=1", "a:b=1",
-			"push=1,push=2", ""} {
-			if got, err := parseSplit(text); err == nil {
-				t.Errorf("%q: %v", text, got)
-			}
-		}
-	})
-}
 
 func TestUnits(t *testing.T) {
 	s, root := withoutRedis(t), t.TempDir()
@@ -40,13 +21,6 @@ func TestUnits(t *testing.T) {
 			"# Of worker@push-2. Written by workerctl install-units; yours to change.\n"+
 				"WORKER_ARGS=-c 5\nDB_POOL=5\n" {
 			t.Error("not written")
-		}
-	})
-	t.Run("leave the settings that exist", func(t *testing.T) {
-		os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte("mine\n"), 0o644)
-		s.of(t).ok("it differs from what would be written", install)
-		if file("etc/kyu/push.env") != "mine\n" {
-			t.Error("overwritten")
 		}
 	})
 	t.Run("run as a user of the system", func(t *testing.T) {
@@ -79,13 +53,22 @@ func TestUnits(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestUnitsOfAPackage(t *testing.T) {
+	s, root := withoutRedis(t), t.TempDir()
+	install := "install-units --root " + root + " --split push=25"
 	t.Run("of a package are left alone", func(t *testing.T) {
 		dir := filepath.Join(root, packageDir)
 		os.MkdirAll(dir, 0o755)
 		os.WriteFile(filepath.Join(dir, "worker@.service"), nil, 0o644)
 		s.of(t).ok("the units are the package's", install)
-		if file("etc/systemd/system/worker@.service") != "" {
+		if _, err := os.Stat(filepath.Join(root, unitDir, "worker@.service")); err == nil {
 			t.Error("a copy hides the unit of the package")
 		}
+		copied := filepath.Join(root, unitDir, "worker.target")
+		os.MkdirAll(filepath.Dir(copied), 0o755)
+		os.WriteFile(copied, nil, 0o644)
+		s.of(t).ok("warning: "+copied+" hides the unit of the package", install)
 	})
 }

@@ -37,6 +37,18 @@ func New(name string) *Worker {
 	return w
 }
 
+// Needs are what a worker takes.
+type Needs struct {
+	Threads     int
+	Connections int // the most that it opens to the Postgres of DATABASE_URL
+}
+
+// Check does what cli.App.Check does, with the settings of Postgres and of the jobs.
+func (w *Worker) Check(root string, args []string) (Needs, error) {
+	c, err := w.App.Check(root, args)
+	return Needs{c.Threads(), max(w.postgres.Pool, c.Threads())}, err
+}
+
 // mailQueue is the queue of the jobs that send mail. A worker that does not serve it starts
 // although the settings of mail are wrong.
 const mailQueue = "mailers"

@@ -41,8 +41,12 @@ func testInstallUnits(s *harness.Site) {
 	// A file that an admin has changed is kept.
 	const changed = "WORKER_ARGS=-c 7\n"
 	s.Must(os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte(changed), 0o644))
-	s.OK("it differs from what would be written", "install-units", "--split", "push=25",
-		"--root", root)
+	s.OK(`push.env: WORKER_ARGS="-c 7"; this call would write -c 25`, "install-units", "--split",
+		"push=25", "--root", root)
+	s.Must(os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte("WORKER_ARGS=-c 0\n"),
+		0o644))
+	s.Exits(2, "worker@push would not start", "install-units", "--split", "push=25", "--root", root)
+	s.Must(os.WriteFile(filepath.Join(root, "etc/kyu/push.env"), []byte(changed), 0o644))
 	s.Equal("push.env after the second installation", file("etc/kyu/push.env"), changed)
 	s.OK("--purge removes it too", "uninstall-units", "--root", root)
 	s.Equal("push.env after uninstall-units", file("etc/kyu/push.env"), changed)

@@ -9,7 +9,8 @@ dir=$1
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$dir"
 mkdir "$dir/upper" "$dir/work" "$dir/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+cd "$dir" # a comma in its name would end an option
+mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 root=$dir/root
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
