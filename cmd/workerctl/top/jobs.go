@@ -1,0 +1,143 @@
+package top
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/internal/text"
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
+)
+
+// jobView shows all about one job.
+type jobView struct{ ref Ref }
+
+func (v jobView) name() string { return "job " + v.ref.JID }
+
+func (jobView) orders() []string { return nil }
+
+func (v jobView) need(*page, int, int) need { return need{parts: []part{partJob}, job: v.ref} }
+
+func (v jobView) show(k *known, _ *page, s screen) content {
+	c := content{title: v.name(), empty: "reading…", keys: v.keys()}
+	job := k.job
+	if job.JID != v.ref.JID || v.ref.Raw != "" && job.Raw != v.ref.Raw {
+		return c
+	}
+	if k.jobErr != nil {
+		c.lines = []line{say(warning, k.jobErr.Error())}
+		return c
+	}
+	c.lines = append(c.lines, value("where", whereText(job.Place, s.now), s.width, bold)...)
+	for i, r := range job.Reasons {
+		title := ""
+		if i == 0 {
+			title = "why"
+		}
+		c.lines = append(c.lines, value(title, r.Text, s.width, plain)...)
+		if r.Do != "" {
+			c.lines = append(c.lines, value("", "→ "+r.Do, s.width, good)...)
+		}
+	}
+	if job.Job == nil {
+		c.lines = append(c.lines, value("payload", job.Raw, s.width, plain)...)
+	} else {
+		c.lines = append(c.lines, fields(job.Job, s)...)
+	}
+	c.total = len(c.lines)
+	return c
+}
+
+// whereText says where a job is.
+func whereText(p inspect.Place, now time.Time) string {
+	where := string(p.Kind)
+	switch {
+	case p.Kind == inspect.InQueue:
+		where = "in the queue " + p.Queue
+	case p.Kind == inspect.InHold:
+		where = "held, of the class " + p.Class
+	case p.Process != "":
+		where += ", from the queue " + p.Queue + ", by " + p.Process
+	}
+	if !p.At.IsZero() {
+		where += ", " + text.FromNow(p.At.Sub(now)) + ", " +
+			p.At.Local().Format("2006-01-02 15:04:05 MST")
+	}
+	return where
+}
+
+// fields are all fields of a job, and its backtrace.
+func fields(j *queue.Job, s screen) (list []line) {
+	for _, name := range j.Fields() {
+		if name == "error_backtrace" {
+			continue
+		}
+		text := j.Field(name)
+		if at := j.Time(name); strings.HasSuffix(name, "_at") && !at.IsZero() {
+			text += "  (" + at.Local().Format("2006-01-02 15:04:05 MST") + ")"
+		}
+		list = append(list, value(name, text, s.width, plain)...)
+	}
+	if trace := j.Backtrace(); len(trace) > 0 {
+		list = append(list, line{}, say(bold, "backtrace"))
+		for _, l := range trace {
+			for _, part := range fold(l, s.width-2) {
+				list = append(list, say(plain, "  "+part))
+			}
+		}
+	}
+	return list
+}
+
+// value is a name and a text, in as many lines as the text needs.
+func value(name, content string, width int, s style) (list []line) {
+	const left = 16
+	for i, part := range fold(content, width-left) {
+		if i > 0 {
+			name = ""
+		}
+		list = append(list, line{{pad(fit(name, left-1), left, false), faint}, {part, s}})
+	}
+	return list
+}
+
+// set is the set in which the job was seen, or "" if it can be in none.
+func (v jobView) set() Set {
+	switch p := v.ref.Place; p.Kind {
+	case inspect.InRetry, inspect.InSchedule, inspect.InDead:
+		return Set(p.Kind)
+	case inspect.InHold:
+		return HeldSet(p.Class)
+	case inspect.InQueue:
+		return QueueSet(p.Queue)
+	}
+	return ""
+}
+
+func (v jobView) keys() []string {
+	keys := []string{"j/k scroll", "esc back"}
+	if set := v.set(); set != "" {
+		keys = append(keys, slices.DeleteFunc(setView{set}.keys(), func(key string) bool {
+			return !strings.Contains(key, "retry") && !strings.Contains(key, "kill") &&
+				!strings.Contains(key, "delete") && !strings.Contains(key, "release")
+		})...)
+	}
+	for i, key := range keys {
+		for _, capital := range []string{"/R", "/X", "/D"} {
+			key = strings.Replace(key, capital+" ", " ", 1)
+		}
+		keys[i] = key
+	}
+	return keys
+}
+
+func (jobView) open(*known, row) view { return nil }
+
+func (v jobView) act(k *known, p *page, key string, _ []row) (r Request, ok bool) {
+	set := v.set()
+	if set == "" || v.ref.Raw == "" || strings.ToLower(key) != key {
+		return r, false
+	}
+	return setView{set}.act(k, p, key, []row{{key: v.ref.Raw}})
+}
