@@ -72,11 +72,18 @@ func (r Request) String() string {
 	if len(r.Jobs) > 0 {
 		return fmt.Sprintf("%s %s of %s", verb, named("job", r.JIDs()), r.Set)
 	}
-	line := fmt.Sprintf("%s %s jobs of %s", verb, text.Grouped(int64(r.Count)), r.Set)
+	all, jobs := "", "jobs"
 	if r.Filter == "" {
-		return fmt.Sprintf("%s all %s jobs of %s", verb, text.Grouped(int64(r.Count)), r.Set)
+		all = "all "
 	}
-	return line + " with " + r.Filter
+	if r.Count == 1 {
+		all, jobs = "", "job"
+	}
+	line := fmt.Sprintf("%s %s%s %s of %s", verb, all, text.Grouped(int64(r.Count)), jobs, r.Set)
+	if r.Filter != "" {
+		line += " with " + r.Filter
+	}
+	return line
 }
 
 // named are things: the job 0a1b, or 3 jobs.

@@ -30,17 +30,17 @@ func (busyView) show(k *known, p *page, s screen) content {
 		})
 	}
 	g := &grid{columns: []column{{title: "RUNNING", right: true}, {title: "CLASS"},
-		{title: "QUEUE"}, {title: "ARGS", text: true}, {title: "JID", name: true},
-		{title: "PROCESS", text: true}, {title: "TID", extra: true}}}
+		{title: "QUEUE"}, {title: "ARGS", text: true}, {title: "PROCESS", text: true},
+		{title: "JID", name: true, extra: true}, {title: "TID", extra: true}}}
 	for _, w := range list {
 		if !p.filter.Match(w.Payload+" "+w.Process+" "+w.TID, w.Job, s.now) {
 			continue
 		}
 		r := row{key: w.Process + " " + w.TID, cells: []string{
-			text.Age(s.now.Sub(w.RunAt).Seconds()), classOf(w.Job), w.Queue, argsOf(w.Job), "",
-			w.Process, w.TID}}
+			text.Age(s.now.Sub(w.RunAt).Seconds()), classOf(w.Job), w.Queue, argsOf(w.Job),
+			w.Process, "", w.TID}}
 		if w.Job != nil {
-			r.cells[4] = w.Job.JID
+			r.cells[5] = w.Job.JID
 		}
 		g.rows = append(g.rows, r)
 	}

@@ -89,13 +89,9 @@ func (m *model) redisState() (state string, wrong bool) {
 	silent := m.failed != nil || m.looking && m.now.Sub(m.asked) >= silentRedis
 	since := m.answered.Local().Format(time.TimeOnly) + " (" +
 		text.Age(m.now.Sub(m.answered).Truncate(time.Second).Seconds()) + ")"
-	why := ""
-	if m.failed != nil {
-		why = ": " + oneLine(m.failed.Error())
-	}
 	switch {
 	case silent:
-		return "Redis does not answer since " + since + why, true
+		return "Redis does not answer since " + since, true
 	case m.sampler == nil:
 		return "connecting to Redis", false
 	}
@@ -197,8 +193,8 @@ func (m *model) rowLine(r row, cursor bool, text string) line {
 	return line{{sign, bold}, {strings.TrimRight(text, " "), r.style}}
 }
 
-// messages is the line of what a person types or is asked, of what is under way, or of the last
-// result.
+// messages is the line of what a person types or is asked, of the last result, of what is under way,
+// or of why Redis does not answer.
 func (m *model) messages() line {
 	switch {
 	case m.question != nil:
@@ -211,11 +207,13 @@ func (m *model) messages() line {
 		return say(good, m.message)
 	case m.acting != nil:
 		return say(warning, m.acting.String()+": under way…")
+	case m.failed != nil:
+		return say(alarm, "! "+oneLine(m.failed.Error()))
 	}
 	return line{}
 }
 
 // hints are the keys of the view.
 func (m *model) hints(c content) line {
-	return say(faint, strings.Join(append(c.keys, "? keys", "q quit"), "  "))
+	return spread(say(faint, strings.Join(c.keys, "  ")), say(faint, "? keys  q quit"), m.width)
 }

@@ -1,10 +1,15 @@
 package top
 
+import "slices"
+
 // gap is the number of columns of the terminal between two of a grid.
 const gap = 2
 
-// leastColumn is the width below which no column is made narrower, unless nothing else helps.
-const leastColumn = 6
+// A text is readable, and a word is known, in columns of these widths.
+const (
+	readable = 20
+	knowable = 14
+)
 
 // column is a column of a grid.
 type column struct {
@@ -29,29 +34,42 @@ type grid struct {
 }
 
 // layout gives the widths of the columns in a terminal of a width; 0 for those that are not shown:
-// empty ones, and extra ones for which there is no room.
+// empty texts, and extra ones that are empty or for which there is no room if texts are to be
+// readable.
 func (g *grid) layout(width int, wide bool) []int {
 	full := make([]int, len(g.columns))
 	for i, c := range g.columns {
 		for _, r := range g.rows {
 			full[i] = max(full[i], columns(r.cells[i]))
 		}
-		if full[i] > 0 || !c.extra {
+		if full[i] > 0 || !c.extra && !c.text {
 			full[i] = max(full[i], columns(c.title))
 		}
 	}
-	if !wide {
-		// the last of them is dropped first
-		for i := len(full) - 1; i >= 0 && over(full, width) > 0; i-- {
-			if g.columns[i].extra {
-				full[i] = 0
-			}
+	for i := len(full) - 1; i >= 0 && !wide && over(g.short(full), width) > 0; i-- {
+		if g.columns[i].extra { // the last of them is dropped first
+			full[i] = 0
 		}
 	}
-	g.narrow(full, width, leastColumn, func(c column) bool { return c.text })
-	g.narrow(full, width, leastColumn, func(c column) bool { return !c.name })
+	text := func(c column) bool { return c.text }
+	common := func(c column) bool { return !c.text && !c.name && !c.right }
+	g.narrow(full, width, readable, text)
+	g.narrow(full, width, knowable, common)
+	g.narrow(full, width, knowable/2, text)
+	g.narrow(full, width, knowable/2, common)
 	g.narrow(full, width, 1, func(c column) bool { return true })
 	return full
+}
+
+// short are widths with texts that are only just readable.
+func (g *grid) short(widths []int) []int {
+	list := slices.Clone(widths)
+	for i, c := range g.columns {
+		if c.text {
+			list[i] = min(list[i], readable)
+		}
+	}
+	return list
 }
 
 // over is by how many columns of the terminal widths are too wide.

@@ -1,7 +1,6 @@
 package top
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ func (jobView) orders() []string { return nil }
 func (v jobView) need(*page, int, int) need { return need{parts: []part{partJob}, job: v.ref} }
 
 func (v jobView) show(k *known, _ *page, s screen) content {
-	c := content{title: v.name(), empty: "reading…", keys: v.keys()}
+	c := content{title: v.name(), empty: "reading…", keys: v.keys(k)}
 	job := k.job
 	if job.JID != v.ref.JID || v.ref.Raw != "" && job.Raw != v.ref.Raw {
 		return c
@@ -102,42 +101,50 @@ func value(name, content string, width int, s style) (list []line) {
 	return list
 }
 
-// set is the set in which the job was seen, or "" if it can be in none.
-func (v jobView) set() Set {
-	switch p := v.ref.Place; p.Kind {
+// found is the reference with the place, if the job was found by its JID.
+func (v jobView) found(k *known) Ref {
+	if v.ref.Raw == "" && k.job.JID == v.ref.JID {
+		return k.job.Ref
+	}
+	return v.ref
+}
+
+// set is the set in which a job was seen, or "" if it can be in none.
+func (r Ref) set() Set {
+	switch r.Place.Kind {
 	case inspect.InRetry, inspect.InSchedule, inspect.InDead:
-		return Set(p.Kind)
+		return Set(r.Place.Kind)
 	case inspect.InHold:
-		return HeldSet(p.Class)
+		return HeldSet(r.Place.Class)
 	case inspect.InQueue:
-		return QueueSet(p.Queue)
+		return QueueSet(r.Place.Queue)
 	}
 	return ""
 }
 
-func (v jobView) keys() []string {
+// keys are those of the set in which the job is, about this job.
+func (v jobView) keys(k *known) []string {
 	keys := []string{"j/k scroll", "esc back"}
-	if set := v.set(); set != "" {
-		keys = append(keys, slices.DeleteFunc(setView{set}.keys(), func(key string) bool {
-			return !strings.Contains(key, "retry") && !strings.Contains(key, "kill") &&
-				!strings.Contains(key, "delete") && !strings.Contains(key, "release")
-		})...)
-	}
-	for i, key := range keys {
-		for _, capital := range []string{"/R", "/X", "/D"} {
-			key = strings.Replace(key, capital+" ", " ", 1)
+	for _, verb := range []struct{ key, name string }{{"r", "retry"}, {"x", "kill"},
+		{"d", "delete"}} {
+		r, ok := v.act(k, nil, verb.key, nil)
+		if ok && r.Verb == Release {
+			verb.name = "release"
 		}
-		keys[i] = key
+		if ok {
+			keys = append(keys, verb.key+" "+verb.name)
+		}
 	}
 	return keys
 }
 
 func (jobView) open(*known, row) view { return nil }
 
-func (v jobView) act(k *known, p *page, key string, _ []row) (r Request, ok bool) {
-	set := v.set()
-	if set == "" || v.ref.Raw == "" || strings.ToLower(key) != key {
+func (v jobView) act(k *known, _ *page, key string, _ []row) (r Request, ok bool) {
+	ref := v.found(k)
+	set := ref.set()
+	if set == "" || ref.Raw == "" || strings.ToLower(key) != key {
 		return r, false
 	}
-	return setView{set}.act(k, p, key, []row{{key: v.ref.Raw}})
+	return setView{set}.act(k, &page{}, key, []row{{key: ref.Raw}})
 }

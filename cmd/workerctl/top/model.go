@@ -52,7 +52,6 @@ type (
 		known known
 		some  bool // Redis has answered something
 		err   error
-		at    time.Time
 	}
 	countedMsg struct {
 		request *Request
@@ -87,16 +86,19 @@ func (m *model) connect() tea.Cmd {
 
 // tick sends the time a while later.
 func (m *model) tick() tea.Cmd {
-	ctx, every := m.ctx, min(m.options.Every, time.Second)
-	return func() tea.Msg {
-		timer := time.NewTimer(every)
-		defer timer.Stop()
-		select {
-		case now := <-timer.C:
-			return tickMsg(now)
-		case <-ctx.Done():
-			return nil
-		}
+	ctx, wait, every := m.ctx, m.options.wait, min(m.options.Every, time.Second)
+	return func() tea.Msg { return wait(ctx, every) }
+}
+
+// wait is the time after a while, or nil if ctx is done before.
+func wait(ctx context.Context, d time.Duration) tea.Msg {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case now := <-timer.C:
+		return tickMsg(now)
+	case <-ctx.Done():
+		return nil
 	}
 }
 
@@ -167,14 +169,14 @@ func (m *model) look() tea.Cmd {
 	n.anew, m.anew = m.anew, false
 	m.looking, m.asked, m.stopLook, m.again = true, m.now, stop, false
 	sampler := m.sampler
+	at := m.now
 	return func() tea.Msg {
 		defer stop()
-		at := time.Now()
 		known, some, err := sampler.look(ctx, n, at)
 		if ctx.Err() != nil {
 			err = nil // the person has gone to another page
 		}
-		return lookedMsg{known, some, err, at}
+		return lookedMsg{known, some, err}
 	}
 }
 
@@ -193,7 +195,7 @@ func (m *model) onLooked(msg lookedMsg) tea.Cmd {
 	m.looking, m.failed = false, msg.err
 	m.known = msg.known
 	if msg.some && msg.err == nil {
-		m.answered = maxTime(msg.at, m.now)
+		m.answered = m.now
 	}
 	m.settle()
 	if m.again {
@@ -212,11 +214,4 @@ func (m *model) settle() {
 	} else {
 		p.scroll(0, m.rows())
 	}
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -20,7 +20,7 @@ func (overview) need(*page, int, int) need {
 }
 
 func (overview) show(k *known, _ *page, s screen) content {
-	c := content{title: "overview", keys: []string{"2 queues", "3 busy", "4 retries", "? keys"}}
+	c := content{title: "overview", keys: []string{"2 queues", "3 busy", "4 retries"}}
 	if len(k.read) == 0 {
 		c.empty = "reading…"
 		return c

@@ -107,11 +107,8 @@ func (m *model) questionLine() line {
 	if m.counting {
 		return say(warning, "counting the jobs… (any key: no)")
 	}
-	text := m.question.String() + "?"
-	if m.question.Verb == Delete {
-		text += " This cannot be undone."
-	}
-	return line{{text + " y/N ", warning}, {" ", inverse}}
+	return spread(say(warning, m.question.String()+"?"), line{{"y/N ", warning}, {" ", inverse}},
+		min(m.width, columns(m.question.String())+7))
 }
 
 // oneLine is a text without line breaks.

@@ -18,6 +18,10 @@ const commandsPerSecond = 20
 // leastTurn is how many processes a look reads at least.
 const leastTurn = 4
 
+// searchRest is how long a search is not repeated, in times of what it took: each of its commands
+// reads many jobs.
+const searchRest = 20
+
 // sampler reads what a view needs, and no more commands than it may: each command costs a coin, and
 // it earns commandsPerSecond coins a second. What a person has just opened is read at once, and the
 // debt is earned before anything is read again. One goroutine at a time uses it.
@@ -62,13 +66,14 @@ func (s *sampler) look(ctx context.Context, n need, now time.Time) (k known, som
 			continue
 		}
 		var spent meter
+		began := time.Now()
 		if err := s.read(metered(ctx, &spent), p, n, now); err != nil {
 			return s.known, some, err
 		}
 		cost := float64(spent.commands.Load())
 		if search {
 			wait := time.Duration(cost / commandsPerSecond * float64(time.Second))
-			s.due = now.Add(wait)
+			s.due = now.Add(max(wait, searchRest*time.Since(began)))
 		} else {
 			s.coins -= cost
 		}

@@ -26,9 +26,9 @@ func (v setView) need(p *page, first, rows int) need {
 
 func (v setView) show(k *known, p *page, s screen) content {
 	c := content{title: v.name(), grid: &grid{columns: []column{{title: v.when(), right: true},
-		{title: "JID", name: true}, {title: "CLASS"}, {title: "QUEUE"},
-		{title: "ARGS", text: true}, {title: "RETRY", right: true, extra: true},
-		{title: "ERROR", text: true, extra: true}}},
+		{title: "CLASS"}, {title: "QUEUE"}, {title: "ARGS", text: true},
+		{title: "ERROR", text: true}, {title: "RETRY", right: true, extra: true},
+		{title: "JID", name: true, extra: true}}},
 		empty: "reading…", keys: v.keys()}
 	if k.page.Set != v.set || k.page.Filter != p.where {
 		c.total = p.total
@@ -40,9 +40,6 @@ func (v setView) show(k *known, p *page, s screen) content {
 	}
 	for _, e := range k.page.Entries {
 		c.grid.rows = append(c.grid.rows, entryRow(e, s.now))
-	}
-	if s.wide || s.width > 120 {
-		c.grid.columns[5].extra, c.grid.columns[6].extra = false, false
 	}
 	return c
 }
@@ -78,22 +75,21 @@ func (v setView) keys() []string {
 
 // entryRow is the row of a job.
 func entryRow(e queue.Entry, now time.Time) row {
-	r := row{key: keyOf(e), cells: []string{"", "", "(not a job)", "", text.Printable(e.Raw), "",
-		""}}
+	r := row{key: keyOf(e), cells: []string{"", "(not a job)", "", e.Raw, "", "", ""}}
 	if !e.At.IsZero() {
 		r.cells[0] = text.FromNow(e.At.Sub(now))
 	}
 	if e.Job == nil {
 		return r
 	}
-	r.cells[1], r.cells[2], r.cells[3] = e.Job.JID, classOf(e.Job), e.Job.Queue
-	r.cells[4] = argsOf(e.Job)
+	r.cells[1], r.cells[2], r.cells[3] = classOf(e.Job), e.Job.Queue, argsOf(e.Job)
+	if class := e.Job.String("error_class"); class != "" {
+		r.cells[4] = class + ": " + e.Job.String("error_message")
+	}
 	if n, ok := e.Job.RetryCount(); ok {
 		r.cells[5] = strconv.Itoa(n)
 	}
-	if class := e.Job.String("error_class"); class != "" {
-		r.cells[6] = class + ": " + e.Job.String("error_message")
-	}
+	r.cells[6] = e.Job.JID
 	return r
 }
 

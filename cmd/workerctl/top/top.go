@@ -21,7 +21,8 @@ type Options struct {
 	In       io.Reader     // the keys
 	Out      io.Writer     // the terminal
 
-	running *sync.WaitGroup // the acts that are under way
+	running *sync.WaitGroup                              // the acts that are under way
+	wait    func(context.Context, time.Duration) tea.Msg // wait, but in tests
 }
 
 // Connection is an open Redis.
@@ -37,7 +38,7 @@ const actEnds = 5 * time.Second
 // Run shows the fleet until the person quits or ctx is done, and leaves the terminal as it was. It
 // returns when the acts that were under way have ended.
 func Run(ctx context.Context, o Options) error {
-	o.running = &sync.WaitGroup{}
+	o.running, o.wait = &sync.WaitGroup{}, wait
 	inside, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := newModel(inside, o, time.Now())

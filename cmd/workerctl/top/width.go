@@ -7,8 +7,8 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// columns is how many columns of a terminal a text takes.
-func columns(s string) int { return runewidth.StringWidth(s) }
+// columns is how many columns of a terminal a text takes when fit has made it printable.
+func columns(s string) int { return runewidth.StringWidth(text.Printable(s)) }
 
 // fit cuts a text to a width. What is cut ends with a mark.
 func fit(s string, width int) string {
@@ -27,13 +27,18 @@ func pad(s string, width int, right bool) string {
 	return s + space
 }
 
-// fold breaks a text into lines of a width.
+// fold breaks a text into lines of a width, at spaces where there are some.
 func fold(s string, width int) (lines []string) {
 	width = max(width, 2) // a Japanese character takes two columns
-	for _, l := range strings.Split(runewidth.Wrap(text.Printable(s), width), "\n") {
-		lines = append(lines, l)
+	rest := text.Printable(s)
+	for columns(rest) > width {
+		head := runewidth.Truncate(rest, width, "")
+		if at := strings.LastIndexByte(rest[:len(head)+1], ' '); at > len(head)/2 {
+			head = rest[:at]
+		}
+		lines, rest = append(lines, head), strings.TrimPrefix(rest[len(head):], " ")
 	}
-	return lines
+	return append(lines, rest)
 }
 
 // spread puts a text at the left and one at the right of a line. The left one is cut first.

@@ -1,0 +1,111 @@
+package top
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/kyujobs/kyu/test/kit/redistest"
+	"github.com/redis/go-redis/v9"
+)
+
+func TestApply(t *testing.T) {
+	server := redistest.Start(t)
+	raw, store := server.Client(), server.Store()
+	in := inspect.New(store)
+	source := NewSource(store, in, in.Explain)
+	var audit []string
+	acts := NewActs(store, in, func(command, what string) error {
+		audit = append(audit, command+"|"+what)
+		return nil
+	})
+	fill(t, raw, 2, 2, 12)
+	apply := func(t *testing.T, r Request, want string, recorded ...string) {
+		t.Helper()
+		audit = nil
+		done, err := acts.Apply(t.Context(), r)
+		if err != nil || done != want {
+			t.Errorf("%q %v, want %q", done, err, want)
+		}
+		if !slices.Equal(audit, recorded) {
+			t.Errorf("the audit has %q, want %q", audit, recorded)
+		}
+	}
+	entries := func(t *testing.T, w Window) []queue.Entry {
+		t.Helper()
+		p, err := source.Page(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Entries
+	}
+	t.Run("changes jobs that were chosen by hand, each in the audit", func(t *testing.T) {
+		list := entries(t, Window{Set: Retries, Count: 2})
+		apply(t, Request{Verb: Retry, Set: Retries, Jobs: list}, "retry: 2 jobs",
+			"retries retry|retry r0", "retries retry|retry r1")
+		if n := raw.LLen(t.Context(), "queue:push").Val(); n != 2 {
+			t.Errorf("%d jobs are in the queue", n)
+		}
+		_, err := acts.Apply(t.Context(), Request{Verb: Retry, Set: Retries, Jobs: list})
+		if !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("again: %v", err)
+		}
+	})
+	t.Run("changes the jobs of a filter, and none that came later", func(t *testing.T) {
+		asOf := time.Now()
+		raw.ZAdd(t.Context(), "retry", redisZ(`{"class":"B","jid":"late","queue":"push","args":`+
+			`["https://host-1.example/"],"failed_at":`+queueTime(asOf.Add(time.Second))+`}`))
+		apply(t, Request{Verb: Kill, Set: Retries, Filter: "host:host-1.example", AsOf: asOf},
+			"kill: 2 jobs, of the filter host:host-1.example",
+			"retries kill|kill: 2 jobs, of the filter host:host-1.example")
+		if n := raw.ZCard(t.Context(), "dead").Val(); n != 2 {
+			t.Errorf("%d jobs are dead", n)
+		}
+		apply(t, Request{Verb: Delete, Set: Dead, AsOf: time.Now().Add(time.Second)},
+			"delete: 2 jobs", "dead delete|delete: 2 jobs")
+	})
+	t.Run("pauses and unpauses queues", func(t *testing.T) {
+		apply(t, Request{Verb: Pause, Names: []string{"q0", "q1"}}, "paused q0, q1",
+			"queue pause|paused q0", "queue pause|paused q1")
+		apply(t, Request{Verb: Unpause, Names: []string{"q0"}}, "unpaused q0",
+			"queue unpause|unpaused q0")
+		if got := raw.SMembers(t.Context(), "paused").Val(); strings.Join(got, " ") != "q1" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("signals processes", func(t *testing.T) {
+		apply(t, Request{Verb: Quiet, Names: []string{"web1:1:5f0c9a"}},
+			"TSTP → web1:1:5f0c9a", "quiet|TSTP → web1:1:5f0c9a")
+		if got := raw.LRange(t.Context(), "web1:1:5f0c9a-signals", 0, -1).Val(); len(got) != 1 ||
+			got[0] != "TSTP" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("deletes jobs of a queue", func(t *testing.T) {
+		list := entries(t, Window{Set: QueueSet("q0"), Count: 1})
+		apply(t, Request{Verb: Delete, Set: QueueSet("q0"), Jobs: list}, "delete: the job q0",
+			"queue delete|delete q0 of q0")
+	})
+	t.Run("says what is not in the audit", func(t *testing.T) {
+		broken := NewActs(store, in, func(string, string) error { return errors.New("no stream") })
+		_, err := broken.Apply(t.Context(), Request{Verb: Pause, Names: []string{"q0"}})
+		if err == nil || !strings.Contains(err.Error(), "done, but not in the audit: no stream") {
+			t.Error(err)
+		}
+	})
+}
+
+// redisZ is a member that is due in an hour.
+func redisZ(raw string) redis.Z {
+	return redis.Z{Score: float64(time.Now().Add(time.Hour).Unix()), Member: raw}
+}
+
+// queueTime is a time as payloads have it.
+func queueTime(at time.Time) string {
+	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
+}

@@ -1,0 +1,31 @@
+package top
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/kyujobs/kyu/test/kit/harness"
+	"go.uber.org/goleak"
+)
+
+// update writes the golden frames anew.
+var update = flag.Bool("update", false, "write the golden frames anew")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv("TOP_PANIC") != "" {
+		panicking()
+		return
+	}
+	time.Local = time.UTC
+	clean := harness.Build("./cmd/workerctl")
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		println(err.Error())
+		code = 1
+	}
+	clean()
+	os.Exit(code)
+}

@@ -1,0 +1,3 @@
+package top
+
+func panicking() {}
