@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/kyujobs/kyu/cmd/workerctl/top"
@@ -39,7 +40,8 @@ func (l *liveTop) run(ctx context.Context, c *call, _ []string) error {
 	if err := c.env.Err(); err != nil {
 		return usageError{"", err}
 	}
-	if name, _ := c.env.Get("TERM"); name == "dumb" || name == "" || c.columns == 0 || !c.typed() {
+	if name, _ := c.env.Get("TERM"); name == "dumb" || name == "" || !isTerminal(c.in) ||
+		!isTerminal(c.out) {
 		return errNoTerminal
 	}
 	noColour, _ := c.env.Get("NO_COLOR")
@@ -56,8 +58,8 @@ func (l *liveTop) run(ctx context.Context, c *call, _ []string) error {
 		}})
 }
 
-// typed reports whether a person types what the program reads.
-func (c *call) typed() bool {
-	file, ok := c.in.(interface{ Fd() uintptr })
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/kyujobs/kyu/queue/inspect"
 )
 
-// commandsPerSecond is how many commands Redis gets in a second, on average.
-const commandsPerSecond = 20
+// commandsPerSecond is how many commands the looks send in a second, on average. With what keys
+// cost, Redis gets at most 20.
+const commandsPerSecond = 18
 
 // leastTurn is how many processes a look reads at least.
 const leastTurn = 4

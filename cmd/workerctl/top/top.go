@@ -9,6 +9,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 )
 
 // Options say how top runs.
@@ -43,7 +44,7 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	m := newModel(inside, o, time.Now())
 	program := tea.NewProgram(m, tea.WithInput(o.In), tea.WithOutput(o.Out),
-		tea.WithoutSignalHandler())
+		tea.WithoutSignalHandler(), tea.WithColorProfile(o.profile()))
 	stop := context.AfterFunc(ctx, program.Quit)
 	defer stop()
 	_, err := program.Run()
@@ -61,4 +62,13 @@ func Run(ctx context.Context, o Options) error {
 		err = errors.Join(err, m.close())
 	}
 	return err
+}
+
+// profile is what colours the terminal has: those of the styles. Bubble Tea would run `tmux info` to
+// find more, while nothing is drawn.
+func (o Options) profile() colorprofile.Profile {
+	if o.Colour {
+		return colorprofile.ANSI
+	}
+	return colorprofile.ASCII
 }
