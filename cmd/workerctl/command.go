@@ -29,10 +29,9 @@ func (c *call) program() *cobra.Command {
 	})
 	cobra.EnableCommandSorting = false // the help has the commands in this order
 	root.AddCommand(
-		c.pushCommand(), c.statsCommand(), c.topCommand(),
-		c.queuesCommand(), c.queueCommand(),
+		c.pushCommand(), c.statsCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
-		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
+		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(), c.topCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),

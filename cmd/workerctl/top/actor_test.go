@@ -1,7 +1,9 @@
 package top
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +71,21 @@ func TestApply(t *testing.T) {
 		apply(t, Request{Verb: Delete, Set: Dead, AsOf: time.Now().Add(time.Second)},
 			"delete: 2 jobs", "dead delete|delete: 2 jobs")
 	})
+	t.Run("that is stopped in the middle has what was done in the audit", func(t *testing.T) {
+		for i := range 700 {
+			raw.ZAdd(t.Context(), "dead", redis.Z{Score: float64(i + 1),
+				Member: fmt.Sprintf(`{"class":"A","jid":"d%d","created_at":1}`, i)})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		store.DB().Shared.AddHook(afterZRem{stop})
+		audit = nil
+		_, err := acts.Apply(ctx, Request{Verb: Delete, Set: Dead, AsOf: time.Now()})
+		want := []string{"dead delete|delete: 500 jobs"}
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "500 jobs were changed") ||
+			!slices.Equal(audit, want) {
+			t.Errorf("%v, the audit has %q", err, audit)
+		}
+	})
 	t.Run("pauses and unpauses queues", func(t *testing.T) {
 		apply(t, Request{Verb: Pause, Names: []string{"q0", "q1"}}, "paused q0, q1",
 			"queue pause|paused q0", "queue pause|paused q1")
@@ -108,4 +125,23 @@ func redisZ(raw string) redis.Z {
 // queueTime is a time as payloads have it.
 func queueTime(at time.Time) string {
 	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
+}
+
+// afterZRem calls stop after each ZREM.
+type afterZRem struct{ stop func() }
+
+func (afterZRem) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h afterZRem) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == "zrem" {
+			h.stop()
+		}
+		return err
+	}
+}
+
+func (afterZRem) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }

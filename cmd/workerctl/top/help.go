@@ -20,7 +20,7 @@ var keyTable = [][2]string{
 	{"p", "in the queues: pause, or unpause"},
 	{"Q S", "in the processes: quiet, stop"},
 	{"s w", "another order; wide: all columns"},
-	{"? q", "this page; quit. Ctrl-C quits too"},
+	{"? q", "this page; quit. Ctrl-C quits too, Ctrl-Z suspends"},
 	{"", ""},
 	{"", "Each act asks before it is done: y does it, any other key does not. It is in the"},
 	{"", "audit (`workerctl audit`). Redis gets at most 20 commands a second on average; what"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/mattn/go-runewidth"
 	"go.uber.org/goleak"
 )
 
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	time.Local = time.UTC
+	runewidth.DefaultCondition.EastAsianWidth = false // as in a locale of English
 	clean := harness.Build("./cmd/workerctl")
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {

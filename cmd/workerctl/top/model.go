@@ -19,14 +19,14 @@ type model struct {
 	pages []*page // the last is shown; esc goes to the one before
 	wide  bool
 
-	prompt   *prompt  // nil if nobody types
-	question *Request // what a person is asked to confirm; nil: nothing
-	counting bool     // the jobs of question are counted before it is asked
-	acting   *Request // what is under way; nil: nothing
-	stopAct  context.CancelFunc
-	leaving  bool   // q was pressed while something was under way
-	message  string // the result of the last act, or why there is none
-	wrong    bool   // message is an error
+	prompt    *prompt  // nil if nobody types
+	question  *Request // what a person is asked to confirm; nil: nothing
+	counting  bool     // the jobs of question are counted before it is asked
+	stopCount context.CancelFunc
+	acting    *Request // what is under way; nil: nothing
+	leaving   bool     // q was pressed while something was under way
+	message   string   // the result of the last act, or why there is none
+	wrong     bool     // message is an error
 
 	sampler  *sampler // nil until Redis has answered for the first time
 	acts     Acts

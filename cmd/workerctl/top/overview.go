@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,11 +66,11 @@ func figures(k *known, s screen) []line {
 	if k.runs >= 0 {
 		runs = append(runs, "a second", fmt.Sprintf("%.1f run, %.1f fail", k.runs, k.failed))
 	}
-	in, out, known := flows(k.queues)
-	if known {
-		jobs = append(jobs, "in/s", rate(&in), "out/s", rate(&out))
+	list := []line{pairs("fleet", fleet), pairs("jobs", jobs), pairs("runs", runs)}
+	if in, out, known := flows(k.queues); known {
+		list = append(list, pairs("flow", []string{"in/s", rate(&in), "out/s", rate(&out)}))
 	}
-	return []line{pairs("fleet", fleet), pairs("jobs", jobs), pairs("runs", runs)}
+	return list
 }
 
 // flows are the jobs that go into all queues and out of them a second.
@@ -91,7 +92,7 @@ func pairs(title string, list []string) line {
 	return l
 }
 
-// alarms are what somebody should look at. Each begins with a sign.
+// alarms are what somebody should look at, the worst first. Each begins with a sign.
 func alarms(k *known, s screen) (list []line) {
 	for _, q := range k.queues {
 		waiting := text.Grouped(q.Size) + " jobs wait"
@@ -110,6 +111,7 @@ func alarms(k *known, s screen) (list []line) {
 			list = append(list, say(style, "! "+p.Identity+" is "+state))
 		}
 	}
+	slices.SortStableFunc(list, func(a, b line) int { return int(b[0].style - a[0].style) })
 	if len(list) == 0 && k.complete {
 		list = append(list, say(good, "nothing is paused, unserved, quiet or silent"))
 	}

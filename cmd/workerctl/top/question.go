@@ -28,8 +28,11 @@ func (m *model) request(r Request) tea.Cmd {
 		return nil
 	}
 	r.AsOf, m.counting = m.now, true
-	ctx, source, question := m.ctx, m.sampler.source, m.question
+	ctx, stop := context.WithCancel(m.ctx)
+	m.stopCount = stop
+	source, question := m.sampler.source, m.question
 	return func() tea.Msg {
+		defer stop()
 		n, err := source.Count(ctx, question.Set, question.Filter, question.AsOf)
 		return countedMsg{question, n, err}
 	}
@@ -55,8 +58,11 @@ func (m *model) onCounted(msg countedMsg) {
 // answer takes the key that answers the question. Only y means yes.
 func (m *model) answer(key string) tea.Cmd {
 	r := m.question
-	if m.counting && (key == "y" || key == "Y") {
-		return nil // it is not asked yet
+	if m.counting {
+		if key == "y" || key == "Y" {
+			return nil // it is not asked yet
+		}
+		m.stopCount()
 	}
 	m.question, m.counting = nil, false
 	if key != "y" && key != "Y" {
@@ -65,13 +71,10 @@ func (m *model) answer(key string) tea.Cmd {
 	}
 	m.acting = r
 	clear(m.page().marks)
-	ctx, stop := context.WithCancel(m.ctx)
-	m.stopAct = stop
-	acts, done := m.acts, m.options.running
+	ctx, acts, done := m.ctx, m.acts, m.options.running
 	done.Add(1)
 	return func() tea.Msg {
 		defer done.Done()
-		defer stop()
 		text, err := acts.Apply(ctx, *r)
 		return actedMsg{text, err}
 	}

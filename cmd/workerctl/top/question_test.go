@@ -96,6 +96,20 @@ func TestActs(t *testing.T) {
 		}
 		cmd()
 	})
+	t.Run("of a filter are not asked before the jobs are counted", func(t *testing.T) {
+		d := drive(t, busyFleet())
+		d.press("4")
+		count := d.onKey(key("D"))
+		d.shows("counting the jobs")
+		d.press("y")
+		d.shows("counting the jobs")
+		d.press("n")
+		d.run(count)
+		d.hides("y/N")
+		if len(d.fleet.applied) != 0 {
+			t.Errorf("%v", d.fleet.applied)
+		}
+	})
 	t.Run("read the page anew", func(t *testing.T) {
 		d := drive(t, busyFleet())
 		d.press("4", "r")

@@ -41,24 +41,24 @@ func (queuesView) show(k *known, p *page, s screen) content {
 // queueGrid is a grid of queues.
 func queueGrid(k *known, list []Queue) *grid {
 	g := &grid{columns: []column{{title: "QUEUE", name: true}, {title: "SIZE", right: true},
-		{title: "OLDEST", right: true}, {title: "STATE"}, {title: "PROCESSES", right: true, extra: true},
-		{title: "THREADS", right: true, extra: true}, {title: "IN FLIGHT", right: true, extra: true},
-		{title: "IN/S", right: true, extra: true}, {title: "OUT/S", right: true, extra: true},
-		{title: "EMPTY IN", right: true, extra: true}}}
+		{title: "OLDEST", right: true}, {title: "STATE"}, {title: "IN/S", right: true, extra: true},
+		{title: "OUT/S", right: true, extra: true}, {title: "EMPTY IN", right: true, extra: true},
+		{title: "THREADS", right: true, extra: true},
+		{title: "IN FLIGHT", right: true, extra: true},
+		{title: "PROCESSES", right: true, extra: true}}}
 	for _, q := range list {
-		processes, threads := k.serving(q.Name)
-		r := row{key: q.Name, cells: []string{q.Name, text.Grouped(q.Size), text.Age(q.Latency),
-			"", "", "", "", rate(q.In), rate(q.Out), ""}}
-		if k.complete {
-			r.cells[4], r.cells[5] = strconv.Itoa(processes), strconv.Itoa(threads)
+		state, s := queueState(k, q)
+		r := row{key: q.Name, style: s, cells: []string{q.Name, text.Grouped(q.Size),
+			text.Age(q.Latency), state, rate(q.In), rate(q.Out), "", "", "", ""}}
+		if q.Empty != nil {
+			r.cells[6] = text.Age(*q.Empty)
 		}
 		if q.InFlight != nil {
-			r.cells[6] = text.Grouped(*q.InFlight)
+			r.cells[8] = text.Grouped(*q.InFlight)
 		}
-		if q.Empty != nil {
-			r.cells[9] = text.Age(*q.Empty)
+		if processes, threads := k.serving(q.Name); k.complete {
+			r.cells[7], r.cells[9] = strconv.Itoa(threads), strconv.Itoa(processes)
 		}
-		r.cells[3], r.style = queueState(k, q)
 		g.rows = append(g.rows, r)
 	}
 	return g
