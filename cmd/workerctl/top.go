@@ -21,9 +21,9 @@ type liveTop struct {
 func (c *call) topCommand() *cobra.Command {
 	l := &liveTop{every: 1}
 	cmd := c.local("top", "the queues, jobs and processes, live in the terminal", l.run)
-	cmd.Long = "the fleet, queues, running jobs, sets of jobs and processes, live in the terminal;\n" +
-		"retries, kills and deletes jobs, pauses queues, quiets and stops processes. ? shows the\n" +
-		"keys. Redis gets at most 20 commands a second on average"
+	cmd.Long = "the fleet, queues, running jobs, sets of jobs and processes, live in the\n" +
+		"terminal; retries, kills and deletes jobs, pauses queues, quiets and stops processes.\n" +
+		"? shows the keys. Redis gets at most 20 commands a second on average"
 	cmd.Example = "workerctl top\nworkerctl top --every 5 --read-only"
 	f := cmd.Flags()
 	f.Var(&l.every, "every", "look every so many `SECONDS`, as far as 20 commands a second allow")
@@ -32,8 +32,8 @@ func (c *call) topCommand() *cobra.Command {
 }
 
 // errNoTerminal is the error for a call without a terminal.
-var errNoTerminal = errors.New("it needs a terminal for its keys and its screen, and TERM must not " +
-	"be dumb: `workerctl queues --watch` shows the queues anywhere")
+var errNoTerminal = errors.New("it needs a terminal for its keys and its screen, and TERM must " +
+	"not be dumb: `workerctl queues --watch` shows the queues anywhere")
 
 func (l *liveTop) run(ctx context.Context, c *call, _ []string) error {
 	config := queue.ConfigFromEnv(c.env)

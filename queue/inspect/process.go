@@ -49,7 +49,8 @@ func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
 	return in.ProcessesOf(ctx, ids...)
 }
 
-// Identities returns the identities of the processes, Ruby's too, sorted. Some may have died lately.
+// Identities returns the identities of the processes, Ruby's too, sorted. Some may have died
+// lately.
 func (in *Inspector) Identities(ctx context.Context) ([]string, error) {
 	ids, err := in.rdb.SMembers(ctx, in.ks.Processes()).Result()
 	if err != nil {

@@ -81,8 +81,8 @@ func TestApply(t *testing.T) {
 		audit = nil
 		_, err := acts.Apply(ctx, Request{Verb: Delete, Set: Dead, AsOf: time.Now()})
 		want := []string{"dead delete|delete: 500 jobs"}
-		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "500 jobs were changed") ||
-			!slices.Equal(audit, want) {
+		if !errors.Is(err, context.Canceled) ||
+			!strings.Contains(err.Error(), "500 jobs were changed") || !slices.Equal(audit, want) {
 			t.Errorf("%v, the audit has %q", err, audit)
 		}
 	})

@@ -128,12 +128,13 @@ func entry(jid, class, args string, at time.Time, more string) queue.Entry {
 // failure are the fields of a job that failed.
 const failure = `,"retry_count":3,"error_class":"HTTP::TimeoutError","error_message":` +
 	`"接続が時間切れになりました after 10 s\u001b[2J","failed_at":1795953600.5,` +
-	`"error_backtrace":"eJyLVkosKNAvzy/KTi0q1o8ptTQ0SQGSBgaGekVJVoZGVpl5CgWpRWn5RblKOgpKOZlJ+hUgGWOFmFKgoqRoY8NcpVgAJxEVzw=="`
+	`"error_backtrace":"eJyLVkosKNAvzy/KTi0q1o8ptTQ0SQGSBgaGekVJVoZGVpl5CgWpRWn5RblK` +
+	`OgpKOZlJ+hUgGWOFmFKgoqRoY8NcpVgAJxEVzw=="`
 
 // busyFleet is a fleet with texts in Japanese, and with texts that would steer a terminal.
 func busyFleet() *fleet {
-	f := &fleet{sets: map[Set][]queue.Entry{}, totals: inspect.Stats{Processed: 1234567, Failed: 4567,
-		Retries: 40, Scheduled: 2, Dead: 1, Processes: 3}}
+	f := &fleet{sets: map[Set][]queue.Entry{}, totals: inspect.Stats{Processed: 1234567,
+		Failed: 4567, Retries: 40, Scheduled: 2, Dead: 1, Processes: 3}}
 	for i, name := range []string{"default", "mailers", "pull", "通知\x1b[31m"} {
 		f.queues = append(f.queues, Queue{QueueInfo: inspect.QueueInfo{Name: name,
 			Size: int64(i * 12345), Latency: float64(i * 100), Paused: name == "mailers"}})
@@ -145,7 +146,8 @@ func busyFleet() *fleet {
 			Queues: []string{"default", "mailers", "通知\x1b[31m"}})
 	}
 	for i := range 3 {
-		e := entry(fmt.Sprintf("%024x", 900+i), "通知::配送ワーカー", `["日本語の引数",1]`, noon, "")
+		e := entry(fmt.Sprintf("%024x", 900+i), "通知::配送ワーカー", `["日本語の引数",1]`,
+			noon, "")
 		f.work = append(f.work, inspect.Work{Process: "web2:4711:5f0c9a", TID: fmt.Sprint("t", i),
 			Queue: "push", RunAt: noon.Add(-time.Duration(i) * time.Minute), Payload: e.Raw,
 			Job: e.Job})
@@ -153,9 +155,11 @@ func busyFleet() *fleet {
 	for i := range 40 {
 		args := fmt.Sprintf(`["https://host-%d.example.jp/inbox","こんにちは、世界"]`, i%4)
 		f.sets[Retries] = append(f.sets[Retries], entry(fmt.Sprintf("%024x", i),
-			"ActivityPub::DeliveryWorker", args, noon.Add(time.Duration(i*37)*time.Second), failure))
+			"ActivityPub::DeliveryWorker", args,
+			noon.Add(time.Duration(i*37)*time.Second), failure))
 	}
-	f.sets[Scheduled] = []queue.Entry{entry("aa", "Scheduler::定期", "[1]", noon.Add(time.Hour), "")}
+	f.sets[Scheduled] = []queue.Entry{entry("aa", "Scheduler::定期", "[1]",
+		noon.Add(time.Hour), "")}
 	f.sets[Dead] = []queue.Entry{entry("dd", "Media", "[1]", noon.Add(-time.Hour), failure),
 		queue.NewEntry("no \x1b[2Jjob", float64(noon.Unix()))}
 	f.held = []inspect.Held{{Class: "NewWorker", Size: 1, Oldest: noon.Add(-time.Minute)}}
@@ -269,9 +273,6 @@ func (d *driver) line(n int) string {
 	}
 	return lines[n]
 }
-
-// of is the same person in a subtest.
-func (d *driver) of(t *testing.T) *driver { return &driver{t, d.model, d.fleet} }
 
 // key is the message of a key that is a letter.
 func key(name string) tea.KeyPressMsg {

@@ -193,8 +193,8 @@ func (m *model) rowLine(r row, cursor bool, text string) line {
 	return line{{sign, bold}, {strings.TrimRight(text, " "), r.style}}
 }
 
-// messages is the line of what a person types or is asked, of the last result, of what is under way,
-// or of why Redis does not answer.
+// messages is the line of what a person types or is asked, of the last result, of what is under
+// way, or of why Redis does not answer.
 func (m *model) messages() line {
 	switch {
 	case m.question != nil:

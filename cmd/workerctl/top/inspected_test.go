@@ -40,7 +40,8 @@ func TestSource(t *testing.T) {
 	t.Run("has pages of sets, of queues, and of filters", func(t *testing.T) {
 		page(t, Window{Set: Retries, Offset: 2, Count: 3}, "r2 r3 r4", 12)
 		page(t, Window{Set: QueueSet("q1"), Count: 3}, "q1", 1)
-		page(t, Window{Set: Retries, Filter: "host:host-1.example", Offset: 1, Count: 5}, "r5 r9", 3)
+		page(t, Window{Set: Retries, Filter: "host:host-1.example", Offset: 1, Count: 5},
+			"r5 r9", 3)
 		page(t, Window{Set: HeldSet("No"), Count: 5}, "", 0)
 	})
 	t.Run("has the dead jobs from the last to die on, those of a filter too", func(t *testing.T) {
@@ -56,7 +57,8 @@ func TestSource(t *testing.T) {
 	})
 	t.Run("finds a job, and explains it", func(t *testing.T) {
 		job, err := source.Job(t.Context(), Ref{JID: "d2"})
-		if err != nil || job.Place.Kind != inspect.InDead || len(job.Reasons) == 0 || job.Raw == "" {
+		if err != nil || job.Place.Kind != inspect.InDead || len(job.Reasons) == 0 ||
+			job.Raw == "" {
 			t.Errorf("%+v %v", job, err)
 		}
 		if set := job.set(); set != Dead {

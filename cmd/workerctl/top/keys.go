@@ -198,8 +198,8 @@ func (m *model) command(words []string) (tea.Cmd, error) {
 		}
 		all = append(all, v.name())
 	}
-	return nil, fmt.Errorf("there is no %q: %s, queue NAME, job JID, quit", strings.Join(words, " "),
-		strings.Join(all, ", "))
+	return nil, fmt.Errorf("there is no %q: %s, queue NAME, job JID, quit",
+		strings.Join(words, " "), strings.Join(all, ", "))
 }
 
 // show begins anew with a view.
@@ -249,7 +249,8 @@ func (m *model) back() tea.Cmd {
 	return nil
 }
 
-// viewIndex is the place of the shown view in the second line, that of the one below if it has none.
+// viewIndex is the place of the shown view in the second line, that of the one below if it has
+// none.
 func (m *model) viewIndex() int {
 	for i := range slices.Backward(m.pages) {
 		word, _, _ := strings.Cut(m.pages[i].view.name(), " ")

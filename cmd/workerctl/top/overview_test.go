@@ -35,7 +35,8 @@ func TestOverview(t *testing.T) {
 	t.Run("says how many rows it leaves out", func(t *testing.T) {
 		f := busyFleet()
 		for i := range 40 {
-			f.queues = append(f.queues, Queue{QueueInfo: inspect.QueueInfo{Name: fmt.Sprint("z", i)}})
+			f.queues = append(f.queues, Queue{QueueInfo: inspect.QueueInfo{
+				Name: fmt.Sprint("z", i)}})
 		}
 		d := drive(t, f)
 		d.shows("more queues")

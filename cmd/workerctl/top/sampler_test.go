@@ -116,6 +116,7 @@ func TestSampler(t *testing.T) {
 		if old := noon.Add(59 * time.Second).Sub(k.oldest); old > 20*time.Second {
 			t.Errorf("a process was read %v ago", old)
 		}
+		t.Logf("the oldest figures are of %v", noon.Add(59*time.Second).Sub(k.oldest))
 		k = looks(t, busyView{}.need(nil, 0, 50))
 		if len(k.work) != 50 || !k.workDone {
 			t.Errorf("%d running jobs, complete: %t", len(k.work), k.workDone)
@@ -125,7 +126,8 @@ func TestSampler(t *testing.T) {
 		s := newSampler(source, noon)
 		n := need{parts: []part{partProcesses, partWork}}
 		for i := range 30 {
-			if _, _, err := s.look(t.Context(), n, noon.Add(time.Duration(i)*time.Second)); err != nil {
+			at := noon.Add(time.Duration(i) * time.Second)
+			if _, _, err := s.look(t.Context(), n, at); err != nil {
 				t.Fatal(err)
 			}
 		}

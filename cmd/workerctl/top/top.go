@@ -64,8 +64,8 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// profile is what colours the terminal has: those of the styles. Bubble Tea would run `tmux info` to
-// find more, while nothing is drawn.
+// profile is what colours the terminal has: those of the styles. Bubble Tea would run `tmux info`
+// to find more, while nothing is drawn.
 func (o Options) profile() colorprofile.Profile {
 	if o.Colour {
 		return colorprofile.ANSI
