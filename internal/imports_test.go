@@ -26,8 +26,9 @@ var allowed = map[string]string{
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
-		"deploy/systemd " +
-		"internal/mastodon internal/redisdb queue queue/inspect",
+		"deploy/systemd cmd/workerctl/top " +
+		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
+	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",
 	"examples/hello":      "cli worker",
@@ -37,7 +38,8 @@ var allowed = map[string]string{
 	"test/kit/pgtest":     "test/kit/pgserver test/kit/redistest test/kit/testwait",
 	"test/kit/smtptest":   "test/kit/redistest test/kit/testwait",
 	"internal/guard":      "", "internal/httpsig": "", "internal/rubyyaml": "",
-	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
+	"internal/text": "",
+	"internal/env":  "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
 	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",
 	"internal":         "", "test/acceptance": "", "test/interop": "", "test/faults": "",

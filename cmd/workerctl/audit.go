@@ -71,13 +71,18 @@ func (c *call) acted(err error, line string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), recordWithin)
-	defer cancel()
-	act := inspect.Act{By: c.person(), Host: hostname(), Command: c.path, What: line}
-	if err := c.inspector.Record(ctx, act); err != nil {
+	if err := c.record(c.path, line); err != nil {
 		fmt.Fprintf(c.errOut, "workerctl: done, but not in the audit: %v\n", err)
 	}
 	return c.done(nil, line)
+}
+
+// record adds an act to the audit: the words of its command, and what was done.
+func (c *call) record(command, what string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), recordWithin)
+	defer cancel()
+	return c.inspector.Record(ctx, inspect.Act{By: c.person(), Host: hostname(), Command: command,
+		What: what})
 }
 
 // person is who calls the program: the name of --as, else the one who called sudo, else the user.

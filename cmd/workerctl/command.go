@@ -31,7 +31,8 @@ func (c *call) program() *cobra.Command {
 	root.AddCommand(
 		c.pushCommand(), c.statsCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
-		c.jobCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
+		c.jobCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
+		c.processesCommand(), c.busyCommand(), c.topCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),

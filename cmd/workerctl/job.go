@@ -39,22 +39,32 @@ func runJob(ctx context.Context, c *call, words []string) error {
 	if err != nil {
 		return err
 	}
-	reasons, err := c.inspector.Explain(ctx, p, j)
+	reasons, err := c.explain(ctx, p, j)
 	if err != nil {
 		return err
-	}
-	locks, err := unique.NewLocks(c.store).Of(ctx, j)
-	if err != nil {
-		return err
-	}
-	for _, lock := range locks {
-		reasons = append(reasons, explainLock(lock, j))
 	}
 	r := newRow(j.Raw(), j, p.At)
 	if c.json() {
 		return c.print(answer{r, p, append([]inspect.Reason{}, reasons...)})
 	}
 	return printJob(c, r, p, reasons)
+}
+
+// explain says why a job is where it is, and which of its locks other jobs hold.
+func (c *call) explain(ctx context.Context, p inspect.Place, j *queue.Job) ([]inspect.Reason,
+	error) {
+	reasons, err := c.inspector.Explain(ctx, p, j)
+	if err != nil {
+		return nil, err
+	}
+	locks, err := unique.NewLocks(c.store).Of(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	for _, lock := range locks {
+		reasons = append(reasons, explainLock(lock, j))
+	}
+	return reasons, nil
 }
 
 // explainLock says who holds a lock that the job names.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
+	"github.com/kyujobs/kyu/internal/text"
 	"github.com/spf13/pflag"
 )
 
@@ -65,12 +65,5 @@ func (c *call) printPart(offset int64, rows int, total int64) error {
 	return err
 }
 
-// grouped is a number from 0 with a comma before every three digits.
-func grouped(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	var groups []string
-	for ; len(text) > 3; text = text[:len(text)-3] {
-		groups = append([]string{text[len(text)-3:]}, groups...)
-	}
-	return strings.Join(append([]string{text}, groups...), ",")
-}
+// grouped is a number with a comma before every three digits.
+func grouped(n int64) string { return text.Grouped(n) }

@@ -29,12 +29,3 @@ func TestLimit(t *testing.T) {
 		s.of(t).fails(2, "want at least 1", "retries --limit many")
 	})
 }
-
-func TestGrouped(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 100000: "100,000",
-		1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}

@@ -5,8 +5,8 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"unicode"
 
+	"github.com/kyujobs/kyu/internal/text"
 	"github.com/mattn/go-runewidth"
 )
 
@@ -107,13 +107,5 @@ func (t *table) narrow(widths []int, givesWay func(title string) bool) {
 	}
 }
 
-// printable replaces line breaks, control characters, and the characters that turn the direction of
-// a text: texts of jobs must not break rows or steer the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
-			return '·'
-		}
-		return r
-	}, s)
-}
+// printable is a text that cannot break rows or steer the terminal.
+func printable(s string) string { return text.Printable(s) }

@@ -54,9 +54,3 @@ func TestTable(t *testing.T) {
 		}
 	})
 }
-
-func TestPrintable(t *testing.T) {
-	if got := printable("\x1b[2J\tä\r\n\x7f\u0085\u2028\u202e!"); got != "·[2J·ä······!" {
-		t.Errorf("%q", got)
-	}
-}

@@ -143,6 +143,9 @@ var errFoundAll = errors.New("all jobs that are named were found")
 // set goes through a sorted set.
 func (c *carrying) set(ctx context.Context) error {
 	js := c.in.jobSet(c.Set)
+	if len(c.entries) > 0 {
+		return c.known(ctx, js)
+	}
 	last, again, before := "", false, c.Changed
 	err := js.walk(ctx, func(page []queue.Entry) (gone int, err error) {
 		chosen, atLast := c.chosenOf(js, page)
@@ -171,6 +174,16 @@ func (c *carrying) set(ctx context.Context) error {
 		err = c.set(ctx)
 	}
 	return err
+}
+
+// known carries out the operation on entries that the caller has read.
+func (c *carrying) known(ctx context.Context, js *JobSet) error {
+	c.ticket.Seen, c.ticket.Matched = len(c.entries), len(c.entries)
+	n, err := js.Operate(ctx, c.ticket, c.Verb, c.To, c.entries)
+	if n == len(c.entries) {
+		c.missing = nil
+	}
+	return c.changed(n, err)
 }
 
 // chosenOf returns the entries of a page that the operation is about, and how many of them have the

@@ -25,6 +25,9 @@ type Request struct {
 	To     string    // the queue of VerbMove
 	Filter Filter    // of the jobs; empty: all
 	JIDs   []string  // if there are any: only these jobs
+	// Entries are the jobs of JIDs if the caller has read them from the set: they are not searched
+	// for.
+	Entries []queue.Entry
 	AsOf   time.Time // jobs that came later stay; see Inspector.Now
 	By     string    // the person
 	Host   string    // of the person
@@ -52,6 +55,7 @@ type Operation struct {
 
 	in      *Inspector
 	filter  Filter
+	entries []queue.Entry
 	missing []string // of JIDs: those that Run has not found
 }
 
@@ -85,7 +89,8 @@ func (in *Inspector) Begin(ctx context.Context, r Request) (*Operation, error) {
 	}
 	o := &Operation{ID: strings.ToLower(rand.Text()[:10]), Verb: r.Verb, Set: r.Set,
 		Queue: r.Queue, To: r.To, Filter: r.Filter.String(), JIDs: r.JIDs, AsOf: r.AsOf, By: r.By,
-		Host: r.Host, Began: now, State: queue.StateInterrupted, in: in, filter: r.Filter}
+		Host: r.Host, Began: now, State: queue.StateInterrupted, in: in, filter: r.Filter,
+		entries: r.Entries}
 	if err := in.forget(ctx, now); err != nil {
 		return nil, err
 	}

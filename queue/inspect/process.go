@@ -42,20 +42,37 @@ var processFields = []string{"info", "busy", "beat", "quiet", "rss", "rtt_us", "
 
 // Processes returns the live processes, Ruby's too, by identity.
 func (in *Inspector) Processes(ctx context.Context) ([]Process, error) {
+	ids, err := in.Identities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return in.ProcessesOf(ctx, ids...)
+}
+
+// Identities returns the identities of the processes, Ruby's too, sorted. Some may have died
+// lately.
+func (in *Inspector) Identities(ctx context.Context) ([]string, error) {
 	ids, err := in.rdb.SMembers(ctx, in.ks.Processes()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
 	slices.Sort(ids)
+	return ids, nil
+}
+
+// ProcessesOf returns those of the identities that are live processes, in their order. It costs a
+// command for each.
+func (in *Inspector) ProcessesOf(ctx context.Context, ids ...string) ([]Process, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	pipe := in.rdb.Pipeline()
 	rows := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
 		rows[i] = pipe.HMGet(ctx, in.ks.Key(id), processFields...)
 	}
-	if len(ids) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("processes: %w", err)
-		}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("processes: %w", err)
 	}
 	var list []Process
 	for i, row := range rows {

@@ -87,3 +87,14 @@ func TestSignal(t *testing.T) {
 		}
 	})
 }
+
+func TestProcessesOf(t *testing.T) {
+	f := newFixture(t)
+	f.publish()
+	t.Run("has those of the named processes that are alive", func(t *testing.T) {
+		list, err := f.in.ProcessesOf(t.Context(), "r:8:x", "r:9:x")
+		if err != nil || len(list) != 1 || list[0].Identity != "r:8:x" {
+			t.Errorf("%+v %v", list, err)
+		}
+	})
+}

@@ -7,6 +7,19 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
+func TestTotals(t *testing.T) {
+	f := newFixture(t)
+	f.publish()
+	f.raw.MSet(t.Context(), "stat:processed", 7, "stat:failed", 2)
+	t.Run("are the numbers that Redis keeps ready", func(t *testing.T) {
+		st, err := f.in.Totals(t.Context())
+		if err != nil || st.Processed != 7 || st.Failed != 2 || st.Expired != 0 ||
+			st.Processes != 4 {
+			t.Errorf("%+v %v", st, err)
+		}
+	})
+}
+
 func TestHistory(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.owner.Publish(t.Context(), queue.ProcessRecord{StartedAt: time.Now()},

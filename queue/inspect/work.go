@@ -10,6 +10,7 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/redis/go-redis/v9"
 )
 
 // Work is a job that a process runs.
@@ -28,22 +29,25 @@ func (in *Inspector) WorkInProgress(ctx context.Context) ([]Work, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []Work
-	for _, p := range processes {
-		rows, err := in.rdb.HGetAll(ctx, in.ks.Key(p.Identity+":work")).Result()
-		if err == nil && len(rows) == 0 {
-			rows, err = in.rdb.HGetAll(ctx, in.ks.Key(p.Identity+":workers")).Result()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("work: %w", err)
-		}
-		for tid, text := range rows {
-			if w, ok := readWork(text); ok {
-				w.Process, w.TID = p.Identity, tid
-				list = append(list, w)
-			}
-		}
+	ids := make([]string, len(processes))
+	for i, p := range processes {
+		ids[i] = p.Identity
 	}
+	return in.WorkOf(ctx, ids...)
+}
+
+// WorkOf returns the jobs that processes run, the longest running first. It costs a command for
+// each process, and one more for each that runs none.
+func (in *Inspector) WorkOf(ctx context.Context, ids ...string) ([]Work, error) {
+	list, idle, err := in.work(ctx, ":work", ids)
+	if err != nil {
+		return nil, err
+	}
+	older, _, err := in.work(ctx, ":workers", idle) // the name that Sidekiq 6 gives the key
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, older...)
 	slices.SortFunc(list, func(a, b Work) int {
 		if c := a.RunAt.Compare(b.RunAt); c != 0 {
 			return c
@@ -51,6 +55,35 @@ func (in *Inspector) WorkInProgress(ctx context.Context) ([]Work, error) {
 		return strings.Compare(a.TID, b.TID)
 	})
 	return list, nil
+}
+
+// work reads the hash of each process whose key ends with suffix. idle are the processes whose hash
+// is empty.
+func (in *Inspector) work(ctx context.Context, suffix string, ids []string) (list []Work,
+	idle []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	pipe := in.rdb.Pipeline()
+	rows := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		rows[i] = pipe.HGetAll(ctx, in.ks.Key(id+suffix))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, nil, fmt.Errorf("work: %w", err)
+	}
+	for i, id := range ids {
+		for tid, text := range rows[i].Val() {
+			if w, ok := readWork(text); ok {
+				w.Process, w.TID = id, tid
+				list = append(list, w)
+			}
+		}
+		if len(rows[i].Val()) == 0 {
+			idle = append(idle, id)
+		}
+	}
+	return list, idle, nil
 }
 
 // readWork decodes a field of a process's work hash.

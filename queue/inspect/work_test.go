@@ -16,3 +16,14 @@ func TestWorkInProgress(t *testing.T) {
 			}
 		})
 }
+
+func TestWorkOf(t *testing.T) {
+	f := newFixture(t)
+	f.publish()
+	t.Run("has the jobs of the processes that are named", func(t *testing.T) {
+		work, err := f.in.WorkOf(t.Context(), "r:6:x", "r:9:x")
+		if err != nil || len(work) != 1 || work[0].Job.JID != "w3" || work[0].Process != "r:6:x" {
+			t.Errorf("%+v %v", work, err)
+		}
+	})
+}
