@@ -29,7 +29,7 @@ func (c *call) program() *cobra.Command {
 	})
 	cobra.EnableCommandSorting = false // the help has the commands in this order
 	root.AddCommand(
-		c.pushCommand(), c.statsCommand(), c.queuesCommand(), c.queueCommand(),
+		c.pushCommand(), c.statsCommand(), c.stuckCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
 		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
