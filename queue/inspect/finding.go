@@ -36,8 +36,8 @@ func (f *stuckFacts) findings() (list []Finding) {
 	}
 	for _, l := range f.landed {
 		if f.now.Sub(l.oldest) > idleFor {
-			list = append(list, Finding{fmt.Sprintf("%d jobs that a doorbell brought to %s are not "+
-				"taken", l.jobs, l.process), "queue " + l.queue, l.oldest,
+			list = append(list, Finding{fmt.Sprintf("%d jobs that a doorbell brought to %s are "+
+				"not taken", l.jobs, l.process), "queue " + l.queue, l.oldest,
 				"workerctl dump " + l.process})
 		}
 	}
@@ -181,7 +181,8 @@ func (f *stuckFacts) start(queue string) string {
 	return "worker -q " + queue + ", or systemctl start worker@" + queue
 }
 
-// before is a time some seconds ago; zero for the age of a job that does not say when it was pushed.
+// before is a time some seconds ago. It is zero for the age of a job that does not say when it was
+// pushed.
 func before(now time.Time, seconds float64) time.Time {
 	if seconds > 1e9 {
 		return time.Time{}

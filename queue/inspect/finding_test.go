@@ -84,7 +84,7 @@ func TestFindingsOfProcesses(t *testing.T) {
 		"a quiet process whose job runs on": {stuckFacts{fleet: fleet{
 			processes: []Process{worker(func(p *Process) { p.Quiet = true })},
 			work:      []Work{slow(past(2 * time.Minute))}}},
-			"process h:1:x: it is quiet, and 1 jobs still run, 2m0s, workerctl busy --process h:1:x"},
+			"process h:1:x: it is quiet, and 1 jobs still run, 2m0s, workerctl busy --process"},
 		"a quiet process that has just begun to end": {stuckFacts{fleet: fleet{
 			processes: []Process{worker(func(p *Process) { p.Quiet = true })},
 			work:      []Work{slow(past(30 * time.Second))}}}, ""},
@@ -97,7 +97,7 @@ func TestFindingsOfQueues(t *testing.T) {
 			"queue a: 7 jobs wait, and no process serves it, 1m30s, worker -q a"},
 		"a queue whose processes are quiet": {stuckFacts{fleet: fleet{queues: []QueueInfo{old},
 			processes: []Process{worker(func(p *Process) { p.Quiet = true })}}},
-			"queue a: 7 jobs wait, and all 1 processes that serve it are quiet, 1m30s, restart them"},
+			"queue a: 7 jobs wait, and all 1 processes that serve it are quiet, 1m30s, restart"},
 		"a paused queue with jobs": {stuckFacts{fleet: fleet{queues: []QueueInfo{
 			{Name: "a", Size: 7, Latency: 90, Paused: true}}, processes: []Process{worker(nil)}}},
 			"queue a: 7 jobs wait, and it is paused, 1m30s, workerctl queue a --unpause"},
@@ -146,13 +146,14 @@ func TestFindingsOfJobs(t *testing.T) {
 		"a job that landed and is not taken": {stuckFacts{landed: []landing{
 			{"a", "h:1:x", 1, past(2 * time.Minute)}}},
 			"queue a: 1 jobs that a doorbell brought to h:1:x are not taken, 2m0s, workerctl dump"},
-		"a job that has just landed": {stuckFacts{landed: []landing{{"a", "h:1:x", 1, factsAt}}}, ""},
+		"a job that has just landed": {stuckFacts{landed: []landing{{"a", "h:1:x", 1, factsAt}}},
+			""},
 		"jobs that are due, without a worker": {stuckFacts{overdue: []overdue{
 			{"retries", 5, past(time.Hour)}}},
-			"retries: 5 jobs are due, and no process moves them to their queues, 1h0m0s, worker -q"},
+			"retries: 5 jobs are due, and no process moves them to their queues, 1h0m0s, worker"},
 		"jobs that are due, with a worker": {stuckFacts{overdue: []overdue{
 			{"scheduled", 5, past(time.Hour)}}, fleet: fleet{processes: []Process{worker(nil)}}},
-			"scheduled: 5 jobs are due, and no process moves them to their queues, 1h0m0s, look into"},
+			"scheduled: 5 jobs are due, and no process moves them to their queues, 1h0m0s, look"},
 		"held jobs": {stuckFacts{held: []Held{{"New", 4, past(time.Hour)}}},
 			"class New: 4 jobs are held: no worker that took them has a handler, 1h0m0s, deploy"},
 	})
