@@ -39,8 +39,8 @@ func (c *call) stuckCommand() *cobra.Command {
 func (s *stuck) flags(f *pflag.FlagSet) {
 	f.DurationVar(&s.longer, "longer-than", inspect.LongRun, "a job that runs for longer than "+
 		"`DURATION` is stuck")
-	f.BoolVar(&s.locks, "locks", false, "also look for locks whose jobs are nowhere; this reads all "+
-		"jobs, twice")
+	f.BoolVar(&s.locks, "locks", false, "also look for locks whose jobs are nowhere; this reads "+
+		"all jobs, twice")
 }
 
 func (s *stuck) run(ctx context.Context, c *call, _ []string) error {
