@@ -27,9 +27,11 @@ func TestQueues(t *testing.T) {
 		s := s.of(t)
 		s.ok("h:1:one\n", "queues -o wide")
 		out := s.ok(`"processes":["h:1:one"]`, "queues -o jsonl")
-		if !strings.Contains(out, `"name":"full"`) || !strings.Contains(out, `"state":"unserved"`) ||
-			!strings.Contains(out, `"in_per_second":null`) {
-			t.Error(out)
+		for _, want := range []string{`"name":"full"`, `"state":"unserved"`,
+			`"in_per_second":null`} {
+			if !strings.Contains(out, want) {
+				t.Errorf("no %s in\n%s", want, out)
+			}
 		}
 	})
 }
