@@ -31,7 +31,7 @@ func (c *call) program() *cobra.Command {
 	root.AddCommand(
 		c.pushCommand(), c.statsCommand(), c.stuckCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
-		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
+		c.jobCommand(), c.findCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.classesCommand(), c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),

@@ -42,9 +42,9 @@ func (c *call) dumpCommand() *cobra.Command {
 
 func (c *call) signalCommand(name, summary string, s *processSignal) *cobra.Command {
 	cmd := c.command(name+" IDENTITY|HOST|TAG…", summary, s.run)
-	cmd.Long = summary + ":\nthose that are named, all of a host or with a tag, or --all that are " +
-		"alive;\n`workerctl processes` lists them. A word that is a host and also a tag is " +
-		"refused:\nwrite host:NAME or tag:NAME"
+	cmd.Long = summary + ":\nthose that are named, all of a host or with a tag, or --all that " +
+		"are alive;\n`workerctl processes` lists them. A word that is a host and also a tag " +
+		"is refused:\nwrite host:NAME or tag:NAME"
 	cmd.Example = "workerctl " + name + " web1:4711:5f0c9a\nworkerctl " + name + " web1\n" +
 		"workerctl " + name + " --all"
 	cmd.Args = checked(s.check)
