@@ -49,7 +49,8 @@ func (c *call) printClassStatus(list []inspect.ClassStatus) error {
 		return c.print(append([]inspect.ClassStatus{}, list...))
 	}
 	t := c.table()
-	t.row("CLASS", "SHARE", "THREADS NOW", "OLDEST NOW", "JID", "RUNS", "FAILED", "", "MEAN")
+	t.row("CLASS", "SHARE", "THREADS NOW", "OLDEST NOW", "JID", "RUNS", "FAILED", "FAILED %",
+		"MEAN")
 	for _, k := range list {
 		oldest, failed, mean := "", "", ""
 		if !k.Oldest.IsZero() {

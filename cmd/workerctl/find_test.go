@@ -19,7 +19,7 @@ func TestFind(t *testing.T) {
 		s.ok("[]\n", "find class:Nobody --json")
 	})
 	t.Run("ends at its limit", func(t *testing.T) {
-		s.of(t).ok("the first 1; there are others: give a narrower filter", "find class:C --limit 1")
+		s.of(t).ok("the first 1; there are others: give a narrower", "find class:C --limit 1")
 	})
 	t.Run("ends after a time", func(t *testing.T) {
 		s.of(t).fails(1, "after 1ns 0 jobs were read, and there are others", "find A --timeout 1ns")
