@@ -11,13 +11,14 @@ import (
 )
 
 // schedules is the command cron.
-type schedules struct{}
+type schedules struct{ limit limit }
 
 func (c *call) cronCommand() *cobra.Command {
 	s := &schedules{}
 	cmd := c.command("cron", "the entries of schedules; pause, run, import them", s.on(s.list))
 	cmd.Long = "all entries, with their last and next slots and their states"
 	cmd.Example = "workerctl cron"
+	s.limit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
 	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
@@ -46,7 +47,8 @@ func (s *schedules) entry(c *call, verb, summary string,
 	do func(context.Context, *call, cron.Control, string) error) *cobra.Command {
 	cmd := c.command(verb+" NAME", summary,
 		func(ctx context.Context, c *call, words []string) error {
-			return do(ctx, c, cron.Control{Store: c.store}, words[0])
+			err := do(ctx, c, cron.Control{Store: c.store}, words[0])
+			return c.withNames(ctx, err, words[0], entryNames)
 		})
 	c.completes(cmd, firstWord(entryNames))
 	cmd.Example = "workerctl cron " + verb + " nightly"
@@ -81,6 +83,10 @@ func (s *schedules) list(ctx context.Context, c *call, control cron.Control) err
 	if err != nil {
 		return err
 	}
+	return atMost(c, s.limit, list, c.printEntries)
+}
+
+func (c *call) printEntries(list []cron.Status) error {
 	if c.json() {
 		return c.print(list)
 	}

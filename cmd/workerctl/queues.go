@@ -54,7 +54,7 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.pause, "pause", false, "workers take no more jobs from the queue")
 	f.BoolVar(&q.unpause, "unpause", false, "workers take jobs from the queue again")
 	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
-	f.BoolVar(&q.force, "force", false, "pause or unpause a queue into which no job was pushed yet")
+	f.BoolVar(&q.force, "force", false, "also for a queue into which no job was pushed yet")
 	q.question.flags(f)
 	q.listing.flags(f)
 }
@@ -92,6 +92,9 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		return q.clearAll(ctx, c, name)
 	}
 	info, err := c.inspector.Queue(ctx, name)
+	if err == nil && !q.force {
+		err = c.knownQueue(ctx, info)
+	}
 	if err != nil {
 		return err
 	}
