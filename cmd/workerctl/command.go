@@ -157,7 +157,7 @@ func pathOf(cmd *cobra.Command) string {
 }
 
 // withOwners adds to the error of an unknown flag the commands that have it: those beside cmd, with
-// the same first word, if there are any.
+// the same first word, if there are any. If no command has it, it adds the flags that are like it.
 func withOwners(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
@@ -178,8 +178,21 @@ func withOwners(cmd *cobra.Command, err error) error {
 	if len(near) > 0 {
 		all = near
 	}
-	if len(all) == 0 {
-		return err
+	if len(all) > 0 {
+		return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(all, ", "))
 	}
-	return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(all, ", "))
+	if meant := orMeant("--"+unknown.GetSpecifiedName(), flagNames(cmd)); meant != "" {
+		return fmt.Errorf("%w; %s", err, meant)
+	}
+	return err
+}
+
+// flagNames are the flags of a command that its help explains, with their dashes.
+func flagNames(cmd *cobra.Command) (names []string) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return names
 }

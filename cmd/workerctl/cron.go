@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -88,7 +89,7 @@ func (s *schedules) list(ctx context.Context, c *call, control cron.Control) err
 
 func (c *call) printEntries(list []cron.Status) error {
 	if c.json() {
-		return c.print(list)
+		return printEntriesJSON(c, list)
 	}
 	t := c.table()
 	t.row("ENTRY", "WHEN", "CLASS", "QUEUE", "LAST", "NEXT", "STATE")
@@ -120,10 +121,7 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 		return err
 	}
 	if c.json() {
-		return c.print(struct {
-			cron.Status
-			Runs []cron.Run `json:"runs"`
-		}{e, runs})
+		return printEntryJSON(c, e, runs)
 	}
 	t := c.uncut()
 	for _, row := range [][2]string{{"entry", e.Name}, {"schedule", e.Schedule},
@@ -154,6 +152,18 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 	return t.Flush()
 }
 
+// printEntryJSON prints an entry and its runs as JSON.
+func printEntryJSON(c *call, s cron.Status, runs []cron.Run) error {
+	e, err := newEntryJSON(s)
+	if err != nil {
+		return err
+	}
+	if e["runs"], err = json.Marshal(runs); err != nil {
+		return err
+	}
+	return c.print(e)
+}
+
 // printImport prints a file. Entries that cannot be understood are an error after it.
 func (s *schedules) printImport(ctx context.Context, c *call, control cron.Control) error {
 	found, problems := control.Import(ctx)
@@ -161,7 +171,7 @@ func (s *schedules) printImport(ctx context.Context, c *call, control cron.Contr
 		return problems
 	}
 	if c.json() {
-		return errors.Join(c.print(found.Entries), problems)
+		return errors.Join(printEntriesJSON(c, found.Entries), problems)
 	}
 	text, err := cron.Format(found)
 	if err != nil {

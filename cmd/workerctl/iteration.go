@@ -40,7 +40,10 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 			queue.ErrNotFound)
 	}
 	if c.json() {
-		return c.print(it)
+		return c.print(struct {
+			queue.Iteration
+			Runtime float64 `json:"runtime_seconds"`
+		}{it, it.Runtime.Seconds()})
 	}
 	cancelled := ""
 	if !it.Cancelled.IsZero() {
@@ -58,11 +61,12 @@ type cancel struct{ force bool }
 func (c *call) cancelCommand() *cobra.Command {
 	k := &cancel{}
 	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", k.run)
-	cmd.Long = "stop iterable jobs, Ruby's too, between two steps. To find a job that has not begun,\n" +
-		"the command reads all jobs"
+	cmd.Long = "stop iterable jobs, Ruby's too, between two steps. To find a job that has not\n" +
+		"begun, the command reads all jobs"
 	cmd.Example = "workerctl cancel " + sampleJID
 	cmd.Args = checked(checkCancel)
-	cmd.Flags().BoolVar(&k.force, "force", false, "also jobs that are nowhere; nothing is looked for")
+	cmd.Flags().BoolVar(&k.force, "force", false, "also jobs that are nowhere; they are not looked "+
+		"for")
 	c.completes(cmd, runningJIDs)
 	return cmd
 }

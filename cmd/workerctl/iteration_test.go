@@ -6,7 +6,7 @@ func TestIteration(t *testing.T) {
 	s := withRedis(t)
 	s.raw.HSet(t.Context(), "it-mine", "ex", 2, "c", `{"id":7}`, "rt", 7.3)
 	s.ok("7.3s", "iteration mine")
-	s.ok(`"executions": 2`, "iteration mine --json")
+	s.ok(`{"executions":2,"cursor":{"id":7},"runtime_seconds":7.3}`, "iteration mine -o jsonl")
 	s.fails(1, "has not begun, has ended, or is not iterable", "iteration nobody")
 }
 

@@ -20,7 +20,8 @@ func TestOutput(t *testing.T) {
 		s.store("retry", "A", jid)
 	}
 	t.Run("is JSON with snake_case keys for every command", func(t *testing.T) {
-		for _, line := range []string{"push A", "stats", "stuck", "queues", "queue default", "retries",
+		for _, line := range []string{"push A", "stats", "stuck", "queues", "queue default",
+			"retries",
 			"retries show a", "retries retry a", "retries kill b", "retries reschedule c --in 1h",
 			"retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",
 			"quiet h:1:one", "stop --all --yes", "classes", "metrics", "metrics A", "deploy v1", "deploys",

@@ -21,7 +21,7 @@ type Stats struct {
 	Dead           int64   `json:"dead"`
 	Processes      int64   `json:"processes"`
 	Busy           int     `json:"busy"`            // running jobs
-	DefaultLatency float64 `json:"default_latency"` // of the queue "default", in seconds
+	DefaultLatency float64 `json:"default_latency_seconds"` // of the queue "default", in seconds
 }
 
 // Stats reads the numbers.
