@@ -20,7 +20,7 @@ type Iteration struct {
 	Executions int             `json:"executions"`         // number of runs, with the present one
 	Cursor     json.RawMessage `json:"cursor"`             // of the next element; nil at the start
 	Runtime    time.Duration   `json:"-"`                  // of all runs together
-	Cancelled  time.Time       `json:"cancelled,omitzero"` // when it was cancelled; zero if it was not
+	Cancelled  time.Time       `json:"cancelled,omitzero"` // when, or zero if it was not
 }
 
 // Iteration reads the position of a job. found is false if none is stored: the job has not begun,
