@@ -22,7 +22,7 @@ var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
 // QueueInfo describes a queue.
 type QueueInfo struct {
 	Name    string  `json:"name"`
-	Size    int64   `json:"size"`    // how many jobs wait in it
+	Size    int64   `json:"size"`            // how many jobs wait in it
 	Latency float64 `json:"latency_seconds"` // age of the oldest job, in seconds; 0 without jobs
 	Paused  bool    `json:"paused"`
 }
