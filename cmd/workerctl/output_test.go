@@ -21,12 +21,11 @@ func TestOutput(t *testing.T) {
 	}
 	t.Run("is JSON with snake_case keys for every command", func(t *testing.T) {
 		for _, line := range []string{"push A", "stats", "stuck", "queues", "queue default",
-			"retries",
-			"retries show a", "retries retry a", "retries kill b", "retries reschedule c --in 1h",
-			"retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",
-			"quiet h:1:one", "stop --all --yes", "classes", "metrics", "metrics A", "deploy v1", "deploys",
-			"find class:A",
-			"iteration mine", "cancel mine", "cron", "plan", "queue default --pause",
+			"retries", "retries show a", "retries retry a", "retries kill b",
+			"retries reschedule c --in 1h", "retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",
+			"quiet h:1:one", "stop --all --yes", "classes", "metrics", "metrics A", "deploy v1",
+			"deploys", "find class:A", "iteration mine", "cancel mine", "cron", "plan",
+			"queue default --pause",
 			"queue default --clear --yes", "processes --clean",
 			"install-units --split push=1 --root " + t.TempDir()} {
 			text := s.of(t).ok("", line+" -o json")
