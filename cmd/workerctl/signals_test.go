@@ -37,9 +37,14 @@ func TestSignals(t *testing.T) {
 		s.ok("TERM → h:2:two", "stop --all --yes")
 		s.sizes(map[string]int64{"h:2:two-signals": 2})
 	})
+}
+
+func TestSignalWords(t *testing.T) {
+	s := withRedis(t)
+	s.process("h:1:one")
+	s.process("h:2:two")
 	t.Run("go to the processes of a host, and of a tag", func(t *testing.T) {
 		s := s.of(t)
-		s.raw.Del(t.Context(), "h:1:one-signals", "h:2:two-signals")
 		s.ok("TTIN → h:1:one\nTTIN → h:2:two\n", "dump h")
 		s.ok("TTIN → h:1:one\n", "dump tag:web")
 		s.sizes(map[string]int64{"h:1:one-signals": 2, "h:2:two-signals": 2})

@@ -9,8 +9,9 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-func TestClasses(t *testing.T) {
-	f := newFixture(t)
+// classes lets a process of Ruby run jobs of two classes, and writes the runs of two.
+func (f *fixture) classes() {
+	f.Helper()
 	now := time.Now()
 	byClass := map[string]*queue.ClassMetrics{"Fast": {}, "Wrapped": {}}
 	for range 10 {
@@ -18,20 +19,25 @@ func TestClasses(t *testing.T) {
 	}
 	byClass["Fast"].Add(time.Hour, true)
 	byClass["Wrapped"].Add(30*time.Second, false)
-	if err := f.store.FlushMetrics(t.Context(), byClass, now); err != nil {
-		t.Fatal(err)
+	if err := f.store.FlushMetrics(f.Context(), byClass, now); err != nil {
+		f.Fatal(err)
 	}
-	f.raw.SAdd(t.Context(), "processes", "r:1:x")
-	f.raw.HSet(t.Context(), "r:1:x", "info", `{"queues":["a"],"concurrency":9}`)
+	f.raw.SAdd(f.Context(), "processes", "r:1:x")
+	f.raw.HSet(f.Context(), "r:1:x", "info", `{"queues":["a"],"concurrency":9}`)
 	runs := func(class, jid string, since time.Duration) {
 		payload := fmt.Sprintf(`{"class":"Sidekiq::ActiveJob::Wrapper","wrapped":%q,"jid":%q,`+
 			`"args":[{"job_class":%q,"arguments":[]}]}`, class, jid, class)
-		f.raw.HSet(t.Context(), "r:1:x:work", jid, fmt.Sprintf(
+		f.raw.HSet(f.Context(), "r:1:x:work", jid, fmt.Sprintf(
 			`{"queue":"a","run_at":%d,"payload":%q}`, now.Add(-since).Unix(), payload))
 	}
 	runs("Wrapped", "young", 0)
 	runs("Wrapped", "old", 20*time.Second)
 	runs("Endless", "e", 2*time.Hour)
+}
+
+func TestClasses(t *testing.T) {
+	f := newFixture(t)
+	f.classes()
 	list, err := f.in.Classes(t.Context(), time.Minute)
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%+v %v", list, err)

@@ -25,14 +25,10 @@ func (f *fixture) places() (where []string) {
 	return where
 }
 
-func TestStuck(t *testing.T) {
-	f := newFixture(t)
-	t.Run("is nothing in an empty Redis", func(t *testing.T) {
-		if where := f.sub(t).places(); len(where) > 0 {
-			t.Error(where)
-		}
-	})
-	ctx := t.Context()
+// jam lets jobs be stuck in each way.
+func (f *fixture) jam() {
+	f.Helper()
+	ctx := f.Context()
 	f.push("alone", 1)
 	now := time.Now()
 	for i, key := range []string{"retry", "schedule"} {
@@ -46,7 +42,7 @@ func TestStuck(t *testing.T) {
 		`{"class":"A","jid":"l","args":[],"enqueued_at":%d}`, now.Add(-time.Hour).Unix()))
 	dead := f.store.Owner("h:9:dead")
 	if err := dead.Register(ctx, queue.Host{Name: "h"}, []string{"lost"}, time.Minute); err != nil {
-		t.Fatal(err)
+		f.Fatal(err)
 	}
 	f.raw.ZAdd(ctx, "kyu:leases", redis.Z{Score: float64(now.Add(-time.Hour).UnixMilli()),
 		Member: "h:9:dead"})
@@ -57,6 +53,17 @@ func TestStuck(t *testing.T) {
 	f.raw.HSet(ctx, "h:1:a:work", "t", fmt.Sprintf(
 		`{"queue":"a","payload":"{\"class\":\"A\",\"jid\":\"r\",\"args\":[]}","run_at":%d}`,
 		now.Add(-2*time.Hour).Unix()))
+}
+
+func TestStuck(t *testing.T) {
+	f := newFixture(t)
+	t.Run("is nothing in an empty Redis", func(t *testing.T) {
+		if where := f.sub(t).places(); len(where) > 0 {
+			t.Error(where)
+		}
+	})
+	f.jam()
+	ctx := t.Context()
 	t.Run("is found wherever it is", func(t *testing.T) {
 		want := []string{"class New", "job r", "process h:1:a", "queue a", "queue alone",
 			"queue lost", "retries", "scheduled"}
