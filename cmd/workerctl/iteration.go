@@ -65,8 +65,8 @@ func (c *call) cancelCommand() *cobra.Command {
 		"begun, the command reads all jobs"
 	cmd.Example = "workerctl cancel " + sampleJID
 	cmd.Args = checked(checkCancel)
-	cmd.Flags().BoolVar(&k.force, "force", false, "also jobs that are nowhere; they are not looked "+
-		"for")
+	cmd.Flags().BoolVar(&k.force, "force", false, "also jobs that are nowhere; they are not "+
+		"looked for")
 	c.completes(cmd, runningJIDs)
 	return cmd
 }
