@@ -20,8 +20,8 @@ type busy struct {
 func (c *call) busyCommand() *cobra.Command {
 	b := &busy{}
 	cmd := c.command("busy", "the jobs that run now", b.run)
-	cmd.Long = "the jobs that run now, Ruby's too, the longest running first; with --process, those\n" +
-		"of a process, of a host or with a tag"
+	cmd.Long = "the jobs that run now, Ruby's too, the longest running first; with --process,\n" +
+		"those of a process, of a host or with a tag"
 	cmd.Example = "workerctl busy\nworkerctl busy --process web1 --filter class:Feed::*"
 	cmd.Args = func(cmd *cobra.Command, words []string) error {
 		if err := noWords(cmd, words); err != nil {

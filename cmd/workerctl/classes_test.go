@@ -26,7 +26,8 @@ func TestClasses(t *testing.T) {
 	s.ran("Fast", 20_000, 100, 100*time.Millisecond)
 	t.Run("are listed by their shares", func(t *testing.T) {
 		out := strings.Join(strings.Fields(s.of(t).ok("", "classes")), " ")
-		for _, want := range []string{"Fast 100% 0 of 5 20000 100 <1% 100ms", " 1 of 5 ", " j 0 0"} {
+		for _, want := range []string{"Fast 100% 0 of 5 20000 100 <1% 100ms", " 1 of 5 ",
+			" j 0 0"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %q in\n%s", want, out)
 			}

@@ -44,7 +44,7 @@ func TestDrain(t *testing.T) {
 	t.Run("fails after a time", func(t *testing.T) {
 		s := s.of(t)
 		s.process("h:2:two")
-		s.fails(1, "after 1ms, 1 threads are busy, 1 processes are not quiet yet; the processes end",
+		s.fails(1, "after 1ms, 1 threads are busy, 1 processes are not quiet yet; the processes",
 			"quiet h:2:two --wait --timeout 1ms")
 		s.fails(2, "--timeout: want more than 0", "quiet h --wait --timeout 0s")
 	})
