@@ -17,10 +17,10 @@ const iterationLife = 30 * 24 * time.Hour
 // Iteration is the position of an iterable job, as Sidekiq 7.3 and later store it (docs/wire.md
 // 12.1). The zero Iteration is the position of a job that has not begun.
 type Iteration struct {
-	Executions int             `json:"executions"` // number of runs, with the present one
-	Cursor     json.RawMessage `json:"cursor"`     // of the next element; nil at the start
-	Runtime    time.Duration   `json:"runtime"`    // of all runs together
-	Cancelled  time.Time       `json:"cancelled"`  // when it was cancelled; zero if it was not
+	Executions int             `json:"executions"`         // number of runs, with the present one
+	Cursor     json.RawMessage `json:"cursor"`             // of the next element; nil at the start
+	Runtime    time.Duration   `json:"-"`                  // of all runs together
+	Cancelled  time.Time       `json:"cancelled,omitzero"` // when, or zero if it was not
 }
 
 // Iteration reads the position of a job. found is false if none is stored: the job has not begun,

@@ -72,6 +72,17 @@ func (l *Locks) Page(ctx context.Context, match string, after, count int) (page 
 	return page, after, nil
 }
 
+// Size returns the number of locks. Some of them may just have been released.
+func (l *Locks) Size(ctx context.Context) (int64, error) {
+	pipe := l.rdb.Pipeline()
+	held := pipe.ZCard(ctx, l.ks.Key(digestsKey))
+	expiring := pipe.ZCard(ctx, l.ks.Key(expiringKey))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, fmt.Errorf("locks: %w", err)
+	}
+	return held.Val() + expiring.Val(), nil
+}
+
 // digests returns the digests at positions of both sets, the longest held first.
 func (l *Locks) digests(ctx context.Context, first, last int) ([]string, error) {
 	pipe := l.rdb.Pipeline()

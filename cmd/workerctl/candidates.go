@@ -150,10 +150,25 @@ func jobCandidate(j *queue.Job) string {
 	return j.JID + "\t" + printable(j.DisplayClass())
 }
 
-func identities(ctx context.Context, c *call, _ []string) (names []string, err error) {
+// processWords are the identities, hosts and tags of the live processes. A name that is a host and
+// also a tag is offered as either.
+func processWords(ctx context.Context, c *call, _ []string) (names []string, err error) {
 	list, err := c.inspector.Processes(ctx)
 	for _, p := range list {
 		names = append(names, p.Identity+"\t"+printable(strings.Join(p.Queues, ",")))
+	}
+	hosts, tags := hostsAndTags(list)
+	for _, group := range []struct {
+		kind, prefix string
+		names        []string
+	}{{"a host", hostPrefix, hosts}, {"a tag", tagPrefix, tags}} {
+		for _, name := range group.names {
+			word := name
+			if _, err := pickOne(list, name); err != nil {
+				word = group.prefix + name
+			}
+			names = append(names, word+"\t"+group.kind)
+		}
 	}
 	return names, err
 }

@@ -64,6 +64,7 @@ func TestCandidates(t *testing.T) {
 		"held Later ":             "delete release",
 		"held Later release ":     "h1",
 		"quiet h:":                "h:1:one",
+		"stop ":                   "h h:1:one web",
 		"cancel ":                 "j",
 		"locks delete u":          "uniquejobs:1",
 		"cron run ":               "night",

@@ -29,12 +29,12 @@ func (c *call) program() *cobra.Command {
 	})
 	cobra.EnableCommandSorting = false // the help has the commands in this order
 	root.AddCommand(
-		c.pushCommand(), c.statsCommand(), c.queuesCommand(), c.queueCommand(),
+		c.pushCommand(), c.statsCommand(), c.stuckCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
-		c.jobCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
+		c.jobCommand(), c.findCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
 		c.processesCommand(), c.busyCommand(), c.topCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
-		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
+		c.classesCommand(), c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),
 		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
 		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
@@ -158,7 +158,7 @@ func pathOf(cmd *cobra.Command) string {
 }
 
 // withOwners adds to the error of an unknown flag the commands that have it: those beside cmd, with
-// the same first word, if there are any.
+// the same first word, if there are any. If no command has it, it adds the flags that are like it.
 func withOwners(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
@@ -179,8 +179,21 @@ func withOwners(cmd *cobra.Command, err error) error {
 	if len(near) > 0 {
 		all = near
 	}
-	if len(all) == 0 {
-		return err
+	if len(all) > 0 {
+		return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(all, ", "))
 	}
-	return fmt.Errorf("%w; it is a flag of %s", err, strings.Join(all, ", "))
+	if meant := orMeant("--"+unknown.GetSpecifiedName(), flagNames(cmd)); meant != "" {
+		return fmt.Errorf("%w; %s", err, meant)
+	}
+	return err
+}
+
+// flagNames are the flags of a command that its help explains, with their dashes.
+func flagNames(cmd *cobra.Command) (names []string) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return names
 }

@@ -106,6 +106,12 @@ func TestWrongCall(t *testing.T) {
 		s.of(t).fails(2, "workerctl stats: unknown flag: --nope\nSee", "stats --nope")
 		s.of(t).fails(2, "workerctl: unknown flag: --nope\nSee `workerctl help`.\n", "--nope")
 	})
+	t.Run("has a flag that is nearly right", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(2, "unknown flag: --fliter; did you mean --filter?\n", "retries --fliter x")
+		s.fails(2, "unknown flag: --fil; did you mean --filter?\n", "busy --fil=x")
+		s.fails(2, "unknown flag: --wath; did you mean --watch?\n", "stats --wath")
+	})
 	t.Run("has a name that is nearly right", func(t *testing.T) {
 		s := s.of(t)
 		s.fails(2, "there is no command \"stat\": did you mean stats or stop?\n", "stat")

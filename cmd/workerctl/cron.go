@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,13 +12,14 @@ import (
 )
 
 // schedules is the command cron.
-type schedules struct{}
+type schedules struct{ limit limit }
 
 func (c *call) cronCommand() *cobra.Command {
 	s := &schedules{}
 	cmd := c.command("cron", "the entries of schedules; pause, run, import them", s.on(s.list))
 	cmd.Long = "all entries, with their last and next slots and their states"
 	cmd.Example = "workerctl cron"
+	s.limit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
 	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
@@ -46,7 +48,8 @@ func (s *schedules) entry(c *call, verb, summary string,
 	do func(context.Context, *call, cron.Control, string) error) *cobra.Command {
 	cmd := c.command(verb+" NAME", summary,
 		func(ctx context.Context, c *call, words []string) error {
-			return do(ctx, c, cron.Control{Store: c.store}, words[0])
+			err := do(ctx, c, cron.Control{Store: c.store}, words[0])
+			return c.withNames(ctx, err, words[0], entryNames)
 		})
 	c.completes(cmd, firstWord(entryNames))
 	cmd.Example = "workerctl cron " + verb + " nightly"
@@ -81,8 +84,12 @@ func (s *schedules) list(ctx context.Context, c *call, control cron.Control) err
 	if err != nil {
 		return err
 	}
+	return atMost(c, s.limit, list, c.printEntries)
+}
+
+func (c *call) printEntries(list []cron.Status) error {
 	if c.json() {
-		return c.print(list)
+		return printEntriesJSON(c, list)
 	}
 	t := c.table()
 	t.row("ENTRY", "WHEN", "CLASS", "QUEUE", "LAST", "NEXT", "STATE")
@@ -114,10 +121,7 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 		return err
 	}
 	if c.json() {
-		return c.print(struct {
-			cron.Status
-			Runs []cron.Run `json:"runs"`
-		}{e, runs})
+		return printEntryJSON(c, e, runs)
 	}
 	t := c.uncut()
 	for _, row := range [][2]string{{"entry", e.Name}, {"schedule", e.Schedule},
@@ -148,6 +152,18 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 	return t.Flush()
 }
 
+// printEntryJSON prints an entry and its runs as JSON.
+func printEntryJSON(c *call, s cron.Status, runs []cron.Run) error {
+	e, err := newEntryJSON(s)
+	if err != nil {
+		return err
+	}
+	if e["runs"], err = json.Marshal(runs); err != nil {
+		return err
+	}
+	return c.print(e)
+}
+
 // printImport prints a file. Entries that cannot be understood are an error after it.
 func (s *schedules) printImport(ctx context.Context, c *call, control cron.Control) error {
 	found, problems := control.Import(ctx)
@@ -155,7 +171,7 @@ func (s *schedules) printImport(ctx context.Context, c *call, control cron.Contr
 		return problems
 	}
 	if c.json() {
-		return errors.Join(c.print(found.Entries), problems)
+		return errors.Join(printEntriesJSON(c, found.Entries), problems)
 	}
 	text, err := cron.Format(found)
 	if err != nil {

@@ -40,6 +40,15 @@ func TestCron(t *testing.T) {
 	t.Run("lists the entries", func(t *testing.T) {
 		s.of(t).ok("my night  0 3 * * * Asia/Tokyo  Night  default", "cron")
 		s.of(t).ok(`"state": "active"`, "cron --json")
+		s.of(t).ok("\n1 to 1 of 2\n", "cron --limit 1")
+	})
+	t.Run("prints durations with their units", func(t *testing.T) {
+		s := s.of(t)
+		s.ok(`"every":"1h0m0s"`, "cron -o jsonl")
+		s.ok(`"every": "1h0m0s"`, "cron show b --json")
+		if out := s.ok("", "cron --json"); strings.Contains(out, "3600000000000") {
+			t.Error(out)
+		}
 	})
 	t.Run("pauses, resumes and runs an entry, and shows its history", func(t *testing.T) {
 		s := s.of(t)
@@ -63,6 +72,8 @@ func TestCron(t *testing.T) {
 		s.raw.HSet(t.Context(), "schedules", "five", `{"cron":"*/5 * * * *","class":"A"}`)
 		s.ok("cron: '*/5 * * * *'", "cron import")
 		s.ok(`"beside": "sidekiq-scheduler"`, "cron import --json")
+		s.raw.HSet(t.Context(), "schedules", "six", `{"every":"90s","class":"A"}`)
+		s.ok(`"every": "1m30s"`, "cron import --json")
 	})
 	t.Run("refuses a wrong call", func(t *testing.T) {
 		s := s.of(t)

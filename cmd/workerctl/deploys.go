@@ -39,7 +39,8 @@ func deploy(ctx context.Context, c *call, words []string) error {
 }
 
 type deploys struct {
-	days int
+	days  int
+	limit limit
 }
 
 func (c *call) deploysCommand() *cobra.Command {
@@ -54,6 +55,7 @@ func (c *call) deploysCommand() *cobra.Command {
 
 func (d *deploys) flags(f *pflag.FlagSet) {
 	f.IntVar(&d.days, "days", 7, "of the last `N` days")
+	d.limit.flags(f, 0)
 }
 
 func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
@@ -61,6 +63,10 @@ func (d *deploys) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return err
 	}
+	return atMost(c, d.limit, list, c.printMarks)
+}
+
+func (c *call) printMarks(list []inspect.Mark) error {
 	if c.json() {
 		return c.print(append([]inspect.Mark{}, list...))
 	}

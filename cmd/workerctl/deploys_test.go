@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestDeploys(t *testing.T) {
 	s := withRedis(t)
@@ -13,6 +16,12 @@ func TestDeploys(t *testing.T) {
 		t.Chdir(t.TempDir())
 		t.Setenv("GIT_CEILING_DIRECTORIES", "/")
 		s.of(t).fails(1, "give one, such as `workerctl deploy v1.2`", "deploy")
+	})
+	t.Run("lists as many marks as are asked for", func(t *testing.T) {
+		before := time.Now().UTC().AddDate(0, 0, -1)
+		s.raw.HSet(t.Context(), before.Format("20060102")+"-marks",
+			before.Truncate(time.Minute).Format(time.RFC3339), "v0")
+		s.of(t).ok("\n1 to 1 of 2\n", "deploys --limit 1")
 	})
 	t.Run("lists the marks", func(t *testing.T) {
 		s.of(t).ok("v1 of the day", "deploys")

@@ -14,9 +14,9 @@ func TestDoctorLife(t *testing.T) {
 		name, level, text, remedy string
 		process                   inspect.Process
 	}{
-		{"has not reported", warning, "h:1:a has not reported for 20s", "look whether its machine",
-			inspect.Process{Identity: "h:1:a", Beat: now.Add(-20 * time.Second)}},
-		{"does not turn", wrong, "one of its loops has hung for 1m0s", "workerctl dump h:1:a",
+		{"has not reported", wrong, "h:1:a: it does not report", "look whether h is alive",
+			inspect.Process{Identity: "h:1:a", Hostname: "h", Beat: now.Add(-20 * time.Second)}},
+		{"does not turn", wrong, "one of its loops hangs", "workerctl dump h:1:a",
 			inspect.Process{Identity: "h:1:a", Beat: now, Turned: now.Add(-time.Minute)}},
 		{"has stuck handlers", wrong, "3 handlers ignore", "workerctl dump h:1:a",
 			inspect.Process{Identity: "h:1:a", Beat: now, Turned: now, Stuck: 3}},
@@ -48,6 +48,6 @@ func TestDoctorLongRun(t *testing.T) {
 	e.longRun(inspect.Work{Job: j}, now) // it does not say since when
 	e.longRun(inspect.Work{Job: j, Process: "h:1:a", Queue: "pull", RunAt: now.Add(-2 * time.Hour)},
 		now)
-	e.only(t, warning, "Slow x of the queue pull has run for 2h0m0s in h:1:a",
+	e.only(t, warning, "job x: Slow of the queue pull has run for 2h 0m in h:1:a",
 		"workerctl dump h:1:a")
 }

@@ -13,6 +13,7 @@ import (
 type held struct {
 	listing
 	selection
+	classLimit limit
 }
 
 func (c *call) heldCommand() *cobra.Command {
@@ -21,6 +22,7 @@ func (c *call) heldCommand() *cobra.Command {
 	cmd.Long = "the classes of the jobs that workers put aside (--unknown hold)"
 	cmd.Example = "workerctl held"
 	c.completes(cmd, heldNames)
+	h.classLimit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
 	class := c.command("CLASS", "the jobs of a class", h.run)
 	class.Long, class.Args = class.Short, checked(h.check)
@@ -62,6 +64,9 @@ func (h *held) run(ctx context.Context, c *call, words []string) error {
 	if len(words) == 0 {
 		return h.classes(ctx, c)
 	}
+	if err := c.knownHeld(ctx, words[0]); err != nil {
+		return err
+	}
 	return h.show(ctx, c, c.inspector.HoldSet(words[0]), &h.listing)
 }
 
@@ -73,12 +78,18 @@ func (h *held) classes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.json() {
-		return c.print(append([]inspect.Held{}, list...))
-	}
 	served, err := c.inspector.Served(ctx)
 	if err != nil {
 		return err
+	}
+	return atMost(c, h.classLimit, list, func(list []inspect.Held) error {
+		return c.printHeld(list, served)
+	})
+}
+
+func (c *call) printHeld(list []inspect.Held, served map[string]inspect.Served) error {
+	if c.json() {
+		return c.print(append([]inspect.Held{}, list...))
 	}
 	t := c.table()
 	t.row("CLASS", "JOBS", "SINCE", "WORKERS THAT KNOW IT")

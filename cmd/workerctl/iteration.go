@@ -40,7 +40,10 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 			queue.ErrNotFound)
 	}
 	if c.json() {
-		return c.print(it)
+		return c.print(struct {
+			queue.Iteration
+			Runtime float64 `json:"runtime_seconds"`
+		}{it, it.Runtime.Seconds()})
 	}
 	cancelled := ""
 	if !it.Cancelled.IsZero() {
@@ -52,11 +55,18 @@ func (i *iteration) run(ctx context.Context, c *call, words []string) error {
 	return t.Flush()
 }
 
+// cancel is the command that stops iterable jobs.
+type cancel struct{ force bool }
+
 func (c *call) cancelCommand() *cobra.Command {
-	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", cancel)
-	cmd.Long = "stop iterable jobs, Ruby's too, between two steps"
+	k := &cancel{}
+	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", k.run)
+	cmd.Long = "stop iterable jobs, Ruby's too, between two steps. To find a job that has not\n" +
+		"begun, the command reads all jobs"
 	cmd.Example = "workerctl cancel " + sampleJID
 	cmd.Args = checked(checkCancel)
+	cmd.Flags().BoolVar(&k.force, "force", false, "also jobs that are nowhere; they are not "+
+		"looked for")
 	c.completes(cmd, runningJIDs)
 	return cmd
 }
@@ -68,7 +78,15 @@ func checkCancel(words []string) error {
 	return nil
 }
 
-func cancel(ctx context.Context, c *call, words []string) error {
+func (k *cancel) run(ctx context.Context, c *call, words []string) error {
+	for _, jid := range words {
+		if k.force {
+			break
+		}
+		if err := c.knownJob(ctx, jid); err != nil {
+			return err
+		}
+	}
 	for _, jid := range words {
 		since, err := c.store.CancelIteration(ctx, jid)
 		if err := c.acted(err, "cancelled "+jid+" at "+since.UTC().Format(time.RFC3339)+

@@ -73,14 +73,27 @@ func (l *locks) run(ctx context.Context, c *call, words []string) error {
 			return err
 		}
 		return atMost(c, l.limit, list, func(list []unique.Held) error {
-			return l.print(c, list, false)
+			return l.print(c, list)
 		})
 	}
 	list, next, err := store.Page(ctx, strings.Join(words, ""), 0, int(l.limit))
 	if err != nil {
 		return err
 	}
-	return l.print(c, list, next > 0)
+	if err := l.print(c, list); err != nil || c.json() {
+		return err
+	}
+	if len(words) == 0 {
+		size, err := store.Size(ctx)
+		if err != nil {
+			return err
+		}
+		return c.printPart(0, len(list), size)
+	}
+	if next > 0 {
+		fmt.Fprintf(c.out, "There are more: give --limit, or a longer text.\n")
+	}
+	return nil
 }
 
 func (l *locks) runDelete(ctx context.Context, c *call, digests []string) error {
@@ -95,8 +108,8 @@ func (l *locks) runDelete(ctx context.Context, c *call, digests []string) error 
 	return l.deleteOrphans(ctx, c, store, list)
 }
 
-// print prints locks. more says that there are further ones.
-func (l *locks) print(c *call, list []unique.Held, more bool) error {
+// print prints locks.
+func (l *locks) print(c *call, list []unique.Held) error {
 	if c.json() {
 		return c.print(append([]unique.Held{}, list...))
 	}
@@ -114,13 +127,7 @@ func (l *locks) print(c *call, list []unique.Held, more bool) error {
 			t.row(h.Digest, holder.JID, held, left)
 		}
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if more {
-		fmt.Fprintf(c.out, "There are more: give a text, or --limit.\n")
-	}
-	return nil
+	return t.Flush()
 }
 
 func (l *locks) delete(ctx context.Context, c *call, store *unique.Locks, digests []string) error {
@@ -148,7 +155,7 @@ func (l *locks) deleteOrphans(ctx context.Context, c *call, store *unique.Locks,
 	if len(list) == 0 {
 		return c.done(nil, "There are no orphans.")
 	}
-	if err := l.print(c, list, false); err != nil {
+	if err := l.print(c, list); err != nil {
 		return err
 	}
 	if err := l.ask(c, fmt.Sprintf("Delete these %d locks?", len(list))); err != nil {

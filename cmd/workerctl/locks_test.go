@@ -23,7 +23,9 @@ func TestLocks(t *testing.T) {
 		s := s.of(t)
 		s.ok("uniquejobs:1", "locks")
 		s.ok("job2", "locks")
-		s.ok("There are more", "locks --limit 1")
+		s.ok("\n1 to 1 of 3\n", "locks --limit 1")
+		s.ok("\n1 to 3 of 3\n", "locks")
+		s.ok("There are more", "locks uniquejobs --limit 1")
 		s.ok(`"jid": "job1"`, "locks uniquejobs:1 --json")
 	})
 	t.Run("refuses what it cannot do", func(t *testing.T) {

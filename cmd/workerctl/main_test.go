@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,19 @@ func (s *terminal) fails(code int, want, line string) {
 	}
 }
 
+// exits runs a command line that must print want and end with a code.
+func (s *terminal) exits(code int, want, line string) {
+	s.Helper()
+	out, errs, got := s.run(strings.Fields(line)...)
+	if got != code || errs != "" || !strings.Contains(out, want) {
+		s.Errorf("workerctl %s: exit code %d, want %d and %q in\n%s%s", line, got, code, want,
+			out, errs)
+	}
+}
+
+// unix is a time in seconds since 1970.
+func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+
 // store puts a job into a sorted set, due in an hour.
 func (s *terminal) store(set, class, jid string) {
 	s.Helper()
@@ -101,7 +115,7 @@ func TestRun(t *testing.T) {
 		s.of(t).fails(1, "is it running", "--days 2 stats")
 	})
 	t.Run("lists the commands if the name is wrong", func(t *testing.T) {
-		s.of(t).fails(2, `there is no command "frobnicate": there are push stats queues`,
+		s.of(t).fails(2, `there is no command "frobnicate": there are push stats stuck`,
 			"frobnicate")
 	})
 	t.Run("says that Redis does not answer", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,11 @@ func (m *metrics) histogram(ctx context.Context, c *call, class string) error {
 	counts, err := c.inspector.Histogram(ctx, class, m.since, time.Now())
 	if err != nil {
 		return err
+	}
+	if slices.Max(counts) == 0 {
+		if err := c.knownClass(ctx, class); err != nil {
+			return err
+		}
 	}
 	bounds := queue.HistogramBounds()
 	if c.json() {

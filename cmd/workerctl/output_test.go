@@ -5,26 +5,31 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // key finds keys that are not snake_case.
 var key = regexp.MustCompile(`"[^"]*[A-Z-][^"]*":`)
 
+// everyLine has a call of each command that prints JSON, in an order in which they succeed.
+var everyLine = []string{"push A", "stats", "stuck", "queues", "queue default", "retries",
+	"retries show a", "retries retry a", "retries kill b", "retries reschedule c --in 1h",
+	"retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",
+	"quiet h:1:one", "stop --all --yes", "classes", "metrics", "metrics A", "deploy v1", "deploys",
+	"find class:A", "iteration mine", "cancel mine", "cron", "plan", "queue default --pause",
+	"queue default --clear --yes", "processes --clean"}
+
 func TestOutput(t *testing.T) {
 	s := withRedis(t)
 	s.process("h:1:one")
 	s.raw.HSet(t.Context(), "it-mine", "ex", 2, "c", `{"id":7}`, "rt", 7.3)
+	s.ran("A", 1, 0, time.Millisecond)
 	for _, jid := range []string{"a", "b", "c", "d"} {
 		s.store("retry", "A", jid)
 	}
 	t.Run("is JSON with snake_case keys for every command", func(t *testing.T) {
-		for _, line := range []string{"push A", "stats", "queues", "queue default", "retries",
-			"retries show a", "retries retry a", "retries kill b", "retries reschedule c --in 1h",
-			"retries delete c d", "dead", "scheduled", "held", "locks", "processes", "busy",
-			"quiet h:1:one", "stop --all --yes", "metrics", "metrics A", "deploy v1", "deploys",
-			"iteration mine", "cancel mine", "cron", "plan", "queue default --pause",
-			"queue default --clear --yes", "processes --clean",
-			"install-units --split push=1 --root " + t.TempDir()} {
+		for _, line := range append(everyLine,
+			"install-units --split push=1 --root "+t.TempDir()) {
 			text := s.of(t).ok("", line+" -o json")
 			if !json.Valid([]byte(text)) || key.MatchString(text) {
 				t.Errorf("%s:\n%s", line, text)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -66,51 +65,4 @@ func (c *call) printProcesses(list []inspect.Process) error {
 			fmt.Sprintf("%d MB", p.RSS/1024), age(time.Since(p.StartedAt).Seconds()), p.Version)
 	}
 	return t.Flush()
-}
-
-type busy struct{ limit limit }
-
-func (c *call) busyCommand() *cobra.Command {
-	b := &busy{}
-	cmd := c.command("busy", "the jobs that run now", b.run)
-	cmd.Long = "the jobs that run now, Ruby's too"
-	cmd.Example = "workerctl busy"
-	b.limit.flags(cmd.Flags(), 0)
-	c.watchable(cmd)
-	return cmd
-}
-
-func (b *busy) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.WorkInProgress(ctx)
-	if err != nil {
-		return err
-	}
-	return atMost(c, b.limit, list, c.printRunning)
-}
-
-func (c *call) printRunning(list []inspect.Work) error {
-	if c.json() {
-		return c.print(runningJobs(list))
-	}
-	t := c.table()
-	t.row("PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
-	for _, w := range list {
-		r := newRow(w.Payload, w.Job, time.Time{})
-		t.row(w.Process, w.TID, w.Queue, r.Class, r.JID, age(time.Since(w.RunAt).Seconds()))
-	}
-	return t.Flush()
-}
-
-// runningJob is a running job with its payload, for programs.
-type runningJob struct {
-	inspect.Work
-	Job json.RawMessage `json:"job"`
-}
-
-func runningJobs(list []inspect.Work) []runningJob {
-	out := []runningJob{}
-	for _, w := range list {
-		out = append(out, runningJob{w, rawJSON(w.Payload)})
-	}
-	return out
 }

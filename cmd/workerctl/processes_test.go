@@ -38,10 +38,3 @@ func TestProcesses(t *testing.T) {
 		}
 	})
 }
-
-func TestBusy(t *testing.T) {
-	s := withRedis(t)
-	s.process("h:1:one")
-	s.ok("h:1:one  t1   push   Slow", "busy")
-	s.ok(`"class": "Slow"`, "busy --json")
-}

@@ -14,50 +14,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-type queues struct{ limit limit }
-
-func (c *call) queuesCommand() *cobra.Command {
-	q := &queues{}
-	cmd := c.command("queues", "all queues, with sizes and ages", q.run)
-	cmd.Long = "all queues, with their sizes and the ages of their oldest jobs"
-	cmd.Example = "workerctl queues"
-	cmd.Args = checked(q.check)
-	q.limit.flags(cmd.Flags(), 0)
-	c.watchable(cmd)
-	return cmd
-}
-
-func (q *queues) check(words []string) error {
-	if len(words) > 0 {
-		return fmt.Errorf("it takes no arguments: `workerctl queue %s` shows one queue", words[0])
-	}
-	return nil
-}
-
-func (q *queues) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.Queues(ctx)
-	if err != nil {
-		return err
-	}
-	return atMost(c, q.limit, list, c.printQueues)
-}
-
-func (c *call) printQueues(list []inspect.QueueInfo) error {
-	if c.json() {
-		return c.print(append([]inspect.QueueInfo{}, list...))
-	}
-	t := c.table()
-	t.row("QUEUE", "SIZE", "OLDEST", "STATE")
-	for _, info := range list {
-		state := ""
-		if info.Paused {
-			state = "paused"
-		}
-		t.row(info.Name, info.Size, age(info.Latency), state)
-	}
-	return t.Flush()
-}
-
 // oneQueue is the command queue.
 type oneQueue struct {
 	listing
@@ -125,8 +81,7 @@ func (q *oneQueue) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.clear, "clear", false, "delete all jobs of the queue")
 	f.BoolVar(&q.noUndo, "no-undo", false, "with --clear: do not keep the jobs in the trash for a "+
 		"day: Redis has their memory back at once")
-	f.BoolVar(&q.unknown, "force", false, "pause or unpause a queue into which no job was pushed "+
-		"yet")
+	f.BoolVar(&q.unknown, "force", false, "also for a queue into which no job was pushed yet")
 	q.question.flags(f)
 	q.filterFlag(f)
 	q.listing.flags(f)
@@ -169,6 +124,9 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		return q.search(ctx, c, name)
 	}
 	info, err := c.inspector.Queue(ctx, name)
+	if err == nil && !q.unknown {
+		err = c.knownQueue(ctx, info)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,6 @@ import (
 	"testing"
 )
 
-func TestQueues(t *testing.T) {
-	s := withRedis(t)
-	s.ok("", "push A --queue full")
-	s.ok("paused", "queue full --pause")
-	s.ok("paused", "queues")
-	s.ok(`"name": "full"`, "queues --json")
-}
-
 func TestQueueName(t *testing.T) {
 	_, errs, code := withoutRedis(t).run("queue", "a\nb")
 	if want := `workerctl queue NAME: "a\nb": want 1 to 512 bytes`; code != 2 ||

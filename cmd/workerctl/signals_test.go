@@ -38,3 +38,27 @@ func TestSignals(t *testing.T) {
 		s.sizes(map[string]int64{"h:2:two-signals": 2})
 	})
 }
+
+func TestSignalWords(t *testing.T) {
+	s := withRedis(t)
+	s.process("h:1:one")
+	s.process("h:2:two")
+	t.Run("go to the processes of a host, and of a tag", func(t *testing.T) {
+		s := s.of(t)
+		s.ok("TTIN → h:1:one\nTTIN → h:2:two\n", "dump h")
+		s.ok("TTIN → h:1:one\n", "dump tag:web")
+		s.sizes(map[string]int64{"h:1:one-signals": 2, "h:2:two-signals": 2})
+	})
+	t.Run("go to nobody if one of the words is wrong", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(1, "process wen: not found: did you mean web?", "quiet h:1:one wen")
+		s.sizes(map[string]int64{"h:1:one-signals": 2})
+	})
+	t.Run("stop several only after a yes, but one that is named at once", func(t *testing.T) {
+		s := s.of(t)
+		s.fails(1, "nothing was done", "stop host:h")
+		s.sizes(map[string]int64{"h:1:one-signals": 2})
+		s.ok("TERM → h:1:one\nTERM → h:2:two\n", "stop h:1:one h:2:two")
+		s.ok("TERM → h:2:two\n", "stop h --yes")
+	})
+}

@@ -22,15 +22,15 @@ type Request struct {
 	Set  string // the name of a JobSet; empty if Queue is set
 	// Queue is a queue. Its jobs can be deleted, killed and moved.
 	Queue  string
-	To     string    // the queue of VerbMove
-	Filter Filter    // of the jobs; empty: all
-	JIDs   []string  // if there are any: only these jobs
+	To     string   // the queue of VerbMove
+	Filter Filter   // of the jobs; empty: all
+	JIDs   []string // if there are any: only these jobs
 	// Entries are the jobs of JIDs if the caller has read them from the set: they are not searched
 	// for.
 	Entries []queue.Entry
-	AsOf   time.Time // jobs that came later stay; see Inspector.Now
-	By     string    // the person
-	Host   string    // of the person
+	AsOf    time.Time // jobs that came later stay; see Inspector.Now
+	By      string    // the person
+	Host    string    // of the person
 }
 
 // Operation is a bulk operation: a record in Redis, which any process can carry out and go on with.

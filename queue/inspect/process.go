@@ -34,6 +34,31 @@ type Process struct {
 	// Of a worker of Kyu. A process of Ruby does not say how it is.
 	Stuck  int       `json:"stuck"`           // handlers that ignore that their time is over
 	Turned time.Time `json:"turned,omitzero"` // of the loop that is furthest behind
+
+	capsules map[string]capsule // by name
+}
+
+// capsule is a part of a process with threads of its own. Sidekiq has them from version 7 on.
+type capsule struct {
+	Concurrency int
+	Weights     map[string]int // of its queues
+}
+
+// threadsFor returns how many threads may run jobs of a queue. It is 0 if the process does not
+// serve the queue.
+func (p *Process) threadsFor(queue string) (threads int) {
+	if len(p.capsules) < 2 {
+		if slices.Contains(p.Queues, queue) {
+			threads = p.Concurrency
+		}
+		return threads
+	}
+	for _, c := range p.capsules {
+		if _, serves := c.Weights[queue]; serves {
+			threads += c.Concurrency
+		}
+	}
+	return threads
 }
 
 // processFields are the fields of a process's record that readProcess decodes, in this order.
@@ -94,6 +119,7 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 		PID, Concurrency       int
 		Queues, Labels         []string
 		Embedded               bool
+		Capsules               json.RawMessage
 	}
 	if at(0) == "" || json.Unmarshal([]byte(at(0)), &info) != nil {
 		return p, false
@@ -104,6 +130,9 @@ func readProcess(id string, row []any) (p Process, ok bool) {
 		Concurrency: info.Concurrency,
 		Busy:        number(1), Quiet: at(3) == "true", RSS: number(4), RTT: number(5),
 		Embedded: info.Embedded}
+	if json.Unmarshal(info.Capsules, &p.capsules) != nil { // a form that we do not know
+		p.capsules = nil
+	}
 	p.Beat, _ = envelope.ParseTime(at(2))
 	p.Stuck = number(7)
 	p.Turned, _ = envelope.ParseTime(at(8))

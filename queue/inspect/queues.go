@@ -22,8 +22,8 @@ var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
 // QueueInfo describes a queue.
 type QueueInfo struct {
 	Name    string  `json:"name"`
-	Size    int64   `json:"size"`    // how many jobs wait in it
-	Latency float64 `json:"latency"` // age of the oldest job, in seconds; 0 without jobs
+	Size    int64   `json:"size"`            // how many jobs wait in it
+	Latency float64 `json:"latency_seconds"` // age of the oldest job, in seconds; 0 without jobs
 	Paused  bool    `json:"paused"`
 }
 
@@ -67,37 +67,61 @@ func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) 
 // describe reads queues in one round trip. problems are the errors of single queues.
 func (in *Inspector) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
 	problems []error, err error) {
-	if len(names) == 0 {
-		return []QueueInfo{}, nil, nil
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = in.ks.Queue(name)
 	}
-	replies := make([]*redis.Cmd, len(names))
+	lines, err := in.lines(ctx, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	list = make([]QueueInfo, len(names))
+	for i, name := range names {
+		if lines[i].err != nil {
+			problems = append(problems, lines[i].err)
+		}
+		list[i] = QueueInfo{name, lines[i].size, lines[i].age, slices.Contains(paused, name)}
+	}
+	return list, problems, nil
+}
+
+// line is a list of jobs that wait.
+type line struct {
+	size int64
+	age  float64 // of the job that is next, in seconds
+	err  error
+}
+
+// lines reads lists of jobs in one round trip.
+func (in *Inspector) lines(ctx context.Context, keys []string) (list []line, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	replies := make([]*redis.Cmd, len(keys))
 	for range 2 {
 		pipe := in.rdb.Pipeline()
-		for i, name := range names {
-			keys := []string{in.ks.Queue(name)}
-			replies[i] = in.db.Queue(ctx, pipe, oldestScript, keys, envelope.WholeBytes,
+		for i, key := range keys {
+			replies[i] = in.db.Queue(ctx, pipe, oldestScript, []string{key}, envelope.WholeBytes,
 				envelope.HeadBytes, envelope.TailBytes)
 		}
 		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
 			break
 		}
 		if err := in.db.Load(ctx, oldestScript); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if err != nil && !redisdb.Answered(err) {
-		return nil, nil, err
+		return nil, err
 	}
 	now := time.Now()
-	for i, name := range names {
+	list = make([]line, len(keys))
+	for i := range keys {
 		reply, err := replies[i].Slice()
-		if err != nil {
-			problems = append(problems, err)
-		}
-		size, age := readOldest(reply, now)
-		list = append(list, QueueInfo{name, size, age, slices.Contains(paused, name)})
+		list[i].size, list[i].age = readOldest(reply, now)
+		list[i].err = err
 	}
-	return list, problems, nil
+	return list, nil
 }
 
 // readOldest decodes the reply of oldestScript. age is in seconds.

@@ -17,8 +17,8 @@ type Stats struct {
 	Retries        int64   `json:"retries"`
 	Dead           int64   `json:"dead"`
 	Processes      int64   `json:"processes"`
-	Busy           int     `json:"busy"`            // running jobs
-	DefaultLatency float64 `json:"default_latency"` // of the queue "default", in seconds
+	Busy           int     `json:"busy"`                    // running jobs
+	DefaultLatency float64 `json:"default_latency_seconds"` // of the queue "default", in seconds
 }
 
 // Stats reads the numbers.

@@ -1,11 +1,11 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -29,12 +29,19 @@ func (in *Inspector) WorkInProgress(ctx context.Context) ([]Work, error) {
 	if err != nil {
 		return nil, err
 	}
+	return in.workOf(ctx, processes)
+}
+
+func (in *Inspector) workOf(ctx context.Context, processes []Process) ([]Work, error) {
 	ids := make([]string, len(processes))
 	for i, p := range processes {
 		ids[i] = p.Identity
 	}
 	return in.WorkOf(ctx, ids...)
 }
+
+// workPage is of how many processes one round trip reads the work. Each may have 1 MB of payloads.
+const workPage = 50
 
 // WorkOf returns the jobs that processes run, the longest running first. It costs a command for
 // each process, and one more for each that runs none.
@@ -49,10 +56,7 @@ func (in *Inspector) WorkOf(ctx context.Context, ids ...string) ([]Work, error) 
 	}
 	list = append(list, older...)
 	slices.SortFunc(list, func(a, b Work) int {
-		if c := a.RunAt.Compare(b.RunAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.TID, b.TID)
+		return cmp.Or(a.RunAt.Compare(b.RunAt), cmp.Compare(a.TID, b.TID))
 	})
 	return list, nil
 }
@@ -61,26 +65,25 @@ func (in *Inspector) WorkOf(ctx context.Context, ids ...string) ([]Work, error) 
 // is empty.
 func (in *Inspector) work(ctx context.Context, suffix string, ids []string) (list []Work,
 	idle []string, err error) {
-	if len(ids) == 0 {
-		return nil, nil, nil
-	}
-	pipe := in.rdb.Pipeline()
-	rows := make([]*redis.MapStringStringCmd, len(ids))
-	for i, id := range ids {
-		rows[i] = pipe.HGetAll(ctx, in.ks.Key(id+suffix))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, fmt.Errorf("work: %w", err)
-	}
-	for i, id := range ids {
-		for tid, text := range rows[i].Val() {
-			if w, ok := readWork(text); ok {
-				w.Process, w.TID = id, tid
-				list = append(list, w)
-			}
+	for page := range slices.Chunk(ids, workPage) {
+		pipe := in.rdb.Pipeline()
+		rows := make([]*redis.MapStringStringCmd, len(page))
+		for i, id := range page {
+			rows[i] = pipe.HGetAll(ctx, in.ks.Key(id+suffix))
 		}
-		if len(rows[i].Val()) == 0 {
-			idle = append(idle, id)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, nil, fmt.Errorf("work: %w", err)
+		}
+		for i, id := range page {
+			for tid, text := range rows[i].Val() {
+				if w, ok := readWork(text); ok {
+					w.Process, w.TID = id, tid
+					list = append(list, w)
+				}
+			}
+			if len(rows[i].Val()) == 0 {
+				idle = append(idle, id)
+			}
 		}
 	}
 	return list, idle, nil

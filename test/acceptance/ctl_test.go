@@ -68,7 +68,10 @@ func testCtlProcess(s *harness.Site) {
 	s.OK("TTIN", "dump", id)
 	s.Until(10*time.Second, "the log has stacks",
 		func() bool { return w.Says("stacks of all goroutines") && w.Says("goroutine profile") })
-	s.OK("TSTP", "quiet", "--all")
+	host, _, _ := strings.Cut(id, ":")
+	s.OK("Test::Sleep", "busy", "--process", host, "--filter", "arg:7000")
+	s.OK("nothing is stuck", "stuck")
+	s.OK("drained", "quiet", host, "--wait")
 	s.Until(10*time.Second, "the worker is quiet",
 		func() bool { return w.Says("no longer accepting new work") })
 	s.OK("TERM", "stop", id)
@@ -152,6 +155,11 @@ func testCtlRights(s *harness.Site) {
 	})
 	s.OK("retry: 1 jobs", "retries", "retry", "--all", "--yes")
 	s.OK("kyu", "processes")
+	s.OK("Test::NoOp", "classes")
+	s.OK("pull", "queues")
+	s.OK("Test::Fail", "find", "class:Test::Fail")
+	s.Exits(1, "not found", "queue", "nobody")
+	s.Ctl("", "stuck", "--locks")
 	w.Signal(syscall.SIGTERM)
 	s.Equal("exit code", w.Exit(15*time.Second), 0)
 	s.Equal("the worker was refused a command", w.Says("NOPERM"), false)

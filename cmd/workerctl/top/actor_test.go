@@ -116,7 +116,7 @@ func TestApply(t *testing.T) {
 		list := entries(t, Window{Set: QueueSet("q0"), Count: 1})
 		apply(t, Request{Verb: Delete, Set: QueueSet("q0"), Jobs: list},
 			"delete: the job q0 (undo: workerctl undo ID)",
-			"queue delete|delete: the job q0 (undo: workerctl undo ID)")
+			"queue q0 delete|delete: the job q0 (undo: workerctl undo ID)")
 	})
 	t.Run("says what is not in the audit", func(t *testing.T) {
 		broken := NewActs(store, in, inspect.Act{}, func(string, string) error {

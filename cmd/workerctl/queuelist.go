@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/spf13/cobra"
+)
+
+// queues is the command that lists the queues.
+type queues struct{ limit limit }
+
+func (c *call) queuesCommand() *cobra.Command {
+	q := &queues{}
+	cmd := c.command("queues", "all queues, their processes, and how fast they empty", q.run)
+	cmd.Long = "all queues: their jobs, the age of the oldest, the processes and threads that\n" +
+		"serve them, how many threads run their jobs, how many jobs workers of Kyu have,\n" +
+		"how many jobs come and go a second, and when the queue is empty at this rate;\n" +
+		"-o wide has the names of the processes"
+	cmd.Example = "workerctl queues\nworkerctl queues --watch"
+	cmd.Args = checked(q.check)
+	q.limit.flags(cmd.Flags(), 0)
+	c.watchable(cmd)
+	return cmd
+}
+
+func (q *queues) check(words []string) error {
+	if len(words) > 0 {
+		return fmt.Errorf("it takes no arguments: `workerctl queue %s` shows one queue", words[0])
+	}
+	return nil
+}
+
+func (q *queues) run(ctx context.Context, c *call, _ []string) error {
+	list, err := c.inspector.QueueStatus(ctx)
+	if err != nil {
+		return err
+	}
+	return atMost(c, q.limit, list, c.printQueues)
+}
+
+// queueOut is a queue as JSON, with the word for its state.
+type queueOut struct {
+	inspect.QueueStatus
+	State string `json:"state,omitempty"`
+}
+
+func (c *call) printQueues(list []inspect.QueueStatus) error {
+	if c.json() {
+		out := []queueOut{}
+		for _, q := range list {
+			out = append(out, queueOut{q, q.State()})
+		}
+		return c.print(out)
+	}
+	t := c.table()
+	titles := []any{"QUEUE", "SIZE", "OLDEST", "STATE", "SERVED BY", "THREADS", "BUSY",
+		"IN FLIGHT", "IN/S", "OUT/S", "EMPTY IN"}
+	if c.form == wide {
+		titles = append(titles, "PROCESSES")
+	}
+	t.row(titles...)
+	for _, q := range list {
+		cells := []any{q.Name, q.Size, age(q.Latency), q.State(), len(q.Processes), q.Threads,
+			q.Busy, q.InFlight, perSecond(q.In), perSecond(q.Out), emptyIn(q)}
+		if c.form == wide {
+			cells = append(cells, strings.Join(q.Processes, " "))
+		}
+		t.row(cells...)
+	}
+	return t.Flush()
+}
+
+// unknown stands in a table for a number that is not known.
+const unknown = "–"
+
+// perSecond is a rate, with two digits or more.
+func perSecond(rate *float64) string {
+	switch {
+	case rate == nil:
+		return unknown
+	case *rate < 10:
+		return strconv.FormatFloat(*rate, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(*rate, 'f', 0, 64)
+}
+
+// emptyIn is the time after which a queue is empty.
+func emptyIn(q inspect.QueueStatus) string {
+	switch {
+	case q.Size == 0:
+		return ""
+	case q.In == nil:
+		return unknown
+	case q.Empty == nil:
+		return "never"
+	}
+	return age(*q.Empty)
+}
