@@ -27,9 +27,14 @@ var (
 	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
 
+	historyScript      = mustScript("history")
+	historyAgeScript   = mustScript("historyage")
+	historyClassScript = mustScript("historyclass")
+
 	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
-		sweepScript, aloneScript, besideScript, publishScript, pageScript}
+		sweepScript, aloneScript, besideScript, publishScript, pageScript, historyScript,
+		historyAgeScript, historyClassScript}
 )
 
 func mustScript(name string) *redisdb.Script {
