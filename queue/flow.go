@@ -16,7 +16,7 @@ const (
 	MaxHistoryQueues = 16
 	// MaxHistoryRuns is the most classes that one FlushRuns takes.
 	MaxHistoryRuns = 64
-	// MaxHistoryClasses is how many classes may have a history at once. It takes 188 KiB of Redis's
+	// MaxHistoryClasses is how many classes may have a history at once. It takes 192 KiB of Redis's
 	// memory for each.
 	MaxHistoryClasses = 250
 )

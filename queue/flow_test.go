@@ -25,6 +25,7 @@ func TestFlushHistory(t *testing.T) {
 	t.Run("a queue of a wrong type counts as empty", f.in2(wrongQueue))
 	t.Run("the point of an earlier lap is replaced", f.in2(replacesLap))
 	t.Run("a ring expires when nothing was written for its time", f.in2(ringExpires))
+	t.Run("a ring takes little more memory than its points", f.in2(ringMemory))
 	t.Run("a full Redis refuses it, and nothing else", f.in2(fullHistory))
 	t.Run("a forbidden key is an error, and nothing is written", forbiddenHistory)
 }
@@ -192,6 +193,20 @@ func ringExpires(f *fixture) {
 		if life > ring.Span() || life < ring.Span()-time.Minute {
 			f.Errorf("ring %s expires in %v, want %v", ring.Name, life,
 				ring.Span())
+		}
+	}
+}
+
+func ringMemory(f *fixture) {
+	f.flushFlow(f.owner, "small", 1, 1, 1)
+	for _, ring := range redisdb.QueueRings {
+		key, points := f.store.Keys().QueueHistory("small", ring), int64(ring.Slots)
+		same(f, "bytes of "+ring.Name, f.raw.StrLen(f.Context(), key).Val(),
+			points*redisdb.PointBytes)
+		used := f.raw.MemoryUsage(f.Context(), key).Val()
+		f.Logf("ring %s: %d bytes of memory", ring.Name, used)
+		if used > points*redisdb.PointBytes*5/4 {
+			f.Errorf("ring %s takes %d bytes for %d points", ring.Name, used, points)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (c *call) program() *cobra.Command {
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
 		c.jobCommand(), c.locksCommand(), c.processesCommand(), c.busyCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
-		c.metricsCommand(), c.deployCommand(), c.deploysCommand(),
+		c.metricsCommand(), c.historyCommand(), c.deployCommand(), c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),
 		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
 		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),

@@ -13,6 +13,7 @@
 -- to one moment. A flush whose reply was lost is sent again with the same number, and counts
 -- once. Redis's own time chooses the slot. A full Redis refuses this script: only history is
 -- lost.
+-- A ring gets its whole length at once: one that grows takes up to twice its memory.
 -- A point has five numbers of 4 bytes: slot, jobs that wait, tenths of a second, out, left.
 local try, floor, char = redis.pcall, math.floor, string.char
 local function number(s, at)
@@ -43,6 +44,7 @@ local function add(key, ring, size, out, left)
   if not first then
     age, out, left = string.sub(old, 9, 12), number(old, 13) + out, number(old, 17) + left
   end
+  if #old < 20 then redis.call('SETRANGE', key, slots * 20 - 1, char(0)) end
   redis.call('SETRANGE', key, at, bytes(slot) .. bytes(most(size)) .. age .. bytes(most(out)) ..
     bytes(left))
   redis.call('EXPIRE', key, step * slots)

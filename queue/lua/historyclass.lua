@@ -9,6 +9,7 @@
 -- Atomic so that the numbers of many processes add up. A flush whose reply was lost is sent again
 -- with the same number, and counts once. Anybody can push any class, so the number of rings has
 -- a limit. The class of a ring that has expired makes room for another.
+-- A ring gets its whole length at once, as in `history`.
 -- A point has the slot, runs and failures, of 4 bytes each, and milliseconds, of 8.
 local try, floor, char = redis.pcall, math.floor, string.char
 local function number(s, at)
@@ -48,6 +49,7 @@ for i = 3, #KEYS do
       ms = ms + number(old, 13) * 4294967296 + number(old, 17)
     end
     redis.call('ZADD', KEYS[2], now, ARGV[name])
+    if #old < 20 then redis.call('SETRANGE', KEYS[i], slots * 20 - 1, char(0)) end
     redis.call('SETRANGE', KEYS[i], at, bytes(slot) .. bytes(most(runs)) ..
       bytes(most(failed)) .. bytes(floor(ms / 4294967296)) .. bytes(ms % 4294967296))
     redis.call('EXPIRE', KEYS[i], step * slots)
