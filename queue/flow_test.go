@@ -114,7 +114,7 @@ func writesAge(f *fixture) {
 		name := fmt.Sprint("aged", size)
 		f.put("queue:"+name, fmt.Sprintf(`{"class":"Job","args":["%s"],"jid":"1","enqueued_at":%d}`,
 			strings.Repeat("x", size), time.Now().Unix()-100))
-		f.put("queue:"+name, `{"class":"Job","args":[],"jid":"2","enqueued_at":1}`) // not the oldest
+		f.put("queue:"+name, `{"class":"Job","args":[],"jid":"2","enqueued_at":1}`) // taken later
 		f.flushFlow(f.owner, name, 1, 0, 0)
 		for _, age := range f.sums(name, 2) {
 			if age < 1000 || age > 1600 {

@@ -5,8 +5,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// departed counts, by queue, the jobs that have left their queues for good: Redis has confirmed their
-// results, and they did not go back unchanged. The ledger's mutex guards it.
+// departed counts, by queue, the jobs that have left their queues for good: Redis has confirmed
+// their results, and they did not go back unchanged. The ledger's mutex guards it.
 type departed map[string]int64
 
 // acked counts jobs that a fetch has acknowledged. It leaves out stale of them, which had been

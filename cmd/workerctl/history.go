@@ -22,9 +22,9 @@ type history struct {
 func (c *call) historyCommand() *cobra.Command {
 	h := &history{since: span(time.Hour)}
 	cmd := c.command("history QUEUE", "length, age and flow of a queue over time", h.run)
-	cmd.Long = "length, age of the oldest job, and jobs in and out of a queue over time, or with\n" +
-		"--class runs, failures and run time of a class. The points are 10 seconds apart for up\n" +
-		"to 6 hours, a minute up to 7 days, and an hour up to 400 days"
+	cmd.Long = "length, age of the oldest job, and jobs in and out of a queue over time, or\n" +
+		"with --class runs, failures and run time of a class. The points of a queue are\n" +
+		"10 seconds apart for up to 6 hours, a minute up to 7 days, and an hour up to\n400 days"
 	cmd.Example = "workerctl history push\nworkerctl history push --since 7d\n" +
 		"workerctl history --class ActivityPub::DeliveryWorker --since 400d"
 	cmd.Args = checked(h.check)

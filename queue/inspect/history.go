@@ -33,8 +33,8 @@ type Point struct {
 }
 
 // QueueHistory returns the points of a queue in the time d before now, at most MaxHistory, the
-// oldest first, and the length of their slots: 10 s up to 6 hours, a minute up to 7 days, or else an
-// hour. A slot in which no worker wrote has no point. The slot of the newest point may not have
+// oldest first, and the length of their slots: 10 s up to 6 hours, a minute up to 7 days, or else
+// an hour. A slot in which no worker wrote has no point. The slot of the newest point may not have
 // ended. Without any points there is no history, and no error. The clock is Redis's.
 func (in *Inspector) QueueHistory(ctx context.Context, queue string,
 	d time.Duration) (points []Point, step time.Duration, err error) {
