@@ -44,8 +44,8 @@ func killHistorians(t *testing.T) {
 		t.Errorf("%d jobs out, want from %d, which the worker that stayed has run, to %d, which "+
 			"were started; %d ended", n, kept, starts, v.Ended)
 	}
-	row("%d workers killed: lost %d of %d; history has %d jobs out, of %d that ended, %d of them in "+
-		"the worker that was stopped in order", kills, v.Lost, v.Acked, n, v.Ended, kept)
+	row("%d workers killed: lost %d of %d; history has %d jobs out, of %d that ended, %d of them "+
+		"in the worker that was stopped in order", kills, v.Lost, v.Acked, n, v.Ended, kept)
 }
 
 // left is how many jobs have left queues, by their history.
