@@ -35,10 +35,15 @@ var (
 	restoreScript  = mustScript("restore")
 	ticketScript   = mustScript("ticket")
 
+	historyScript      = mustScript("history")
+	historyAgeScript   = mustScript("historyage")
+	historyClassScript = mustScript("historyclass")
+
 	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript}
+		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
+		historyScript, historyAgeScript, historyClassScript}
 )
 
 //go:embed lua/parts/operation.lua

@@ -63,6 +63,9 @@ type Config struct {
 	Labels  []string
 	Version string
 
+	// NoHistory leaves out the history of queues and classes, which `workerctl history` draws.
+	NoHistory bool
+
 	// Logger is for all lines of the worker. nil discards them.
 	Logger *slog.Logger
 	// NoJobLog leaves out the lines that each job begins and ends with.

@@ -251,6 +251,9 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	l, p := f.ledger, f.pool
 	l.mu.Lock()
 	stale := l.process.Returned(t, t.Got, t.Err)
+	if t.Err == nil || errors.Is(t.Err, queue.ErrLeaseLost) { // else they are settled again
+		l.left.acked(t.Acks, stale)
+	}
 	urgent, asleep, audit := l.process.Urgent(p.index), l.process.Asleep(p.index), l.process.Audit()
 	for _, i := range t.Got.Refused {
 		l.process.Shun(f.queues[i], true)

@@ -141,12 +141,20 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 // flushMetrics adds the metrics of all slots to those in Redis. If Redis refuses them, because it
 // is full, they are kept for the next flush.
 func (h *heartbeat) flushMetrics(ctx context.Context) {
-	for _, s := range h.runner.slots() {
-		s.drainMetrics(h.metrics)
-	}
+	h.drainMetrics()
 	if h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()) == nil {
 		clear(h.metrics)
 	}
+}
+
+// drainMetrics takes the metrics of all slots, for the next flush and for the history.
+func (h *heartbeat) drainMetrics() {
+	fresh := map[string]*queue.ClassMetrics{}
+	for _, s := range h.runner.slots() {
+		s.drainMetrics(fresh)
+	}
+	h.runner.historian.add(fresh)
+	mergeMetrics(h.metrics, fresh)
 }
 
 // leave writes the last counts, removes the record, and gives up the lease, if everything is

@@ -24,12 +24,13 @@ type ledger struct {
 
 	mu      sync.Mutex
 	process *protocol.Process // guarded by mu
+	left    departed          // since the last flush of history; guarded by mu
 }
 
 func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership,
 	report func(int)) *ledger {
 	l := &ledger{queues: queues, owners: o, report: report, bells: make(chan struct{}, 1),
-		audit: make(chan struct{}, 1)}
+		audit: make(chan struct{}, 1), left: departed{}}
 	var list []protocol.Capsule
 	for i := range capsules {
 		c := &capsules[i]
@@ -137,6 +138,16 @@ func (l *ledger) settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.process.Settled()
+}
+
+// flow returns, by queue, how many jobs have left since the last call, and how many are in flight.
+func (l *ledger) flow() (out departed, held map[string]int64) {
+	held = map[string]int64{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out, l.left = l.left, departed{}
+	l.process.Each(func(e *protocol.Entry) { held[e.Queue]++ })
+	return out, held
 }
 
 // abandon gives back the jobs whose handlers ignore the end of their time, and counts them.

@@ -37,6 +37,7 @@ type Runner struct {
 	ledger    *ledger
 	processor *processor
 	heartbeat *heartbeat
+	historian *historian
 	callbacks *callbacks
 	bells     *doorbells
 	capsules  []*capsuleRun
@@ -87,6 +88,8 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		r.bells.serve = append(r.bells.serve, f.names)
 	}
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
+	r.historian = newHistorian(r.ledger, r.outage, c.Logger)
+	r.historian.drain, r.historian.rings = r.heartbeat.drainMetrics, historyKeys(store)
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
 	return r, nil
 }
@@ -141,6 +144,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	settling, intake := newTier(root), newTier(root)
 	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
 	support.run(r.owners.Run)
+	recording := newTier(root)
+	if !r.config.NoHistory {
+		recording.run(r.historian.Run)
+	}
 	reporting := newTier(root)
 	reporting.run(r.callbacks.Run, r.heartbeat.Run)
 	for _, c := range r.capsules {
@@ -167,7 +174,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	audit.last(root)
 	reporting.cancel()
 	// The lease is kept until everything is settled.
-	err = errors.Join(err, feeding.end(), settling.end(), reporting.end(), support.end())
+	err = errors.Join(err, feeding.end(), settling.end(), reporting.end(), recording.end(),
+		support.end())
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
 	r.heartbeat.leave(last)

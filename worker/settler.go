@@ -169,6 +169,7 @@ func (s *settler) send(ctx context.Context) (sent bool, err error) {
 	s.tell(batch, results)
 	l.mu.Lock()
 	stale := l.process.Confirmed(ci, results)
+	l.left.settled(batch, results, stale)
 	l.mu.Unlock()
 	l.count(stale)
 	notify(s.pool.freed) // their seats are free

@@ -78,11 +78,6 @@ func (s *slot) work() (w queue.WorkRecord, busy bool) {
 func (s *slot) drainMetrics(m map[string]*queue.ClassMetrics) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for class, one := range s.metrics {
-		if m[class] == nil {
-			m[class] = &queue.ClassMetrics{}
-		}
-		m[class].Merge(one)
-	}
+	mergeMetrics(m, s.metrics)
 	clear(s.metrics)
 }

@@ -74,13 +74,13 @@ func (o *operations) run(ctx context.Context, c *call, _ []string) error {
 			verb += " to " + op.To
 		}
 		t.row(op.ID, moment(op.Began), op.State, grouped(int64(op.Changed)),
-			grouped(int64(op.Seen)), verb, place(op), what, op.By+"@"+op.Host, op.Error)
+			grouped(int64(op.Seen)), verb, placeOf(op), what, op.By+"@"+op.Host, op.Error)
 	}
 	return t.Flush()
 }
 
-// place is where the jobs of an operation are, in the words of the commands.
-func place(o *inspect.Operation) string {
+// placeOf is where the jobs of an operation are, in the words of the commands.
+func placeOf(o *inspect.Operation) string {
 	switch class, held := strings.CutPrefix(o.Set, "kyu:hold:"); {
 	case o.Queue != "":
 		return "the queue " + o.Queue
@@ -98,7 +98,7 @@ func (o *operations) resume(ctx context.Context, c *call, words []string) error 
 	if op.State == queue.StateDone {
 		return fmt.Errorf("operation %s is done", op.ID)
 	}
-	return c.carryOut(ctx, op, place(op), string(op.Verb))
+	return c.carryOut(ctx, op, placeOf(op), string(op.Verb))
 }
 
 func (o *operations) cancel(ctx context.Context, c *call, words []string) error {
@@ -136,7 +136,7 @@ func operationsWith(ctx context.Context, c *call, is func(*inspect.Operation) bo
 	for _, o := range list {
 		if is(o) {
 			ids = append(ids, fmt.Sprintf("%s\t%s %d jobs of %s", o.ID, o.Verb, o.Changed,
-				place(o)))
+				placeOf(o)))
 		}
 	}
 	return ids, err

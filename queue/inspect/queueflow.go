@@ -1,15 +1,17 @@
 package inspect
 
-// flows sets the rates, and the time in which they empty the queue.
-func (q *QueueStatus) flows(r Rate) {
-	q.In, q.Out = &r.In, &r.Out
+// flows notes how fast jobs come and go.
+func (q *QueueStatus) flows(r Rate) { q.In, q.Out, q.Empty = &r.In, &r.Out, r.Empty(q.Size) }
+
+// Empty returns in how many seconds a queue of a size is empty at these rates, or nil for never.
+func (r Rate) Empty(size int64) *float64 {
 	var left float64
 	switch net := r.Out - r.In; {
-	case q.Size == 0:
+	case size == 0:
 	case net > 0:
-		left = float64(q.Size) / net
+		left = float64(size) / net
 	default:
-		return
+		return nil
 	}
-	q.Empty = &left
+	return &left
 }

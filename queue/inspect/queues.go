@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed lua/oldest.lua
+//go:embed lua/*.lua
 var luaFiles embed.FS
 
 var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")

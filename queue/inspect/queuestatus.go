@@ -42,7 +42,7 @@ func (in *Inspector) QueueStatus(ctx context.Context) ([]QueueStatus, error) {
 	for i, q := range f.queues {
 		names[i] = q.Name
 	}
-	rates, err := in.rates(ctx, names)
+	rates, err := in.Rates(ctx, names)
 	if err != nil {
 		return nil, err
 	}

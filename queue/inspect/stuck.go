@@ -66,7 +66,7 @@ func (in *Inspector) Stuck(ctx context.Context, longRun time.Duration) ([]Findin
 	for _, q := range f.queues {
 		names = append(names, q.Name)
 	}
-	if f.flows, err = in.rates(ctx, names); err != nil {
+	if f.flows, err = in.Rates(ctx, names); err != nil {
 		return nil, err
 	}
 	if f.overdue, err = in.overdue(ctx, f.now); err != nil {

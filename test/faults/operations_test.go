@@ -20,7 +20,7 @@ import (
 // each job runs once.
 func TestOperations(t *testing.T) {
 	t.Parallel()
-	row := scores(t, 46)
+	row := scores(t, 47)
 	t.Run("on a set", func(t *testing.T) {
 		b := newBulkRun(t)
 		kills := bySize(6, 100)

@@ -41,7 +41,8 @@ var (
 	faultKinds = []string{"kill", "drop", "cut", "silence", "delay", "suspend", "term", "quiet",
 		"pause", "long-suspend", "redis"}
 	network = []string{"drop", "cut", "silence", "delay"}
-	replies = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove"}
+	replies = []string{"fetch", "settle", "beat", "promote", "publish", "reclaim", "push", "blmove",
+		"history"}
 )
 
 // count returns the number of faults.

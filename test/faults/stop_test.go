@@ -47,6 +47,13 @@ func deployInTurn(t *testing.T) {
 	if slowest > 2*time.Second {
 		t.Errorf("a worker stopped after %v; its jobs take 20 ms", slowest)
 	}
+	for _, w := range fleet {
+		w.Stop()
+	}
+	if n := left(s, "default", "push", "mailers", "pull"); n != int64(v.Ended) {
+		t.Errorf("the history has %d jobs out, want the %d that ended: no worker was killed", n,
+			v.Ended)
+	}
 	row("%d deploys of 3 workers: lost 0 of %d, ended twice %d, slowest exit %.2f s with jobs of "+
 		"20 ms", deploys, v.Acked, v.Duplicates, slowest.Seconds())
 }

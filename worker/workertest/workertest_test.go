@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/worker"
 	"github.com/kyujobs/kyu/worker/workertest"
 	"go.uber.org/goleak"
@@ -111,6 +112,10 @@ func TestRedis(t *testing.T) {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+		points, _, err := inspect.New(store).QueueHistory(t.Context(), "low", inspect.MaxHistory)
+		if err != nil || len(points) == 0 || points[len(points)-1].Out != 2 {
+			t.Errorf("the history of low: %v, %v", points, err)
 		}
 	})
 }

@@ -18,21 +18,42 @@ type Explain func(context.Context, inspect.Place, *queue.Job) ([]inspect.Reason,
 type inspected struct {
 	*inspect.Inspector
 	explain Explain
+	rates   *rates
 }
+
+// rates are those of the queues. They change with each point of the history, every 10 s.
+type rates struct {
+	byQueue map[string]inspect.Rate
+	at      time.Time
+}
+
+const ratesFor = 10 * time.Second
 
 // NewSource returns the Source of a Redis. The commands of the store's clients are counted from now
 // on.
 func NewSource(store *queue.Store, in *inspect.Inspector, explain Explain) Source {
 	store.DB().Shared.AddHook(meterHook{})
-	return inspected{in, explain}
+	return inspected{in, explain, &rates{}}
 }
 
-// Queues has sizes, ages and whether they are paused.
+// Queues has sizes, ages, whether they are paused, and how fast jobs come and go. It is for one
+// goroutine.
 func (s inspected) Queues(ctx context.Context) ([]Queue, error) {
 	infos, err := s.Inspector.Queues(ctx)
+	if err == nil && time.Since(s.rates.at) > ratesFor {
+		names := make([]string, len(infos))
+		for i, info := range infos {
+			names[i] = info.Name
+		}
+		s.rates.at = time.Now()
+		s.rates.byQueue, err = s.Rates(ctx, names)
+	}
 	list := make([]Queue, len(infos))
 	for i, info := range infos {
 		list[i].QueueInfo = info
+		if r, known := s.rates.byQueue[info.Name]; known {
+			list[i].In, list[i].Out, list[i].Empty = &r.In, &r.Out, r.Empty(info.Size)
+		}
 	}
 	return list, err
 }
@@ -111,18 +132,17 @@ func (s inspected) search(ctx context.Context, page Page, set *inspect.JobSet) (
 	}
 	last := page.Set == Dead
 	seen, until := 0, page.Offset+page.Count
-	tally, err := set.Where(ctx, filter, page.At,
-		func(_ context.Context, found ...queue.Entry) (int, error) {
-			for _, e := range found {
-				if seen++; last || seen > page.Offset && seen <= until {
-					page.Entries = append(page.Entries, e)
-				}
-			}
-			if extra := len(page.Entries) - until; last && extra > 0 {
-				page.Entries = slices.Delete(page.Entries, 0, extra)
-			}
-			return 0, ctx.Err()
-		})
+	tally, err := set.Search(ctx, filter, page.At, func(e queue.Entry) {
+		if seen++; last || seen > page.Offset && seen <= until {
+			page.Entries = append(page.Entries, e)
+		}
+		if last && len(page.Entries) == 2*until {
+			page.Entries = slices.Delete(page.Entries, 0, until)
+		}
+	})
+	if extra := len(page.Entries) - until; last && extra > 0 {
+		page.Entries = slices.Delete(page.Entries, 0, extra)
+	}
 	page.Total = tally.Matched
 	if last {
 		slices.Reverse(page.Entries)
@@ -140,7 +160,7 @@ func (s inspected) Count(ctx context.Context, set Set, filter string, asOf time.
 	if err != nil {
 		return 0, err
 	}
-	tally, err := jobs.Where(ctx, f, asOf, nil)
+	tally, err := jobs.Search(ctx, f, asOf, nil)
 	return tally.Matched, err
 }
 

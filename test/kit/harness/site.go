@@ -113,9 +113,10 @@ func ReadLedger(text string) (starts, ends map[string]int, order []string) {
 func (s *Site) InFlight() (n int64) {
 	ctx := context.Background()
 	for _, key := range s.Raw.Keys(ctx, "kyu:{queue:*").Val() {
-		if strings.Contains(key, ":inflight:") {
+		switch {
+		case strings.Contains(key, ":inflight:"):
 			n += s.Raw.HLen(ctx, key).Val()
-		} else {
+		case strings.Contains(key, ":landing:"):
 			n += s.Raw.LLen(ctx, key).Val()
 		}
 	}
@@ -152,7 +153,7 @@ const countAll = `local n = 0
 for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
 for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
   if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key)
-  else n = n + redis.call('LLEN', key) end
+  elseif string.find(key, ':landing:') then n = n + redis.call('LLEN', key) end
 end
 return n`
 
