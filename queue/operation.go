@@ -48,8 +48,8 @@ const (
 )
 
 // OperationError says that an operation cannot go on. State is StateCancelled; "taken" if another
-// process carries it out; "gone" if there is no record of it; or "waits" if the operation Other goes
-// through the queue.
+// process carries it out; "gone" if there is no record of it; or "waits" if the operation Other
+// goes through the queue.
 type OperationError struct{ State, Other string }
 
 func (e *OperationError) Error() string {

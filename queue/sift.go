@@ -13,8 +13,8 @@ import (
 
 // Sift is the way of an operation through a queue. If the queue is long, the newest jobs are taken
 // off, a page at a time (SiftNewest), and those that stay wait in a list of their own, in order,
-// while workers go on with the oldest jobs. When few of these are left, all are the queue again, and
-// the oldest are changed where they are (SiftOldest).
+// while workers go on with the oldest jobs. When few of these are left, all are the queue again,
+// and the oldest are changed where they are (SiftOldest).
 type Sift struct {
 	Queue string
 	Verb  Verb   // VerbDelete, VerbForget, VerbKill or VerbMove
@@ -52,9 +52,9 @@ func (s *Store) NewestJobs(ctx context.Context, t *Ticket, queue string,
 type Chooser func(i int) (j *Job, chosen bool)
 
 // SiftNewest carries out a page of an operation: page are the newest jobs of the queue, the newest
-// first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1 while
-// there is more to sift, then the number of jobs that are left for SiftOldest. The error may be an
-// *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
+// first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1
+// while there is more to sift, then the number of jobs that are left for SiftOldest. The error may
+// be an *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
 // operation.
 func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []string,
 	chosen Chooser) (changed, passed, rest int, err error) {

@@ -65,7 +65,7 @@ func (c *call) printQueues(list []inspect.QueueStatus) error {
 	t.row(titles...)
 	for _, q := range list {
 		cells := []any{q.Name, q.Size, age(q.Latency), q.State(), len(q.Processes), q.Threads,
-			q.Busy, q.InFlight, perSecond(q.In), perSecond(q.Out), emptyIn(q)}
+			q.Busy, q.InFlight, rateText(q.In), rateText(q.Out), emptyIn(q)}
 		if c.form == wide {
 			cells = append(cells, strings.Join(q.Processes, " "))
 		}
@@ -77,8 +77,8 @@ func (c *call) printQueues(list []inspect.QueueStatus) error {
 // unknown stands in a table for a number that is not known.
 const unknown = "–"
 
-// perSecond is a rate, with two digits or more.
-func perSecond(rate *float64) string {
+// rateText is a rate, with two digits or more.
+func rateText(rate *float64) string {
 	switch {
 	case rate == nil:
 		return unknown

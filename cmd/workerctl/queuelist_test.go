@@ -53,7 +53,7 @@ func TestEmptyIn(t *testing.T) {
 func TestPerSecond(t *testing.T) {
 	small, large := 1.26, 12.3
 	for want, rate := range map[string]*float64{unknown: nil, "1.3": &small, "12": &large} {
-		if got := perSecond(rate); got != want {
+		if got := rateText(rate); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

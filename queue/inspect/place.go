@@ -44,9 +44,9 @@ type Place struct {
 const walkPage = 500
 
 // Walk calls fn with each job in Redis and its place, until fn returns false: first the sets from
-// which jobs go to queues, then the queues and what bulk operations hold of them, then the jobs that
-// processes have, then the dead set and the trash. A job that moves on meanwhile is met at least
-// once. One that goes back, such as a job that fails, may be missed.
+// which jobs go to queues, then the queues and what bulk operations hold of them, then the jobs
+// that processes have, then the dead set and the trash. A job that moves on meanwhile is met at
+// least once. One that goes back, such as a job that fails, may be missed.
 func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
 	w := &walk{in: in, fn: fn}
 	for _, step := range []func(context.Context) error{w.sets, w.queues, w.operations, w.landings,

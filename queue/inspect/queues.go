@@ -196,8 +196,8 @@ type QueueTally struct {
 }
 
 // QueueWhere calls fn, which may be nil, with the jobs of a queue that a filter chooses, the next
-// one to run first, until fn returns false. j is nil for bytes that are no job. Jobs that came after
-// asOf are not chosen. A job that workers pass over meanwhile may be missed.
+// one to run first, until fn returns false. j is nil for bytes that are no job. Jobs that came
+// after asOf are not chosen. A job that workers pass over meanwhile may be missed.
 func (in *Inspector) QueueWhere(ctx context.Context, name string, f Filter, asOf time.Time,
 	fn func(raw string, j *queue.Job) bool) (t QueueTally, err error) {
 	size := listSize{most: searchPage}

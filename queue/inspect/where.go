@@ -24,8 +24,9 @@ type Tally struct {
 // Where applies an operation, such as js.Retry, to the entries that a filter chooses, the earliest
 // first, a page at a time. It leaves out entries that came into the set after asOf: a job that
 // fails again meanwhile is not chosen twice, and late arrivals stay. An entry whose time another
-// process changes meanwhile may be missed. The error joins the *queue.WrongTypeErrors and *queue.EffectsErrors of all pages; any other error ends the
-// walk, after which t says how far it came.
+// process changes meanwhile may be missed. The error joins the *queue.WrongTypeErrors and
+// *queue.EffectsErrors of all pages; any other error ends the walk, after which t says how far it
+// came.
 func (js *JobSet) Where(ctx context.Context, f Filter, asOf time.Time,
 	op func(context.Context, ...queue.Entry) (int, error)) (t Tally, err error) {
 	return js.where(ctx, js.walk, f, asOf, op)

@@ -52,8 +52,8 @@ func newBulkRun(t *testing.T) *bulkRun {
 	return &bulkRun{Site: s, in: inspect.New(s.Server.Store())}
 }
 
-// killed starts workerctl and kills it after a random time; the first one ends by itself. It returns
-// its operation, or nil if it was killed before it had begun one.
+// killed starts workerctl and kills it after a random time; the first one ends by itself. It
+// returns its operation, or nil if it was killed before it had begun one.
 func (b *bulkRun) killed(args ...string) *inspect.Operation {
 	b.Helper()
 	before, began, first := b.last(), time.Now(), b.takes == 0
