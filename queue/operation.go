@@ -59,7 +59,8 @@ func (e *OperationError) Error() string {
 	case "gone":
 		return "there is no record of the operation"
 	case "waits":
-		return "the operation " + e.Other + " goes through the queue: wait for its end, or cancel it"
+		return "the operation " + e.Other + " goes through the queue: wait for its end, or " +
+			"cancel it"
 	default:
 		return "the operation was " + e.State
 	}

@@ -19,8 +19,8 @@ const sampleOperation = "k3v7qm2xwa"
 func (c *call) operationsCommand() *cobra.Command {
 	o := &operations{}
 	cmd := c.command("operations", "bulk operations; go on with one, cancel one", o.run)
-	cmd.Long = "the retries, kills, deletions and moves of jobs of the last seven days, the latest " +
-		"first"
+	cmd.Long = "the retries, kills, deletions and moves of jobs of the last seven days, the\n" +
+		"latest first"
 	cmd.Example = "workerctl operations"
 	o.limit.flags(cmd.Flags(), pageSize)
 	c.watchable(cmd)
@@ -39,8 +39,8 @@ func (c *call) operationsCommand() *cobra.Command {
 
 func (c *call) undoCommand() *cobra.Command {
 	cmd := c.command("undo ID", "put the jobs back that an operation deleted", runUndo)
-	cmd.Long = "put the jobs back that an operation deleted, with the same bytes. Deleted jobs are\n" +
-		"kept for a day. `workerctl operations` lists the operations"
+	cmd.Long = "put the jobs back that an operation deleted, with the same bytes. Deleted jobs\n" +
+		"are kept for a day. `workerctl operations` lists the operations"
 	cmd.Example = "workerctl undo " + sampleOperation
 	cmd.Args = checked(oneOperation)
 	c.completes(cmd, firstWord(deletions))

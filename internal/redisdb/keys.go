@@ -107,7 +107,11 @@ func (k Keyspace) Trash(id string) string { return k.Key("kyu:trash:" + id) }
 func (k Keyspace) Sifts() string { return k.Key("kyu:sifts") }
 
 // Sifted is the list of the jobs of a queue that an operation has passed, and that stay.
-func (k Keyspace) Sifted(queue string) string { return k.Key("kyu:{" + k.Queue(queue) + "}:sifted") }
+func (k Keyspace) Sifted(queue string) string {
+	return k.Key("kyu:{" + k.Queue(queue) + "}:sifted")
+}
 
 // Staged is the list of the jobs of a queue that an operation has chosen for another queue.
-func (k Keyspace) Staged(queue string) string { return k.Key("kyu:{" + k.Queue(queue) + "}:staged") }
+func (k Keyspace) Staged(queue string) string {
+	return k.Key("kyu:{" + k.Queue(queue) + "}:staged")
+}

@@ -63,8 +63,8 @@ func explain(p Place, j *queue.Job, f facts) (list []Reason) {
 	case InRuby:
 		say("", "a Ruby process runs it: %s", p.Process)
 	case InOperation:
-		say("workerctl operations", "the bulk operation %s goes through the queue %s, and puts the "+
-			"job where it belongs at its end", p.Operation, p.Queue)
+		say("workerctl operations", "the bulk operation %s goes through the queue %s, and puts "+
+			"the job where it belongs at its end", p.Operation, p.Queue)
 	case InTrash:
 		say("workerctl undo "+p.Operation, "the operation %s has deleted it", p.Operation)
 	case InDead:

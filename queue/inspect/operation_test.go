@@ -275,9 +275,10 @@ func inOrder(t *testing.T, name string, raws []string) {
 func (f *fixture) entries(set string, n int) {
 	f.Helper()
 	for i := range n {
-		f.raw.ZAdd(f.Context(), set, redis.Z{Score: float64(1_700_000_000+i/2) + 0.1, Member: fmt.Sprintf(
-			`{"class":"Job","jid":"s%d","queue":"q","args":[%[1]d],"retry_count":1,`+
-				`"created_at":1700000000.5,"kept":  "as it is"}`, i)})
+		raw := fmt.Sprintf(`{"class":"Job","jid":"s%d","queue":"q","args":[%[1]d],`+
+			`"retry_count":1,"created_at":1700000000.5,"kept":  "as it is"}`, i)
+		f.raw.ZAdd(f.Context(), set, redis.Z{Score: float64(1_700_000_000+i/2) + 0.1,
+			Member: raw})
 	}
 }
 

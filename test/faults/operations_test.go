@@ -34,8 +34,8 @@ func TestOperations(t *testing.T) {
 		b := newBulkRun(t)
 		jobs, kills := bySize(20_000, 60_000), bySize(8, 100)
 		midway := b.queues(jobs, kills)
-		row("%d of %d operations on queues with %d jobs killed in the middle, beside workers: lost 0, "+
-			"run twice 0, out of order 0", midway, kills, jobs)
+		row("%d of %d operations on queues with %d jobs killed in the middle, beside workers: "+
+			"lost 0, run twice 0", midway, kills, jobs)
 	})
 }
 
@@ -144,7 +144,8 @@ func (b *bulkRun) queues(jobs, kills int) int {
 	client := queue.NewClient(b.Server.Store())
 	for i := range jobs {
 		_, err := client.Push(b.Context(), "Test::Ledger", []any{b.LedgerPath(),
-			fmt.Sprintf("%06d", i), 0}, queue.Options{Queue: "default", JID: fmt.Sprintf("j%06d", i)})
+			fmt.Sprintf("%06d", i), 0}, queue.Options{Queue: "default",
+			JID: fmt.Sprintf("j%06d", i)})
 		b.Must(err)
 	}
 	// Two threads take jobs for as long as the operations go on.
