@@ -83,6 +83,7 @@ func lines(text string) []string {
 		{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+|\d{4}-\d\d-\d\dT[0-9:.]+\S+`, "TIME"},
 		{`\b\d+(\.\d+)?(ms|s|m|h|d)( ?\d+[smh])?\b`, "AGE"},
 		{`\b(AGE ago|in AGE|now), TIME`, "WHEN"},
+		{`\(undo: workerctl undo \w+\)`, "(undo: workerctl undo ID)"},
 		{` +`, " "},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.by)

@@ -121,8 +121,10 @@ func TestTerminal(t *testing.T) {
 						e.Values["what"]))
 				}
 				want := "ada|top queue pause|paused q1\n" +
-					"ada|top retries delete|delete: 10 jobs, of the filter host:host-1.example"
-				if got := strings.Join(audit, "\n"); got != want {
+					"ada|top retries delete|delete: 10 jobs, of the filter host:host-1.example " +
+					"(undo: workerctl undo ID)"
+				got := undo.ReplaceAllString(strings.Join(audit, "\n"), "undo ID")
+				if got != want {
 					t.Errorf("the audit has\n%s\nwant\n%s", got, want)
 				}
 				p.whole(size[0], size[1])
