@@ -395,12 +395,17 @@ func (s *listSize) next() int64 {
 	return int64(max(1, min(s.most, redisdb.PageBytes/s.average)))
 }
 
+// saw notes the sizes of a page.
 func (s *listSize) saw(page []string) {
-	total := 0
 	for _, raw := range page {
-		total += len(raw)
+		s.add(len(raw))
 	}
-	if len(page) > 0 {
-		s.average = max(1, total/len(page))
+}
+
+// add notes the size of a job. The last thirty count most.
+func (s *listSize) add(bytes int) {
+	if s.average == 0 {
+		s.average = bytes
 	}
+	s.average = max(1, s.average+(bytes-s.average)/30)
 }
