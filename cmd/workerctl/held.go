@@ -41,6 +41,9 @@ func (c *call) heldCommand() *cobra.Command {
 func (h *held) verb(c *call, verb, summary string) *cobra.Command {
 	cmd := c.command(verb+" JID…", summary,
 		func(ctx context.Context, c *call, words []string) error {
+			if err := c.knownHeld(ctx, words[0]); err != nil {
+				return err
+			}
 			from := source{name: "held " + words[0], verb: verb, set: c.inspector.HoldSet(words[0])}
 			return h.change(ctx, c, from, heldVerbs[verb], words[1:])
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -56,6 +55,9 @@ func (q *oneQueue) verb(c *call, v verbSummary) *cobra.Command {
 	cmd := c.command(string(v.verb)+" JID…", v.summary+orMore,
 		func(ctx context.Context, c *call, words []string) error {
 			from := source{name: "the queue " + words[0], queue: words[0]}
+			if _, err := q.known(ctx, c, words[0]); err != nil {
+				return err
+			}
 			return q.change(ctx, c, from, v.verb, words[1:])
 		})
 	check, to := q.selection.check, ""
@@ -120,15 +122,12 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	case q.clear:
 		return q.clearAll(ctx, c, name)
 	}
-	if q.where != "" {
-		return q.search(ctx, c, name)
-	}
-	info, err := c.inspector.Queue(ctx, name)
-	if err == nil && !q.unknown {
-		err = c.knownQueue(ctx, info)
-	}
-	if err != nil {
+	info, err := q.known(ctx, c, name)
+	switch {
+	case err != nil:
 		return err
+	case q.where != "":
+		return q.search(ctx, c, name)
 	}
 	page, err := c.inspector.QueuePage(ctx, name, q.offset(), int64(q.limit))
 	if err != nil {
@@ -142,20 +141,18 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 	return q.jobs(c, list, "WAITING", info.Size)
 }
 
-// setPaused pauses or unpauses a queue. A name that no queue has is probably a mistake.
-func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
-	list, err := c.inspector.Queues(ctx)
-	if err != nil {
-		return err
-	}
+// known refuses a queue that nobody knows, unless it is forced: its name is probably a mistake.
+func (q *oneQueue) known(ctx context.Context, c *call, name string) (inspect.QueueInfo, error) {
 	info, err := c.inspector.Queue(ctx, name)
-	if err != nil {
-		return err
+	if err == nil && !q.unknown {
+		err = c.knownQueue(ctx, info)
 	}
-	known := slices.ContainsFunc(list, func(i inspect.QueueInfo) bool { return i.Name == name })
-	if !known && !info.Paused && info.Size == 0 && !q.unknown {
-		return fmt.Errorf("queue %s: %w: is the name right? With --force the command also takes "+
-			"a queue into which no job was pushed yet", name, queue.ErrNotFound)
+	return info, err
+}
+
+func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
+	if _, err := q.known(ctx, c, name); err != nil {
+		return err
 	}
 	if q.pause {
 		return c.acted(c.store.Pause(ctx, name), "paused "+name)
@@ -165,6 +162,9 @@ func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
 
 // clearAll deletes all jobs of a queue, and takes its name off the list of queues.
 func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
+	if _, err := q.known(ctx, c, name); err != nil {
+		return err
+	}
 	q.all = true
 	from := source{name: "the queue " + name, queue: name}
 	if err := q.change(ctx, c, from, queue.VerbDelete, nil); err != nil {

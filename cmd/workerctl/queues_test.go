@@ -33,7 +33,7 @@ func TestQueue(t *testing.T) {
 		}
 	})
 	t.Run("pauses a queue that does not exist only by force", func(t *testing.T) {
-		s.of(t).fails(1, "is the name right? With --force", "queue defualt --pause")
+		s.of(t).fails(1, "did you mean default?; with --force", "queue defualt --pause")
 		s.of(t).ok("paused new", "queue new --pause --force")
 	})
 	t.Run("deletes the jobs that are named", func(t *testing.T) {
