@@ -118,7 +118,8 @@ func (s *Store) ticket(ctx context.Context, t *Ticket, step, end string,
 		text = problem.Error()
 	}
 	state, err = s.db.Run(ctx, ticketScript, []string{s.ks.Operation(t.ID)}, step, t.Token,
-		TicketFor.Milliseconds(), end, text, int(OperationsFor.Seconds())).Text()
+		TicketFor.Milliseconds(), end, text, int(OperationsFor.Seconds()), t.Seen,
+		t.Matched).Text()
 	if err == nil && (state == "taken" || state == "gone") {
 		err = &OperationError{State: state}
 	}

@@ -110,7 +110,7 @@ func (s *selection) change(ctx context.Context, c *call, from source, verb queue
 	if err != nil {
 		return err
 	}
-	if len(jids) == 0 {
+	if len(jids) == 0 && (!s.yes || s.dryRun) {
 		if asked, err := s.confirm(ctx, c, from, verb, r.AsOf); !asked || err != nil {
 			return err
 		}

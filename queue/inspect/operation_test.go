@@ -165,6 +165,10 @@ func TestOperationQueue(t *testing.T) {
 		o := f.operate(inspect.Request{Verb: queue.VerbDelete, Queue: "a",
 			JIDs: []string{"a1490", "a1400"}}, "")
 		same(t, "changed", o.Changed, 2)
+		recorded, err := f.in.Operation(t.Context(), o.ID)
+		if err != nil || recorded.Seen != o.Seen || recorded.Matched != 2 {
+			t.Errorf("the record is %+v, %v", recorded, err)
+		}
 		if o.Seen > 700 {
 			t.Errorf("it has looked at %d jobs", o.Seen)
 		}

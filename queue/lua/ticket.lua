@@ -3,7 +3,8 @@
 -- KEYS   1 the operation's hash
 -- ARGV   1 take | end | cancel, 2 the caller's token, 3 milliseconds that it is the caller's from
 --        now on, 4 the state at the end: done | failed | interrupted, 5 the error, or '',
---        6 seconds that the record of an operation that is over is kept
+--        6 seconds that the record of an operation that is over is kept, 7 jobs that it has looked
+--        at, 8 jobs that it has chosen
 -- Result its state before; "taken" if another caller has it, "gone" if there is none
 -- Atomic so that an operation has one caller at a time.
 local call, op = redis.call, KEYS[1]
@@ -22,6 +23,7 @@ end
 if ARGV[1] == 'end' then
   if not mine then return 'taken' end
   if state == 'running' then call('HSET', op, 'state', ARGV[4], 'error', ARGV[5], 'ended', now) end
+  call('HSET', op, 'seen', ARGV[7], 'matched', ARGV[8])
   call('HDEL', op, 'edge')
   call('EXPIRE', op, ARGV[6])
   return state

@@ -101,7 +101,7 @@ func testCtlMistakes(s *harness.Site) {
 		"retries explode x":        "want list, show, retry",
 		"retries retry":            "want JIDs, or --all",
 		"retries reschedule x":     "want --in or --at",
-		"queue a delete":           "queue NAME delete JID",
+		"queue a delete":           "delete: want JIDs, or --all, or --filter",
 		"held A drop x":            "want release or delete",
 		"metrics A B":              "one class at most",
 		"metrics --since 100h":     "at most 72h",
