@@ -28,6 +28,7 @@ var (
 	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
 	operateScript  = operationScript("operate")
+	enterScript    = operationScript("enter")
 	siftScript     = operationScript("sift")
 	tailScript     = operationScript("tail")
 	shiftScript    = operationScript("shift")
@@ -38,7 +39,8 @@ var (
 	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript}
+		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
+		enterScript}
 )
 
 //go:embed lua/parts/operation.lua

@@ -55,16 +55,39 @@ func (o *Operation) Run(ctx context.Context, progress func(Operation)) error {
 }
 
 // carryOut goes through the jobs.
-func (c *carrying) carryOut(ctx context.Context) error {
+func (c *carrying) carryOut(ctx context.Context) (err error) {
 	if c.Queue == "" {
 		return c.set(ctx)
+	}
+	way := queue.Sift{Queue: c.Queue, Verb: c.Verb, To: cmp.Or(c.To, c.Queue), Few: fewJobs}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+		defer cancel()
+		err = errors.Join(err, c.putBack(ctx, way))
+	}()
+	err = c.putBack(ctx, way) // what an earlier caller has left
+	if err = errors.Join(err, c.enter(ctx)); err != nil {
+		return err
 	}
 	if c.Verb == queue.VerbMove && c.filter.Empty() && len(c.JIDs) == 0 {
 		if over, err := c.shift(ctx); over || err != nil {
 			return err
 		}
 	}
-	return c.sift(ctx)
+	return c.sift(ctx, way)
+}
+
+// enter lets the operation go through its queue, also if the caller of another one has died there.
+func (c *carrying) enter(ctx context.Context) error {
+	err := c.in.store.Enter(ctx, c.ticket, c.Queue)
+	var busy *queue.OperationError
+	if !errors.As(err, &busy) || busy.Other == "" {
+		return err
+	}
+	if ids, _ := c.in.store.PutBack(ctx, map[string]string{c.Queue: busy.Other}); len(ids) == 0 {
+		return err // its caller lives
+	}
+	return c.in.store.Enter(ctx, c.ticket, c.Queue)
 }
 
 // end notes how the operation ended.
@@ -193,16 +216,7 @@ func (c *carrying) chosenOf(js *JobSet, page []queue.Entry) (chosen []queue.Entr
 
 // sift goes through a queue: first from the newest job on, while it is long, then through the
 // oldest jobs.
-func (c *carrying) sift(ctx context.Context) (err error) {
-	way := queue.Sift{Queue: c.Queue, Verb: c.Verb, To: cmp.Or(c.To, c.Queue), Few: fewJobs}
-	if err := c.putBack(ctx, way); err != nil { // what an earlier caller has left
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
-		defer cancel()
-		err = errors.Join(err, c.putBack(ctx, way))
-	}()
+func (c *carrying) sift(ctx context.Context, way queue.Sift) error {
 	size := listSize{most: listPage}
 	rest, err := c.short(ctx, &way, &size)
 	for rest < 0 && err == nil && !c.foundAll() {
@@ -213,7 +227,7 @@ func (c *carrying) sift(ctx context.Context) (err error) {
 		}
 	}
 	if err == nil && rest > 0 && !c.foundAll() {
-		err = c.oldest(ctx, way, rest)
+		err = c.oldest(ctx, way)
 	}
 	return errors.Join(err, ctx.Err())
 }
@@ -290,11 +304,11 @@ func (c *carrying) newest(ctx context.Context, way queue.Sift, page []string) (r
 	return rest, c.changed(n, err)
 }
 
-// oldest carries out the operation on the count oldest jobs. A page of a move is older than the
+// oldest carries out the operation on the oldest jobs. A page of a move is older than the
 // next, because the jobs go behind each other; a page of others is newer: the trash has the oldest
 // job at its end.
-func (c *carrying) oldest(ctx context.Context, way queue.Sift, count int) error {
-	jobs, err := c.in.QueuePage(ctx, c.Queue, 0, int64(count)) // the oldest first
+func (c *carrying) oldest(ctx context.Context, way queue.Sift) error {
+	jobs, err := c.in.store.OldestJobs(ctx, c.ticket, way)
 	if err != nil {
 		return err
 	}

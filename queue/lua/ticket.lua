@@ -22,7 +22,6 @@ end
 if ARGV[1] == 'end' then
   if not mine then return 'taken' end
   if state == 'running' then call('HSET', op, 'state', ARGV[4], 'error', ARGV[5], 'ended', now) end
-  call('HDEL', op, 'edge')
   call('EXPIRE', op, ARGV[6])
   return state
 end
