@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var siftStates = flag.Int("sift.states", 15_000,
+var siftStates = flag.Int("sift.states", 10_000,
 	"how many states of each arrangement TestSiftModel visits")
 
 // siftDesign are the safeguards that are taken out.

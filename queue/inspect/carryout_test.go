@@ -65,12 +65,15 @@ func TestCarryOutOldest(t *testing.T) {
 		f.raw.FlushDB(t.Context())
 		f.long(jobs)
 		o := f.begin(inspect.Request{Verb: queue.VerbDelete, Queue: "a"}, "jid:a*4")
-		back := 0
-		err := o.Run(t.Context(), func(inspect.Operation) {
-			for range 12 {
-				back++
+		back := sync.OnceFunc(func() {
+			for i := range 600 {
 				f.raw.RPush(t.Context(), "queue:a",
-					fmt.Sprintf(`{"class":"Job","jid":"w%d","queue":"a","args":[]}`, back))
+					fmt.Sprintf(`{"class":"Job","jid":"w%d","queue":"a","args":[]}`, i))
+			}
+		})
+		err := o.Run(t.Context(), func(inspect.Operation) {
+			if f.raw.Exists(t.Context(), "kyu:{queue:a}:sifted").Val() == 0 {
+				back() // between the last page that is sifted and the first of the oldest
 			}
 		})
 		if err != nil {
