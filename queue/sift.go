@@ -14,8 +14,8 @@ import (
 
 // Sift is the way of an operation through a queue. If the queue is long, the newest jobs are taken
 // off, a page at a time (SiftNewest), and those that stay wait in a list of their own, in order,
-// while workers go on with the oldest jobs. When few of these are left, all are the queue again, and
-// the oldest are changed where they are (SiftOldest).
+// while workers go on with the oldest jobs. When few of these are left, all are the queue again,
+// and the oldest are changed where they are (SiftOldest).
 type Sift struct {
 	Queue string
 	Verb  Verb   // VerbDelete, VerbForget, VerbKill or VerbMove
@@ -25,11 +25,12 @@ type Sift struct {
 	Few int
 }
 
-// Enter lets the operation go through a queue, until Unsift, or until workers put its jobs back. The
-// error is an *OperationError if another operation goes through the queue.
+// Enter lets the operation go through a queue, until Unsift, or until workers put its jobs back.
+// The error is an *OperationError if another operation goes through the queue.
 func (s *Store) Enter(ctx context.Context, t *Ticket, queue string) error {
 	keys := []string{s.ks.Operation(t.ID), s.ks.Sifts()}
-	if _, err := s.db.Run(ctx, enterScript, keys, append(t.args(), queue, t.ID)...).Int(); err != nil {
+	args := append(t.args(), queue, t.ID)
+	if _, err := s.db.Run(ctx, enterScript, keys, args...).Int(); err != nil {
 		return fmt.Errorf("queue %s: %w", queue, ticketError(err))
 	}
 	return nil
@@ -73,8 +74,8 @@ func (s *Store) jobsAndEdge(ctx context.Context, t *Ticket, queue string,
 type Chooser func(i int) (j *Job, chosen bool)
 
 // SiftNewest carries out a page of an operation: page are the newest jobs of the queue, the newest
-// first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1 while
-// there is more to sift, then the number of jobs that are left for SiftOldest. The error may be an
+// first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1
+// while there is more to sift, then the number of jobs that are left for SiftOldest. The error may be an
 // *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
 // operation.
 func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []string,

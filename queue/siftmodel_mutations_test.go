@@ -142,15 +142,17 @@ var siftMutations = []struct {
 	{siftDesign{name: "chosen jobs move at once", notStaged: true}, "a move", "no order"},
 	{siftDesign{name: "the oldest goes to the trash first", trashTurned: true}, "few is two",
 		"no order"},
-	{siftDesign{name: "pages in the wrong order", pagesTurned: true}, "a deletion of few jobs", "no order"},
-	{siftDesign{name: "pages of a move in the wrong order", pagesTurned: true}, "a move of few jobs",
-		"no order"},
+	{siftDesign{name: "pages in the wrong order", pagesTurned: true},
+		"a deletion of few jobs", "no order"},
+	{siftDesign{name: "pages of a move in the wrong order", pagesTurned: true},
+		"a move of few jobs", "no order"},
 	{siftDesign{name: "changed jobs are counted later", lateCount: true}, "a deletion that dies",
 		"the records say"},
 	{siftDesign{name: "as many as were left are read", readsFew: true}, "a deletion", "missed"},
 	{siftDesign{name: "a page is looked for among those that are read", nearTail: true},
 		"a short queue", "missed"},
-	{siftDesign{name: "the move of all jobs begins at once", shiftFirst: true}, "all jobs move", ""},
+	{siftDesign{name: "the move of all jobs begins at once", shiftFirst: true},
+		"all jobs move", ""},
 }
 
 func TestSiftModelSafeguard(t *testing.T) {

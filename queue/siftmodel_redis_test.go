@@ -44,8 +44,8 @@ func newSiftTwins(f *fixture, t *rapid.T, move bool) *siftTwins {
 	x.siftWorld.pushed = 'a' - 1
 	for op := range x.ops {
 		x.ops[op].state = siftStopped
-		x.ways[op].siftWay = siftWay{move: op == 0 && move, few: rapid.IntRange(1, 3).Draw(t, "few"),
-			far: 5000}
+		x.ways[op].siftWay = siftWay{move: op == 0 && move, far: 5000,
+			few: rapid.IntRange(1, 3).Draw(t, "few")}
 		for job := 'a'; job <= 'p'; job++ {
 			if rapid.Bool().Draw(t, "is chosen") {
 				x.ways[op].chosen += string(job)

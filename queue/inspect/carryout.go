@@ -33,7 +33,7 @@ type carrying struct {
 }
 
 // Run carries out the operation, or goes on with it. It calls progress, which may be nil, after
-// each page. If ctx ends, the operation is interrupted, and Run may be called again, by any process.
+// each page. If ctx ends, the operation is interrupted, and any process may call Run again.
 // The error joins the errors of single jobs, which stay where they are; any other error ends the
 // operation, such as a *queue.OperationError if it is cancelled or another process carries it out.
 func (o *Operation) Run(ctx context.Context, progress func(Operation)) error {

@@ -46,9 +46,11 @@ func (f *fixture) halfWay(verb queue.Verb, filter string) (*inspect.Operation, f
 }
 
 // silence ends the time of the operation's ticket.
-func (f *fixture) silence(o *inspect.Operation) { f.raw.HSet(f.Context(), "kyu:op:"+o.ID, "until", 1) }
+func (f *fixture) silence(o *inspect.Operation) {
+	f.raw.HSet(f.Context(), "kyu:op:"+o.ID, "until", 1)
+}
 
-// state checks that an error says why an operation has stopped.
+// stops checks that an error says why an operation has stopped.
 func (f *fixture) stops(err error, state string) {
 	f.Helper()
 	var stop *queue.OperationError
@@ -85,7 +87,8 @@ func TestCarryOutOldest(t *testing.T) {
 		f := f.sub(t)
 		f.raw.FlushDB(t.Context())
 		f.long(jobs)
-		o := f.begin(inspect.Request{Verb: queue.VerbDelete, Queue: "a", AsOf: time.Now()}, "jid:a*4")
+		o := f.begin(inspect.Request{Verb: queue.VerbDelete, Queue: "a", AsOf: time.Now()},
+			"jid:a*4")
 		arrive := sync.OnceFunc(func() {
 			var list []any
 			for i := range 6000 {

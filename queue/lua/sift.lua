@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Carry out a page of a bulk operation on a long queue: take the newest jobs off its list, in order,
--- and put those that stay into the list of sifted jobs. Workers go on with the oldest jobs. When
+-- Carry out a page of a bulk operation on a long queue: take the newest jobs off its list, in
+-- order, and put those that stay into the list of sifted jobs. Workers go on with the oldest. When
 -- few of these are left, they and the sifted jobs become the queue: it then has its order again.
 -- KEYS   1 the operation's hash, 2 the queue's list, 3 queues, 4 dead, 5 the list of chosen jobs:
 --        the trash or the staged jobs, 6 the list of sifted jobs

@@ -5,10 +5,10 @@
 -- ARGV   1 to 4 see parts/operation.lua, 5 verb: delete | forget | kill | move, 6 score for the
 --        dead set, 7 scores up to this are too old for it, 8 its size limit, 9 name of the queue to
 --        which jobs move, 10 seconds that the trash lives, 11 jobs at the taking end among which
---        the page is looked for, then per job, the oldest first, its bytes, and '' if it stays, else
---        1 and its new bytes
--- Result per job 1 if it was chosen, 0 if it stays or is not there any more, -1 if nothing was done,
---        because a key has a wrong type
+--        the page is looked for, then per job, the oldest first, its bytes, and '' if it stays,
+--        else 1 and its new bytes
+-- Result per job 1 if it was chosen, 0 if it stays or is not there any more, -1 if nothing was
+--        done, because a key has a wrong type
 -- Atomic so that each job is in one list, in order: a worker sees the queue before or after.
 -- A copy of this script carries out the jobs' effects at (effects).
 -- (operation)
@@ -20,8 +20,8 @@ if not (fits(list, 'list') and fits(KEYS[3], 'set') and fits(KEYS[4], 'zset') an
   return result
 end
 
--- Workers take the oldest first: if the newest job of the page is there, and others behind it, these
--- are the page's. Jobs that were put back are behind them.
+-- Workers take the oldest first: if the newest job of the page is there, and others behind it,
+-- these are the page's. Jobs that were put back are behind them.
 local n = (#ARGV - 11) / 2
 local behind = n > 0 and call('LPOS', list, ARGV[10 + 2 * n], 'RANK', -1, 'MAXLEN', ARGV[11])
 local taken, before = {}, 0 -- jobs off the list, the oldest first; those before the page

@@ -50,7 +50,7 @@ if call('EXISTS', sifted) == 1 then
   end
   call('SADD', KEYS[3], ARGV[1])
 end
-while left > 0 and call('EXISTS', sifted) == 0 and call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do
+while left > 0 and call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do -- none are sifted any more
   if left == tonumber(ARGV[5]) then call('SADD', KEYS[3], ARGV[2]) end
   left = left - 1
 end
