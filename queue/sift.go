@@ -75,8 +75,8 @@ type Chooser func(i int) (j *Job, chosen bool)
 
 // SiftNewest carries out a page of an operation: page are the newest jobs of the queue, the newest
 // first, from NewestJobs. It returns how many it chose and how many jobs it passed. rest is -1
-// while there is more to sift, then the number of jobs that are left for SiftOldest. The error may be an
-// *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
+// while there is more to sift, then the number of jobs that are left for SiftOldest. The error may
+// be an *EffectsError, which concerns single jobs; a *WrongTypeError or an *OperationError ends the
 // operation.
 func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []string,
 	chosen Chooser) (changed, passed, rest int, err error) {
