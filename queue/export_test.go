@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"context"
+
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
@@ -36,3 +38,9 @@ func ScriptSHAs(s *Store) (settle, reclaim [2]string) {
 
 // RedisOptions returns the options of go-redis for the fields of c.
 func (c *Config) RedisOptions() (*redis.Options, error) { return c.options() }
+
+// UnsiftSome is a call of Unsift that puts up to most jobs back. It returns how many are left.
+func (s *Store) UnsiftSome(ctx context.Context, id, token string, sift Sift,
+	most int) (int64, error) {
+	return s.unsift(ctx, id, token, sift, most)
+}

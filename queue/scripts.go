@@ -28,6 +28,7 @@ var (
 	besideScript   = mustScript("beside")
 	publishScript  = mustScript("publish")
 	operateScript  = operationScript("operate")
+	enterScript    = operationScript("enter")
 	siftScript     = operationScript("sift")
 	tailScript     = operationScript("tail")
 	shiftScript    = operationScript("shift")
@@ -43,6 +44,8 @@ var (
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
 		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
+		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
+		enterScript, siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
 		historyScript, historyAgeScript, historyClassScript}
 )
 

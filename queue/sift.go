@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -19,33 +20,54 @@ type Sift struct {
 	Queue string
 	Verb  Verb   // VerbDelete, VerbForget, VerbKill or VerbMove
 	To    string // the queue of VerbMove
-	// Few is how many jobs are few: workers must not take so many between two pages, because they
-	// would then take jobs that came meanwhile before older ones.
+	// Few is how many jobs are few: between two pages, workers must not take more than Few + 1,
+	// because they would then take jobs that came meanwhile before older ones.
 	Few int
 }
 
-// errPassed says that workers have taken all jobs that were not sifted.
-const errPassed = "passed"
+// Enter lets the operation go through a queue, until Unsift, or until workers put its jobs back.
+// The error is an *OperationError if another operation goes through the queue.
+func (s *Store) Enter(ctx context.Context, t *Ticket, queue string) error {
+	keys := []string{s.ks.Operation(t.ID), s.ks.Sifts()}
+	args := append(t.args(), queue, t.ID)
+	if _, err := s.db.Run(ctx, enterScript, keys, args...).Int(); err != nil {
+		return fmt.Errorf("queue %s: %w", queue, ticketError(err))
+	}
+	return nil
+}
 
 // NewestJobs returns up to count payloads of a queue that a sift has not passed, the newest first.
 func (s *Store) NewestJobs(ctx context.Context, t *Ticket, queue string,
 	count int64) ([]string, error) {
-	pipe := s.db.Shared.Pipeline()
-	edge := pipe.HGet(ctx, s.ks.Operation(t.ID), "edge")
-	page := pipe.LRange(ctx, s.ks.Queue(queue), 0, count-1)
-	if _, err := pipe.Exec(ctx); err != nil && page.Err() != nil {
-		return nil, fmt.Errorf("queue %s: %w", queue, err)
+	list, edge, err := s.jobsAndEdge(ctx, t, queue, 0, count-1)
+	if edge == "" || err != nil {
+		return list, err
 	}
-	list := page.Val()
-	if edge.Val() == "" {
-		return list, nil
-	}
-	for i, raw := range list { // those before the edge were pushed since the last page
-		if raw == edge.Val() {
-			return list[i:], nil
-		}
+	if at := slices.Index(list, edge); at >= 0 {
+		return list[at:], nil // those before the edge were pushed since the last page
 	}
 	return nil, nil
+}
+
+// OldestJobs returns the payloads of a queue that SiftNewest has left, the oldest first, with those
+// that workers have put back: up to Few of each.
+func (s *Store) OldestJobs(ctx context.Context, t *Ticket, sift Sift) ([]string, error) {
+	list, edge, err := s.jobsAndEdge(ctx, t, sift.Queue, -2*int64(sift.Few), -1)
+	list = list[max(0, slices.Index(list, edge)):] // those before the edge have been looked at
+	slices.Reverse(list)
+	return list, err
+}
+
+// jobsAndEdge returns jobs of a queue, the newest first, and the newest that was not looked at.
+func (s *Store) jobsAndEdge(ctx context.Context, t *Ticket, queue string,
+	first, last int64) (list []string, edge string, err error) {
+	pipe := s.db.Shared.Pipeline()
+	newest := pipe.HGet(ctx, s.ks.Operation(t.ID), "edge")
+	page := pipe.LRange(ctx, s.ks.Queue(queue), first, last)
+	if _, err := pipe.Exec(ctx); err != nil && page.Err() != nil {
+		return nil, "", fmt.Errorf("queue %s: %w", queue, err)
+	}
+	return page.Val(), newest.Val(), nil
 }
 
 // Chooser says of job i of a page whether it is chosen. j is nil for bytes that are no job.
@@ -73,15 +95,11 @@ func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []str
 			passed += len(codes) - 1
 			return codes[1:], failed[1:], nil
 		})
-	var stop *OperationError
-	if errors.As(err, &stop) && stop.State == errPassed {
-		rest, err = 0, nil
-	}
 	return p.changed, passed, rest, p.errorOf(err, sift)
 }
 
-// SiftOldest carries out a page of an operation: page are jobs that follow each other among the
-// Few oldest of the queue, the oldest first. It returns how many it chose; for the error see
+// SiftOldest carries out a page of an operation: page are jobs that follow each other in a list
+// from OldestJobs. It returns how many it chose; for the error see
 // SiftNewest.
 func (s *Store) SiftOldest(ctx context.Context, t *Ticket, sift Sift, page []string,
 	chosen Chooser) (int, error) {
@@ -127,8 +145,8 @@ func (p *operationPart) siftNewest(ctx context.Context, sift Sift, page []operan
 		chosen = s.ks.Staged(sift.Queue)
 	}
 	keys := []string{s.ks.Operation(p.ticket.ID), s.ks.Queue(sift.Queue), s.ks.Queues(),
-		s.ks.Dead(), chosen, s.ks.Sifted(sift.Queue), s.ks.Sifts()}
-	args := append(p.siftArgs(sift, sift.Queue), p.ticket.ID, sift.Few)
+		s.ks.Dead(), chosen, s.ks.Sifted(sift.Queue)}
+	args := append(p.siftArgs(sift, sift.Queue), sift.Few)
 	if len(page) == 0 {
 		args = append(args, "", "") // no job has these bytes
 	}
@@ -144,8 +162,8 @@ func (p *operationPart) siftOldest(ctx context.Context, sift Sift, page []operan
 	}
 	keys := []string{s.ks.Operation(p.ticket.ID), s.ks.Queue(sift.Queue), s.ks.Queues(),
 		s.ks.Dead(), chosen}
-	// Jobs that workers have put back may be behind those that are few.
-	args := append(p.siftArgs(sift, sift.To), 2*sift.Few)
+	// Jobs that workers have put back meanwhile may be behind those of OldestJobs.
+	args := append(p.siftArgs(sift, sift.To), 3*sift.Few)
 	return s.runEffects(ctx, s.db.Shared, tailScript, keys, appendOperands(args, page), items)
 }
 
@@ -197,24 +215,28 @@ func (s *Store) Shift(ctx context.Context, t *Ticket, from, to string, page []*J
 
 // Unsift puts the jobs that an operation holds back: those that stay to their queue, and those that
 // were chosen for another queue to that one. An empty token puts them back only once the ticket of
-// the operation has ended: its caller is dead.
+// the operation has ended: its caller is dead, or stalls and cannot go on.
 func (s *Store) Unsift(ctx context.Context, id, token string, sift Sift) error {
-	keys := []string{s.ks.Operation(id), s.ks.Queue(sift.Queue), s.ks.Queues(),
-		s.ks.Sifted(sift.Queue), s.ks.Staged(sift.Queue), s.ks.Queue(sift.To), s.ks.Sifts()}
 	for {
-		left, err := s.db.RunOwn(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token,
-			operationPage).Int64()
-		if err == nil && left < 0 {
-			err = &WrongTypeError{[]string{keys[1], keys[2], keys[3], keys[4], keys[5]}, 1}
-		}
-		if err != nil {
-			return fmt.Errorf("queue %s: put back the jobs of operation %s: %w", sift.Queue, id,
-				ticketError(err))
-		}
-		if left == 0 {
-			return nil
+		if left, err := s.unsift(ctx, id, token, sift, operationPage); left == 0 || err != nil {
+			return err
 		}
 	}
+}
+
+// unsift puts up to most jobs back. It returns how many are left.
+func (s *Store) unsift(ctx context.Context, id, token string, sift Sift, most int) (int64, error) {
+	keys := []string{s.ks.Operation(id), s.ks.Queue(sift.Queue), s.ks.Queues(),
+		s.ks.Sifted(sift.Queue), s.ks.Staged(sift.Queue), s.ks.Queue(sift.To), s.ks.Sifts()}
+	left, err := s.db.RunOwn(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token, most).Int64()
+	if err == nil && left < 0 {
+		err = &WrongTypeError{keys[1:6], 1}
+	}
+	if err != nil {
+		err = fmt.Errorf("queue %s: put back the jobs of operation %s: %w", sift.Queue, id,
+			ticketError(err))
+	}
+	return left, err
 }
 
 // PutBack puts the jobs back that operations hold whose callers have died. sifts are from a Sweep:

@@ -56,16 +56,39 @@ func (o *Operation) Run(ctx context.Context, progress func(Operation)) error {
 }
 
 // carryOut goes through the jobs.
-func (c *carrying) carryOut(ctx context.Context) error {
+func (c *carrying) carryOut(ctx context.Context) (err error) {
 	if c.Queue == "" {
 		return c.set(ctx)
+	}
+	way := queue.Sift{Queue: c.Queue, Verb: c.Verb, To: cmp.Or(c.To, c.Queue), Few: fewJobs}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+		defer cancel()
+		err = errors.Join(err, c.putBack(ctx, way))
+	}()
+	err = c.putBack(ctx, way) // what an earlier caller has left
+	if err = errors.Join(err, c.enter(ctx)); err != nil {
+		return err
 	}
 	if c.Verb == queue.VerbMove && c.filter.Empty() && len(c.JIDs) == 0 {
 		if over, err := c.shift(ctx); over || err != nil {
 			return err
 		}
 	}
-	return c.sift(ctx)
+	return c.sift(ctx, way)
+}
+
+// enter lets the operation go through its queue, also if the caller of another one has died there.
+func (c *carrying) enter(ctx context.Context) error {
+	err := c.in.store.Enter(ctx, c.ticket, c.Queue)
+	var busy *queue.OperationError
+	if !errors.As(err, &busy) || busy.Other == "" {
+		return err
+	}
+	if ids, _ := c.in.store.PutBack(ctx, map[string]string{c.Queue: busy.Other}); len(ids) == 0 {
+		return err // its caller lives
+	}
+	return c.in.store.Enter(ctx, c.ticket, c.Queue)
 }
 
 // end notes how the operation ended.
@@ -207,16 +230,7 @@ func (c *carrying) chosenOf(js *JobSet, page []queue.Entry) (chosen []queue.Entr
 
 // sift goes through a queue: first from the newest job on, while it is long, then through the
 // oldest jobs.
-func (c *carrying) sift(ctx context.Context) (err error) {
-	way := queue.Sift{Queue: c.Queue, Verb: c.Verb, To: cmp.Or(c.To, c.Queue), Few: fewJobs}
-	if err := c.putBack(ctx, way); err != nil { // what an earlier caller has left
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
-		defer cancel()
-		err = errors.Join(err, c.putBack(ctx, way))
-	}()
+func (c *carrying) sift(ctx context.Context, way queue.Sift) error {
 	size := listSize{most: listPage}
 	rest, err := c.short(ctx, &way, &size)
 	for rest < 0 && err == nil && !c.foundAll() {
@@ -227,7 +241,7 @@ func (c *carrying) sift(ctx context.Context) (err error) {
 		}
 	}
 	if err == nil && rest > 0 && !c.foundAll() {
-		err = c.oldest(ctx, way, rest)
+		err = c.oldest(ctx, way)
 	}
 	return errors.Join(err, ctx.Err())
 }
@@ -304,11 +318,11 @@ func (c *carrying) newest(ctx context.Context, way queue.Sift, page []string) (r
 	return rest, c.changed(n, err)
 }
 
-// oldest carries out the operation on the count oldest jobs. A page of a move is older than the
+// oldest carries out the operation on the oldest jobs. A page of a move is older than the
 // next, because the jobs go behind each other; a page of others is newer: the trash has the oldest
 // job at its end.
-func (c *carrying) oldest(ctx context.Context, way queue.Sift, count int) error {
-	jobs, err := c.in.QueuePage(ctx, c.Queue, 0, int64(count)) // the oldest first
+func (c *carrying) oldest(ctx context.Context, way queue.Sift) error {
+	jobs, err := c.in.store.OldestJobs(ctx, c.ticket, way)
 	if err != nil {
 		return err
 	}
@@ -380,32 +394,4 @@ func (c *carrying) shift(ctx context.Context) (over bool, err error) {
 			return false, errors.Join(err, ctx.Err())
 		}
 	}
-}
-
-// listSize is how many jobs of a list to read at once, by the sizes of those that were read.
-type listSize struct {
-	most    int // jobs at once
-	average int // bytes
-}
-
-func (s *listSize) next() int64 {
-	if s.average == 0 {
-		return 20
-	}
-	return int64(max(1, min(s.most, redisdb.PageBytes/s.average)))
-}
-
-// saw notes the sizes of a page.
-func (s *listSize) saw(page []string) {
-	for _, raw := range page {
-		s.add(len(raw))
-	}
-}
-
-// add notes the size of a job. The last thirty count most.
-func (s *listSize) add(bytes int) {
-	if s.average == 0 {
-		s.average = bytes
-	}
-	s.average = max(1, s.average+(bytes-s.average)/30)
 }

@@ -229,7 +229,8 @@ func (o *Operation) Cancel(ctx context.Context) error {
 
 // Undo puts the jobs back that an operation deleted, with the same bytes: those of a set with their
 // times, those of a queue to the end that is taken next. It returns how many it put back, also with
-// an error: then it may be called again. A lock that a deleted job held stays free.
+// an error: then it may be called again. An operation that was interrupted is cancelled. A lock
+// that a deleted job held stays free.
 func (in *Inspector) Undo(ctx context.Context, id string) (n int, err error) {
 	o, err := in.Operation(ctx, id)
 	switch {
@@ -240,6 +241,10 @@ func (in *Inspector) Undo(ctx context.Context, id string) (n int, err error) {
 			o.Verb)
 	case o.State == queue.StateRunning:
 		return 0, fmt.Errorf("operation %s is still running: cancel it first", id)
+	case o.State == queue.StateInterrupted: // its caller may only be slow, and would delete them
+		if _, err := in.store.Cancel(ctx, id); err != nil {
+			return 0, err
+		}
 	}
 	for {
 		some, left, err := in.store.Restore(ctx, id, o.Set, o.Queue)

@@ -429,6 +429,9 @@ func TestOperationPutBack(t *testing.T) {
 			if _, err := f.store.Take(t.Context(), ticket); err != nil {
 				t.Fatal(err)
 			}
+			if err := f.store.Enter(t.Context(), ticket, "a"); err != nil {
+				t.Fatal(err)
+			}
 			for range 2 {
 				page, err := f.store.NewestJobs(t.Context(), ticket, "a", 400)
 				if err != nil {

@@ -3,8 +3,8 @@
 -- KEYS   1 the operation's hash, 2 the queue's list, 3 queues, 4 dead, 5 the trash, or the list of
 --        the queue to which jobs move
 -- ARGV   1 to 4 see parts/operation.lua, 5 verb: delete | forget | kill | move, 6 score for the
---        dead set, 7 scores up to this are too old for it, 8 its size limit, 9 name of the queue
---        to which jobs move, 10 seconds that the trash lives, 11 jobs at the taking end among which
+--        dead set, 7 scores up to this are too old for it, 8 its size limit, 9 name of the queue to
+--        which jobs move, 10 seconds that the trash lives, 11 jobs at the taking end among which
 --        the page is looked for, then per job, the oldest first, its bytes, and '' if it stays,
 --        else 1 and its new bytes
 -- Result per job 1 if it was chosen, 0 if it stays or is not there any more, -1 if nothing was

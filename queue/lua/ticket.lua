@@ -24,7 +24,6 @@ if ARGV[1] == 'end' then
   if not mine then return 'taken' end
   if state == 'running' then call('HSET', op, 'state', ARGV[4], 'error', ARGV[5], 'ended', now) end
   call('HSET', op, 'seen', ARGV[7], 'matched', ARGV[8])
-  call('HDEL', op, 'edge')
   call('EXPIRE', op, ARGV[6])
   return state
 end

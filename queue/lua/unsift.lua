@@ -6,7 +6,8 @@
 -- ARGV   1 name of the queue, 2 name of the queue that staged jobs go to, 3 id of the operation,
 --        4 its token, or '' if it may be put back once its time has ended, 5 jobs to move at most
 -- Result jobs that are still to be put back; -1 if they stay because a key has a wrong type; an
---        error that begins with OPERATION if the operation is another caller's
+--        error that begins with OPERATION if the operation is another caller's. If its time has
+--        ended, its caller cannot go on: its state is interrupted
 -- Atomic so that each job is in one list. Any process may repeat it at any time.
 local call, list, sifted, staged = redis.call, KEYS[2], KEYS[4], KEYS[5]
 local function fits(key, kind)
@@ -21,6 +22,9 @@ local token = known and call('HGET', KEYS[1], 'token') or ''
 local over = not known or tonumber(call('HGET', KEYS[1], 'until') or 0) < now
 if token ~= ARGV[4] and not (ARGV[4] == '' and over) then
   return redis.error_reply('OPERATION taken')
+end
+if known and token ~= ARGV[4] and call('HGET', KEYS[1], 'state') == 'running' then
+  call('HSET', KEYS[1], 'state', 'interrupted')
 end
 for _, key in ipairs({list, sifted, staged, KEYS[6]}) do
   if not fits(key, 'list') then return -1 end
@@ -42,12 +46,11 @@ if call('EXISTS', sifted) == 1 then
     call('RENAME', sifted, list)
   else
     while left > 0 and call('LMOVE', sifted, list, 'RIGHT', 'LEFT') do left = left - 1 end
-    if known and edge then call('HSET', KEYS[1], 'edge', call('LINDEX', list, 0)) end
+    if known then call('HSET', KEYS[1], 'edge', call('LINDEX', list, 0)) end
   end
   call('SADD', KEYS[3], ARGV[1])
 end
-while left > 0 and call('EXISTS', sifted) == 0 and
-    call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do
+while left > 0 and call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do -- none are sifted any more
   if left == tonumber(ARGV[5]) then call('SADD', KEYS[3], ARGV[2]) end
   left = left - 1
 end
