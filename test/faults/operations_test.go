@@ -144,11 +144,11 @@ func (b *bulkRun) queues(jobs, kills int) int {
 	client := queue.NewClient(b.Server.Store())
 	for i := range jobs {
 		_, err := client.Push(b.Context(), "Test::Ledger", []any{b.LedgerPath(),
-			fmt.Sprintf("%06d", i), 0}, queue.Options{Queue: "default",
+			fmt.Sprintf("%06d", i), 4}, queue.Options{Queue: "default",
 			JID: fmt.Sprintf("j%06d", i)})
 		b.Must(err)
 	}
-	// Two threads take jobs for as long as the operations go on.
+	// Two threads take 500 jobs a second while the operations go on.
 	w := untilServing(b.Site, b.Worker("-c", "2", "-q", "default", "-q", "low"))
 	for range kills {
 		digit := rand.IntN(10)
@@ -166,8 +166,10 @@ func (b *bulkRun) queues(jobs, kills int) int {
 		b.conserved(jobs)
 	}
 	b.OK("", "dead", "retry", "--all", "--yes")
+	rest := untilServing(b.Site, b.Worker("-c", "100", "-q", "default", "-q", "low"))
 	b.Settled(3 * time.Minute)
 	b.Equal("exit code", w.Stop(), 0)
+	b.Equal("exit code", rest.Stop(), 0)
 	_, ends, _ := b.Ledger()
 	for i := range jobs {
 		if n := ends[fmt.Sprintf("%06d", i)]; n != 1 {
