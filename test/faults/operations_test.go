@@ -163,9 +163,11 @@ func (b *bulkRun) queues(jobs, kills int) int {
 		if o.Verb == queue.VerbDelete && o.Changed > 0 {
 			b.OK("restored", "undo", o.ID)
 		}
+		if o.Verb == queue.VerbKill { // the dead set keeps 10,000 jobs
+			b.OK("", "dead", "retry", "--all", "--yes")
+		}
 		b.conserved(jobs)
 	}
-	b.OK("", "dead", "retry", "--all", "--yes")
 	rest := untilServing(b.Site, b.Worker("-c", "100", "-q", "default", "-q", "low"))
 	b.Settled(3 * time.Minute)
 	b.Equal("exit code", w.Stop(), 0)
