@@ -1,0 +1,139 @@
+// Package dashboard shows a fleet in a browser: queues, jobs, processes, operations. It is an
+// http.Handler, to be mounted in a program at any path. Its pages need no JavaScript.
+//
+//	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
+//		Base: "/kyu", Access: access, Log: log})
+//	...
+//	defer d.Close()
+//	mux.Handle("/kyu/", d)
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/inspect"
+)
+
+// Access decides who may use the dashboard.
+type Access interface {
+	// Wrap lets requests of known persons through, with the access.Person in the context, and
+	// answers others.
+	Wrap(next http.Handler) http.Handler
+}
+
+// Options are the settings of a dashboard.
+type Options struct {
+	Store     *queue.Store       // opened with all capabilities whose jobs it deletes
+	Inspector *inspect.Inspector // of Store
+	// Base is the path below which the dashboard is mounted, such as "/kyu". The empty Base is the
+	// root. Requests arrive with it: a proxy in front passes paths on unchanged.
+	Base     string
+	Access   Access
+	ReadOnly bool // nobody can change anything: there are no routes for it
+	// StreamURL is the origin of the server-sent events, such as "https://stream.example.com", if
+	// it is another than that of the pages.
+	StreamURL string
+	Log       *slog.Logger // nil: slog.Default()
+}
+
+// Dashboard is the handler. It is safe for concurrent use.
+type Dashboard struct {
+	Options
+	router  *router
+	handler http.Handler
+	pages   map[string]*template.Template // by language
+	csp     string
+
+	// Operations run in the background, bound to this context.
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	mu     sync.Mutex
+	closed bool // no operation begins any more
+}
+
+// New returns a dashboard. The caller closes it, and then the Store. The error names everything
+// that is wrong with the options.
+func New(o Options) (*Dashboard, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL)}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.router = newRouter(d)
+	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
+		d.cancel()
+		return nil, err
+	}
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(d.crossOrigin))
+	inside := d.languages(o.Access.Wrap(d.router))
+	outside := http.NewServeMux()
+	outside.Handle(o.Base+"/", inside)
+	outside.Handle("GET "+o.Base+"/assets/{file}", http.HandlerFunc(serveAsset))
+	d.handler = d.headers(guard.Handler(outside))
+	return d, nil
+}
+
+// ServeHTTP answers a request.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+
+// Close interrupts the operations that run in the background, and returns when they have ended.
+// Any process can go on with them. Requests that come later can begin none.
+func (d *Dashboard) Close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.cancel()
+	d.work.Wait()
+}
+
+var (
+	baseForm   = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+	originForm = regexp.MustCompile(`^https?://[A-Za-z0-9.\[\]:-]+$`)
+)
+
+// check returns everything that is wrong with the options.
+func (o *Options) check() error {
+	var problems []error
+	say := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("dashboard: "+format, args...))
+	}
+	if o.Store == nil || o.Inspector == nil {
+		say("want a Store and its Inspector")
+	}
+	if o.Access == nil {
+		say("want an Access: without one, everybody could change everything")
+	}
+	if err := CheckBase(o.Base); err != nil {
+		say("%w", err)
+	}
+	if _, err := url.Parse(o.StreamURL); o.StreamURL != "" &&
+		(err != nil || !originForm.MatchString(o.StreamURL)) {
+		say("stream URL %q: want a scheme and a host, such as https://stream.example.com",
+			o.StreamURL)
+	}
+	return errors.Join(problems...)
+}
+
+// CheckBase says what is wrong with an Options.Base.
+func CheckBase(base string) error {
+	if !baseForm.MatchString(base) || strings.Contains(base+"/", "/./") ||
+		strings.Contains(base+"/", "/../") {
+		return fmt.Errorf("base %q: want a path such as /kyu, without a slash at its end", base)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package dashboard
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/text"
+	"github.com/kyujobs/kyu/internal/version"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// frame is what all templates know.
+type frame struct {
+	Lang     string
+	Title    string
+	Nav      string // the entry of the page
+	Person   access.Person
+	Operator bool // the person may change single jobs; false if nobody may change anything
+	Admin    bool // the person may change all jobs
+	ReadOnly bool
+	Flash    *flash
+	Here     string // the path of the page with its query
+	Version  string
+	Data     any
+}
+
+// parsePages parses the templates for each language.
+func (d *Dashboard) parsePages() error {
+	d.pages = map[string]*template.Template{}
+	for _, lang := range languages {
+		t, err := template.New("").Funcs(d.functions(lang)).ParseFS(pageFiles, "pages/*.html")
+		if err != nil {
+			return err
+		}
+		d.pages[lang] = t
+	}
+	return nil
+}
+
+// functions are what templates can call.
+func (d *Dashboard) functions(lang string) template.FuncMap {
+	return template.FuncMap{
+		"t":     func(key string, args ...any) string { return say(lang, key, args...) },
+		"path":  d.path,
+		"asset": func(name string) string { return d.Base + "/assets/" + assets[name].name },
+		"n":     func(n any) string { return number(n) },
+		"text":  text.Printable,
+		"cut":   cut,
+		"iso":   func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
+		"clock": func(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") },
+		"ago":   func(at time.Time) string { return fromNow(lang, time.Until(at)) },
+		"age":   func(seconds float64) string { return age(lang, seconds) },
+		"since": func(at time.Time) string { return age(lang, time.Since(at).Seconds()) },
+		"inLanguage": func(here, other string) string {
+			path, query, _ := strings.Cut(here, "?")
+			values, _ := url.ParseQuery(query)
+			values.Set("lang", other)
+			return path + "?" + values.Encode()
+		},
+		"navigation": func() []string { return navigation },
+		"languages":  func() []string { return languages },
+	}
+}
+
+// navigation are the pages of the navigation; the path of the first is the base.
+var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
+	"held", "operations", "audit"}
+
+// cut is a text of at most max characters that cannot steer the page's direction.
+func cut(max int, s string) string {
+	if runes := []rune(s); len(runes) > max {
+		s = string(runes[:max]) + "…"
+	}
+	return text.Printable(s)
+}
+
+// show answers with a view. The page is made before anything is sent, so an error has its own page.
+func (q *request) show(v *view) {
+	if v.page == "" {
+		q.showJSON(v)
+		return
+	}
+	operator := !q.d.ReadOnly && q.person.Role >= access.Operator
+	f := frame{Lang: q.lang, Title: v.title, Nav: v.nav, Person: q.person, Operator: operator,
+		Admin: operator && q.person.Role >= access.Admin, ReadOnly: q.d.ReadOnly,
+		Flash: q.takeFlash(), Here: q.URL.RequestURI(), Version: version.Number, Data: v.data}
+	var b bytes.Buffer
+	if err := q.d.pages[q.lang].ExecuteTemplate(&b, v.page+".html", f); err != nil {
+		q.d.Log.Error("A page of the dashboard cannot be made", "page", v.page, "err", err)
+		http.Error(q.w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := q.w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", q.lang)
+	if v.status != 0 {
+		q.w.WriteHeader(v.status)
+	}
+	q.w.Write(b.Bytes())
+}
