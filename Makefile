@@ -12,9 +12,9 @@ RUN     ?= .
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
-build: ## build bin/worker and bin/workerctl
+build: ## build bin/worker, bin/workerctl and bin/dashboard
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/worker ./cmd/workerctl
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/worker ./cmd/workerctl ./cmd/dashboard
 
 demo: build ## show Kyu at work, in less than a minute
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/demo ./examples/demo
