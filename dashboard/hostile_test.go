@@ -124,9 +124,9 @@ func (f *fixture) harmless(path string) {
 func (f *fixture) hostile(text string) (jid string) {
 	f.Helper()
 	q := text[:min(len(text), 500)] // a name of a queue is not longer
-	more := fields{"args": []any{text, fields{text: text}}, "error_class": text, "tags": []string{
-		text}, "error_message": text, "error_backtrace": []string{text}, text: text, "retry_count": 1,
-		"kyu": fields{text: text}}
+	more := fields{"args": []any{text, fields{text: text}}, "error_class": text,
+		"tags": []string{text}, "error_message": text, "error_backtrace": []string{text},
+		text: text, "retry_count": 1, "kyu": fields{text: text}}
 	old := time.Now().Add(-time.Hour)
 	bad, plain := payload(text, text, q, old, more), payload("plain", text, q, old, more)
 	ctx := f.Context()

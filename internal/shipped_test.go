@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// shipped are the programs that users get: cmd/worker and cmd/workerctl.
+// shipped are the programs that users get: those that `make build` builds.
 func shipped(t *testing.T) (programs []string) {
 	t.Helper()
 	out, err := exec.Command("make", "-s", "-n", "-C", "..", "build").Output()
@@ -22,7 +22,8 @@ func shipped(t *testing.T) (programs []string) {
 			programs = append(programs, word)
 		}
 	}
-	if want := []string{"./cmd/worker", "./cmd/workerctl"}; !slices.Equal(programs, want) {
+	if want := []string{"./cmd/worker", "./cmd/workerctl",
+		"./cmd/dashboard"}; !slices.Equal(programs, want) {
 		t.Errorf("`make build` builds %v, want %v", programs, want)
 	}
 	return programs

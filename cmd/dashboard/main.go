@@ -25,7 +25,8 @@ func main() {
 // orderly stop, 2 for a mistake in the settings, 1 for any other error.
 func run(ctx context.Context, args []string, out, errOut io.Writer,
 	getenv func(string) string) int {
-	r := &env.Reader{Lookup: func(key string) (string, bool) { v := getenv(key); return v, v != "" }}
+	lookup := func(key string) (string, bool) { v := getenv(key); return v, v != "" }
+	r := &env.Reader{Lookup: lookup}
 	s, err := readSettings(args, r)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):

@@ -33,8 +33,8 @@ func TestRun(t *testing.T) {
 		if code != 2 {
 			t.Errorf("exit code %d", code)
 		}
-		for _, want := range []string{"REDIS_URL", "0.0.0.0:9292", "ssh -L", `base "kyu"`,
-			`"word"`, "--help"} {
+		for _, want := range []string{"the Redis URL http://x", "0.0.0.0:9292", "ssh -L",
+			`base "kyu"`, `"word"`, "--help"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in %s", want, text)
 			}
@@ -101,7 +101,7 @@ func TestLoopback(t *testing.T) {
 		"also by another name, or by IPv6":       {"[::1]:1", "localhost:9292", "", true},
 		"another machine is refused":             {"10.0.0.1:1", "127.0.0.1:9292", "", false},
 		"the name of a stranger is refused":      {"127.0.0.1:1", "evil.example", "", false},
-		"a proxy is refused":                     {"127.0.0.1:1", "localhost", "X-Forwarded-For", false},
+		"a proxy is refused":                     {"127.0.0.1:1", "localhost", "X-Real-Ip", false},
 		"a proxy by another header is refused":   {"127.0.0.1:1", "localhost", "Forwarded", false},
 		"a proxy that gives its name is refused": {"127.0.0.1:1", "localhost", "Via", false},
 	} {
