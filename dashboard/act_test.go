@@ -64,6 +64,12 @@ func TestSelected(t *testing.T) {
 		same(t, "next page", to, "/jobs/r6")
 		f.has(page, "Deleted", "workerctl undo")
 	})
+}
+
+func TestForm(t *testing.T) {
+	f := newFixture(t)
+	f.role = "operator"
+	f.put("retry", "r", 4, later)
 	t.Run("does nothing without a job", func(t *testing.T) {
 		f := f.sub(t)
 		_, page := f.post("/retries/selected", form("verb", "delete"))
@@ -74,7 +80,7 @@ func TestSelected(t *testing.T) {
 		f := f.sub(t)
 		for path, verb := range map[string]string{"/dead": "kill", "/retries": "forget",
 			"/scheduled": "release"} {
-			answer := f.send("POST", path+"/selected", form("verb", verb, "jid", "r7"))
+			answer := f.send("POST", path+"/selected", form("verb", verb, "jid", "r1"))
 			same(t, path, answer.StatusCode, http.StatusBadRequest)
 		}
 	})
@@ -258,8 +264,9 @@ func TestClose(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	t.Run("names everything that is wrong", func(t *testing.T) {
-		_, err := dashboard.New(dashboard.Options{Base: "x", StreamURL: "x; script-src *"})
-		for _, want := range []string{"Store", "Access", `base "x"`, "stream URL"} {
+		_, err := dashboard.New(dashboard.Options{Base: "x", StreamURL: "x; script-src *",
+			Origins: []string{"example.com"}})
+		for _, want := range []string{"Store", "Access", `base "x"`, "stream URL", "origin"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("no %q in %v", want, err)
 			}

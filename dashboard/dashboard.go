@@ -43,7 +43,10 @@ type Options struct {
 	// StreamURL is the origin of the server-sent events, such as "https://stream.example.com", if
 	// it is another than that of the pages.
 	StreamURL string
-	Log       *slog.Logger // nil: slog.Default()
+	// Origins are other origins whose pages may send forms, such as "https://example.com": those of
+	// a proxy that does not pass the header Host on unchanged.
+	Origins []string
+	Log     *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.
@@ -78,7 +81,7 @@ func New(o Options) (*Dashboard, error) {
 		d.cancel()
 		return nil, err
 	}
-	guard := http.NewCrossOriginProtection()
+	guard := o.guard()
 	guard.SetDenyHandler(http.HandlerFunc(d.crossOrigin))
 	inside := d.languages(o.Access.Wrap(d.router))
 	outside := http.NewServeMux()
@@ -126,7 +129,23 @@ func (o *Options) check() error {
 		say("stream URL %q: want a scheme and a host, such as https://stream.example.com",
 			o.StreamURL)
 	}
+	for _, origin := range o.Origins {
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(origin); err != nil {
+			say("%w", err)
+		}
+	}
 	return errors.Join(problems...)
+}
+
+// guard refuses what pages of other sites make a browser send. check has tried the Origins.
+func (o *Options) guard() *http.CrossOriginProtection {
+	guard := http.NewCrossOriginProtection()
+	for _, origin := range o.Origins {
+		if err := guard.AddTrustedOrigin(origin); err != nil {
+			panic(err)
+		}
+	}
+	return guard
 }
 
 // CheckBase says what is wrong with an Options.Base.

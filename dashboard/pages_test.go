@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/redis/go-redis/v9"
 )
@@ -153,6 +154,15 @@ func TestProblem(t *testing.T) {
 		answer := f.do(r)
 		same(t, "status", answer.StatusCode, http.StatusForbidden)
 		f.has(body(answer), "Origin is https://evil.example, Host is example.com")
+	})
+	t.Run("a page of a trusted origin sent the request", func(t *testing.T) {
+		f := f.sub(t)
+		f.enqueue("a", 1)
+		f.d = f.open(func(o *dashboard.Options) { o.Origins = []string{"https://good.example"} })
+		r := f.request("POST", "/queues/a/pause")
+		r.Header.Set("Origin", "https://good.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		same(t, "status", f.do(r).StatusCode, http.StatusSeeOther)
 	})
 	t.Run("Redis is away", func(t *testing.T) {
 		f := f.sub(t)

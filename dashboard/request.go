@@ -130,7 +130,7 @@ func (q *request) problemOf(err error) *problem {
 // fail answers with a page that says what is wrong.
 func (q *request) fail(err error) {
 	p := q.problemOf(err)
-	if p.status == http.StatusServiceUnavailable {
+	if p.status == http.StatusServiceUnavailable && q.Context().Err() == nil {
 		q.d.Log.Warn("A page of the dashboard failed", "path", q.URL.Path, "err", err)
 		q.w.Header().Set("Retry-After", "5")
 	}

@@ -56,6 +56,9 @@ func TestRun(t *testing.T) {
 			t.Errorf("%d %s", code, text)
 		}
 	})
+}
+
+func TestServe(t *testing.T) {
 	t.Run("serves pages until it is told to stop", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		address := fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
