@@ -12,12 +12,11 @@ import (
 	"github.com/kyujobs/kyu/queue/inspect"
 )
 
-const (
-	// patience is how long an act waits for its operation. A longer one goes on in the background.
-	patience = time.Second
-	// recordWithin is how long the record of an act may take: the act itself is done.
-	recordWithin = 2 * time.Second
-)
+// patience is how long an act waits for its operation. A longer one goes on in the background.
+const patience = time.Second
+
+// recordWithin is how long the record of an act may take: the act itself is done.
+const recordWithin = 2 * time.Second
 
 // operate begins a bulk operation and carries it out.
 func (q *request) operate(s source, v verb, r inspect.Request, back string) (*outcome, error) {
@@ -50,7 +49,7 @@ func (q *request) carryOut(o *inspect.Operation, where string, v verb,
 	select {
 	case err := <-ended:
 		return &outcome{q.ended(o, v, err), back}, nil
-	case <-time.After(patience):
+	case <-time.After(q.d.patience):
 		return &outcome{flash{q.t("flash.background", o.ID), false}, q.d.path("operations")}, nil
 	case <-q.ctx.Done():
 		return nil, q.ctx.Err()

@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -57,6 +58,8 @@ type Dashboard struct {
 	pages   map[string]*template.Template // by language
 	csp     string
 
+	patience time.Duration // see the constant
+
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -74,7 +77,7 @@ func New(o Options) (*Dashboard, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL)}
+	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {

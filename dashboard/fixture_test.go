@@ -69,6 +69,7 @@ func (f *fixture) open(change ...func(*dashboard.Options)) *dashboard.Dashboard 
 		f.Fatal(err)
 	}
 	f.Cleanup(d.Close)
+	d.SetPatience(time.Minute) // so that acts of a slow machine end before their answers
 	return d
 }
 

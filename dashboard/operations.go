@@ -86,7 +86,7 @@ func (q *request) undo() (*outcome, error) {
 	done := &outcome{flash{q.t("flash.background", id), false}, q.d.path("operations")}
 	select {
 	case done.flash = <-ended:
-	case <-time.After(patience):
+	case <-time.After(q.d.patience):
 	}
 	return done, nil
 }

@@ -56,7 +56,7 @@ var pages = []struct {
 		[]string{"h0", "h1"}},
 	{"/operations", "Operations", "一括操作", []string{"grace"}},
 	{"/audit", "Audit", "監査ログ", []string{"grace", "kill r99"}},
-	{"/jobs/r3", "Job r3", "Job r3", []string{"it is due in 23h 59m", "Boom", "arg-r3",
+	{"/jobs/r3", "Job r3", "Job r3", []string{"it is due in 23h", "Boom", "arg-r3",
 		"error_class", "workerctl retries retry r3"}},
 	{"/retries/confirm?verb=delete", "Are you sure?", "実行してよろしいですか？",
 		[]string{"30"}},
