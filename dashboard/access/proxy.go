@@ -3,8 +3,10 @@ package access
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 )
 
 // Proxy says which proxies are trusted, and how they name the person of a request.
@@ -39,6 +41,11 @@ func (p Proxy) check() error {
 	}
 	if p.Header == "" && p.RoleHeader != "" {
 		problems = append(problems, errors.New("a header with the role also wants --proxy-header"))
+	}
+	for _, role := range append(slices.Collect(maps.Values(p.Roles)), p.Role) {
+		if role < Nobody || role > Admin {
+			problems = append(problems, fmt.Errorf("%v is no role", role))
+		}
 	}
 	return errors.Join(problems...)
 }

@@ -70,6 +70,8 @@ func TestProxy(t *testing.T) {
 			"is not the name":       {Header: "X User", From: []string{"unix"}},
 			"wants --proxy-header":  {RoleHeader: role},
 			"trusts every address":  {Header: user, From: []string{"0.0.0.0/0"}},
+			"role 9 is no role":     {Role: 9},
+			"role -1 is no role":    {Roles: map[string]Role{"a": -1}},
 			"want an address, ADDR": {Header: user, From: []string{"proxy"}},
 		} {
 			_, err := New(Options{Proxy: p})
