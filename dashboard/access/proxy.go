@@ -76,7 +76,7 @@ func (a *Access) byProxy(r *http.Request) (p Person, found bool, no *refusal) {
 	if !mapped {
 		role = proxy.Role
 	}
-	if text := r.Header.Get(proxy.RoleHeader); proxy.RoleHeader != "" && text != "" {
+	if text := r.Header.Get(proxy.RoleHeader); text != "" {
 		var err error
 		if role, err = ParseRole(text); err != nil {
 			return p, false, refuse(http.StatusForbidden, textBadRole, proxy.RoleHeader,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -62,8 +63,12 @@ func TestSignIn(t *testing.T) {
 	})
 	t.Run("reads the form, not the address", func(t *testing.T) {
 		a := usersOf(t, Options{}, userLine("alice", Admin))
-		w := serve(a, "POST", "/login?name=alice&password="+url.QueryEscape(password))
-		answered(t, w, 403, "wrong")
+		query := "name=alice&password=" + url.QueryEscape(password)
+		for _, body := range []string{"", "name=alice", "password=" + url.QueryEscape(password)} {
+			r := httptest.NewRequest("POST", "/login?"+query, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			answered(t, send(a, r), 403, "wrong")
+		}
 	})
 	t.Run("reads a form of bounded size", func(t *testing.T) {
 		a := usersOf(t, Options{}, userLine("alice", Admin))
