@@ -17,6 +17,7 @@ var allowed = map[string]string{
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
+	"dashboard/access":  "queue",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
 	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
 		"worker",

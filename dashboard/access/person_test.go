@@ -1,36 +1,35 @@
-package access_test
+package access
 
-import (
-	"testing"
-
-	"github.com/kyujobs/kyu/dashboard/access"
-)
+import "testing"
 
 func TestRole(t *testing.T) {
 	t.Run("is read as it is written", func(t *testing.T) {
-		for r := access.Viewer; r <= access.Admin; r++ {
-			if got, err := access.ParseRole(r.String()); got != r || err != nil {
-				t.Errorf("%v: %v %v", r, got, err)
+		for role, name := range map[Role]string{Viewer: "viewer", Operator: "operator",
+			Admin: "admin"} {
+			if got, err := ParseRole(name); err != nil || got != role || role.String() != name {
+				t.Errorf("ParseRole(%q) = %v, %v", name, got, err)
 			}
 		}
 	})
-	t.Run("nobody and other names are no roles of persons", func(t *testing.T) {
-		for _, name := range []string{"nobody", "", "Admin", "root"} {
-			if got, err := access.ParseRole(name); got != access.Nobody || err == nil {
-				t.Errorf("%q: %v %v", name, got, err)
+	t.Run("is no other word", func(t *testing.T) {
+		for _, name := range []string{"", "nobody", "Admin", "admin ", "root", "3"} {
+			if got, err := ParseRole(name); err == nil || got != Nobody {
+				t.Errorf("ParseRole(%q) = %v, %v", name, got, err)
 			}
 		}
 	})
 }
 
 func TestPerson(t *testing.T) {
-	t.Run("is nobody without a context that has one", func(t *testing.T) {
-		if p := access.From(t.Context()); p != (access.Person{}) {
-			t.Errorf("%+v", p)
+	t.Run("is nobody in a context without one", func(t *testing.T) {
+		if p := From(t.Context()); p != (Person{}) || p.Role != Nobody {
+			t.Errorf("it is %v", p)
 		}
-		want := access.Person{Name: "ada", Role: access.Operator}
-		if p := access.From(access.With(t.Context(), want)); p != want {
-			t.Errorf("%+v", p)
+	})
+	t.Run("is carried by a context", func(t *testing.T) {
+		want := Person{"alice", Operator}
+		if p := From(With(t.Context(), want)); p != want {
+			t.Errorf("it is %v", p)
 		}
 	})
 }
