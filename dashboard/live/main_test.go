@@ -51,6 +51,7 @@ type site struct {
 	*testing.T
 	*source
 	hub     *Hub
+	server  *http.Server
 	log     strings.Builder
 	conns   chan net.Conn
 	closed  chan struct{}
@@ -69,11 +70,11 @@ func inSite(t *testing.T, name string, set func(*Options), test func(*site)) {
 				set(&o)
 			}
 			s.hub = New(o)
-			server := &http.Server{Handler: s.hub, ReadTimeout: time.Second,
+			s.server = &http.Server{Handler: s.hub, ReadTimeout: time.Second,
 				WriteTimeout: 2 * time.Second, Protocols: &http.Protocols{}}
-			server.Protocols.SetHTTP1(true)
-			server.Protocols.SetUnencryptedHTTP2(true)
-			s.running.Go(func() { server.Serve(s) })
+			s.server.Protocols.SetHTTP1(true)
+			s.server.Protocols.SetUnencryptedHTTP2(true)
+			s.running.Go(func() { s.server.Serve(s) })
 			ctx, stop := context.WithCancel(t.Context())
 			s.stop = stop
 			s.running.Go(func() {
@@ -82,7 +83,7 @@ func inSite(t *testing.T, name string, set func(*Options), test func(*site)) {
 				}
 			})
 			defer s.running.Wait()
-			defer server.Close()
+			defer s.server.Close()
 			defer stop()
 			test(s)
 		})

@@ -3,9 +3,12 @@ package live
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,6 +158,10 @@ func dropsOverTCP(t *testing.T) {
 	if _, err := fast.Body.Read(buffer); err != nil {
 		t.Errorf("the fast client was dropped too: %v", err)
 	}
+	slow.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.Copy(io.Discard, slow); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection of the slow client is still open")
+	}
 }
 
 func TestBye(t *testing.T) {
@@ -187,6 +194,17 @@ func TestBye(t *testing.T) {
 				t.Errorf("only %d times for %d clients", len(times), n)
 			}
 		})
+	inSite(t, "lets the server shut down without waiting for clients", nil, func(s *site) {
+		r := s.listen("/")
+		r.expect(shown(`{"n":1}`))
+		s.stop()
+		r.event()
+		r.end()
+		began := time.Now()
+		if err := s.server.Shutdown(t.Context()); err != nil || time.Since(began) > time.Second {
+			t.Errorf("%v, after %v", err, time.Since(began))
+		}
+	})
 	t.Run("ten thousand clients come back over eleven seconds", func(t *testing.T) {
 		h := New(Options{})
 		for range 10_000 {

@@ -70,7 +70,7 @@ func (c *crowd) enter(ctx context.Context, i int) error {
 	}
 	r := &reader{conn: conn, made: map[int64]bool{}}
 	c.readers[i] = r
-	lines := bufio.NewReaderSize(conn, 1<<10)
+	lines := bufio.NewReaderSize(conn, 8<<10) // one read for an update
 	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
 		line, _, err := lines.ReadLine()
