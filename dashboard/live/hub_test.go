@@ -13,14 +13,14 @@ func TestSampler(t *testing.T) {
 	inSite(t, "samples nothing while nobody listens", nil, func(s *site) {
 		<-time.After(time.Hour)
 		if n := s.count(); n != 0 {
-			t.Errorf("%d samples without a client", n)
+			s.Errorf("%d samples without a client", n)
 		}
 		r := s.listen("/")
 		r.expect(shown(`{"n":1}`))
 		r.leave()
 		<-time.After(time.Hour)
 		if n := s.count(); n < 1 || n > 2 {
-			t.Errorf("%d samples for one client that left at once", n)
+			s.Errorf("%d samples for one client that left at once", n)
 		}
 	})
 	inSite(t, "samples once a second for any number of clients", nil, func(s *site) {
@@ -30,7 +30,7 @@ func TestSampler(t *testing.T) {
 		before := s.count()
 		<-time.After(10*time.Second + time.Millisecond)
 		if n := s.count() - before; n != 10 {
-			t.Errorf("%d samples in 10 s for 50 clients", n)
+			s.Errorf("%d samples in 10 s for 50 clients", n)
 		}
 	})
 	inSite(t, "sends no old state to who comes after a time without clients", nil,
@@ -48,7 +48,7 @@ func TestSampler(t *testing.T) {
 		began := time.Now()
 		s.listen("/").expect(string(trouble.bytes))
 		if took := time.Since(began); took != 10*time.Second {
-			t.Errorf("trouble after %v", took)
+			s.Errorf("trouble after %v", took)
 		}
 	})
 }
@@ -62,7 +62,7 @@ func TestTrouble(t *testing.T) {
 		r.expect(string(trouble.bytes))
 		time.AfterFunc(5*time.Minute, func() { s.set(`{"n":1}`, nil) })
 		if got := r.event(); got != shown(`{"n":1}`) {
-			t.Errorf("after the trouble: %q", got)
+			s.Errorf("after the trouble: %q", got)
 		}
 	})
 	inSite(t, "is sent to who comes during it", nil, func(s *site) {
@@ -76,22 +76,34 @@ func TestTrouble(t *testing.T) {
 		r.expect(string(trouble.bytes))
 		time.AfterFunc(10*time.Minute, func() { s.set(`{}`, nil) })
 		if got := r.event(); got != shown(`{}`) {
-			t.Errorf("after the trouble: %q", got)
+			s.Errorf("after the trouble: %q", got)
 		}
 		if n := s.count(); n < 60 || n > 125 {
-			t.Errorf("%d samples in 10 minutes, want one each 5 to 10 s", n)
+			s.Errorf("%d samples in 10 minutes, want one each 5 to 10 s", n)
 		}
 		s.stop()
 		synctest.Wait()
 		if n := strings.Count(s.log.String(), "\n"); n != 2 ||
 			!strings.Contains(s.log.String(), "redis is away") {
-			t.Errorf("the log has %d lines: %s", n, s.log.String())
+			s.Errorf("the log has %d lines: %s", n, s.log.String())
+		}
+	})
+	inSite(t, "is not the end of Run during a sample", func(o *Options) {
+		o.Sample = waitForEnd
+	}, func(s *site) {
+		r := s.listen("/")
+		s.stop()
+		if got := r.event(); !strings.HasPrefix(got, "event: bye\n") {
+			s.Errorf("%q", got)
+		}
+		if s.log.Len() > 0 {
+			s.Errorf("the log: %s", s.log.String())
 		}
 	})
 	inSite(t, "does not show the error to clients", nil, func(s *site) {
 		s.set("", errors.New("dial 10.1.2.3: refused"))
 		if got := s.listen("/").block(); strings.Contains(got, "10.1.2.3") {
-			t.Errorf("%q", got)
+			s.Errorf("%q", got)
 		}
 	})
 }
@@ -104,13 +116,13 @@ func TestLimits(t *testing.T) {
 			s.listen("/")
 			r := s.get("/")
 			if r.answer.StatusCode != 503 || r.answer.Header.Get("Retry-After") == "" {
-				t.Errorf("%d, headers %v", r.answer.StatusCode, r.answer.Header)
+				s.Errorf("%d, headers %v", r.answer.StatusCode, r.answer.Header)
 			}
 			a.leave()
 			synctest.Wait()
 			s.listen("/").expect(shown(`{"n":1}`))
 			if n := s.hub.Clients(); n != 2 {
-				t.Errorf("%d clients are counted", n)
+				s.Errorf("%d clients are counted", n)
 			}
 		})
 	inSite(t, "one address may have so many", func(o *Options) {
@@ -119,7 +131,7 @@ func TestLimits(t *testing.T) {
 		a := s.listen("/a")
 		s.listen("/b")
 		if r := s.get("/a"); r.answer.StatusCode != 503 {
-			t.Errorf("the second of one address is answered %d", r.answer.StatusCode)
+			s.Errorf("the second of one address is answered %d", r.answer.StatusCode)
 		}
 		a.leave()
 		synctest.Wait()
@@ -129,7 +141,7 @@ func TestLimits(t *testing.T) {
 		s.stop()
 		synctest.Wait()
 		if r := s.get("/"); r.answer.StatusCode != 503 {
-			t.Errorf("answered %d", r.answer.StatusCode)
+			s.Errorf("answered %d", r.answer.StatusCode)
 		}
 	})
 }

@@ -35,12 +35,12 @@ func TestStream(t *testing.T) {
 			r.expect(":\n\n")
 			r.expect(":\n\n")
 			if took := time.Since(began); took != 30*time.Second {
-				t.Errorf("two comments took %v", took)
+				s.Errorf("two comments took %v", took)
 			}
 			s.set(`{"n":2}`, nil)
 			r.expect(shown(`{"n":2}`))
 			if took := time.Since(began); took > 31*time.Second {
-				t.Errorf("the change came after %v", took-30*time.Second)
+				s.Errorf("the change came after %v", took-30*time.Second)
 			}
 		})
 	inSite(t, "a client that has the newest state is not sent it again", nil, func(s *site) {
@@ -63,7 +63,7 @@ func TestStream(t *testing.T) {
 		began := time.Now()
 		s.listen("/", "Last-Event-ID: 41").expect(shown(`{"n":1}`))
 		if took := time.Since(began); took != 0 {
-			t.Errorf("after %v", took)
+			s.Errorf("after %v", took)
 		}
 	})
 	inSite(t, "ends after its age, and says when to come back", func(o *Options) {
@@ -74,10 +74,10 @@ func TestStream(t *testing.T) {
 		r.expect(shown(`{"n":1}`))
 		block := r.event()
 		if !strings.HasPrefix(block, "event: bye\nretry: ") {
-			t.Errorf("%q", block)
+			s.Errorf("%q", block)
 		}
 		if took := time.Since(began); took < 30*time.Minute || took > time.Hour+silence {
-			t.Errorf("after %v", took)
+			s.Errorf("after %v", took)
 		}
 		r.end()
 	})
@@ -94,7 +94,7 @@ func TestSlowClient(t *testing.T) {
 				began := time.Now()
 				fast.expect(shown(state))
 				if took := time.Since(began); took > time.Second {
-					t.Errorf("the fast client waited %v", took)
+					s.Errorf("the fast client waited %v", took)
 				}
 			}
 			slow.expect(shown(`{"n":1}`)) // was on its way
@@ -105,12 +105,12 @@ func TestSlowClient(t *testing.T) {
 		<-time.After(29 * time.Second)
 		synctest.Wait()
 		if n := s.hub.Clients(); n != 1 {
-			t.Fatalf("%d clients after 29 s", n)
+			s.Fatalf("%d clients after 29 s", n)
 		}
 		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if n := s.hub.Clients(); n != 0 {
-			t.Errorf("%d clients after 31 s", n)
+			s.Errorf("%d clients after 31 s", n)
 		}
 		r.end()
 	})
@@ -181,17 +181,17 @@ func TestBye(t *testing.T) {
 				block := r.block()
 				fields := strings.Fields(block)
 				if len(fields) != 6 || fields[1] != "bye" || fields[3] != fields[5] {
-					t.Fatalf("%q", block)
+					s.Fatalf("%q", block)
 				}
 				ms, err := strconv.Atoi(fields[5])
 				if err != nil || ms < 1000 || ms > 2000+n {
-					t.Errorf("come back after %q ms", fields[5])
+					s.Errorf("come back after %q ms", fields[5])
 				}
 				times[fields[5]] = true
 				r.end()
 			}
 			if len(times) < n/2 {
-				t.Errorf("only %d times for %d clients", len(times), n)
+				s.Errorf("only %d times for %d clients", len(times), n)
 			}
 		})
 	inSite(t, "lets the server shut down without waiting for clients", nil, func(s *site) {
@@ -201,8 +201,8 @@ func TestBye(t *testing.T) {
 		r.event()
 		r.end()
 		began := time.Now()
-		if err := s.server.Shutdown(t.Context()); err != nil || time.Since(began) > time.Second {
-			t.Errorf("%v, after %v", err, time.Since(began))
+		if err := s.server.Shutdown(s.Context()); err != nil || time.Since(began) > time.Second {
+			s.Errorf("%v, after %v", err, time.Since(began))
 		}
 	})
 	t.Run("ten thousand clients come back over eleven seconds", func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestHeaders(t *testing.T) {
 			"Cache-Control": "no-store", "X-Accel-Buffering": "no",
 			"Access-Control-Allow-Origin": ""} {
 			if got := h.Get(name); got != want {
-				t.Errorf("%s: %q, want %q", name, got, want)
+				s.Errorf("%s: %q, want %q", name, got, want)
 			}
 		}
 	})
@@ -242,10 +242,10 @@ func TestHeaders(t *testing.T) {
 				"https://kyu.example": "", "http://kyu": "", "null": ""} {
 				h := s.listen("/", "Origin: "+origin).answer.Header
 				if got := h.Get("Access-Control-Allow-Origin"); got != want {
-					t.Errorf("from %s: %q, want %q", origin, got, want)
+					s.Errorf("from %s: %q, want %q", origin, got, want)
 				}
 				if h.Get("Vary") != "Origin" {
-					t.Errorf("from %s: no Vary", origin)
+					s.Errorf("from %s: no Vary", origin)
 				}
 			}
 		})
@@ -275,6 +275,7 @@ func overHTTP2(s *site) {
 			return near, nil
 		}}
 	transport.Protocols.SetUnencryptedHTTP2(true)
+	s.hub.patience = 5 * time.Second // less than there is between two comments
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	answer, err := client.Get("http://kyu/")
