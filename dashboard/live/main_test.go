@@ -65,7 +65,8 @@ func inSite(t *testing.T, name string, set func(*Options), test func(*site)) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &site{T: t, source: &source{state: `{"n":1}`}, conns: make(chan net.Conn),
 				closed: make(chan struct{})}
-			o := Options{Sample: s.sample, Age: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&s.log, nil))}
+			o := Options{Sample: s.sample, Age: 24 * time.Hour,
+				Log: slog.New(slog.NewTextHandler(&s.log, nil))}
 			if set != nil {
 				set(&o)
 			}

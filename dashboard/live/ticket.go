@@ -32,8 +32,8 @@ func NewTickets(key []byte) (*Tickets, error) {
 	return &Tickets{key: append([]byte(nil), key...)}, nil
 }
 
-// endSize is the length of the end of a ticket, in Unix seconds. A ticket is the signature, the end,
-// and the person.
+// endSize is the length of the end of a ticket, in Unix seconds. A ticket is the signature, the
+// end, and the person.
 const endSize = 8
 
 var encoding = base64.RawURLEncoding.Strict()
