@@ -124,7 +124,7 @@ func dropsOverTCP(t *testing.T) {
 		n++
 		return []byte(`"` + strconv.Itoa(n) + strings.Repeat("x", 16<<10) + `"`), nil
 	}})
-	hub.patience = 100 * time.Millisecond
+	hub.patience = time.Second
 	server := httptest.NewUnstartedServer(hub)
 	server.Config = Server(hub)
 	server.Start()
