@@ -21,8 +21,10 @@ var allowed = map[string]string{
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
 	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
 		"worker",
-	"loadtest":            "loadtest/compare loadtest/starvation",
+	"dashboard/live":      "",
+	"loadtest":            "loadtest/compare loadtest/live loadtest/starvation",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
+	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",

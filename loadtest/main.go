@@ -11,6 +11,7 @@ import (
 	"os/signal"
 
 	"github.com/kyujobs/kyu/loadtest/compare"
+	"github.com/kyujobs/kyu/loadtest/live"
 	"github.com/kyujobs/kyu/loadtest/starvation"
 	"github.com/spf13/pflag"
 )
@@ -30,6 +31,7 @@ const usage = `Usage: loadtest EXPERIMENT [flags]
   compare      throughput, latency, CPU and lost jobs after kill -9, beside the rivals:
                Sidekiq, Asynq, River, and the bare loop of Kyu's own scripts
   starvation   one process against several, when a queue is over-filled
+  live         the stream of the dashboard with up to 10,000 clients
 
 loadtest EXPERIMENT --help lists the flags. Kyu is measured as bin/testworker: bin/worker (the same
 runtime, built with the same flags) with handlers for the jobs that the experiments push.
@@ -53,12 +55,18 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return starvation.Run(ctx, o, os.Stdout)
+	case "live":
+		var o live.Options
+		if err := parse(name, o.Flags, args); err != nil {
+			return err
+		}
+		return live.Run(ctx, o, os.Stdout)
 	case "-h", "--help", "help":
 		fmt.Print(usage)
 		return nil
 	}
 	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("%q is not an experiment: want compare or starvation", name)
+	return fmt.Errorf("%q is not an experiment: want compare, starvation or live", name)
 }
 
 // parse reads the flags of an experiment.
