@@ -41,6 +41,8 @@ type Options struct {
 	Base     string
 	Access   Access
 	ReadOnly bool // nobody can change anything: there are no routes for it
+	// SignOut says that Access serves POST /logout below Base: the pages have a button for it.
+	SignOut bool
 	// StreamURL is the origin of the server-sent events, such as "https://stream.example.com", if
 	// it is another than that of the pages.
 	StreamURL string

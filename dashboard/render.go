@@ -26,6 +26,7 @@ type frame struct {
 	Operator bool // the person may change single jobs; false if nobody may change anything
 	Admin    bool // the person may change all jobs
 	ReadOnly bool
+	SignOut  bool
 	Flash    *flash
 	Here     string // the path of the page with its query
 	Version  string
@@ -91,7 +92,8 @@ func (q *request) show(v *view) {
 	operator := !q.d.ReadOnly && q.person.Role >= access.Operator
 	f := frame{Lang: q.lang, Title: v.title, Nav: v.nav, Person: q.person, Operator: operator,
 		Admin: operator && q.person.Role >= access.Admin, ReadOnly: q.d.ReadOnly,
-		Flash: q.takeFlash(), Here: q.URL.RequestURI(), Version: version.Number, Data: v.data}
+		SignOut: q.d.SignOut,
+		Flash:   q.takeFlash(), Here: q.URL.RequestURI(), Version: version.Number, Data: v.data}
 	var b bytes.Buffer
 	if err := q.d.pages[q.lang].ExecuteTemplate(&b, v.page+".html", f); err != nil {
 		q.d.Log.Error("A page of the dashboard cannot be made", "page", v.page, "err", err)

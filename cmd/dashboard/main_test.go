@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +36,7 @@ func TestRun(t *testing.T) {
 		if code != 2 {
 			t.Errorf("exit code %d", code)
 		}
-		for _, want := range []string{"the Redis URL http://x", "0.0.0.0:9292", "ssh -L",
+		for _, want := range []string{"the Redis URL http://x", "0.0.0.0:9292", "--users",
 			`base "kyu"`, `"word"`, "--help"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in %s", want, text)
@@ -91,34 +94,61 @@ func TestServe(t *testing.T) {
 	})
 }
 
-func TestLoopback(t *testing.T) {
-	handler := loopback{access.Person{Name: "ada", Role: access.Admin}}.Wrap(http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprint(w, access.From(r.Context()).Name)
-		}))
-	for name, c := range map[string]struct {
-		peer, host, header string
-		allowed            bool
-	}{
-		"this machine is an admin":               {"127.0.0.1:1", "127.0.0.1:9292", "", true},
-		"also by another name, or by IPv6":       {"[::1]:1", "localhost:9292", "", true},
-		"another machine is refused":             {"10.0.0.1:1", "127.0.0.1:9292", "", false},
-		"the name of a stranger is refused":      {"127.0.0.1:1", "evil.example", "", false},
-		"a proxy is refused":                     {"127.0.0.1:1", "localhost", "X-Real-Ip", false},
-		"a proxy by another header is refused":   {"127.0.0.1:1", "localhost", "Forwarded", false},
-		"a proxy that gives its name is refused": {"127.0.0.1:1", "localhost", "Via", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest("GET", "/", nil)
-			r.RemoteAddr, r.Host = c.peer, c.host
-			if c.header != "" {
-				r.Header.Set(c.header, "1.2.3.4")
-			}
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			if ok := w.Code == http.StatusOK && w.Body.String() == "ada"; ok != c.allowed {
-				t.Errorf("status %d: %s", w.Code, w.Body)
-			}
-		})
+// signIn posts a name and a password, and returns the answer and its page.
+func signIn(t *testing.T, client *http.Client, base, password string) (status int, page string) {
+	t.Helper()
+	answer, err := client.PostForm(base+"/login", url.Values{"name": {"ada"},
+		"password": {password}, "next": {"/kyu/queues"}})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+func TestUsers(t *testing.T) {
+	line, err := access.HashLine("ada", access.Viewer, "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	address := fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
+	base, ended := "http://"+address+"/kyu", make(chan int, 1)
+	redis := redistest.Start(t).URL
+	go func() {
+		code, _, text := call(ctx, map[string]string{"REDIS_URL": redis}, "--listen", address,
+			"--base", "/kyu", "--users", users)
+		if code != 0 {
+			t.Error(text)
+		}
+		ended <- code
+	}()
+	jar, _ := cookiejar.New(nil)
+	client := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+	testwait.Until(t, 10*time.Second, "the sign-in is served", func() bool {
+		answer, err := client.Get(base + "/queues")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusUnauthorized
+	})
+	if status, _ := signIn(t, client, base, "wrong"); status == http.StatusOK {
+		t.Error("a wrong password is accepted")
+	}
+	status, page := signIn(t, client, base, "correct horse")
+	if status != http.StatusOK || !strings.Contains(page, "ada") ||
+		!strings.Contains(page, `action="/kyu/logout"`) || strings.Contains(page, "<form method=\"post\" action=\"/kyu/queues") {
+		t.Errorf("%d %s", status, page)
+	}
+	stop()
+	<-ended
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os/user"
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
@@ -43,8 +42,14 @@ func (s *server) Run(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
+	options := s.access
+	options.Revoked, options.Log = access.RevokedIn(store), s.log
+	who, err := access.New(options)
+	if err != nil {
+		return err
+	}
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
-		Base: s.base, Access: loopback{access.Person{Name: userName(), Role: access.Admin}},
+		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
 		ReadOnly: s.readOnly, Log: s.log})
 	if err != nil {
 		return err
@@ -79,12 +84,4 @@ func (s *server) serve(ctx context.Context, l net.Listener, handler http.Handler
 	}
 	<-ended
 	return err
-}
-
-// userName is who runs the program, for the audit.
-func userName() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return "unknown"
 }

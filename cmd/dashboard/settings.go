@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/dashboard"
+	"github.com/kyujobs/kyu/dashboard/access"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/pflag"
@@ -16,6 +17,9 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
+            [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+
+Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
 
 Flags:
 `
@@ -30,6 +34,9 @@ type settings struct {
 	listen   string
 	base     string
 	readOnly bool
+	access   access.Options
+	role     string // of persons that the proxy names, without a role of their own
+	key      string // the file of access.Options.Key
 	version  bool
 	redis    queue.Config
 }
@@ -38,10 +45,25 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f := pflag.NewFlagSet("dashboard", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringVar(&s.listen, "listen", "127.0.0.1:9292", "the `ADDRESS` of the pages: a loopback "+
-		"address and a port")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:9292", "the `ADDRESS` of the pages; without users, "+
+		"tokens or a proxy a loopback address")
 	f.StringVar(&s.base, "base", "", "the `PATH` below which the pages are, such as /kyu")
 	f.BoolVar(&s.readOnly, "read-only", false, "nobody can change anything")
+	a := &s.access
+	f.StringVar(&a.Users, "users", "", "a `FILE` of lines NAME:ROLE:HASH; the roles are viewer, "+
+		"operator, admin")
+	f.StringVar(&a.Tokens, "tokens", "", "a `FILE` of lines NAME:ROLE:HASH, for scripts")
+	f.StringVar(&a.Proxy.Header, "proxy-header", "", "the header in which a trusted proxy `NAMES` "+
+		"the person, such as X-Forwarded-User")
+	f.StringVar(&a.Proxy.RoleHeader, "proxy-role-header", "", "the header in which it `NAMES` the "+
+		"role")
+	f.StringVar(&s.role, "proxy-role", "viewer", "the `ROLE` of persons without that header")
+	f.StringSliceVar(&a.Proxy.From, "proxy-from", nil, "the `ADDRESSES` of the proxies, such as "+
+		"10.0.0.0/8")
+	f.StringSliceVar(&a.Origins, "origin", nil, "the `ORIGINS` of browsers, such as "+
+		"https://kyu.example, if a proxy changes the header Host")
+	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which several "+
+		"dashboards share")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
@@ -61,25 +83,31 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
 	s.redis = queue.ConfigFromEnv(r)
-	problems = append(problems, checkListen(s.listen), dashboard.CheckBase(s.base), r.Err())
+	problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base), r.Err())
 	return s, errors.Join(problems...)
 }
 
-// checkListen wants a loopback address: everybody who can connect can change everything.
-func checkListen(address string) error {
-	host, _, err := net.SplitHostPort(address)
+// readAccess completes the options of access, and checks them and their files.
+func (s *settings) readAccess() error {
+	var problems []error
+	s.access.Listen = s.listen
+	if dashboard.CheckBase(s.base) == nil { // else the error names it already
+		s.access.Base = s.base
+	}
+	role, err := access.ParseRole(s.role)
 	if err != nil {
-		return fmt.Errorf("--listen %q: want HOST:PORT, such as 127.0.0.1:9292", address)
+		problems = append(problems, fmt.Errorf("--proxy-role: %w", err))
 	}
-	if !isLoopback(host) {
-		return fmt.Errorf("--listen %q: everybody who can connect there could change everything; "+
-			"listen on 127.0.0.1, and reach it by `ssh -L 9292:127.0.0.1:9292 HOST`", address)
+	s.access.Proxy.Role = role
+	if s.key != "" {
+		s.access.Key, err = access.ReadKey(s.key)
+		problems = append(problems, err)
 	}
-	return nil
-}
-
-// isLoopback reports whether a host is this machine, which only its own users reach.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		problems = append(problems, fmt.Errorf("--listen %q: want HOST:PORT, such as "+
+			"127.0.0.1:9292", s.listen))
+	} else if _, err := access.New(s.access); err != nil {
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
 }
