@@ -24,8 +24,8 @@ func (e *WrongTypeError) Error() string {
 // Is reports whether target is ErrWrongType.
 func (e *WrongTypeError) Is(target error) bool { return target == ErrWrongType }
 
-// wrongTypes returns the error for jobs that stay. places are the keys that they need, and the types
-// of these. The error names the keys that have another type, or all if Redis does not say.
+// wrongTypes returns the error for jobs that stay. places are the keys that they need, and the
+// types of these. The error names the keys that have another type, or all if Redis does not say.
 func (s *Store) wrongTypes(ctx context.Context, places map[string]string, jobs int) error {
 	pipe := s.db.Shared.Pipeline()
 	types := map[string]*redis.StatusCmd{}
