@@ -135,7 +135,7 @@ func (s *Store) ticket(ctx context.Context, t *Ticket, step, end string,
 // *WrongTypeError or an *EffectsError, which concern single jobs, or an *OperationError.
 func (js *JobSet) Operate(ctx context.Context, t *Ticket, verb Verb, to string,
 	list []Entry) (int, error) {
-	p := &operationPart{store: js.store, ticket: t, verb: verb, now: time.Now()}
+	p := &operationPart{store: js.store, ticket: t, verb: verb, now: time.Now(), kind: "zset"}
 	var members []operand
 	for _, e := range list {
 		if o, ok := p.operand(js.name, e, to); ok {
@@ -148,7 +148,7 @@ func (js *JobSet) Operate(ctx context.Context, t *Ticket, verb Verb, to string,
 	err := p.pages(members, func(page []operand, items [][]Effect) ([]int64, []string, error) {
 		return js.operatePage(ctx, p, page, items)
 	})
-	return p.changed, js.wrap(p.error(err, js.Key()))
+	return p.changed, js.wrap(p.error(ctx, err, js.Key()))
 }
 
 // operand is a job that an operation changes.
@@ -167,17 +167,19 @@ type operationPart struct {
 	ticket  *Ticket
 	verb    Verb
 	now     time.Time
+	kind    string // of the key where the jobs are, and of the trash: zset or list
 	changed int
-	stayed  stayed
+	stayed  int               // jobs that stay because a key has a wrong type
+	places  map[string]string // the keys to which they would go, and the types that these need
 	failed  EffectsError
 }
 
 // error returns the error of the part: err, or the jobs that stay, or the effects that failed. key
 // is where the jobs were.
-func (p *operationPart) error(err error, key string) error {
-	if err == nil && p.stayed.jobs > 0 {
-		p.stayed.keys = append(p.stayed.keys, key)
-		err = p.stayed.err()
+func (p *operationPart) error(ctx context.Context, err error, key string) error {
+	if err == nil && p.stayed > 0 {
+		p.places[key] = p.kind
+		err = p.store.wrongTypes(ctx, p.places, p.stayed)
 	}
 	return p.failed.unless(err)
 }
@@ -269,8 +271,7 @@ func (p *operationPart) page(list []operand,
 	for i, code := range codes {
 		switch {
 		case code == int64(Refused):
-			p.stayed.jobs++
-			p.stayed.keys = append(p.stayed.keys, p.goesTo(list[i])...)
+			p.stay(list[i])
 		case code > 0:
 			p.changed++
 			if reason := list[i].problem + failed[i]; reason != "" {
@@ -281,18 +282,24 @@ func (p *operationPart) page(list []operand,
 	return nil
 }
 
-// goesTo returns the keys that a job goes to.
-func (p *operationPart) goesTo(o operand) []string {
+// stay notes a job that stays, and the keys to which it would go.
+func (p *operationPart) stay(o operand) {
+	p.stayed++
+	if p.places == nil {
+		p.places = map[string]string{}
+	}
 	ks := p.store.ks
+	if o.queue != "" || p.kind == "list" {
+		p.places[ks.Queues()] = "set"
+	}
 	switch {
 	case o.queue != "":
-		return []string{ks.Queues(), ks.Queue(o.queue)}
+		p.places[ks.Queue(o.queue)] = "list"
 	case p.verb == VerbKill:
-		return []string{ks.Dead()}
+		p.places[ks.Dead()] = "zset"
 	case p.verb == VerbDelete:
-		return []string{ks.Trash(p.ticket.ID)}
+		p.places[ks.Trash(p.ticket.ID)] = p.kind
 	}
-	return nil
 }
 
 // verbs are the names of the verbs in operateScript.
@@ -337,7 +344,11 @@ func (s *Store) Restore(ctx context.Context, id, set, queue string) (n, left int
 	case len(reply) == 0:
 		return 0, 0, errors.New("undo " + id + ": the reply of Redis is empty")
 	case reply[0] < 0:
-		return 0, 0, fmt.Errorf("undo %s: %w", id, &WrongTypeError{[]string{to}, 1})
+		places := map[string]string{to: "zset", s.ks.Trash(id): "zset"}
+		if queue != "" {
+			places = map[string]string{to: "list", s.ks.Trash(id): "list", s.ks.Queues(): "set"}
+		}
+		return 0, 0, fmt.Errorf("undo %s: %w", id, s.wrongTypes(ctx, places, 1))
 	}
 	return int(reply[0]), int(reply[1]), nil
 }

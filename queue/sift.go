@@ -80,7 +80,7 @@ type Chooser func(i int) (j *Job, chosen bool)
 // operation.
 func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []string,
 	chosen Chooser) (changed, passed, rest int, err error) {
-	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now()}
+	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now(), kind: "list"}
 	rest = -1
 	err = p.pages(p.operands(page, sift, chosen),
 		func(page []operand, items [][]Effect) ([]int64, []string, error) {
@@ -95,25 +95,24 @@ func (s *Store) SiftNewest(ctx context.Context, t *Ticket, sift Sift, page []str
 			passed += len(codes) - 1
 			return codes[1:], failed[1:], nil
 		})
-	return p.changed, passed, rest, p.errorOf(err, sift)
+	return p.changed, passed, rest, p.errorOf(ctx, err, sift)
 }
 
 // SiftOldest carries out a page of an operation: page are jobs that follow each other in a list
-// from OldestJobs. It returns how many it chose; for the error see
-// SiftNewest.
+// from OldestJobs. It returns how many it chose; for the error see SiftNewest.
 func (s *Store) SiftOldest(ctx context.Context, t *Ticket, sift Sift, page []string,
 	chosen Chooser) (int, error) {
-	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now()}
+	p := &operationPart{store: s, ticket: t, verb: sift.Verb, now: time.Now(), kind: "list"}
 	err := p.pages(p.operands(page, sift, chosen),
 		func(page []operand, items [][]Effect) ([]int64, []string, error) {
 			return p.siftOldest(ctx, sift, page, items)
 		})
-	return p.changed, p.errorOf(err, sift)
+	return p.changed, p.errorOf(ctx, err, sift)
 }
 
 // errorOf returns the error of a part of a sift.
-func (p *operationPart) errorOf(err error, sift Sift) error {
-	if err = p.error(err, p.store.ks.Queue(sift.Queue)); err != nil {
+func (p *operationPart) errorOf(ctx context.Context, err error, sift Sift) error {
+	if err = p.error(ctx, err, p.store.ks.Queue(sift.Queue)); err != nil {
 		return fmt.Errorf("queue %s: %w", sift.Queue, err)
 	}
 	return nil
@@ -127,7 +126,7 @@ func (p *operationPart) operands(page []string, sift Sift, chosen Chooser) []ope
 		if j, is := chosen(i); is && (sift.Verb != VerbMove || j != nil) {
 			o.stays = false
 			if sift.Verb == VerbMove {
-				o.payload = inQueue(j, sift.To)
+				o.payload, o.queue = inQueue(j, sift.To), sift.To
 			} else {
 				p.remove(&o, j)
 			}
@@ -193,7 +192,7 @@ func appendOperands(args []any, page []operand) []any {
 // returns how many it moved: workers may have taken the others. The error may be a *WrongTypeError
 // or an *OperationError.
 func (s *Store) Shift(ctx context.Context, t *Ticket, from, to string, page []*Job) (int, error) {
-	p := &operationPart{store: s, ticket: t, verb: VerbMove}
+	p := &operationPart{store: s, ticket: t, verb: VerbMove, kind: "list"}
 	list := make([]operand, len(page))
 	for i, j := range page {
 		list[i] = operand{raw: j.Raw(), payload: inQueue(j, to), queue: to}
@@ -207,7 +206,7 @@ func (s *Store) Shift(ctx context.Context, t *Ticket, from, to string, page []*J
 		codes, err := s.db.Run(ctx, shiftScript, keys, args...).Int64Slice()
 		return codes, make([]string, len(codes)), err
 	})
-	if err = p.error(err, s.ks.Queue(from)); err != nil {
+	if err = p.error(ctx, err, s.ks.Queue(from)); err != nil {
 		err = fmt.Errorf("queue %s: %w", from, err)
 	}
 	return p.changed, err
@@ -230,7 +229,11 @@ func (s *Store) unsift(ctx context.Context, id, token string, sift Sift, most in
 		s.ks.Sifted(sift.Queue), s.ks.Staged(sift.Queue), s.ks.Queue(sift.To), s.ks.Sifts()}
 	left, err := s.db.RunOwn(ctx, unsiftScript, keys, sift.Queue, sift.To, id, token, most).Int64()
 	if err == nil && left < 0 {
-		err = &WrongTypeError{keys[1:6], 1}
+		places := map[string]string{s.ks.Queues(): "set"}
+		for _, key := range []string{keys[1], keys[3], keys[4], keys[5]} {
+			places[key] = "list"
+		}
+		err = s.wrongTypes(ctx, places, 1)
 	}
 	if err != nil {
 		err = fmt.Errorf("queue %s: put back the jobs of operation %s: %w", sift.Queue, id,

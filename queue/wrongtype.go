@@ -1,9 +1,12 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // WrongTypeError says that jobs stay where they are, because the keys to which they would go have a
@@ -20,6 +23,25 @@ func (e *WrongTypeError) Error() string {
 
 // Is reports whether target is ErrWrongType.
 func (e *WrongTypeError) Is(target error) bool { return target == ErrWrongType }
+
+// wrongTypes returns the error for jobs that stay. places are the keys that they need, and the
+// types of these. The error names the keys that have another type, or all if Redis does not say.
+func (s *Store) wrongTypes(ctx context.Context, places map[string]string, jobs int) error {
+	pipe := s.db.Shared.Pipeline()
+	types := map[string]*redis.StatusCmd{}
+	for key := range places {
+		types[key] = pipe.Type(ctx, key)
+	}
+	_, failed := pipe.Exec(ctx)
+	wrong := &WrongTypeError{Jobs: jobs}
+	for key, want := range places {
+		if holds := types[key].Val(); failed != nil || holds != want && holds != "none" {
+			wrong.Keys = append(wrong.Keys, key)
+		}
+	}
+	slices.Sort(wrong.Keys)
+	return wrong
+}
 
 // Refusals splits an error, which may be of errors.Join, into the keys of its WrongTypeErrors, each
 // once, and its other errors. Both are nil if there are none.

@@ -161,7 +161,8 @@ func (in *Inspector) Operation(ctx context.Context, id string) (*Operation, erro
 
 // Operations returns the last count operations, the latest first.
 func (in *Inspector) Operations(ctx context.Context, count int64) ([]*Operation, error) {
-	ids, err := in.rdb.ZRevRange(ctx, in.ks.Operations(), 0, count-1).Result()
+	ids, err := in.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{Key: in.ks.Operations(), Start: 0,
+		Stop: count - 1, Rev: true}).Result()
 	if err != nil || len(ids) == 0 {
 		return nil, wrapped("operations", err)
 	}

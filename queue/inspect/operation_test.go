@@ -198,11 +198,21 @@ func TestOperationQueue(t *testing.T) {
 		f.raw.Set(t.Context(), "dead", "text", 0)
 		o := f.begin(inspect.Request{Verb: queue.VerbKill, Queue: "a"}, "")
 		err := o.Run(t.Context(), nil)
-		if !errors.Is(err, queue.ErrWrongType) || !strings.Contains(err.Error(), "dead") {
-			t.Errorf("%v", err)
+		var wrong *queue.WrongTypeError
+		if !errors.As(err, &wrong) || !slices.Equal(wrong.Keys, []string{"dead"}) {
+			t.Errorf("%v, want the key dead alone", err)
 		}
 		same(t, "left", len(f.list("queue:a")), 30)
 		same(t, "state", o.State, queue.StateFailed)
+		f.raw.Set(t.Context(), "queue:b", "text", 0)
+		for name, chosen := range map[string]string{"all": "", "some": "jid:a1*"} {
+			err := f.begin(inspect.Request{Verb: queue.VerbMove, Queue: "a", To: "b"}, chosen).
+				Run(t.Context(), nil)
+			if !errors.As(err, &wrong) || !slices.Equal(wrong.Keys, []string{"queue:b"}) {
+				t.Errorf("a move of %s: %v, want the key queue:b alone", name, err)
+			}
+		}
+		same(t, "left", len(f.list("queue:a")), 30)
 	})
 }
 
@@ -562,6 +572,53 @@ func TestOperationLongQueue(t *testing.T) {
 		same(t, "changed", o.Changed, len(moved))
 		inOrder(t, "left", left)
 		inOrder(t, "moved", moved)
+		f.noTraces()
+	})
+}
+
+// held puts jobs into the lists of an operation from the queue a to the queue b, whose caller is
+// dead.
+func (f *fixture) held() map[string]string {
+	f.Helper()
+	ctx := f.Context()
+	f.raw.FlushDB(ctx)
+	f.raw.HSet(ctx, "kyu:sifts", "a", "op")
+	f.raw.HSet(ctx, "kyu:op:op", "state", "running", "token", "t", "until", 1, "to", "b",
+		"edge", "older")
+	f.raw.RPush(ctx, "kyu:{queue:a}:sifted", "s2", "s1")
+	f.raw.LPush(ctx, "queue:a", "older")
+	f.raw.RPush(ctx, "kyu:{queue:a}:staged", "c2", "c1")
+	return map[string]string{"a": "op"}
+}
+
+func TestUnsift(t *testing.T) {
+	f := newFixture(t)
+	t.Run("names both queues in the set of queues", func(t *testing.T) {
+		f := f.sub(t)
+		if _, err := f.store.PutBack(t.Context(), f.held()); err != nil {
+			t.Fatal(err)
+		}
+		queues := f.raw.SMembers(t.Context(), "queues").Val()
+		slices.Sort(queues)
+		same(t, "queues", fmt.Sprint(queues), "[a b]")
+		same(t, "moved", fmt.Sprint(f.list("queue:b")), "[c1 c2]")
+		f.noTraces()
+	})
+	t.Run("puts back what it can when the other queue has a wrong type", func(t *testing.T) {
+		f := f.sub(t)
+		sifts := f.held()
+		f.raw.Set(t.Context(), "queue:b", "text", 0)
+		_, err := f.store.PutBack(t.Context(), sifts)
+		var wrong *queue.WrongTypeError
+		if !errors.As(err, &wrong) || !slices.Equal(wrong.Keys, []string{"queue:b"}) {
+			t.Errorf("%v, want the key queue:b alone", err)
+		}
+		same(t, "jobs that stay", fmt.Sprint(f.list("queue:a")), "[older s1 s2]")
+		f.raw.Del(t.Context(), "queue:b")
+		if _, err := f.store.PutBack(t.Context(), sifts); err != nil {
+			t.Error(err)
+		}
+		same(t, "moved", fmt.Sprint(f.list("queue:b")), "[c1 c2]")
 		f.noTraces()
 	})
 }

@@ -26,16 +26,18 @@ end
 if known and token ~= ARGV[4] and call('HGET', KEYS[1], 'state') == 'running' then
   call('HSET', KEYS[1], 'state', 'interrupted')
 end
-for _, key in ipairs({list, sifted, staged, KEYS[6]}) do
-  if not fits(key, 'list') then return -1 end
+-- can reports whether jobs can go from one list to another. A key that nothing goes to may have any
+-- type: it holds nobody up.
+local function can(from, to)
+  return fits(from, 'list') and fits(to, 'list') and fits(KEYS[3], 'set')
 end
-if not fits(KEYS[3], 'set') then return -1 end
 local left = tonumber(ARGV[5])
 
 -- Jobs that were pushed since then are newer than all that were sifted. They are before the edge,
 -- or all that there are. If there are too many, the sifted jobs go before them: they wait longer.
 local edge, arrived = known and call('HGET', KEYS[1], 'edge'), nil
 if call('EXISTS', sifted) == 1 then
+  if not can(sifted, list) then return -1 end
   arrived = edge and call('LPOS', list, edge, 'MAXLEN', 5000)
   if not arrived and call('LLEN', list) <= 5000 then arrived = call('LLEN', list) end
   if arrived and arrived > 0 then
@@ -50,11 +52,13 @@ if call('EXISTS', sifted) == 1 then
   end
   call('SADD', KEYS[3], ARGV[1])
 end
-while left > 0 and call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do -- none are sifted any more
-  if left == tonumber(ARGV[5]) then call('SADD', KEYS[3], ARGV[2]) end
-  left = left - 1
+local rest = call('LLEN', sifted)
+if rest == 0 and call('EXISTS', staged) == 1 then
+  if not can(staged, KEYS[6]) then return -1 end
+  call('SADD', KEYS[3], ARGV[2])
+  while left > 0 and call('LMOVE', staged, KEYS[6], 'RIGHT', 'LEFT') do left = left - 1 end
 end
-local rest = call('LLEN', sifted) + call('LLEN', staged)
+if fits(staged, 'list') then rest = rest + call('LLEN', staged) end
 if rest == 0 then
   call('HDEL', KEYS[7], ARGV[1])
   if known then call('HDEL', KEYS[1], 'edge') end

@@ -280,7 +280,7 @@ func cancelInRuby(k *kase) {
 func testB15CancelEarly(k *kase) {
 	const start = `h = redis_hash(q[0])
 		[h["ex"].to_i, JSON.parse(h["c"]), h["rt"].to_f, h["cancelled"].to_i > 0]`
-	k.OK("cancelled fresh", "cancel", "fresh")
+	k.OK("cancelled fresh", "cancel", "fresh", "--force") // it is in no queue
 	var state []any
 	k.ruby.Do(&state, start, "it-fresh")
 	k.Equal("state in Ruby", state, "[0 <nil> 0 true]")
