@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-//go:embed locales/*.json
+//go:embed locales
 var localeFiles embed.FS
 
 // languages are those of the catalogue. The first is for those who want another.
@@ -24,18 +25,32 @@ var texts = readTexts()
 // tags has the languages as Accept-Language names them.
 var tags = language.NewMatcher([]language.Tag{language.English, language.Japanese})
 
+// readTexts reads the files of each language. Their names are the same in all languages; a key is in
+// one of them.
 func readTexts() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, lang := range languages {
-		b, err := localeFiles.ReadFile("locales/" + lang + ".json")
+		all[lang] = map[string]string{}
+		files, err := fs.Glob(localeFiles, "locales/"+lang+"/*.json")
 		if err != nil {
-			panic(err) // the file is embedded
+			panic(err)
 		}
-		var list map[string]string
-		if err := json.Unmarshal(b, &list); err != nil {
-			panic(fmt.Errorf("locales/%s.json: %w", lang, err))
+		for _, name := range files {
+			b, err := localeFiles.ReadFile(name)
+			if err != nil {
+				panic(err) // the file is embedded
+			}
+			list := map[string]string{}
+			if err := json.Unmarshal(b, &list); err != nil {
+				panic(fmt.Errorf("%s: %w", name, err))
+			}
+			for key, text := range list {
+				if _, known := all[lang][key]; known {
+					panic(fmt.Errorf("%s: another file has %s too", name, key))
+				}
+				all[lang][key] = text
+			}
 		}
-		all[lang] = list
 	}
 	return all
 }
