@@ -25,8 +25,8 @@ var texts = readTexts()
 // tags has the languages as Accept-Language names them.
 var tags = language.NewMatcher([]language.Tag{language.English, language.Japanese})
 
-// readTexts reads the files of each language. Their names are the same in all languages; a key is in
-// one of them.
+// readTexts reads the files of each language. All languages have files of the same names, and a key
+// is in one of them.
 func readTexts() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, lang := range languages {

@@ -146,7 +146,8 @@ func TestUsers(t *testing.T) {
 	}
 	status, page := signIn(t, client, base, "correct horse")
 	if status != http.StatusOK || !strings.Contains(page, "ada") ||
-		!strings.Contains(page, `action="/kyu/logout"`) || strings.Contains(page, "<form method=\"post\" action=\"/kyu/queues") {
+		!strings.Contains(page, `action="/kyu/logout"`) ||
+		strings.Contains(page, `<form method="post" action="/kyu/queues`) {
 		t.Errorf("%d %s", status, page)
 	}
 	stop()

@@ -45,8 +45,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f := pflag.NewFlagSet("dashboard", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringVar(&s.listen, "listen", "127.0.0.1:9292", "the `ADDRESS` of the pages; without users, "+
-		"tokens or a proxy a loopback address")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:9292", "the `ADDRESS` of the pages; without "+
+		"users, tokens or a proxy a loopback address")
 	f.StringVar(&s.base, "base", "", "the `PATH` below which the pages are, such as /kyu")
 	f.BoolVar(&s.readOnly, "read-only", false, "nobody can change anything")
 	a := &s.access
@@ -62,8 +62,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 		"10.0.0.0/8")
 	f.StringSliceVar(&a.Origins, "origin", nil, "the `ORIGINS` of browsers, such as "+
 		"https://kyu.example, if a proxy changes the header Host")
-	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which several "+
-		"dashboards share")
+	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
+		"several dashboards share")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
