@@ -65,6 +65,10 @@ func (q *request) answer(r route) {
 			q.t("role."+q.person.Role.String()))})
 		return
 	}
+	if r.serve != nil {
+		r.serve(q)
+		return
+	}
 	if r.act != nil {
 		q.Body = http.MaxBytesReader(q.w, q.Body, maxForm)
 		done, err := r.act(q)

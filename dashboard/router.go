@@ -10,13 +10,14 @@ import (
 	"github.com/kyujobs/kyu/dashboard/access"
 )
 
-// route is a row of the table of routes. It has either read or act.
+// route is a row of the table of routes. It has one of read, act and serve.
 type route struct {
 	method  string // GET, which is also HEAD, or POST
 	pattern string // below the base; see http.ServeMux
 	role    access.Role
 	read    func(*request) (*view, error)
 	act     func(*request) (*outcome, error)
+	serve   func(*request) // answers by itself; only for GET
 }
 
 // router answers the requests of its routes, each only for persons with its role.
@@ -42,9 +43,10 @@ func (ro *router) add(r route) error {
 	switch {
 	case r.role <= access.Nobody || r.role > access.Admin:
 		return fmt.Errorf("route %s %s: it has no role", r.method, r.pattern)
-	case r.method == http.MethodGet && (r.read == nil || r.act != nil),
-		r.method == http.MethodPost && (r.act == nil || r.read != nil):
-		return fmt.Errorf("route %s %s: want GET with read, or POST with act", r.method, r.pattern)
+	case r.method == http.MethodGet && ((r.read == nil) == (r.serve == nil) || r.act != nil),
+		r.method == http.MethodPost && (r.act == nil || r.read != nil || r.serve != nil):
+		return fmt.Errorf("route %s %s: want GET with read or serve, or POST with act", r.method,
+			r.pattern)
 	case r.method != http.MethodGet && r.method != http.MethodPost:
 		return fmt.Errorf("route %s %s: want GET or POST", r.method, r.pattern)
 	case r.act != nil && ro.d.ReadOnly:
@@ -114,6 +116,7 @@ func (d *Dashboard) routes() []route {
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
+	list = append(list, d.streamRoutes()...)
 	if d.ReadOnly {
 		return list
 	}

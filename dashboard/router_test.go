@@ -23,7 +23,7 @@ func example(pattern string) string {
 }
 
 func TestRoutes(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, withStream)
 	table := f.d.Routes()
 	allowed := map[string]map[string]bool{} // by path and method
 	for _, r := range table {
