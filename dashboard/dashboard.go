@@ -63,10 +63,11 @@ type Options struct {
 // Dashboard is the handler. It is safe for concurrent use.
 type Dashboard struct {
 	Options
-	router  *router
-	handler http.Handler
-	pages   map[string]*template.Template // by language
-	csp     string
+	router   *router
+	handler  http.Handler
+	pages    map[string]*template.Template // by language
+	csp      string
+	contents contents
 
 	patience time.Duration // see the constant
 
@@ -87,7 +88,8 @@ func New(o Options) (*Dashboard, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience}
+	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
+		contents: contents{age: contentAge, list: map[string]*content{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {

@@ -34,7 +34,8 @@ type view struct {
 	nav    string // the entry of the navigation
 	title  string
 	data   any
-	status int // 0: 200
+	status int  // 0: 200
+	live   bool // the content follows the stream
 }
 
 func (d *Dashboard) request(w http.ResponseWriter, r *http.Request) *request {
@@ -72,6 +73,7 @@ func (q *request) answer(r route) {
 	if r.act != nil {
 		q.Body = http.MaxBytesReader(q.w, q.Body, maxForm)
 		done, err := r.act(q)
+		q.d.contents.clear()
 		if err != nil {
 			q.fail(err)
 			return
@@ -79,11 +81,16 @@ func (q *request) answer(r route) {
 		q.redirect(done)
 		return
 	}
+	if r.live && q.Header.Get(contentHeader) != "" {
+		q.answerContent(r)
+		return
+	}
 	v, err := r.read(q)
 	if err != nil {
 		q.fail(err)
 		return
 	}
+	v.live = r.live
 	q.show(v)
 }
 

@@ -18,6 +18,7 @@ type route struct {
 	read    func(*request) (*view, error)
 	act     func(*request) (*outcome, error)
 	serve   func(*request) // answers by itself; only for GET
+	live    bool           // of a page: its content follows the stream, and is the same for a role
 }
 
 // router answers the requests of its routes, each only for persons with its role.
@@ -106,11 +107,18 @@ func (d *Dashboard) routes() []route {
 	both := func(pattern string, read func(*request) (*view, error)) []route {
 		return slices.Concat(page(pattern, read), data(pattern, read))
 	}
-	list := slices.Concat(page("/{$}", (*request).overview), data("/overview", (*request).overview),
-		both("/queues", (*request).queues), both("/busy", (*request).busy),
-		both("/processes", (*request).processes),
-		both("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
-		both("/held", (*request).held), both("/operations", (*request).operations),
+	live := func(pattern string, read func(*request) (*view, error)) []route {
+		list := both(pattern, read)
+		list[0].live = true
+		return list
+	}
+	overview := page("/{$}", (*request).overview)
+	overview[0].live = true
+	list := slices.Concat(overview, data("/overview", (*request).overview),
+		live("/queues", (*request).queues), live("/busy", (*request).busy),
+		live("/processes", (*request).processes),
+		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
+		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
 		page("/stats/queues", (*request).sidekiqQueues))
 	for pattern, open := range sources {

@@ -94,7 +94,7 @@ func TestReadOnly(t *testing.T) {
 		f := f.sub(t)
 		page := f.get("/retries", 200)
 		f.has(page, "r0", "read-only")
-		f.lacks(page, `method="post"`, "/confirm", `type="checkbox"`)
+		f.lacks(page, `method="post"`, "/confirm", `name="jid"`)
 	})
 }
 
