@@ -30,9 +30,10 @@ func TestAssets(t *testing.T) {
 				visit(m[1])
 			}
 		}
-		_, rest, _ := strings.Cut(f.get("/", 200), `type="module" src="/assets/`)
-		first, _, _ := strings.Cut(rest, `"`)
-		visit(first)
+		for _, m := range regexp.MustCompile(`type="module" src="/assets/(.*?)"`).
+			FindAllStringSubmatch(f.get("/metrics", 200), -1) {
+			visit(m[1])
+		}
 		own, err := filepath.Glob("assets/*.js")
 		f.must(err)
 		same(t, "modules", len(met), len(own)+1) // live.js

@@ -41,3 +41,12 @@ func (d *Dashboard) SetContentAge(age time.Duration) { d.contents.age = age }
 
 // PageKeys and Navigation are the keys and the names of the pages.
 var PageKeys, Navigation = pageKeys, navigation
+
+// Plot and Line are a chart and its lines.
+type (
+	Plot = plot
+	Line = line
+)
+
+// Measure writes a value in its unit.
+var Measure = measure

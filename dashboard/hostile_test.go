@@ -92,7 +92,8 @@ func TestHostileTexts(t *testing.T) {
 			q := text[:min(len(text), 500)]
 			for _, path := range []string{"/", "/queues", "/queues/" + url.PathEscape(q), "/busy",
 				"/processes", "/processes/web1:1:x", "/retries", "/dead", "/scheduled", "/held",
-				"/held/" + url.PathEscape(q), "/operations", "/audit", "/jobs/plain",
+				"/held/" + url.PathEscape(q), "/operations", "/audit", "/jobs/plain", "/metrics",
+				"/metrics/" + url.PathEscape(q), "/metrics?queue=" + url.QueryEscape(q),
 				"/retries?filter=" + url.QueryEscape(`"`+strings.Trim(q, `"`)+`"`),
 				"/audit?text=" + url.QueryEscape(q), "/jobs/" + url.PathEscape(jid)} {
 				f.harmless(path)
@@ -154,6 +155,10 @@ func (f *fixture) hostile(text string) (jid string) {
 	work, err := json.Marshal(fields{"queue": q, "run_at": 1, "payload": text})
 	f.must(err)
 	f.must(f.raw.HSet(ctx, "web1:1:x:work", text, work).Err())
+	f.written(q, 2, 1)
+	f.ran(q, 1, 1, 0)
+	_, err = f.in.MarkDeploy(ctx, text+"!", time.Now())
+	f.must(err)
 	f.must(f.in.Record(ctx, inspect.Act{By: text, Host: text, Command: text, What: text}))
 	_, err = f.in.Begin(ctx, inspect.Request{Verb: "delete", Set: "kyu:hold:" + q, By: text,
 		Host: text, JIDs: []string{text}})

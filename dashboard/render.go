@@ -72,6 +72,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 			values.Set("lang", other)
 			return path + "?" + values.Encode()
 		},
+		"measure":    func(unit string, v any) string { return measure(lang, unit, v) },
 		"rowid":      rowID,
 		"pagekey":    func(page string) string { return pageKeys[page] },
 		"shortcuts":  func() []shortcut { return shortcuts },
@@ -82,7 +83,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
-	"held", "operations", "audit"}
+	"held", "metrics", "operations", "audit"}
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
 // same row. Names of jobs and processes can have any characters, so it is a hash of them.

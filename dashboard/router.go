@@ -124,7 +124,7 @@ func (d *Dashboard) routes() []route {
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
-	list = append(list, d.streamRoutes()...)
+	list = slices.Concat(list, d.streamRoutes(), d.metricsRoutes())
 	if d.ReadOnly {
 		return list
 	}
