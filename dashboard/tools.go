@@ -11,6 +11,7 @@ import (
 func (d *Dashboard) toolsRoutes() (list []route) {
 	for pattern, read := range map[string]func(*request) (*view, error){
 		"/locks": (*request).locks, "/cron": (*request).cron, "/cron/{name}": (*request).cronEntry,
+		"/errors": (*request).errors,
 	} {
 		list = append(list,
 			route{method: http.MethodGet, pattern: pattern, role: access.Viewer, read: read},
