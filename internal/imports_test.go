@@ -28,8 +28,9 @@ var allowed = map[string]string{
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
+	"internal/doctor":   "capability/cron database internal/redisdb queue queue/inspect",
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
-		"deploy/systemd cmd/workerctl/top " +
+		"deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
 	"dashboard": "capability/cron capability/unique dashboard/access internal/text queue " +
 		"queue/inspect",
