@@ -49,7 +49,11 @@ type Options struct {
 	// Origins are other origins whose pages may send forms, such as "https://example.com": those of
 	// a proxy that does not pass the header Host on unchanged.
 	Origins []string
-	Log     *slog.Logger // nil: slog.Default()
+	// Postgres has the servers of the page of Postgres, and Cache is the Redis of the cache, which
+	// the page of Redis compares with that of the queues; nil: it is not looked at.
+	Postgres Postgres
+	Cache    *queue.Config
+	Log      *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.
@@ -61,6 +65,7 @@ type Dashboard struct {
 	csp     string
 
 	patience time.Duration // see the constant
+	looking  chan struct{} // see oneLook
 
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
@@ -79,7 +84,8 @@ func New(o Options) (*Dashboard, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience}
+	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience,
+		looking: make(chan struct{}, 1)}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {

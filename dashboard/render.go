@@ -37,7 +37,8 @@ type frame struct {
 func (d *Dashboard) parsePages() error {
 	d.pages = map[string]*template.Template{}
 	for _, lang := range languages {
-		t, err := template.New("").Funcs(d.functions(lang)).ParseFS(pageFiles, "pages/*.html")
+		t, err := template.New("").Funcs(d.functions(lang)).Funcs(measures).
+			ParseFS(pageFiles, "pages/*.html")
 		if err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
-	"held", "errors", "locks", "cron", "operations", "audit"}
+	"held", "errors", "locks", "cron", "operations", "audit", "redis", "postgres"}
 
 // cut is a text of at most max characters that cannot steer the page's direction.
 func cut(max int, s string) string {

@@ -32,10 +32,11 @@ var allowed = map[string]string{
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
 		"deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
-	"dashboard": "capability/cron capability/unique dashboard/access internal/text queue " +
-		"queue/inspect",
-	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access queue " +
-		"queue/inspect",
+	"database/activity": "database",
+	"dashboard": "capability/cron capability/unique dashboard/access database " +
+		"database/activity internal/doctor internal/text queue queue/inspect",
+	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
+		"internal/doctor queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

@@ -50,7 +50,7 @@ func (s *server) Run(ctx context.Context) error {
 	}
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
 		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
-		ReadOnly: s.readOnly, Log: s.log})
+		ReadOnly: s.readOnly, Log: s.log, Cache: s.servers.Cache, Postgres: s.postgres()})
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,13 @@ func (s *server) Run(ctx context.Context) error {
 	}
 	s.log.Info("Serving the dashboard", "url", "http://"+l.Addr().String()+s.base+"/")
 	return s.serve(ctx, l, d)
+}
+
+// postgres are the servers of the page of Postgres.
+func (s *server) postgres() dashboard.Postgres {
+	x := &s.servers
+	return dashboard.Postgres{Config: x.Database, Direct: x.Direct, PgBouncer: x.PgBouncer,
+		RubyPool: x.RubyPool, Web: x.Others.Web, Streaming: x.Others.Streaming}
 }
 
 // serve answers requests until ctx ends, and then those that are under way.

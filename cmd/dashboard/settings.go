@@ -8,6 +8,7 @@ import (
 
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/doctor"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+            [--database-url URL]
 
 Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
 
@@ -27,6 +29,9 @@ Flags:
 const environment = `
 Environment:
   REDIS_URL and the other variables of Redis, as workerctl and the worker read them.
+  DATABASE_URL, DIRECT_DATABASE_URL, REPLICA_DATABASE_URL and the other variables of Postgres, for
+  the page of Postgres; WEB_CONCURRENCY, MAX_THREADS, STREAMING_CLUSTER_NUM and DB_POOL are the
+  processes that it counts beside the workers.
 `
 
 // settings are what the flags and the environment say.
@@ -39,6 +44,8 @@ type settings struct {
 	key      string // the file of access.Options.Key
 	version  bool
 	redis    queue.Config
+	database string          // the address of --database-url
+	servers  doctor.Settings // of Postgres and of the cache
 }
 
 func newFlags(s *settings) *pflag.FlagSet {
@@ -64,6 +71,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 		"https://kyu.example, if a proxy changes the header Host")
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
 		"several dashboards share")
+	f.StringVar(&s.database, "database-url", "", "the `URL` of Postgres, for its page (default: "+
+		"DATABASE_URL)")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
@@ -83,6 +92,16 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
 	s.redis = queue.ConfigFromEnv(r)
+	if s.database != "" {
+		variable := r.Lookup
+		r.Lookup = func(key string) (string, bool) {
+			if key == "DATABASE_URL" {
+				return s.database, true
+			}
+			return variable(key)
+		}
+	}
+	s.servers = doctor.SettingsFromEnv(r)
 	problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base), r.Err())
 	return s, errors.Join(problems...)
 }

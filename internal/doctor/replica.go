@@ -2,17 +2,18 @@ package doctor
 
 import (
 	"context"
-	"net/url"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/database"
 )
 
 // replica looks whether a replica replays, and how far it is behind.
 func (e *Examination) replica(ctx context.Context, address, direct string, limit time.Duration) {
-	name := address
-	if u, err := url.Parse(address); err == nil {
-		name = u.Host
+	name := "a replica" // an address that cannot be read may have a password anywhere
+	if x, err := database.ConnConfig(address); err == nil {
+		name = fmt.Sprintf("%s:%d", x.Host, x.Port)
 	}
 	conn, err := connect(ctx, address)
 	if err != nil {
