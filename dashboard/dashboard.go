@@ -23,6 +23,7 @@ import (
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 )
 
 // Access decides who may use the dashboard.
@@ -53,7 +54,9 @@ type Options struct {
 	// the page of Redis compares with that of the queues; nil: it is not looked at.
 	Postgres Postgres
 	Cache    *queue.Config
-	Log      *slog.Logger // nil: slog.Default()
+	// Jobs is the Redis of package jobs, in which the breakers of hosts are; nil: that of Store.
+	Jobs redis.Cmdable
+	Log  *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.

@@ -11,7 +11,8 @@ import (
 func (d *Dashboard) toolsRoutes() (list []route) {
 	for pattern, read := range map[string]func(*request) (*view, error){
 		"/locks": (*request).locks, "/cron": (*request).cron, "/cron/{name}": (*request).cronEntry,
-		"/errors": (*request).errors, "/redis": (*request).redis, "/postgres": (*request).postgres,
+		"/errors": (*request).errors, "/hosts": (*request).hosts,
+		"/redis": (*request).redis, "/postgres": (*request).postgres,
 	} {
 		list = append(list,
 			route{method: http.MethodGet, pattern: pattern, role: access.Viewer, read: read},

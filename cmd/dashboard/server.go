@@ -21,6 +21,9 @@ import (
 // stopWithin is how long the answers under way may take after the program was told to stop.
 const stopWithin = 5 * time.Second
 
+// jobsConnections is how many connections the page of hosts has to the Redis of package jobs.
+const jobsConnections = 2
+
 // server serves the dashboard.
 type server struct {
 	*settings
@@ -48,9 +51,14 @@ func (s *server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	jobs, err := s.jobs.Redis(jobsConnections)
+	if err != nil {
+		return err
+	}
+	defer jobs.Close()
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
 		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
-		ReadOnly: s.readOnly, Log: s.log, Cache: s.servers.Cache, Postgres: s.postgres()})
+		ReadOnly: s.readOnly, Log: s.log, Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs})
 	if err != nil {
 		return err
 	}

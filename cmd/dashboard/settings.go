@@ -44,6 +44,7 @@ type settings struct {
 	key      string // the file of access.Options.Key
 	version  bool
 	redis    queue.Config
+	jobs     queue.Config    // the Redis of package jobs
 	database string          // the address of --database-url
 	servers  doctor.Settings // of Postgres and of the cache
 }
@@ -91,7 +92,7 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
-	s.redis = queue.ConfigFromEnv(r)
+	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.RedisFromEnv(r, "app redis", "")
 	if s.database != "" {
 		variable := r.Lookup
 		r.Lookup = func(key string) (string, bool) {
