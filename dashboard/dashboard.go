@@ -24,6 +24,7 @@ import (
 	"github.com/kyujobs/kyu/dashboard/live"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 )
 
 // Access decides who may use the dashboard.
@@ -57,7 +58,13 @@ type Options struct {
 	// Origins are other origins whose pages may send forms, such as "https://example.com": those of
 	// a proxy that does not pass the header Host on unchanged.
 	Origins []string
-	Log     *slog.Logger // nil: slog.Default()
+	// Postgres has the servers of the page of Postgres, and Cache is the Redis of the cache, which
+	// the page of Redis compares with that of the queues; nil: it is not looked at.
+	Postgres Postgres
+	Cache    *queue.Config
+	// Jobs is the Redis of package jobs, in which the breakers of hosts are; nil: that of Store.
+	Jobs redis.Cmdable
+	Log  *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.
@@ -70,6 +77,7 @@ type Dashboard struct {
 	contents contents
 
 	patience time.Duration // see the constant
+	looking  chan struct{} // see oneLook
 
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
@@ -89,7 +97,8 @@ func New(o Options) (*Dashboard, error) {
 		o.Log = slog.Default()
 	}
 	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
-		contents: contents{age: contentAge, list: map[string]*content{}}}
+		looking: make(chan struct{}, 1), contents: contents{age: contentAge,
+			list: map[string]*content{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {

@@ -120,7 +120,7 @@ func (d *Dashboard) routes() []route {
 		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
-		page("/stats/queues", (*request).sidekiqQueues))
+		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
@@ -151,5 +151,5 @@ func (d *Dashboard) acts() []route {
 			route{method: "GET", pattern: pattern + "/confirm", role: access.Admin,
 				read: confirm(open)})
 	}
-	return list
+	return append(list, d.toolsActs()...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/doctor"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
             [--stream-listen ADDRESS] [--stream-url URL]
+            [--database-url URL]
   dashboard --stream-only --stream-listen ADDRESS --key-file FILE
 
 Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
@@ -29,6 +31,9 @@ const environment = `
 Environment:
   REDIS_URL and the other variables of Redis, as workerctl and the worker read them.
   STREAMING_API_BASE_URL is --stream-url, if --stream-listen or --key-file is given.
+  DATABASE_URL, DIRECT_DATABASE_URL, REPLICA_DATABASE_URL and the other variables of Postgres, for
+  the page of Postgres; WEB_CONCURRENCY, MAX_THREADS, STREAMING_CLUSTER_NUM and DB_POOL are the
+  processes that it counts beside the workers.
 `
 
 // settings are what the flags and the environment say.
@@ -42,6 +47,9 @@ type settings struct {
 	stream   streaming
 	version  bool
 	redis    queue.Config
+	jobs     queue.Config    // the Redis of package jobs
+	database string          // the address of --database-url
+	servers  doctor.Settings // of Postgres and of the cache
 }
 
 func newFlags(s *settings) *pflag.FlagSet {
@@ -68,6 +76,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
 		"several dashboards share")
 	s.stream.flags(f)
+	f.StringVar(&s.database, "database-url", "", "the `URL` of Postgres, for its page (default: "+
+		"DATABASE_URL)")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
@@ -86,7 +96,17 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
-	s.redis = queue.ConfigFromEnv(r)
+	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.RedisFromEnv(r, "app redis", "")
+	if s.database != "" {
+		variable := r.Lookup
+		r.Lookup = func(key string) (string, bool) {
+			if key == "DATABASE_URL" {
+				return s.database, true
+			}
+			return variable(key)
+		}
+	}
+	s.servers = doctor.SettingsFromEnv(r)
 	if err := s.readKey(); err != nil {
 		problems = append(problems, err)
 	} else {

@@ -1,8 +1,10 @@
-package main
+package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,23 +13,26 @@ import (
 	"github.com/kyujobs/kyu/database"
 )
 
-// postgres looks at the servers and poolers of the primary and of the replicas.
-func (e *examination) postgres(ctx context.Context, c database.Config) {
+// Postgres looks at the servers and poolers of the primary and of the replicas. Fleet comes before
+// it: it knows the pools of the workers.
+func (e *Examination) Postgres(ctx context.Context) {
+	c := e.Database
 	if c.URL == "" {
-		e.bad(warning, "postgres", "set DATABASE_URL, or DB_HOST and its like, for doctor as for "+
+		e.bad(Warning, "postgres", "set DATABASE_URL, or DB_HOST and its like, for doctor as for "+
 			"the workers", "none is configured: connections are not looked at")
 		return
 	}
-	direct := c.URL
-	if v, _ := e.env.Get("DIRECT_DATABASE_URL"); v != "" {
-		direct = v
+	others, err := e.Others.Pools()
+	if err != nil {
+		e.bad(Wrong, "postgres", "", "%v", err)
 	}
+	d := demandOf(slices.Concat(e.Pools, others))
+	direct := cmp.Or(e.Direct, c.URL)
 	for i, s := range serversOf(c) {
-		e.server(ctx, c, s, direct, i == 0)
+		e.server(ctx, s, direct, i == 0, d)
 	}
-	if len(e.pools) > 0 && e.others.web == "" && e.others.streaming == "" &&
-		e.number("WEB_CONCURRENCY") == 0 {
-		e.bad(warning, "postgres", "--web 2x5 --streaming 1x10, or --env-file",
+	if len(e.Pools) > 0 && len(others) == 0 {
+		e.bad(Warning, "postgres", "--web 2x5 --streaming 1x10, or --env-file",
 			"web and streaming processes are not counted: their numbers are not given")
 	}
 	for _, address := range c.Replicas {
@@ -62,12 +67,12 @@ func serversOf(c database.Config) (list []*server) {
 }
 
 // server compares the pools that lead to a server with its limits.
-func (e *examination) server(ctx context.Context, c database.Config, s *server, direct string,
-	primary bool) {
+func (e *Examination) server(ctx context.Context, s *server, direct string, primary bool,
+	d demand) {
 	found, err := database.FindPooler(ctx, s.url)
 	if err != nil {
 		if primary {
-			e.bad(wrong, "postgres", "", "%v", err)
+			e.bad(Wrong, "postgres", "", "%v", err)
 		}
 		return // replica reports a replica that does not answer
 	}
@@ -75,13 +80,12 @@ func (e *examination) server(ctx context.Context, c database.Config, s *server, 
 	if primary {
 		address = direct
 	}
-	d := demandOf(e.pools)
 	if found == database.Direct {
 		e.limits(ctx, address, d.times(len(s.databases)))
 		return
 	}
-	if c.Prepared == database.PreparedOn && primary {
-		e.bad(warning, "pgbouncer", "leave PREPARED_STATEMENTS out, or set it to false, unless "+
+	if e.Database.Prepared == database.PreparedOn && primary {
+		e.bad(Warning, "pgbouncer", "leave PREPARED_STATEMENTS out, or set it to false, unless "+
 			"it is PgBouncer 1.21 or newer with max_prepared_statements",
 			"PREPARED_STATEMENTS=true behind a pooler")
 	}
@@ -94,7 +98,7 @@ type demand struct {
 	text string // the sum with its parts
 }
 
-func demandOf(pools []pool) demand {
+func demandOf(pools []Pool) demand {
 	sum := 0
 	var parts []string
 	for _, p := range pools {
@@ -136,16 +140,16 @@ func room(ctx context.Context, conn *pgx.Conn) (all, reserved int, err error) {
 }
 
 // limits compares the demand with the connections that the server allows.
-func (e *examination) limits(ctx context.Context, address string, d demand) {
+func (e *Examination) limits(ctx context.Context, address string, d demand) {
 	conn, err := connect(ctx, address)
 	if err != nil {
-		e.bad(wrong, "postgres", "check the address", "%v", err)
+		e.bad(Wrong, "postgres", "check the address", "%v", err)
 		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	all, reserved, err := room(ctx, conn)
 	if err != nil {
-		e.bad(warning, "postgres", "", "its limits cannot be read: %v", err)
+		e.bad(Warning, "postgres", "", "its limits cannot be read: %v", err)
 		return
 	}
 	available := all - reserved
@@ -153,11 +157,11 @@ func (e *examination) limits(ctx context.Context, address string, d demand) {
 		d.text, all, reserved, available)
 	switch {
 	case d.sum > available:
-		e.bad(wrong, "postgres", fmt.Sprintf("fewer threads or processes, max_connections of %d, "+
+		e.bad(Wrong, "postgres", fmt.Sprintf("fewer threads or processes, max_connections of %d, "+
 			"or PgBouncer in transaction mode (workerctl plan)", d.sum*10/9+reserved),
 			"%s: they cannot fit", text)
 	case d.sum*10 > available*9:
-		e.bad(warning, "postgres",
+		e.bad(Warning, "postgres",
 			"leave a tenth for migrations and for queries by hand", "%s", text)
 	default:
 		e.good("postgres", "%s", text)

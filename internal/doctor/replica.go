@@ -1,22 +1,23 @@
-package main
+package doctor
 
 import (
 	"context"
-	"net/url"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/kyujobs/kyu/database"
 )
 
 // replica looks whether a replica replays, and how far it is behind.
-func (e *examination) replica(ctx context.Context, address, direct string, limit time.Duration) {
-	name := address
-	if u, err := url.Parse(address); err == nil {
-		name = u.Host
+func (e *Examination) replica(ctx context.Context, address, direct string, limit time.Duration) {
+	name := "a replica" // an address that cannot be read may have a password anywhere
+	if x, err := database.ConnConfig(address); err == nil {
+		name = fmt.Sprintf("%s:%d", x.Host, x.Port)
 	}
 	conn, err := connect(ctx, address)
 	if err != nil {
-		e.bad(wrong, "replica", "start it, or take it out of REPLICA_DATABASE_URL",
+		e.bad(Wrong, "replica", "start it, or take it out of REPLICA_DATABASE_URL",
 			"%s does not answer: reads go to the primary, a few at a time: %v", name, err)
 		return
 	}
@@ -27,18 +28,18 @@ func (e *examination) replica(ctx context.Context, address, direct string, limit
 }
 
 // replays reports whether the server is a replica that replays, and notes it if not.
-func (e *examination) replays(ctx context.Context, name string, conn *pgx.Conn) bool {
+func (e *Examination) replays(ctx context.Context, name string, conn *pgx.Conn) bool {
 	var recovering, paused bool
 	err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery(), pg_is_in_recovery() AND "+
 		"pg_get_wal_replay_pause_state() <> 'not paused'").Scan(&recovering, &paused)
 	switch {
 	case err != nil:
-		e.bad(warning, "replica", "", "the state of %s cannot be read: %v", name, err)
+		e.bad(Warning, "replica", "", "the state of %s cannot be read: %v", name, err)
 	case !recovering:
-		e.bad(wrong, "replica", "check the address; a promoted replica is a primary",
+		e.bad(Wrong, "replica", "check the address; a promoted replica is a primary",
 			"%s is not a replica", name)
 	case paused:
-		e.bad(wrong, "replica", "SELECT pg_wal_replay_resume() there; look at its log and its disk",
+		e.bad(Wrong, "replica", "SELECT pg_wal_replay_resume() there; look at its log and its disk",
 			"%s has stopped replaying: its answers become older and older", name)
 	default:
 		return true
@@ -46,15 +47,15 @@ func (e *examination) replays(ctx context.Context, name string, conn *pgx.Conn) 
 	return false
 }
 
-func (e *examination) lag(ctx context.Context, name string, replica *pgx.Conn, direct string,
+func (e *Examination) lag(ctx context.Context, name string, replica *pgx.Conn, direct string,
 	limit time.Duration) {
 	behind, err := measureLag(ctx, replica, direct)
 	behind = behind.Round(time.Millisecond)
 	switch {
 	case err != nil:
-		e.bad(warning, "replica", "", "%s: its lag cannot be measured: %v", name, err)
+		e.bad(Warning, "replica", "", "%s: its lag cannot be measured: %v", name, err)
 	case behind > limit:
-		e.bad(wrong, "replica", "look at its load, its disk and the network; REPLICA_MAX_LAG is "+
+		e.bad(Wrong, "replica", "look at its load, its disk and the network; REPLICA_MAX_LAG is "+
 			"the limit", "%s is %v behind, more than %v: nothing reads from it", name, behind,
 			limit)
 	default:

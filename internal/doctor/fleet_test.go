@@ -1,9 +1,8 @@
-package main
+package doctor
 
 import (
 	"testing"
 
-	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
 
@@ -14,19 +13,19 @@ func TestDoctorQueue(t *testing.T) {
 		by                  service
 		level, text, remedy string
 	}{
-		{"is served", inspect.QueueInfo{Name: "q", Size: 1, Latency: 2}, served, good,
+		{"is served", inspect.QueueInfo{Name: "q", Size: 1, Latency: 2}, served, Good,
 			"q: 1 jobs, the oldest waits for 2s", ""},
-		{"is served by no process", inspect.QueueInfo{Name: "q", Size: 1}, unserved, wrong,
+		{"is served by no process", inspect.QueueInfo{Name: "q", Size: 1}, unserved, Wrong,
 			"no process serves it", "worker -q q"},
-		{"is served by quiet processes", inspect.QueueInfo{Name: "q", Size: 1}, onlyQuiet, wrong,
+		{"is served by quiet processes", inspect.QueueInfo{Name: "q", Size: 1}, onlyQuiet, Wrong,
 			"all processes that serve it are quiet", "restart them"},
-		{"is late", inspect.QueueInfo{Name: "q", Size: 1, Latency: 61}, served, warning,
+		{"is late", inspect.QueueInfo{Name: "q", Size: 1, Latency: 61}, served, Warning,
 			"waits for 1m1s", "workerctl plan"},
-		{"is paused", inspect.QueueInfo{Name: "q", Size: 1, Paused: true}, served, warning,
+		{"is paused", inspect.QueueInfo{Name: "q", Size: 1, Paused: true}, served, Warning,
 			"it is paused", "workerctl queue q --unpause"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			e, _ := examine(nil)
+			e := &Examination{}
 			e.queue(x.queue, x.by)
 			e.only(t, x.level, x.text, x.remedy)
 		})
@@ -44,17 +43,17 @@ func TestDoctorProcess(t *testing.T) {
 		level, text string
 		connections int
 	}{
-		{"has no Postgres", p, 0, good, "7 threads and no Postgres", 0},
-		{"has too few connections", p, 5, wrong, "a pool of 5: threads wait", 5},
-		{"is quiet", quiet, 7, warning, "h:1:a (q) is quiet", 7},
-		{"is well", p, 7, good, "7 threads and a pool of 7", 7},
-		{"opens no more than its threads need", p, 30, good, "7 threads and a pool of 30", 7},
+		{"has no Postgres", p, 0, Good, "7 threads and no Postgres", 0},
+		{"has too few connections", p, 5, Wrong, "a pool of 5: threads wait", 5},
+		{"is quiet", quiet, 7, Warning, "h:1:a (q) is quiet", 7},
+		{"is well", p, 7, Good, "7 threads and a pool of 7", 7},
+		{"opens no more than its threads need", p, 30, Good, "7 threads and a pool of 30", 7},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			e, _ := examine(nil)
+			e := &Examination{}
 			e.process(x.process, x.pool)
 			e.only(t, x.level, x.text, "")
-			if d := demandOf(e.pools); d.sum != x.connections {
+			if d := demandOf(e.Pools); d.sum != x.connections {
 				t.Errorf("%+v, want %d connections", d, x.connections)
 			}
 		})
@@ -62,11 +61,10 @@ func TestDoctorProcess(t *testing.T) {
 }
 
 func TestRubyPool(t *testing.T) {
-	for text, want := range map[string]int{"": 7, "5": 5} {
-		e, _ := examine(nil)
-		e.env = &env.Reader{Lookup: func(string) (string, bool) { return text, text != "" }}
+	for size, want := range map[int]int{0: 7, 5: 5} {
+		e := &Examination{Settings: Settings{RubyPool: size}}
 		if got := e.rubyPool(7); got != want {
-			t.Errorf("DB_POOL=%s: %d, want %d", text, got, want)
+			t.Errorf("%d: %d, want %d", size, got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -13,11 +13,11 @@ import (
 // longWait is the age of a queue's oldest job from which doctor warns.
 const longWait = time.Minute
 
-// fleet looks at the queues, and at the processes that serve them.
-func (e *examination) fleet(ctx context.Context) {
-	list, err := e.inspector.Processes(ctx)
+// Fleet looks at the queues, and at the processes that serve them.
+func (e *Examination) Fleet(ctx context.Context) {
+	list, err := e.Inspector.Processes(ctx)
 	if err != nil {
-		e.bad(wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)",
+		e.bad(Wrong, "processes", "allow the user to read Sidekiq's keys (docs/redis.md)",
 			"they cannot be read: %v", err)
 		return
 	}
@@ -31,10 +31,10 @@ func (e *examination) fleet(ctx context.Context) {
 }
 
 // queues looks for jobs that no process takes.
-func (e *examination) queues(ctx context.Context, processes []inspect.Process) {
-	queues, err := e.inspector.Queues(ctx)
+func (e *Examination) queues(ctx context.Context, processes []inspect.Process) {
+	queues, err := e.Inspector.Queues(ctx)
 	if err != nil {
-		e.bad(wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)",
+		e.bad(Wrong, "queues", "allow the user to read Sidekiq's keys (docs/redis.md)",
 			"they cannot be read: %v", err)
 		return
 	}
@@ -65,47 +65,47 @@ const (
 	served
 )
 
-func (e *examination) queue(q inspect.QueueInfo, by service) {
+func (e *Examination) queue(q inspect.QueueInfo, by service) {
 	waited := time.Duration(q.Latency * float64(time.Second)).Round(100 * time.Millisecond)
 	text := fmt.Sprintf("%s: %d jobs, the oldest waits for %v", q.Name, q.Size, waited)
 	switch {
 	case q.Paused:
-		e.bad(warning, "queues", "workerctl queue "+q.Name+" --unpause", "%s; it is paused", text)
+		e.bad(Warning, "queues", "workerctl queue "+q.Name+" --unpause", "%s; it is paused", text)
 	case by == onlyQuiet && q.Size > 0:
-		e.bad(wrong, "queues", "restart them, if they were not meant to stop", "%s, and all "+
+		e.bad(Wrong, "queues", "restart them, if they were not meant to stop", "%s, and all "+
 			"processes that serve it are quiet", text)
 	case by == unserved && q.Size > 0:
-		e.bad(wrong, "queues",
+		e.bad(Wrong, "queues",
 			"start one: worker -q "+q.Name+", or systemctl enable --now worker@"+q.Name,
 			"%s, and no process serves it", text)
 	case waited > longWait:
-		e.bad(warning, "queues", "more threads, or a process of its own: workerctl plan",
+		e.bad(Warning, "queues", "more threads, or a process of its own: workerctl plan",
 			"%s", text)
 	case q.Size > 0:
 		e.good("queues", "%s", text)
 	}
 }
 
-func (e *examination) held(ctx context.Context) {
-	held, err := e.inspector.HeldClasses(ctx)
+func (e *Examination) held(ctx context.Context) {
+	held, err := e.Inspector.HeldClasses(ctx)
 	if err != nil {
-		e.bad(warning, "queues", "allow the user to read Kyu's keys (docs/redis.md)",
+		e.bad(Warning, "queues", "allow the user to read Kyu's keys (docs/redis.md)",
 			"held jobs cannot be read: %v", err)
 	}
 	for _, h := range held {
-		e.bad(warning, "queues", "deploy a worker that knows it, then workerctl held "+h.Class+
+		e.bad(Warning, "queues", "deploy a worker that knows it, then workerctl held "+h.Class+
 			" release --all", "%d jobs of the class %s are held", h.Size, h.Class)
 	}
 }
 
 // processes compares the threads of each process with its pool.
-func (e *examination) processes(ctx context.Context, list []inspect.Process) {
-	workers, err := e.inspector.Served(ctx)
+func (e *Examination) processes(ctx context.Context, list []inspect.Process) {
+	workers, err := e.Inspector.Served(ctx)
 	if err != nil {
-		e.bad(warning, "processes", "", "the pools of the workers cannot be read: %v", err)
+		e.bad(Warning, "processes", "", "the pools of the workers cannot be read: %v", err)
 	}
 	if len(list) == 0 {
-		e.bad(warning, "processes", "start one: worker -q default, or systemctl start "+
+		e.bad(Warning, "processes", "start one: worker -q default, or systemctl start "+
 			"worker.target", "no process runs")
 	}
 	for _, p := range list {
@@ -119,26 +119,26 @@ func (e *examination) processes(ctx context.Context, list []inspect.Process) {
 }
 
 // process compares the threads of one process with its pool, 0 if it has none.
-func (e *examination) process(p inspect.Process, size int) {
+func (e *Examination) process(p inspect.Process, size int) {
 	name := fmt.Sprintf("%s (%s)", p.Identity, strings.Join(p.Queues, ", "))
 	switch {
 	case size == 0:
 		e.good("processes", "%s has %d threads and no Postgres", name, p.Concurrency)
 		return
 	case size < p.Concurrency:
-		e.bad(wrong, "processes", fmt.Sprintf("set DB_POOL=%d in its environment", p.Concurrency),
+		e.bad(Wrong, "processes", fmt.Sprintf("set DB_POOL=%d in its environment", p.Concurrency),
 			"%s has %d threads and a pool of %d: threads wait for connections", name,
 			p.Concurrency, size)
 	case p.Quiet:
-		e.bad(warning, "processes", "it takes no more jobs: if it was not meant to stop, "+
+		e.bad(Warning, "processes", "it takes no more jobs: if it was not meant to stop, "+
 			"restart it", "%s is quiet", name)
 	default:
 		e.good("processes", "%s has %d threads and a pool of %d", name, p.Concurrency, size)
 	}
 	// A thread needs one connection, and a larger pool opens no more.
-	e.pools = append(e.pools, pool{name, min(size, p.Concurrency)})
+	e.Pools = append(e.Pools, Pool{name, min(size, p.Concurrency)})
 }
 
 // rubyPool is the pool of a process that does not publish it: DB_POOL or, as in Rails, the
 // number of its threads.
-func (e *examination) rubyPool(threads int) int { return cmp.Or(e.number("DB_POOL"), threads) }
+func (e *Examination) rubyPool(threads int) int { return cmp.Or(e.RubyPool, threads) }

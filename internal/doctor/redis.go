@@ -1,62 +1,63 @@
-package main
+package doctor
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
-	"github.com/kyujobs/kyu/queue"
 )
 
-// redis looks at the server that holds the queues.
-func (e *examination) redis(ctx context.Context, cache queue.Config) {
-	info, err := e.store.DB().Info(ctx)
+// Redis looks at the server that holds the queues.
+func (e *Examination) Redis(ctx context.Context) {
+	info, err := e.Store.DB().Info(ctx)
 	if err != nil {
-		e.bad(warning, "redis", "allow +info to the user (docs/redis.md)",
+		e.bad(Warning, "redis", "allow +info to the user (docs/redis.md)",
 			"its state cannot be read: %v", err)
 		return
 	}
-	info.Snapshots = e.store.DB().Snapshots(ctx)
-	e.good("redis", "version %s at %s", info.Version, e.store.Server().Addr)
+	info.Snapshots = e.Store.DB().Snapshots(ctx)
+	e.good("redis", "version %s at %s", info.Version, e.Store.Server().Addr)
 	e.eviction(info)
 	e.persistence(info)
 	e.memory(info)
-	e.cache(ctx, cache, info.RunID)
+	if e.Cache != nil {
+		e.cache(ctx, info.RunID)
+	}
 }
 
-func (e *examination) eviction(info redisdb.ServerInfo) {
+func (e *Examination) eviction(info redisdb.ServerInfo) {
 	switch info.Policy {
 	case "":
-		e.bad(warning, "redis", "check that maxmemory-policy is noeviction",
+		e.bad(Warning, "redis", "check that maxmemory-policy is noeviction",
 			"it does not say its eviction policy")
 	case "noeviction":
 		e.good("redis", "it does not evict")
 	default:
-		e.bad(wrong, "redis", "CONFIG SET maxmemory-policy noeviction, and the same in "+
+		e.bad(Wrong, "redis", "CONFIG SET maxmemory-policy noeviction, and the same in "+
 			"redis.conf; a cache that should be evicted belongs on a server of its own "+
 			"(CACHE_REDIS_URL)",
 			"it evicts (%s): when it is full, it deletes jobs without an error", info.Policy)
 	}
 }
 
-func (e *examination) persistence(info redisdb.ServerInfo) {
+func (e *Examination) persistence(info redisdb.ServerInfo) {
 	switch {
 	case info.AOF && info.AOFFailed:
-		e.bad(wrong, "redis", "look at its log and at the disk",
+		e.bad(Wrong, "redis", "look at its log and at the disk",
 			"the last write of the append-only file failed")
 	case info.AOF:
 		e.good("redis", "it writes an append-only file: a crash costs at most a second of pushes")
 	case info.Snapshots == "":
-		e.bad(wrong, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+		e.bad(Wrong, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
 			"it keeps nothing on disk: a restart of Redis loses all jobs")
 	default:
-		e.bad(warning, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
+		e.bad(Warning, "redis", "CONFIG SET appendonly yes, and the same in redis.conf",
 			"it only makes snapshots (save %s): a crash loses the jobs since the last",
 			info.Snapshots)
 	}
 }
 
-func (e *examination) memory(info redisdb.ServerInfo) {
+func (e *Examination) memory(info redisdb.ServerInfo) {
 	limit, of := info.MaxMemory, "maxmemory"
 	if limit == 0 {
 		limit, of = info.SystemMemory, "the machine's memory"
@@ -68,29 +69,29 @@ func (e *examination) memory(info redisdb.ServerInfo) {
 	text := fmt.Sprintf("it uses %d MB, %d %% of %s", info.UsedMemory>>20, percent, of)
 	switch {
 	case percent >= 90:
-		e.bad(wrong, "redis", "give it more memory, or find the jobs that fill it: workerctl "+
+		e.bad(Wrong, "redis", "give it more memory, or find the jobs that fill it: workerctl "+
 			"queues, dead, retries", "%s: it will soon refuse pushes", text)
 	case percent >= 70:
-		e.bad(warning, "redis", "give it more memory before it is full", "%s", text)
+		e.bad(Warning, "redis", "give it more memory before it is full", "%s", text)
 	default:
 		e.good("redis", "%s", text)
 	}
 }
 
 // cache compares the cache's server with that of the queues, whose run id is given.
-func (e *examination) cache(ctx context.Context, cache queue.Config, runID string) {
-	other, err := cache.Redis(1)
+func (e *Examination) cache(ctx context.Context, runID string) {
+	other, err := e.Cache.Redis(1)
 	if err != nil {
-		e.bad(wrong, "redis", "correct CACHE_REDIS_URL", "%v", err)
+		e.bad(Wrong, "redis", "correct CACHE_REDIS_URL", "%v", err)
 		return
 	}
 	defer other.Close()
 	switch info, err := redisdb.Info(ctx, other); {
 	case err != nil:
-		e.bad(warning, "redis", "check CACHE_REDIS_URL",
+		e.bad(Warning, "redis", "check CACHE_REDIS_URL",
 			"the cache's Redis does not answer: %v", err)
 	case info.RunID == runID:
-		e.bad(warning, "redis", "give the cache a server of its own with maxmemory-policy "+
+		e.bad(Warning, "redis", "give the cache a server of its own with maxmemory-policy "+
 			"allkeys-lru, and set CACHE_REDIS_URL", "cache and queues share one server: neither "+
 			"policy suits both")
 	default:
@@ -100,14 +101,14 @@ func (e *examination) cache(ctx context.Context, cache queue.Config, runID strin
 }
 
 // cachePolicy looks whether the cache's server evicts: a full server that does not refuses writes.
-func (e *examination) cachePolicy(info redisdb.ServerInfo) {
+func (e *Examination) cachePolicy(info redisdb.ServerInfo) {
 	const evict = "CONFIG SET maxmemory-policy allkeys-lru there, and the same in redis.conf"
 	switch {
 	case info.MaxMemory == 0:
-		e.bad(warning, "redis", "set maxmemory there, and "+evict,
+		e.bad(Warning, "redis", "set maxmemory there, and "+evict,
 			"the cache's Redis has no limit of memory: it grows until the machine has none left")
 	case info.Policy == "noeviction":
-		e.bad(warning, "redis", evict,
+		e.bad(Warning, "redis", evict,
 			"the cache's Redis does not evict: when it is full, it refuses writes")
 	default:
 		e.good("redis", "the cache's Redis evicts (%s)", info.Policy)

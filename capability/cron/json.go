@@ -1,16 +1,16 @@
-package main
+package cron
 
 import (
 	"encoding/json"
 	"time"
 )
 
-// entryJSON is an entry of a schedule as JSON, by field.
-type entryJSON map[string]json.RawMessage
+// EntryJSON is an entry of a schedule as JSON for people and their programs, by field.
+type EntryJSON map[string]json.RawMessage
 
-// newEntryJSON is a cron.Entry, or what has one, with its durations as texts, such as "1h30m0s".
-// Its own JSON has them in nanoseconds.
-func newEntryJSON(entry any) (e entryJSON, err error) {
+// NewEntryJSON is an Entry, or what has one, such as a Status, with its durations as texts, such as
+// "1h30m0s". Its own JSON, which is in Redis, has them in nanoseconds.
+func NewEntryJSON(entry any) (e EntryJSON, err error) {
 	b, err := json.Marshal(entry)
 	if err == nil {
 		err = json.Unmarshal(b, &e)
@@ -26,7 +26,7 @@ func newEntryJSON(entry any) (e entryJSON, err error) {
 	}
 	var conditions []json.RawMessage
 	if json.Unmarshal(e["only_if"], &conditions) == nil {
-		list, err := entriesJSON(conditions)
+		list, err := EntriesJSON(conditions)
 		if err != nil {
 			return nil, err
 		}
@@ -36,24 +36,15 @@ func newEntryJSON(entry any) (e entryJSON, err error) {
 	return e, nil
 }
 
-// entriesJSON are entries as JSON.
-func entriesJSON[T any](list []T) ([]entryJSON, error) {
-	out := []entryJSON{}
+// EntriesJSON are entries, or what has them, as JSON.
+func EntriesJSON[T any](list []T) ([]EntryJSON, error) {
+	out := []EntryJSON{}
 	for _, entry := range list {
-		e, err := newEntryJSON(entry)
+		e, err := NewEntryJSON(entry)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, e)
 	}
 	return out, nil
-}
-
-// printEntriesJSON prints entries as JSON.
-func printEntriesJSON[T any](c *call, list []T) error {
-	out, err := entriesJSON(list)
-	if err != nil {
-		return err
-	}
-	return c.print(out)
 }

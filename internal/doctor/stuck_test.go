@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"testing"
@@ -14,25 +14,25 @@ func TestDoctorLife(t *testing.T) {
 		name, level, text, remedy string
 		process                   inspect.Process
 	}{
-		{"has not reported", wrong, "h:1:a: it does not report", "look whether h is alive",
+		{"has not reported", Wrong, "h:1:a: it does not report", "look whether h is alive",
 			inspect.Process{Identity: "h:1:a", Hostname: "h", Beat: now.Add(-20 * time.Second)}},
-		{"does not turn", wrong, "one of its loops hangs", "workerctl dump h:1:a",
+		{"does not turn", Wrong, "one of its loops hangs", "workerctl dump h:1:a",
 			inspect.Process{Identity: "h:1:a", Beat: now, Turned: now.Add(-time.Minute)}},
-		{"has stuck handlers", wrong, "3 handlers ignore", "workerctl dump h:1:a",
+		{"has stuck handlers", Wrong, "3 handlers ignore", "workerctl dump h:1:a",
 			inspect.Process{Identity: "h:1:a", Beat: now, Turned: now, Stuck: 3}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			e, _ := examine(nil)
+			e := &Examination{}
 			e.life(x.process, now)
 			e.only(t, x.level, x.text, x.remedy)
 		})
 	}
 	t.Run("is silent about a process that is well, and about Ruby's", func(t *testing.T) {
-		e, _ := examine(nil)
+		e := &Examination{}
 		e.life(inspect.Process{Beat: now, Turned: now.Add(-2 * time.Second)}, now)
 		e.life(inspect.Process{Beat: now.Add(-9 * time.Second)}, now)
-		if len(e.findings) > 0 {
-			t.Errorf("%+v", e.findings)
+		if len(e.Findings) > 0 {
+			t.Errorf("%+v", e.Findings)
 		}
 	})
 }
@@ -43,11 +43,11 @@ func TestDoctorLongRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, _ := examine(nil)
+	e := &Examination{}
 	e.longRun(inspect.Work{Job: j, RunAt: now.Add(-time.Minute)}, now)
 	e.longRun(inspect.Work{Job: j}, now) // it does not say since when
 	e.longRun(inspect.Work{Job: j, Process: "h:1:a", Queue: "pull", RunAt: now.Add(-2 * time.Hour)},
 		now)
-	e.only(t, warning, "job x: Slow of the queue pull has run for 2h 0m in h:1:a",
+	e.only(t, Warning, "job x: Slow of the queue pull has run for 2h 0m in h:1:a",
 		"workerctl dump h:1:a")
 }

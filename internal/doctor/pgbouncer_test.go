@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"testing"
@@ -7,43 +7,43 @@ import (
 )
 
 func TestDoctorPgBouncer(t *testing.T) {
-	mode := func(e *examination, settings map[string]string, d demand) {
+	mode := func(e *Examination, settings map[string]string, d demand) {
 		e.poolMode("app", settings, d)
 	}
-	d := demandOf([]pool{{"a", 10}, {"b", 5}})
+	d := demandOf([]Pool{{"a", 10}, {"b", 5}})
 	for _, x := range []struct {
 		name                string
-		look                func(*examination, map[string]string, demand)
+		look                func(*Examination, map[string]string, demand)
 		settings            map[string]string
 		level, text, remedy string
 	}{
 		{"pools by transaction", mode,
-			map[string]string{"pool_mode": "transaction", "default_pool_size": "5"}, good,
+			map[string]string{"pool_mode": "transaction", "default_pool_size": "5"}, Good,
 			"transaction mode, 5 connections", ""},
 		{"has too few sessions", mode,
-			map[string]string{"pool_mode": "session", "default_pool_size": "5"}, wrong,
+			map[string]string{"pool_mode": "session", "default_pool_size": "5"}, Wrong,
 			"all pools may open 15 connections (10 + 5), and it gives 5",
 			"pool_mode = transaction"},
 		{"has enough sessions", mode,
-			map[string]string{"pool_mode": "session", "default_pool_size": "20"}, warning,
+			map[string]string{"pool_mode": "session", "default_pool_size": "20"}, Warning,
 			"nothing is pooled", "pool_mode = transaction"},
 		{"fails transactions in statement mode", mode,
-			map[string]string{"pool_mode": "statement", "default_pool_size": "20"}, wrong,
+			map[string]string{"pool_mode": "statement", "default_pool_size": "20"}, Wrong,
 			"every transaction of a job fails", "pool_mode = transaction"},
-		{"accepts too few clients", (*examination).clients,
-			map[string]string{"max_client_conn": "8"}, wrong, "max_client_conn is 8",
+		{"accepts too few clients", (*Examination).clients,
+			map[string]string{"max_client_conn": "8"}, Wrong, "max_client_conn is 8",
 			"max_client_conn = 18"},
-		{"accepts all clients", (*examination).clients,
-			map[string]string{"max_client_conn": "500"}, good, "max_client_conn is 500", ""},
+		{"accepts all clients", (*Examination).clients,
+			map[string]string{"max_client_conn": "500"}, Good, "max_client_conn is 500", ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			e, _ := examine(nil)
+			e := &Examination{}
 			x.look(e, x.settings, d)
 			e.only(t, x.level, x.text, x.remedy)
 		})
 	}
 	t.Run("has its console at the same address", func(t *testing.T) {
-		e, _ := examine(nil)
+		e := &Examination{}
 		if got := e.consoleURL("postgres://u@h:6432/app"); got != "postgres://u@h:6432/pgbouncer" {
 			t.Error(got)
 		}
@@ -56,7 +56,7 @@ func TestDoctorPgBouncer(t *testing.T) {
 				t.Errorf("%s: %s", from, got)
 			}
 		}
-		e, _ = examine(func(d *doctor) { d.pgbouncer = "postgres://admin@x/pgbouncer" })
+		e.PgBouncer = "postgres://admin@x/pgbouncer"
 		if got := e.consoleURL("postgres://u@h/app"); got != "postgres://admin@x/pgbouncer" {
 			t.Error(got)
 		}
@@ -73,10 +73,10 @@ func TestServersOf(t *testing.T) {
 		}
 	})
 	t.Run("get the clients of all their databases", func(t *testing.T) {
-		e, _ := examine(nil)
-		d := demandOf([]pool{{"a", 30}}).times(len(list[0].databases))
+		e := &Examination{}
+		d := demandOf([]Pool{{"a", 30}}).times(len(list[0].databases))
 		e.clients(map[string]string{"max_client_conn": "50"}, d)
-		e.only(t, wrong, "60 connections (2 databases x 30 connections (30))",
+		e.only(t, Wrong, "60 connections (2 databases x 30 connections (30))",
 			"max_client_conn = 75")
 	})
 }

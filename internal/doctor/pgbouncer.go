@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 
 // pooler looks at PgBouncer, by its admin console if that can be reached. d is the demand of each
 // of its databases.
-func (e *examination) pooler(ctx context.Context, s *server, found database.Pooler, direct string,
+func (e *Examination) pooler(ctx context.Context, s *server, found database.Pooler, direct string,
 	d demand) {
 	settings, err := console(ctx, e.consoleURL(s.url))
 	if err != nil {
-		e.bad(warning, "pgbouncer", "--pgbouncer postgres://ADMIN@HOST:6432/pgbouncer, with a "+
+		e.bad(Warning, "pgbouncer", "--pgbouncer postgres://ADMIN@HOST:6432/pgbouncer, with a "+
 			"user of its admin_users or stats_users", "the admin console of %s cannot be reached, "+
 			"and its sizes are not known: %v", s.place, err)
 		if found == database.SessionPooler {
-			e.bad(warning, "pgbouncer", "pool_mode = transaction, then RELOAD",
+			e.bad(Warning, "pgbouncer", "pool_mode = transaction, then RELOAD",
 				"it looks like session mode: a client keeps its connection, and nothing is pooled")
 		}
 		return
@@ -37,9 +37,9 @@ func (e *examination) pooler(ctx context.Context, s *server, found database.Pool
 }
 
 // consoleURL is --pgbouncer, or the database pgbouncer at the pooler's own address.
-func (e *examination) consoleURL(pooler string) string {
-	if e.pgbouncer != "" {
-		return e.pgbouncer
+func (e *Examination) consoleURL(pooler string) string {
+	if e.PgBouncer != "" {
+		return e.PgBouncer
 	}
 	u, err := url.Parse(pooler)
 	if err != nil || u.Scheme == "" { // a DSN, in which the last of two holds
@@ -117,7 +117,7 @@ func show(ctx context.Context, conn *pgx.Conn, what string) (rows []map[string]s
 
 // poolMode compares the demand with the connections that PgBouncer gives for a database in its
 // mode.
-func (e *examination) poolMode(name string, settings map[string]string, d demand) {
+func (e *Examination) poolMode(name string, settings map[string]string, d demand) {
 	size, _ := strconv.Atoi(settings["default_pool_size"])
 	const remedy = "pool_mode = transaction in pgbouncer.ini, then RELOAD"
 	switch mode := settings["pool_mode"]; {
@@ -125,22 +125,22 @@ func (e *examination) poolMode(name string, settings map[string]string, d demand
 		e.good("pgbouncer", "%s: transaction mode, %d connections to the server for a user", name,
 			size)
 	case mode == "statement":
-		e.bad(wrong, "pgbouncer", remedy, "%s: statement mode: every transaction of a job fails",
+		e.bad(Wrong, "pgbouncer", remedy, "%s: statement mode: every transaction of a job fails",
 			name)
 	case d.sum > size:
-		e.bad(wrong, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection; all "+
+		e.bad(Wrong, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection; all "+
 			"pools may open %s, and it gives %d", name, mode, d.text, size)
 	default:
-		e.bad(warning, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection, and "+
+		e.bad(Warning, "pgbouncer", remedy, "%s: %s mode: every client keeps its connection, and "+
 			"nothing is pooled", name, mode)
 	}
 }
 
 // clients compares the demand with the clients that PgBouncer accepts.
-func (e *examination) clients(settings map[string]string, d demand) {
+func (e *Examination) clients(settings map[string]string, d demand) {
 	clients, _ := strconv.Atoi(settings["max_client_conn"])
 	if d.sum > clients {
-		e.bad(wrong, "pgbouncer", fmt.Sprintf("max_client_conn = %d", d.sum*5/4),
+		e.bad(Wrong, "pgbouncer", fmt.Sprintf("max_client_conn = %d", d.sum*5/4),
 			"all pools may open %s, and max_client_conn is %d", d.text, clients)
 	} else {
 		e.good("pgbouncer", "all pools may open %s; max_client_conn is %d", d.text, clients)
@@ -153,20 +153,20 @@ func (e *examination) clients(settings map[string]string, d demand) {
 
 // backend compares the connections that PgBouncer may open with those that the server
 // allows.
-func (e *examination) backend(ctx context.Context, direct string, settings map[string]string) {
+func (e *Examination) backend(ctx context.Context, direct string, settings map[string]string) {
 	conn, err := connect(ctx, direct)
 	if err != nil {
-		e.bad(warning, "postgres", "check DIRECT_DATABASE_URL", "%v", err)
+		e.bad(Warning, "postgres", "check DIRECT_DATABASE_URL", "%v", err)
 		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	all, reserved, err := room(ctx, conn)
 	if err != nil {
-		e.bad(warning, "postgres", "", "its limits cannot be read: %v", err)
+		e.bad(Warning, "postgres", "", "its limits cannot be read: %v", err)
 		return
 	}
 	if size, _ := strconv.Atoi(settings["default_pool_size"]); size > all-reserved {
-		e.bad(wrong, "postgres", fmt.Sprintf("default_pool_size = %d", (all-reserved)*9/10),
+		e.bad(Wrong, "postgres", fmt.Sprintf("default_pool_size = %d", (all-reserved)*9/10),
 			"PgBouncer may open %d connections, and max_connections %d less %d reserved leaves %d",
 			size, all, reserved, all-reserved)
 	} else {
