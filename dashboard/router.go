@@ -93,24 +93,27 @@ func (r *refusal) Header() http.Header         { return r.header }
 func (r *refusal) WriteHeader(status int)      { r.status = status }
 func (r *refusal) Write(b []byte) (int, error) { return len(b), nil }
 
+// page is the route of a page for viewers.
+func (d *Dashboard) page(pattern string, read func(*request) (*view, error)) []route {
+	return []route{{method: "GET", pattern: pattern, role: access.Viewer, read: read}}
+}
+
+// both are the routes of a page, and of its data as JSON.
+func (d *Dashboard) both(pattern string, read func(*request) (*view, error)) []route {
+	return slices.Concat(d.page(pattern, read), d.page("/api/v1"+pattern, asJSON(read)))
+}
+
 // routes is the table. Everything that changes something is a POST.
 func (d *Dashboard) routes() []route {
-	page := func(pattern string, read func(*request) (*view, error)) []route {
-		return []route{{method: "GET", pattern: pattern, role: access.Viewer, read: read}}
-	}
-	data := func(pattern string, read func(*request) (*view, error)) []route {
-		return page("/api/v1"+pattern, asJSON(read))
-	}
-	both := func(pattern string, read func(*request) (*view, error)) []route {
-		return slices.Concat(page(pattern, read), data(pattern, read))
-	}
-	list := slices.Concat(page("/{$}", (*request).overview), data("/overview", (*request).overview),
+	page, both := d.page, d.both
+	list := slices.Concat(page("/{$}", (*request).overview),
+		page("/api/v1/overview", asJSON((*request).overview)),
 		both("/queues", (*request).queues), both("/busy", (*request).busy),
 		both("/processes", (*request).processes),
 		both("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
 		both("/held", (*request).held), both("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
-		page("/stats/queues", (*request).sidekiqQueues))
+		page("/stats/queues", (*request).sidekiqQueues), d.lanesRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
