@@ -43,6 +43,10 @@ type Options struct {
 	ReadOnly bool // nobody can change anything: there are no routes for it
 	// SignOut says that Access serves POST /logout below Base: the pages have a button for it.
 	SignOut bool
+	// Redact are names of keys, such as "api_key". The values of arguments and fields of jobs with
+	// such keys are shown only to an admin who asks for them on the page of a job, which the audit
+	// records. nil: DefaultRedact; empty: none.
+	Redact []string
 	// StreamURL is the origin of the server-sent events, such as "https://stream.example.com", if
 	// it is another than that of the pages.
 	StreamURL string
@@ -57,6 +61,7 @@ type Dashboard struct {
 	Options
 	router  *router
 	handler http.Handler
+	redact  *redactor
 	pages   map[string]*template.Template // by language
 	csp     string
 
@@ -81,6 +86,10 @@ func New(o Options) (*Dashboard, error) {
 	}
 	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if o.Redact == nil {
+		o.Redact = DefaultRedact
+	}
+	d.redact = newRedactor(o.Redact)
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
 		d.cancel()
@@ -126,8 +135,10 @@ func (o *Options) check() error {
 	if o.Access == nil {
 		say("want an Access: without one, everybody could change everything")
 	}
-	if err := CheckBase(o.Base); err != nil {
-		say("%w", err)
+	for _, err := range []error{CheckBase(o.Base), CheckRedact(o.Redact)} {
+		if err != nil {
+			say("%w", err)
+		}
 	}
 	if _, err := url.Parse(o.StreamURL); o.StreamURL != "" &&
 		(err != nil || !originForm.MatchString(o.StreamURL)) {

@@ -45,13 +45,13 @@ type processLanes struct {
 
 // lane is what a thread ran.
 type lane struct {
-	TID          string
-	Bars         []laneBar
-	Count        int
-	Failures     int
-	Busy         int // percent of the window
-	Last         inspect.ThreadRun
-	busy float64 // in seconds
+	TID      string
+	Bars     []laneBar
+	Count    int
+	Failures int
+	Busy     int // percent of the window
+	Last     inspect.ThreadRun
+	busy     float64 // in seconds
 }
 
 // laneBar is a run in a lane. Its place is that of the lane's own units.
@@ -112,11 +112,11 @@ func (q *request) processLanes() (*view, error) {
 
 func (q *request) showLanes(p *lanesPage, nav, title string, ids []string) (*view, error) {
 	p.Window = laneWindows[1]
-	if n, err := strconv.Atoi(q.FormValue("window")); err == nil && slices.Contains(laneWindows, n) {
+	n, err := strconv.Atoi(q.FormValue("window"))
+	if err == nil && slices.Contains(laneWindows, n) {
 		p.Window = n
 		p.Pager.query.Set("window", strconv.Itoa(n))
 	}
-	var err error
 	if p.Processes, err = q.in().Runs(q.ctx, inspect.RunsWait, ids...); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ func (d *Dashboard) request(w http.ResponseWriter, r *http.Request) *request {
 // in is the inspector.
 func (q *request) in() *inspect.Inspector { return q.d.Inspector }
 
+// rows makes the rows of lists.
+func (q *request) rows() rows { return rows{q.d.redact} }
+
 // t is a text of the catalogue, in the language of the person.
 func (q *request) t(key string, args ...any) string { return say(q.lang, key, args...) }
 

@@ -31,7 +31,7 @@ var allowed = map[string]string{
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
 		"deploy/systemd cmd/workerctl/top " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
-	"dashboard": "dashboard/access internal/text queue queue/inspect",
+	"dashboard": "capability/unique dashboard/access internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access queue " +
 		"queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",

@@ -50,7 +50,7 @@ func (s *server) Run(ctx context.Context) error {
 	}
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
 		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
-		ReadOnly: s.readOnly, Log: s.log})
+		ReadOnly: s.readOnly, Redact: append([]string{}, s.redact...), Log: s.log})
 	if err != nil {
 		return err
 	}
