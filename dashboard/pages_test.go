@@ -118,12 +118,36 @@ func TestJobList(t *testing.T) {
 	})
 	t.Run("finds queues whose names need escapes", func(t *testing.T) {
 		f := f.sub(t)
-		for _, name := range []string{"a/b", "a b?c#d", "a%2Fb", "..%", "キュー"} {
+		for name, path := range map[string]string{"a/b": "a~2Fb", "a b?c#d": "a%20b~3Fc~23d",
+			"a%2Fb": "a~252Fb", "..%": "..~25", "キュー": url.PathEscape("キュー"), ".": "~2E",
+			"..": "~2E~2E", "a//b": "a~2F~2Fb", "~": "~7E"} {
 			f.enqueue(name, 1)
-			f.has(f.get("/queues", 200), name)
-			f.has(f.get("/queues/"+url.PathEscape(name), 200), "Queue "+name,
-				"/queues/"+url.PathEscape(name)+"/pause")
+			page := f.get("/queues", 200)
+			f.has(page, name)
+			if !strings.Contains(page, `"/queues/`+path+`"`) {
+				t.Errorf("no link to %s in %s", path, page)
+			}
+			f.has(f.get("/queues/"+path, 200), "Queue "+name, "/queues/"+path+"/pause")
+			to, _ := f.post("/queues/"+path+"/pause", url.Values{})
+			same(t, "the way back", to, "/queues/"+path)
+			same(t, name+" is paused", f.raw.SIsMember(t.Context(), "paused", name).Val(), true)
 		}
+		f.has(f.get("/queues/"+url.PathEscape("a/b"), 200), "Queue a/b") // an older link
+	})
+	t.Run("finds jobs, classes and processes whose names need escapes", func(t *testing.T) {
+		f := f.sub(t)
+		for name, path := range map[string]string{"..": "~2E~2E", "x/y": "x~2Fy"} {
+			f.must(f.raw.SAdd(f.Context(), "kyu:held", name).Err())
+			f.must(f.raw.ZAdd(f.Context(), "kyu:hold:"+name, z(time.Now(), payload(name, name, "a",
+				time.Now(), nil))).Err())
+			f.has(f.get("/held/"+path, 200), "Held jobs of "+name, "/jobs/"+path)
+			f.has(f.get("/jobs/"+path, 200), "/held/"+path)
+			to, _ := f.post("/held/"+path+"/selected", url.Values{"verb": {"delete"},
+				"jid": {"none"}})
+			same(t, "the way back", to, "/held/"+path)
+		}
+		f.process("h/1:1:x", fields{"hostname": "h"}, "{}")
+		f.has(f.get("/processes/h~2F1:1:x", 200), "Process h/1:1:x", "/processes/h~2F1:1:x/quiet")
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -53,10 +52,10 @@ func (q *request) rows() rows { return rows{q.d.redact} }
 // t is a text of the catalogue, in the language of the person.
 func (q *request) t(key string, args ...any) string { return say(q.lang, key, args...) }
 
-// path is the path of a page. Each part is a segment.
+// path is the path of a page. Each part is a name.
 func (d *Dashboard) path(parts ...string) string {
 	for i, part := range parts {
-		parts[i] = url.PathEscape(part)
+		parts[i] = segment(part)
 	}
 	return d.Base + "/" + strings.Join(parts, "/")
 }

@@ -53,6 +53,7 @@ func (ro *router) add(r route) error {
 	ro.routes = append(ro.routes, r)
 	ro.mux.HandleFunc(r.method+" "+ro.d.Base+r.pattern,
 		func(w http.ResponseWriter, hr *http.Request) {
+			named(hr, r.pattern)
 			q := ro.d.request(w, hr)
 			defer q.cancel()
 			q.answer(r)
