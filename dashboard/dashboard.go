@@ -65,7 +65,8 @@ type Dashboard struct {
 	pages   map[string]*template.Template // by language
 	csp     string
 
-	patience time.Duration // see the constant
+	patience   time.Duration // see the constant
+	searchTime time.Duration // see the constant
 
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
@@ -84,7 +85,8 @@ func New(o Options) (*Dashboard, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience}
+	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience,
+		searchTime: searchTime}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if o.Redact == nil {
 		o.Redact = DefaultRedact

@@ -44,9 +44,9 @@ func (q *request) job() (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	place, j, err := q.in().Locate(q.ctx, q.PathValue("jid"))
-	if err != nil {
-		return nil, err
+	place, j, searching, err := q.locate(q.PathValue("jid"))
+	if searching != nil || err != nil {
+		return searching, err
 	}
 	p := &jobPage{row: rows{redact}.row(j.Raw(), j, place.At), Place: place, Fields: []field{},
 		MayShow: q.person.Role >= access.Admin, Reasons: []inspect.Reason{},

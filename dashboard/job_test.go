@@ -119,3 +119,34 @@ func TestJobLocks(t *testing.T) {
 	f.must(f.raw.ZAdd(t.Context(), "uniquejobs:digests", redis.Z{Score: 1, Member: digest}).Err())
 	f.has(f.get("/jobs/waits", 200), "job holder holds its lock "+digest, "workerctl job holder")
 }
+
+func TestLocate(t *testing.T) {
+	f := newFixture(t)
+	f.enqueue("a", 3)
+	f.put("retry", "r", 20_000, later)
+	f.put("dead", "d", 1, time.Now())
+	f.d.SetSearchTime(time.Nanosecond)
+	t.Run("a search that takes long says how far it came, and goes on", func(t *testing.T) {
+		f := f.sub(t)
+		page := f.get("/jobs/d0", 202)
+		f.has(page, "Looking for the job d0", "0 jobs were looked at, of about 20,004",
+			"/jobs/d0?after=0.0.0.0.")
+		f.d.SetSearchTime(time.Minute)
+		f.has(f.get("/jobs/d0?after=0.0.0.0.", 200), "Job d0")
+		f.has(f.get("/jobs/d0?after=20003.0.6.0.", 200), "Job d0")
+	})
+	t.Run("programs go on too", func(t *testing.T) {
+		f := f.sub(t)
+		f.d.SetSearchTime(time.Nanosecond)
+		var p struct{ JID, After string }
+		f.must(json.Unmarshal([]byte(f.get("/api/v1/jobs/d0", 202)), &p))
+		f.d.SetSearchTime(time.Minute)
+		f.has(f.get("/api/v1/jobs/d0?after="+p.After, 200), "d0")
+	})
+	t.Run("a job that is nowhere is not found", func(t *testing.T) {
+		f.sub(t).get("/jobs/nope?after=20003.1.7.0.", 404)
+	})
+	t.Run("refuses what no search has given", func(t *testing.T) {
+		f.sub(t).has(f.get("/jobs/d0?after=x", 400), "want one that a search has given")
+	})
+}

@@ -23,8 +23,8 @@ type redactor struct {
 	names [][]string // the words of each name
 }
 
-// newRedactor makes a redactor of names. A name hides the keys that have its words one after the other:
-// token hides access_token and userToken, api_key hides apiKey.
+// newRedactor makes a redactor of names. A name hides the keys that have its words one after the
+// other: token hides access_token and userToken, api_key hides apiKey.
 func newRedactor(names []string) *redactor {
 	x := &redactor{}
 	for _, name := range names {
