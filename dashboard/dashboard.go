@@ -45,6 +45,10 @@ type Options struct {
 	ReadOnly bool // nobody can change anything: there are no routes for it
 	// SignOut says that Access serves POST /logout below Base: the pages have a button for it.
 	SignOut bool
+	// Redact are names of keys, such as "api_key". The values of arguments and fields of jobs with
+	// such keys are shown only to an admin who asks for them on the page of a job, which the audit
+	// records. nil: DefaultRedact; empty: none.
+	Redact []string
 	// Live is the stream, a live.Hub with State as its Sample. It is served at /live below Base, to
 	// viewers. nil: pages show the state of the moment when they were loaded, if there is no
 	// StreamURL either.
@@ -72,12 +76,14 @@ type Dashboard struct {
 	Options
 	router   *router
 	handler  http.Handler
+	redact   *redactor
 	pages    map[string]*template.Template // by language
 	csp      string
 	contents contents
 
-	patience time.Duration // see the constant
-	looking  chan struct{} // see oneLook
+	patience   time.Duration // see the constant
+	searchTime time.Duration // see the constant
+	looking    chan struct{} // see oneLook
 
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
@@ -97,9 +103,13 @@ func New(o Options) (*Dashboard, error) {
 		o.Log = slog.Default()
 	}
 	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
-		looking: make(chan struct{}, 1), contents: contents{age: contentAge,
+		searchTime: searchTime, looking: make(chan struct{}, 1), contents: contents{age: contentAge,
 			list: map[string]*content{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if o.Redact == nil {
+		o.Redact = DefaultRedact
+	}
+	d.redact = newRedactor(o.Redact)
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
 		d.cancel()
@@ -145,8 +155,10 @@ func (o *Options) check() error {
 	if o.Access == nil {
 		say("want an Access: without one, everybody could change everything")
 	}
-	if err := CheckBase(o.Base); err != nil {
-		say("%w", err)
+	for _, err := range []error{CheckBase(o.Base), CheckRedact(o.Redact)} {
+		if err != nil {
+			say("%w", err)
+		}
 	}
 	if err := CheckStreamURL(o.StreamURL); err != nil {
 		say("%w", err)

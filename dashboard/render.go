@@ -66,6 +66,8 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"clock": func(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") },
 		"ago":   func(at time.Time) string { return fromNow(lang, time.Until(at)) },
 		"age":   func(seconds float64) string { return age(lang, seconds) },
+		"ageOf": func(seconds int) string { return age(lang, float64(seconds)) },
+		"took":  func(seconds float64) string { return took(lang, seconds) },
 		"since": func(at time.Time) string { return age(lang, time.Since(at).Seconds()) },
 		"inLanguage": func(here, other string) string {
 			path, query, _ := strings.Cut(here, "?")

@@ -92,7 +92,8 @@ func (s *server) pages(store *queue.Store, in *inspect.Inspector, hub *live.Hub,
 	o := dashboard.Options{Store: store, Inspector: in, Base: s.base, Access: who,
 		Origins: options.Origins, SignOut: options.Users != "", ReadOnly: s.readOnly,
 		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log,
-		Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs}
+		Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs,
+		Redact: append([]string{}, s.redact...)}
 	if s.stream.url == "" {
 		o.Live = hub
 	}

@@ -41,6 +41,7 @@ type settings struct {
 	listen   string
 	base     string
 	readOnly bool
+	redact   []string // names of keys whose values are hidden
 	access   access.Options
 	role     string // of persons that the proxy names, without a role of their own
 	key      string // the file of access.Options.Key
@@ -60,6 +61,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 		"users, tokens or a proxy a loopback address")
 	f.StringVar(&s.base, "base", "", "the `PATH` below which the pages are, such as /kyu")
 	f.BoolVar(&s.readOnly, "read-only", false, "nobody can change anything")
+	f.StringSliceVar(&s.redact, "redact", dashboard.DefaultRedact, "the `NAMES` of keys whose "+
+		"values in jobs only an admin may see; empty: none")
 	a := &s.access
 	f.StringVar(&a.Users, "users", "", "a `FILE` of lines NAME:ROLE:HASH; the roles are viewer, "+
 		"operator, admin")
@@ -113,7 +116,8 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 		problems = append(problems, s.stream.read(r, s.access.Key))
 	}
 	if !s.stream.only {
-		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base))
+		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base),
+			dashboard.CheckRedact(s.redact))
 	}
 	return s, errors.Join(append(problems, r.Err())...)
 }
