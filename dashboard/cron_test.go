@@ -42,7 +42,7 @@ func TestCronPage(t *testing.T) {
 	f := newTools(t)
 	f.has(f.get("/cron", 200), "There are no entries")
 	f.schedule(nightly, hourly)
-	const path = "/cron/nightly%2Fclean%20up"
+	const path = "/cron/nightly~2Fclean%20up"
 	t.Run("lists entries", func(t *testing.T) {
 		f := f.sub(t)
 		f.translated("/cron", "Cron", "定期実行")
@@ -84,7 +84,7 @@ func TestCronActs(t *testing.T) {
 	f := newTools(t)
 	f.role = "operator"
 	f.schedule(nightly, hourly)
-	const path = "/cron/nightly%2Fclean%20up"
+	const path = "/cron/nightly~2Fclean%20up"
 	t.Run("run pushes a job now", func(t *testing.T) {
 		f := f.sub(t)
 		to, page := f.post(path+"/run", form())

@@ -70,7 +70,7 @@ func TestLocksPage(t *testing.T) {
 	t.Run("has no forms for a viewer", func(t *testing.T) {
 		f := f.sub(t)
 		f.role = "viewer"
-		f.lacks(f.get("/locks", 200), `type="checkbox"`, "/locks/selected")
+		f.lacks(f.get("/locks", 200), `name="digest"`, "/locks/selected")
 	})
 }
 
