@@ -113,9 +113,9 @@ func TestKeyboard(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, page := range dashboard.Navigation {
-			if row := "| `g` `" + dashboard.PageKeys[page] + "` |"; !strings.Contains(string(doc),
-				row) {
-				t.Errorf("no %q", row)
+			row := "| `g` `" + dashboard.PageKeys[page] + "` |"
+			if dashboard.PageKeys[page] != "" && !strings.Contains(string(doc), row) {
+				t.Errorf("the table of docs/dashboard-live.md has no %q for %s", row, page)
 			}
 		}
 	})
