@@ -58,7 +58,8 @@ func (s *server) Run(ctx context.Context) error {
 	defer jobs.Close()
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
 		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
-		ReadOnly: s.readOnly, Log: s.log, Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs})
+		ReadOnly: s.readOnly, Log: s.log, Cache: s.servers.Cache, Postgres: s.postgres(),
+		Jobs: jobs, Settings: s.shown})
 	if err != nil {
 		return err
 	}

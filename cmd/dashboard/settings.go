@@ -44,6 +44,7 @@ type settings struct {
 	key      string // the file of access.Options.Key
 	version  bool
 	redis    queue.Config
+	shown    []dashboard.Setting
 	jobs     queue.Config    // the Redis of package jobs
 	database string          // the address of --database-url
 	servers  doctor.Settings // of Postgres and of the cache
@@ -104,6 +105,9 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	}
 	s.servers = doctor.SettingsFromEnv(r)
 	problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base), r.Err())
+	for _, x := range r.Settings {
+		s.shown = append(s.shown, dashboard.Setting(x))
+	}
 	return s, errors.Join(problems...)
 }
 
