@@ -74,7 +74,8 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
-	"held", "errors", "hosts", "locks", "cron", "operations", "audit", "redis", "postgres", "settings"}
+	"held", "errors", "hosts", "locks", "cron", "operations", "audit", "redis", "postgres",
+	"settings"}
 
 // cut is a text of at most max characters that cannot steer the page's direction.
 func cut(max int, s string) string {

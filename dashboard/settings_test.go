@@ -19,7 +19,8 @@ func TestSettingsPage(t *testing.T) {
 		f := f.sub(t)
 		f.translated("/settings", "Settings", "設定")
 		f.has(f.get("/settings", 200), "0.1.0-dev", "redis://h/0", "REDIS_URL", "unique", "cron",
-			"kyu-1", "/processes/a:1:x", "big", "/queues/push", "/retries/matching", "You are admin")
+			"kyu-1", "/processes/a:1:x", "big", "/queues/push", "/retries/matching",
+			"You are admin")
 	})
 	t.Run("counts processes by version, as JSON", func(t *testing.T) {
 		f := f.sub(t)
