@@ -68,7 +68,9 @@ type Options struct {
 	Cache    *queue.Config
 	// Jobs is the Redis of package jobs, in which the breakers of hosts are; nil: that of Store.
 	Jobs redis.Cmdable
-	Log  *slog.Logger // nil: slog.Default()
+	// Settings are those of the program, for the page of settings.
+	Settings []Setting
+	Log      *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.

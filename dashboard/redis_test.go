@@ -14,8 +14,9 @@ func TestRedisPage(t *testing.T) {
 	t.Run("shows what doctor finds, and what the server says of itself", func(t *testing.T) {
 		f := f.sub(t)
 		f.translated("/redis", "Redis", "Redis")
-		f.has(f.get("/redis", 200), "warning", "it only makes snapshots", "CONFIG SET appendonly yes",
-			"Memory in use", "MiB", "noeviction", "client|id", "0 keys evicted")
+		f.has(f.get("/redis", 200), "warning", "it only makes snapshots",
+			"CONFIG SET appendonly yes", "Memory in use", "MiB", "noeviction", "client|id",
+			"0 keys evicted")
 	})
 	t.Run("says which rights are missing", func(t *testing.T) {
 		f.sub(t).has(f.get("/redis", 200), "SLOWLOG GET: NOPERM", "LATENCY LATEST: NOPERM")

@@ -87,7 +87,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
 	"held", "errors", "metrics", "hosts", "locks", "cron", "operations", "audit",
-	"redis", "postgres"}
+	"redis", "postgres", "settings"}
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
 // same row. Names of jobs and processes can have any characters, so it is a hash of them.

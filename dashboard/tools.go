@@ -13,6 +13,7 @@ func (d *Dashboard) toolsRoutes() (list []route) {
 		"/locks": (*request).locks, "/cron": (*request).cron, "/cron/{name}": (*request).cronEntry,
 		"/errors": (*request).errors, "/hosts": (*request).hosts,
 		"/redis": (*request).redis, "/postgres": (*request).postgres,
+		"/settings": (*request).settings,
 	} {
 		list = append(list,
 			route{method: http.MethodGet, pattern: pattern, role: access.Viewer, read: read},

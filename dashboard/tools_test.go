@@ -2,7 +2,11 @@ package dashboard_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/kyujobs/kyu/capability/unique"
@@ -38,5 +42,29 @@ func (f *fixture) translated(path, en, ja string) {
 		other := *f
 		other.lang = lang
 		other.has(other.get(path, 200), title+" · Kyu")
+	}
+}
+
+func TestHostileTools(t *testing.T) {
+	for i, text := range hostile {
+		t.Run(fmt.Sprint("text ", i), func(t *testing.T) {
+			f := newTools(t)
+			f.hostile(text)
+			old := time.Now().Add(-time.Hour)
+			f.failed("retry", "url", text, text, "https://a.example/"+text)
+			f.must(f.raw.ZAdd(f.Context(), "uniquejobs:digests", z(old, "uniquejobs:"+text),
+				z(old, text)).Err())
+			f.must(f.raw.HSet(f.Context(), "uniquejobs:"+text+":LOCKED", text, old.Unix()).Err())
+			breaks(t, f.raw, text)
+			f.must(f.raw.SAdd(f.Context(), "kyu:cron", text).Err())
+			f.must(f.raw.HSet(f.Context(), "kyu:cron:"+text, "spec", `{"name":`+strconv.Quote(text)+
+				`}`, "by", text, "jid", text).Err())
+			for _, path := range []string{"/locks", "/cron", "/errors", "/hosts", "/redis",
+				"/settings", "/locks?text=" + url.QueryEscape(text[:min(len(text), 500)]),
+				"/hosts?text=" + url.QueryEscape(text[:min(len(text), 500)]),
+				"/cron/" + url.PathEscape(text[:min(len(text), 500)])} {
+				f.harmless(path)
+			}
+		})
 	}
 }

@@ -71,6 +71,17 @@ func (s *Store) Keys() redisdb.Keyspace { return s.ks }
 // Server describes the Redis server, as it was when the Store was opened.
 func (s *Store) Server() redisdb.ServerInfo { return s.db.Server }
 
+// Capabilities are the kinds of the capabilities with which the Store was opened, sorted.
+func (s *Store) Capabilities() (kinds []string) {
+	if s.effects == nil {
+		return nil
+	}
+	for _, c := range s.effects.list {
+		kinds = append(kinds, c.Kind)
+	}
+	return kinds
+}
+
 // SetDeadLimits limits the dead set: it keeps fewer than max entries, and none that are older than
 // age. The defaults are Sidekiq's: 10,000 and 180 days. It must be called before the Store is used
 // by several goroutines.

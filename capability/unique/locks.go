@@ -56,6 +56,9 @@ func (l *Locks) Page(ctx context.Context, match string, after, count int) (page 
 				continue
 			}
 			h, err := l.read(ctx, digest)
+			if redisdb.Rejected(err) {
+				continue // its key has a wrong type or is forbidden: the others are shown
+			}
 			if err != nil {
 				return nil, 0, fmt.Errorf("locks: %w", err)
 			}

@@ -42,6 +42,16 @@ func TestLocks(t *testing.T) {
 			t.Error("held for", since)
 		}
 	})
+	t.Run("are listed beside one that may not be read", func(t *testing.T) {
+		for _, digest := range []string{"forbidden:x", "uniquejobs:list"} {
+			b.raw.ZAdd(t.Context(), "uniquejobs:digests", redis.Z{Member: digest})
+			b.raw.LPush(t.Context(), digest+":LOCKED", "x")
+			defer b.raw.ZRem(t.Context(), "uniquejobs:digests", digest)
+			defer b.raw.Del(t.Context(), digest+":LOCKED")
+		}
+		page, _, err := locks.Page(t.Context(), "", 0, 10)
+		b.same("found", fmt.Sprint(len(page), err), "4 <nil>")
+	})
 	t.Run("are found by a part of the digest", func(t *testing.T) {
 		page, _, err := locks.Page(t.Context(), "nowhere", 0, 10)
 		b.same("found", fmt.Sprint(len(page), err), "0 <nil>")

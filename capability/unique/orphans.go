@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
@@ -79,6 +80,9 @@ func (l *Locks) suspects(ctx context.Context) (map[string][]string, error) {
 		}
 		for _, digest := range digests {
 			h, err := l.read(ctx, digest)
+			if redisdb.Rejected(err) {
+				continue
+			}
 			if err != nil {
 				return nil, fmt.Errorf("lock %s: %w", digest, err)
 			}

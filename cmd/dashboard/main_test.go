@@ -88,6 +88,26 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
+func TestShownSettings(t *testing.T) {
+	variables := map[string]string{"DATABASE_URL": "postgres://u:secret@a/x",
+		"REPLICA_DATABASE_URL": "postgres://u:secret@r/x", "REDIS_URL": "redis://:secret@h/3",
+		"CACHE_REDIS_URL": "redis://:secret@c/1", "SIDEKIQ_REDIS_PASSWORD": "secret",
+		"DIRECT_DATABASE_URL": "postgres://u:secret@d/x"}
+	s, err := readSettings(nil, &env.Reader{Lookup: func(key string) (string, bool) {
+		return variables[key], variables[key] != ""
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("have no secrets", func(t *testing.T) {
+		text := fmt.Sprint(s.shown)
+		if strings.Contains(text, "secret") || !strings.Contains(text, "REDIS_URL") ||
+			!strings.Contains(text, "REPLICA_DATABASE_URL") {
+			t.Error(text)
+		}
+	})
+}
+
 func TestServe(t *testing.T) {
 	t.Run("serves pages until it is told to stop", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())

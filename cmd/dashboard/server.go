@@ -93,7 +93,7 @@ func (s *server) pages(store *queue.Store, in *inspect.Inspector, hub *live.Hub,
 		Origins: options.Origins, SignOut: options.Users != "", ReadOnly: s.readOnly,
 		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log,
 		Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs,
-		Redact: append([]string{}, s.redact...)}
+		Redact: append([]string{}, s.redact...), Settings: s.shown}
 	if s.stream.url == "" {
 		o.Live = hub
 	}

@@ -48,6 +48,7 @@ type settings struct {
 	stream   streaming
 	version  bool
 	redis    queue.Config
+	shown    []dashboard.Setting
 	jobs     queue.Config    // the Redis of package jobs
 	database string          // the address of --database-url
 	servers  doctor.Settings // of Postgres and of the cache
@@ -118,6 +119,9 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if !s.stream.only {
 		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base),
 			dashboard.CheckRedact(s.redact))
+	}
+	for _, x := range r.Settings {
+		s.shown = append(s.shown, dashboard.Setting(x))
 	}
 	return s, errors.Join(append(problems, r.Err())...)
 }

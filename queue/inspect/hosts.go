@@ -29,8 +29,8 @@ type Hosts struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Hosts returns the hosts that fail, for which jobs run, or for which jobs are retried or dead. jobs
-// is the Redis of package jobs.
+// Hosts returns the hosts that fail, for which jobs run, or for which jobs are retried or dead.
+// jobs is the Redis of package jobs.
 func (in *Inspector) Hosts(ctx context.Context, jobs redis.Cmdable) (h Hosts, err error) {
 	rows := map[string]*Host{}
 	row := func(name string) *Host {
