@@ -83,6 +83,7 @@ func TestHostileTexts(t *testing.T) {
 			q := text[:min(len(text), 500)]
 			for _, path := range []string{"/", "/queues", "/queues/" + url.PathEscape(q), "/busy",
 				"/busy/lanes", "/processes/web1:1:x/lanes", "/processes", "/processes/web1:1:x",
+				"/classes",
 				"/retries", "/dead", "/scheduled", "/held",
 				"/held/" + url.PathEscape(q), "/operations", "/audit", "/jobs/plain",
 				"/retries?filter=" + url.QueryEscape(`"`+strings.Trim(q, `"`)+`"`),

@@ -114,7 +114,8 @@ func (d *Dashboard) routes() []route {
 		both("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
 		both("/held", (*request).held), both("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
-		page("/stats/queues", (*request).sidekiqQueues), d.lanesRoutes())
+		page("/stats/queues", (*request).sidekiqQueues), d.lanesRoutes(),
+		d.classesRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}

@@ -264,7 +264,8 @@ func (w *walk) flights(ctx context.Context) error {
 // owned calls fn with each key that matches the pattern of a key of a queue and an owner.
 func (w *walk) owned(ctx context.Context, pattern string,
 	fn func(key string, p Place) error) error {
-	w.from.key = ""                      // the keys come in no order: there is no place among them to go on from
+	// The keys come in no order: there is no place among them to go on from.
+	w.from.key = ""
 	parts := strings.Split(pattern, "*") // before the queue, before the owner, ""
 	for cursor := uint64(0); !w.over; {
 		keys, next, err := w.in.rdb.Scan(ctx, cursor, pattern, 1000).Result()
