@@ -161,7 +161,8 @@ func (w *walk) queues(ctx context.Context) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := w.list(ctx, name, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
+		p := Place{Kind: InQueue, Queue: name}
+		if err := w.list(ctx, name, w.in.ks.Queue(name), p); err != nil {
 			return err
 		}
 	}
