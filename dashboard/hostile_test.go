@@ -92,8 +92,8 @@ func TestHostileTexts(t *testing.T) {
 			jid := f.hostile(text)
 			q := text[:min(len(text), 500)]
 			for _, path := range []string{"/", "/queues", "/queues/" + url.PathEscape(q), "/busy",
-				"/busy/lanes", "/processes/web1:1:x/lanes", "/processes", "/processes/web1:1:x", "/retries",
-				"/dead", "/scheduled", "/held",
+				"/busy/lanes", "/processes/web1:1:x/lanes", "/processes", "/processes/web1:1:x",
+				"/classes", "/retries", "/dead", "/scheduled", "/held",
 				"/held/" + url.PathEscape(q), "/operations", "/audit", "/jobs/plain", "/metrics",
 				"/metrics/" + url.PathEscape(q), "/metrics?queue=" + url.QueryEscape(q),
 				"/retries?filter=" + url.QueryEscape(`"`+strings.Trim(q, `"`)+`"`),

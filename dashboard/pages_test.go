@@ -47,6 +47,7 @@ var pages = []struct {
 	{"/busy", "Busy", "実行中", []string{"Running::Job", "run0", "web1:1:abc", "tid1"}},
 	{"/busy/lanes", "What the threads ran lately", "スレッドの最近の実行",
 		[]string{"web1:1:abc", "Sidekiq"}},
+	{"/classes", "Classes", "クラス", []string{"Running::Job", "1 / 25", "run0", "100 %"}},
 	{"/processes", "Processes", "プロセス", []string{"web1:1:abc", "server", "2,048 KiB"}},
 	{"/processes/web1:1:abc", "Process web1:1:abc", "プロセス web1:1:abc",
 		[]string{"fast", "8.0", "Running::Job"}},

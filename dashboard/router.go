@@ -123,7 +123,8 @@ func (d *Dashboard) routes() []route {
 		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
-		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes())
+		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes(),
+		d.classesRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}

@@ -68,8 +68,8 @@ func (in *Inspector) Locate(ctx context.Context, jid string) (p Place, j *queue.
 
 // LocateFrom is Locate that goes on where another search has stopped. If the deadline of ctx passes
 // before the job is found, j and err are nil, and the next call goes on from reached.
-func (in *Inspector) LocateFrom(ctx context.Context, jid string, from Cursor) (p Place, j *queue.Job,
-	reached Cursor, err error) {
+func (in *Inspector) LocateFrom(ctx context.Context, jid string, from Cursor) (p Place,
+	j *queue.Job, reached Cursor, err error) {
 	for from.round < locateRounds {
 		w := &walk{in: in, from: from, reached: Cursor{Read: from.Read, round: from.round},
 			fn: func(at Place, raw string) bool {

@@ -161,7 +161,8 @@ func (w *walk) queues(ctx context.Context) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := w.list(ctx, name, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
+		p := Place{Kind: InQueue, Queue: name}
+		if err := w.list(ctx, name, w.in.ks.Queue(name), p); err != nil {
 			return err
 		}
 	}
@@ -264,7 +265,8 @@ func (w *walk) flights(ctx context.Context) error {
 // owned calls fn with each key that matches the pattern of a key of a queue and an owner.
 func (w *walk) owned(ctx context.Context, pattern string,
 	fn func(key string, p Place) error) error {
-	w.from.key = ""                      // the keys come in no order: there is no place among them to go on from
+	// The keys come in no order: there is no place among them to go on from.
+	w.from.key = ""
 	parts := strings.Split(pattern, "*") // before the queue, before the owner, ""
 	for cursor := uint64(0); !w.over; {
 		keys, next, err := w.in.rdb.Scan(ctx, cursor, pattern, 1000).Result()
