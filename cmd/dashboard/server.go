@@ -14,6 +14,7 @@ import (
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/sdnotify"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
@@ -24,11 +25,19 @@ const stopWithin = 5 * time.Second
 // server serves the dashboard.
 type server struct {
 	*settings
-	log *slog.Logger
+	log    *slog.Logger
+	notify *sdnotify.Notifier
 }
 
-func newServer(s *settings, errOut io.Writer) *server {
-	return &server{s, slog.New(slog.NewTextHandler(errOut, nil))}
+func newServer(s *settings, errOut io.Writer, getenv func(string) string) *server {
+	return &server{s, slog.New(slog.NewTextHandler(errOut, nil)), sdnotify.New(getenv)}
+}
+
+// tell tells systemd a state of the service.
+func (s *server) tell(state string) {
+	if err := s.notify.Send(state); err != nil {
+		s.log.Warn("Systemd does not hear this process", "state", state, "error", err)
+	}
 }
 
 // Run serves until ctx ends. Bulk operations that run then are interrupted: any process can go on
@@ -70,12 +79,14 @@ func (s *server) serve(ctx context.Context, l net.Listener, handler http.Handler
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(l) }()
+	s.tell("READY=1")
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
 	}
 	s.log.Info("Stopping")
+	s.tell("STOPPING=1")
 	within, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	err := web.Shutdown(within)

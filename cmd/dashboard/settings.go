@@ -18,6 +18,8 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+  dashboard adduser NAME [--role ROLE] [--users FILE]
+  dashboard addtoken NAME [--role ROLE] [--tokens FILE]
 
 Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
 
@@ -38,6 +40,7 @@ type settings struct {
 	role     string // of persons that the proxy names, without a role of their own
 	key      string // the file of access.Options.Key
 	version  bool
+	man      bool
 	redis    queue.Config
 }
 
@@ -65,6 +68,7 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
 		"several dashboards share")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	f.BoolVar(&s.man, "man", false, "print the man page and exit")
 	return f
 }
 
@@ -75,9 +79,10 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if s.version {
+	if s.version || s.man {
 		return s, nil
 	}
+	s.readCredentials(r.Lookup)
 	var problems []error
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
