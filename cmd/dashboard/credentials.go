@@ -13,7 +13,7 @@ func (s *settings) readCredentials(lookup func(key string) (string, bool)) {
 		return
 	}
 	for name, path := range map[string]*string{"dashboard_users": &s.access.Users,
-		"dashboard_tokens": &s.access.Tokens} {
+		"dashboard_tokens": &s.access.Tokens, "dashboard_oidc_secret": &s.oidc.secretFile} {
 		file := filepath.Join(directory, name)
 		if info, err := os.Stat(file); *path == "" && err == nil && info.Size() > 0 {
 			*path = file

@@ -14,8 +14,8 @@ func manPage(out io.Writer, getenv func(string) string) {
 		Synopsis: []string{"[flags]", "adduser NAME [--role ROLE] [--users FILE]",
 			"addtoken NAME [--role ROLE] [--tokens FILE]"},
 		Text: "The dashboard shows the queues, jobs and processes in a browser, and changes " +
-			"them.\nWithout users, tokens and a proxy that names persons, only this machine may " +
-			"use it, as an admin.",
+			"them.\nWithout users, tokens and a proxy or provider that names persons, only this " +
+			"machine may use it, as an admin.",
 		Flags: newFlags(&settings{}),
 		Chapters: []manpage.Chapter{
 			{Title: "Commands", Text: "adduser: " + peopleText["adduser"] + "\nThe file is " +
@@ -23,8 +23,9 @@ func manPage(out io.Writer, getenv func(string) string) {
 				"\nThe file is " + tokensFile + " without --tokens."},
 			{Title: "Environment", Text: "REDIS_URL and the other variables of Redis, as " +
 				"worker reads them.\nIn a unit of systemd, the credentials redis_url, " +
-				"dashboard_users and dashboard_tokens\nhold the address and the files of " +
-				"--users and --tokens. An empty credential is none."},
+				"dashboard_users, dashboard_tokens and\ndashboard_oidc_secret hold the address " +
+				"and the files of --users, --tokens and --oidc-secret-file.\nAn empty " +
+				"credential is none."},
 			{Title: "Signals", Text: "TERM and INT stop."},
 			{Title: "Exits", Text: "0 stopped, 1 could not start or serve, 2 wrong usage."}},
 		See: []string{"worker (1)", "workerctl (1)", "systemd.service (5)"}}.Print(out)

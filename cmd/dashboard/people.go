@@ -76,10 +76,10 @@ func runPeople(ctx context.Context, command string, args []string, c *console) i
 }
 
 var peopleText = map[string]string{
-	"adduser": "Adds a user, or changes a user's role and password. The password is asked for at\n" +
-		"a terminal, and otherwise is the first line of the standard input.",
-	"addtoken": "Makes a token for a script, and prints it. It takes the place of an earlier token\n" +
-		"of that name.",
+	"adduser": "Adds a user, or changes a user's role and password. The password is asked for\n" +
+		"at a terminal, and otherwise is the first line of the standard input.",
+	"addtoken": "Makes a token for a script, and prints it. It takes the place of an earlier\n" +
+		"token of that name.",
 }
 
 func (p *person) addUser(ctx context.Context, c *console) error {

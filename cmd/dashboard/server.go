@@ -57,9 +57,12 @@ func (s *server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := who.Connect(ctx); err != nil {
+		return err
+	}
 	d, err := dashboard.New(dashboard.Options{Store: store, Inspector: inspect.New(store),
-		Base: s.base, Access: who, Origins: options.Origins, SignOut: options.Users != "",
-		ReadOnly: s.readOnly, Log: s.log})
+		Base: s.base, Access: who, Origins: options.Origins,
+		SignOut: options.Users != "" || options.OIDC != nil, ReadOnly: s.readOnly, Log: s.log})
 	if err != nil {
 		return err
 	}

@@ -18,10 +18,12 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+            [--oidc-issuer ADDRESS --oidc-client-id NAME --oidc-url ORIGIN …]
   dashboard adduser NAME [--role ROLE] [--users FILE]
   dashboard addtoken NAME [--role ROLE] [--tokens FILE]
 
-Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
+Without users, tokens and a proxy or provider that names persons, only this machine may use it, as
+an admin.
 
 Flags:
 `
@@ -37,6 +39,7 @@ type settings struct {
 	base     string
 	readOnly bool
 	access   access.Options
+	oidc     oidc
 	role     string // of persons that the proxy names, without a role of their own
 	key      string // the file of access.Options.Key
 	version  bool
@@ -63,6 +66,7 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.role, "proxy-role", "viewer", "the `ROLE` of persons without that header")
 	f.StringSliceVar(&a.Proxy.From, "proxy-from", nil, "the `ADDRESSES` of the proxies, such as "+
 		"10.0.0.0/8")
+	s.oidc.flags(f)
 	f.StringSliceVar(&a.Origins, "origin", nil, "the `ORIGINS` of browsers, such as "+
 		"https://kyu.example, if a proxy changes the header Host")
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
@@ -104,6 +108,8 @@ func (s *settings) readAccess() error {
 		problems = append(problems, fmt.Errorf("--proxy-role: %w", err))
 	}
 	s.access.Proxy.Role = role
+	s.access.OIDC, err = s.oidc.read()
+	problems = append(problems, err)
 	if s.key != "" {
 		s.access.Key, err = access.ReadKey(s.key)
 		problems = append(problems, err)

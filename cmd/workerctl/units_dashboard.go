@@ -25,8 +25,8 @@ type dashboards struct {
 
 func (d *dashboards) flags(f *pflag.FlagSet) {
 	f.BoolVar(&d.pages, "dashboard", false, "also the dashboard")
-	f.IntVar(&d.streams, "streams", 0, fmt.Sprintf("also `N` processes for the dashboard's stream, "+
-		"at ports from %d on", firstStream))
+	f.IntVar(&d.streams, "streams", 0, fmt.Sprintf("also `N` processes for the dashboard's "+
+		"stream, at ports from %d on", firstStream))
 }
 
 // any reports whether the call is about the dashboard or its streams.
