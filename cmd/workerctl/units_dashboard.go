@@ -99,7 +99,7 @@ func (u *installUnits) dashboardSteps() (steps []string) {
 	}
 	if u.dashboards.streams > 0 {
 		steps = append(steps, fmt.Sprintf("Let a proxy divide the streams among the ports from %d "+
-			"to %d, and give its address in %s/dashboard.env: --stream-url.", firstStream,
+			"to %d, and give its address in %s/dashboard.env: STREAMING_API_BASE_URL.", firstStream,
 			firstStream+u.dashboards.streams-1, config))
 	}
 	if u.dashboards.streams > 0 && !u.dashboards.pages {

@@ -34,7 +34,7 @@ func TestPackage(t *testing.T) {
 		s := harness.New(t)
 		b := &booted{s, s.Systemd()}
 		b.Do("rm", "/usr/bin/worker", "/usr/bin/workerctl")
-		d := &packagedDashboard{b, redistest.FreePort(t)}
+		d := &packagedDashboard{b, redistest.FreePort(t), redistest.FreePort(t)}
 		// A container may have a policy that packages start no services.
 		b.Do("rm", "-f", "/usr/sbin/policy-rc.d")
 		b.Install(old, "/root/old.deb", "644")
@@ -42,6 +42,8 @@ func TestPackage(t *testing.T) {
 		before := b.files()
 		b.installs()
 		d.starts()
+		d.hasUsers()
+		d.streams()
 		b.upgrades()
 		d.isUpgraded()
 		b.comesAgain()
