@@ -26,8 +26,9 @@ func TestDashboardOf(t *testing.T) {
 			vars: map[string]string{"STREAMING_CLUSTER_NUM": "2",
 				"STREAMING_API_BASE_URL": "wss://s.example"},
 			want: []string{"STREAMING_CLUSTER_NUM=2: workerctl install-units --dashboard " +
-				"--streams 2, each for 10,000 browsers", "STREAMING_API_BASE_URL=wss://s.example: " +
-				"Mastodon's; the dashboard needs another address, in /etc/kyu/dashboard.env"}},
+				"--streams 2, each for 10,000 browsers",
+				"STREAMING_API_BASE_URL=wss://s.example: Mastodon's; the dashboard needs another " +
+					"address, in /etc/kyu/dashboard.env"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &call{env: &env.Reader{Lookup: func(key string) (string, bool) {
