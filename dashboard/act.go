@@ -63,11 +63,7 @@ func matching(open func(*request) (source, error)) func(*request) (*outcome, err
 
 // target reads the source and the verb of a form.
 func (q *request) target(open func(*request) (source, error)) (s source, v verb, err error) {
-	if err := q.ParseForm(); err != nil {
-		var large *http.MaxBytesError
-		if !errors.As(err, &large) {
-			err = &problem{http.StatusBadRequest, err.Error()}
-		}
+	if err := q.readForm(); err != nil {
 		return s, v, err
 	}
 	if s, err = open(q); err != nil {
@@ -75,6 +71,16 @@ func (q *request) target(open func(*request) (source, error)) (s source, v verb,
 	}
 	v, err = s.verb(q, q.FormValue("verb"))
 	return s, v, err
+}
+
+// readForm reads the form of an act.
+func (q *request) readForm() error {
+	err := q.ParseForm()
+	var large *http.MaxBytesError
+	if err != nil && !errors.As(err, &large) {
+		err = &problem{http.StatusBadRequest, err.Error()}
+	}
+	return err
 }
 
 // back is the page from which a form came. A form names only the query of its list, or its job.

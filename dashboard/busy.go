@@ -16,9 +16,9 @@ type run struct {
 	row
 }
 
-// newRun makes a run of what a process runs.
-func newRun(w inspect.Work) run {
-	r := run{w.Process, w.TID, newRow(w.Payload, w.Job, w.RunAt)}
+// run makes a row of what a process runs.
+func (s rows) run(w inspect.Work) run {
+	r := run{w.Process, w.TID, s.row(w.Payload, w.Job, w.RunAt)}
 	r.Queue = w.Queue
 	return r
 }
@@ -44,7 +44,7 @@ func (q *request) busy() (*view, error) {
 	work = slices.DeleteFunc(work,
 		func(w inspect.Work) bool { return !f.Match(w.Payload, w.Job, now) })
 	for _, w := range part(&p.Pager, work) {
-		p.Runs = append(p.Runs, newRun(w))
+		p.Runs = append(p.Runs, q.rows().run(w))
 	}
 	v.data = p
 	return v, err

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -42,7 +43,8 @@ func (c *contents) get(ctx context.Context, key string, fn func() ([]byte, error
 	}
 	c.mu.Unlock()
 	if !known {
-		defer close(found.ready) // also if fn panics
+		found.err = errors.New("the page was not made") // if fn panics
+		defer close(found.ready)
 		found.body, found.err = fn()
 		found.at = time.Now()
 		return found.body, found.err
@@ -72,7 +74,7 @@ func (c *contents) clear() {
 	clear(c.list)
 }
 
-// answerContent answers with the content of a live page. All persons with a role are shown the same.
+// answerContent answers with the content of a live page. All persons of a role are shown the same.
 func (q *request) answerContent(r route) {
 	key := q.URL.RequestURI() + " " + q.lang + " " + q.person.Role.String()
 	b, err := q.d.contents.get(q.ctx, key, func() ([]byte, error) {

@@ -24,6 +24,7 @@ import (
 	"github.com/kyujobs/kyu/dashboard/live"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 )
 
 // Access decides who may use the dashboard.
@@ -44,6 +45,10 @@ type Options struct {
 	ReadOnly bool // nobody can change anything: there are no routes for it
 	// SignOut says that Access serves POST /logout below Base: the pages have a button for it.
 	SignOut bool
+	// Redact are names of keys, such as "api_key". The values of arguments and fields of jobs with
+	// such keys are shown only to an admin who asks for them on the page of a job, which the audit
+	// records. nil: DefaultRedact; empty: none.
+	Redact []string
 	// Live is the stream, a live.Hub with State as its Sample. It is served at /live below Base, to
 	// viewers. nil: pages show the state of the moment when they were loaded, if there is no
 	// StreamURL either.
@@ -57,7 +62,13 @@ type Options struct {
 	// Origins are other origins whose pages may send forms, such as "https://example.com": those of
 	// a proxy that does not pass the header Host on unchanged.
 	Origins []string
-	Log     *slog.Logger // nil: slog.Default()
+	// Postgres has the servers of the page of Postgres, and Cache is the Redis of the cache, which
+	// the page of Redis compares with that of the queues; nil: it is not looked at.
+	Postgres Postgres
+	Cache    *queue.Config
+	// Jobs is the Redis of package jobs, in which the breakers of hosts are; nil: that of Store.
+	Jobs redis.Cmdable
+	Log  *slog.Logger // nil: slog.Default()
 }
 
 // Dashboard is the handler. It is safe for concurrent use.
@@ -65,11 +76,14 @@ type Dashboard struct {
 	Options
 	router   *router
 	handler  http.Handler
+	redact   *redactor
 	pages    map[string]*template.Template // by language
 	csp      string
 	contents contents
 
-	patience time.Duration // see the constant
+	patience   time.Duration // see the constant
+	searchTime time.Duration // see the constant
+	looking    chan struct{} // see oneLook
 
 	// Operations run in the background, bound to this context.
 	ctx    context.Context
@@ -89,8 +103,13 @@ func New(o Options) (*Dashboard, error) {
 		o.Log = slog.Default()
 	}
 	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
-		contents: contents{age: contentAge, list: map[string]*content{}}}
+		searchTime: searchTime, looking: make(chan struct{}, 1), contents: contents{age: contentAge,
+			list: map[string]*content{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if o.Redact == nil {
+		o.Redact = DefaultRedact
+	}
+	d.redact = newRedactor(o.Redact)
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
 		d.cancel()
@@ -136,8 +155,10 @@ func (o *Options) check() error {
 	if o.Access == nil {
 		say("want an Access: without one, everybody could change everything")
 	}
-	if err := CheckBase(o.Base); err != nil {
-		say("%w", err)
+	for _, err := range []error{CheckBase(o.Base), CheckRedact(o.Redact)} {
+		if err != nil {
+			say("%w", err)
+		}
 	}
 	if err := CheckStreamURL(o.StreamURL); err != nil {
 		say("%w", err)

@@ -30,6 +30,9 @@ func (d *Dashboard) AddRoute(pattern string, role access.Role) error {
 // SetPatience says how long acts wait for their operations.
 func (d *Dashboard) SetPatience(p time.Duration) { d.patience = p }
 
+// SetSearchTime says how long a search for a job may take.
+func (d *Dashboard) SetSearchTime(t time.Duration) { d.searchTime = t }
+
 // Texts is the catalogue.
 func Texts() map[string]map[string]string { return texts }
 

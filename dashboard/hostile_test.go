@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"golang.org/x/net/html"
 )
@@ -91,7 +92,7 @@ func TestHostileTexts(t *testing.T) {
 			jid := f.hostile(text)
 			q := text[:min(len(text), 500)]
 			for _, path := range []string{"/", "/queues", "/queues/" + url.PathEscape(q), "/busy",
-				"/processes", "/processes/web1:1:x", "/retries", "/dead", "/scheduled", "/held",
+				"/busy/lanes", "/processes/web1:1:x/lanes", "/processes", "/processes/web1:1:x", "/retries", "/dead", "/scheduled", "/held",
 				"/held/" + url.PathEscape(q), "/operations", "/audit", "/jobs/plain", "/metrics",
 				"/metrics/" + url.PathEscape(q), "/metrics?queue=" + url.QueryEscape(q),
 				"/retries?filter=" + url.QueryEscape(`"`+strings.Trim(q, `"`)+`"`),
@@ -152,6 +153,7 @@ func (f *fixture) hostile(text string) (jid string) {
 		"labels": []string{text}, "concurrency": 5}
 	f.process("web1:1:x", info, bad)
 	f.process("h:1:"+q, info, bad)
+	f.tell("web1:1:x", text, q)
 	work, err := json.Marshal(fields{"queue": q, "run_at": 1, "payload": text})
 	f.must(err)
 	f.must(f.raw.HSet(ctx, "web1:1:x:work", text, work).Err())
@@ -164,4 +166,13 @@ func (f *fixture) hostile(text string) (jid string) {
 		Host: text, JIDs: []string{text}})
 	f.must(err)
 	return q
+}
+
+// tell publishes a run of a process of Kyu whose texts are hostile.
+func (f *fixture) tell(identity, text, q string) {
+	f.Helper()
+	o := f.store.Owner(identity)
+	f.must(o.Register(f.Context(), queue.Host{}, []string{q}, time.Hour))
+	f.must(o.PublishRuns(f.Context(), []string{text}, []queue.RunRecord{{TID: text, Queue: q,
+		Class: text, JID: text, Started: time.Now(), Outcome: text}}, time.Now()))
 }

@@ -141,9 +141,9 @@ func (l *jobList) search(ctx context.Context, f inspect.Filter) error {
 	within, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()
 	met := int64(0)
-	seen, matched, err := l.Source.search(within, f, time.Now(), func(r row) {
+	seen, matched, err := l.Source.search(within, f, time.Now(), func(r func() row) {
 		if met++; met > l.Pager.offset() && len(l.Jobs) < pageSize {
-			l.Jobs = append(l.Jobs, r)
+			l.Jobs = append(l.Jobs, r())
 		}
 	})
 	if err != nil && ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded) {

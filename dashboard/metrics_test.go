@@ -104,7 +104,7 @@ func TestMetrics(t *testing.T) {
 	t.Run("of a class has its runs, their time and the deploys", func(t *testing.T) {
 		f := f.sub(t)
 		page := f.get("/metrics/Feed::Push", 200)
-		f.has(page, "Metrics of Feed::Push", "60", "Runs and failures", "0.1 s",
+		f.has(page, "Metrics of Feed::Push", "60", "Runs and failures", "100 ms",
 			"v1.2 <b>")
 		if n := strings.Count(page, "<figure"); n != 2 {
 			t.Errorf("%d charts", n)
@@ -152,7 +152,8 @@ func TestPlot(t *testing.T) {
 			unit  string
 			value any
 			want  string
-		}{{"jobs", 1234.4, "1,234"}, {"seconds", 7200.0, "2 h"}, {"per_second", 12.34, "12.3"},
+		}{{"jobs", 1234.4, "1,234"}, {"seconds", 7200.0, "2 h"},
+			{"seconds", 0.0421, "42 ms"}, {"seconds", 0.0, "0.0 s"}, {"per_second", 12.34, "12.3"},
 			{"per_second", 0.0123, "0.012"}, {"per_second", 0.0, "0.0"},
 			{"jobs", (*float64)(nil), ""}, {"jobs", &two, "2"}} {
 			same(t, c.unit, dashboard.Measure("en", c.unit, c.value), c.want)

@@ -45,6 +45,8 @@ var pages = []struct {
 	{"/queues", "Queues", "キュー", []string{"/queues/a", "1 / 25"}},
 	{"/queues/a", "Queue a", "キュー a", []string{"a0", "arg-a2", "web1:1:abc"}},
 	{"/busy", "Busy", "実行中", []string{"Running::Job", "run0", "web1:1:abc", "tid1"}},
+	{"/busy/lanes", "What the threads ran lately", "スレッドの最近の実行",
+		[]string{"web1:1:abc", "Sidekiq"}},
 	{"/processes", "Processes", "プロセス", []string{"web1:1:abc", "server", "2,048 KiB"}},
 	{"/processes/web1:1:abc", "Process web1:1:abc", "プロセス web1:1:abc",
 		[]string{"fast", "8.0", "Running::Job"}},
@@ -58,7 +60,7 @@ var pages = []struct {
 	{"/metrics/Foo::Bar", "Metrics of Foo::Bar", "Foo::Bar のメトリクス", []string{"Foo::Bar"}},
 	{"/operations", "Operations", "一括操作", []string{"grace"}},
 	{"/audit", "Audit", "監査ログ", []string{"grace", "kill r99"}},
-	{"/jobs/r3", "Job r3", "Job r3", []string{"it is due in 23h", "Boom", "arg-r3",
+	{"/jobs/r3", "Job r3", "Job r3", []string{"it is due in 2", "Boom", "arg-r3",
 		"error_class", "workerctl retries retry r3"}},
 	{"/retries/confirm?verb=delete", "Are you sure?", "実行してよろしいですか？",
 		[]string{"30"}},
@@ -118,12 +120,36 @@ func TestJobList(t *testing.T) {
 	})
 	t.Run("finds queues whose names need escapes", func(t *testing.T) {
 		f := f.sub(t)
-		for _, name := range []string{"a/b", "a b?c#d", "a%2Fb", "..%", "キュー"} {
+		for name, path := range map[string]string{"a/b": "a~2Fb", "a b?c#d": "a%20b~3Fc~23d",
+			"a%2Fb": "a~252Fb", "..%": "..~25", "キュー": url.PathEscape("キュー"), ".": "~2E",
+			"..": "~2E~2E", "a//b": "a~2F~2Fb", "~": "~7E"} {
 			f.enqueue(name, 1)
-			f.has(f.get("/queues", 200), name)
-			f.has(f.get("/queues/"+url.PathEscape(name), 200), "Queue "+name,
-				"/queues/"+url.PathEscape(name)+"/pause")
+			page := f.get("/queues", 200)
+			f.has(page, name)
+			if !strings.Contains(page, `"/queues/`+path+`"`) {
+				t.Errorf("no link to %s in %s", path, page)
+			}
+			f.has(f.get("/queues/"+path, 200), "Queue "+name, "/queues/"+path+"/pause")
+			to, _ := f.post("/queues/"+path+"/pause", url.Values{})
+			same(t, "the way back", to, "/queues/"+path)
+			same(t, name+" is paused", f.raw.SIsMember(t.Context(), "paused", name).Val(), true)
 		}
+		f.has(f.get("/queues/"+url.PathEscape("a/b"), 200), "Queue a/b") // an older link
+	})
+	t.Run("finds jobs, classes and processes whose names need escapes", func(t *testing.T) {
+		f := f.sub(t)
+		for name, path := range map[string]string{"..": "~2E~2E", "x/y": "x~2Fy"} {
+			f.must(f.raw.SAdd(f.Context(), "kyu:held", name).Err())
+			f.must(f.raw.ZAdd(f.Context(), "kyu:hold:"+name, z(time.Now(), payload(name, name, "a",
+				time.Now(), nil))).Err())
+			f.has(f.get("/held/"+path, 200), "Held jobs of "+name, "/jobs/"+path)
+			f.has(f.get("/jobs/"+path, 200), "/held/"+path)
+			to, _ := f.post("/held/"+path+"/selected", url.Values{"verb": {"delete"},
+				"jid": {"none"}})
+			same(t, "the way back", to, "/held/"+path)
+		}
+		f.process("h/1:1:x", fields{"hostname": "h"}, "{}")
+		f.has(f.get("/processes/h~2F1:1:x", 200), "Process h/1:1:x", "/processes/h~2F1:1:x/quiet")
 	})
 }
 

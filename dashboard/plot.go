@@ -131,6 +131,8 @@ func measure(lang, unit string, value any) string {
 		return ""
 	}
 	switch {
+	case unit == "seconds" && v > 0 && v < 1:
+		return say(lang, "plot_unit.ms", int(math.Round(v*1000)))
 	case unit == "seconds":
 		return age(lang, v)
 	case unit == "jobs":

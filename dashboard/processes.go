@@ -43,7 +43,7 @@ func (q *request) process() (*view, error) {
 	p := processPage{Process: list[0], Runs: []run{}, Problems: []inspect.Finding{}}
 	p.Problems = append(p.Problems, p.Process.Problems(time.Now())...)
 	for _, w := range work {
-		p.Runs = append(p.Runs, newRun(w))
+		p.Runs = append(p.Runs, q.rows().run(w))
 	}
 	return &view{page: "process", nav: "processes", title: q.t("title.process", identity),
 		data: p}, nil

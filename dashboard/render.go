@@ -43,7 +43,8 @@ type frame struct {
 func (d *Dashboard) parsePages() error {
 	d.pages = map[string]*template.Template{}
 	for _, lang := range languages {
-		t, err := template.New("").Funcs(d.functions(lang)).ParseFS(pageFiles, "pages/*.html")
+		t, err := template.New("").Funcs(d.functions(lang)).Funcs(measures).
+			ParseFS(pageFiles, "pages/*.html")
 		if err != nil {
 			return err
 		}
@@ -65,6 +66,8 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"clock": func(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") },
 		"ago":   func(at time.Time) string { return fromNow(lang, time.Until(at)) },
 		"age":   func(seconds float64) string { return age(lang, seconds) },
+		"ageOf": func(seconds int) string { return age(lang, float64(seconds)) },
+		"took":  func(seconds float64) string { return took(lang, seconds) },
 		"since": func(at time.Time) string { return age(lang, time.Since(at).Seconds()) },
 		"inLanguage": func(here, other string) string {
 			path, query, _ := strings.Cut(here, "?")
@@ -83,7 +86,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
-	"held", "metrics", "operations", "audit"}
+	"held", "errors", "metrics", "hosts", "locks", "cron", "operations", "audit", "redis", "postgres"}
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
 // same row. Names of jobs and processes can have any characters, so it is a hash of them.

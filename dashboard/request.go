@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -48,13 +47,16 @@ func (d *Dashboard) request(w http.ResponseWriter, r *http.Request) *request {
 // in is the inspector.
 func (q *request) in() *inspect.Inspector { return q.d.Inspector }
 
+// rows makes the rows of lists.
+func (q *request) rows() rows { return rows{q.d.redact} }
+
 // t is a text of the catalogue, in the language of the person.
 func (q *request) t(key string, args ...any) string { return say(q.lang, key, args...) }
 
-// path is the path of a page. Each part is a segment.
+// path is the path of a page. Each part is a name.
 func (d *Dashboard) path(parts ...string) string {
 	for i, part := range parts {
-		parts[i] = url.PathEscape(part)
+		parts[i] = segment(part)
 	}
 	return d.Base + "/" + strings.Join(parts, "/")
 }

@@ -56,6 +56,7 @@ func (ro *router) add(r route) error {
 	ro.routes = append(ro.routes, r)
 	ro.mux.HandleFunc(r.method+" "+ro.d.Base+r.pattern,
 		func(w http.ResponseWriter, hr *http.Request) {
+			named(hr, r.pattern)
 			q := ro.d.request(w, hr)
 			defer q.cancel()
 			q.answer(r)
@@ -96,17 +97,19 @@ func (r *refusal) Header() http.Header         { return r.header }
 func (r *refusal) WriteHeader(status int)      { r.status = status }
 func (r *refusal) Write(b []byte) (int, error) { return len(b), nil }
 
+// page is the route of a page for viewers.
+func (d *Dashboard) page(pattern string, read func(*request) (*view, error)) []route {
+	return []route{{method: "GET", pattern: pattern, role: access.Viewer, read: read}}
+}
+
+// both are the routes of a page, and of its data as JSON.
+func (d *Dashboard) both(pattern string, read func(*request) (*view, error)) []route {
+	return slices.Concat(d.page(pattern, read), d.page("/api/v1"+pattern, asJSON(read)))
+}
+
 // routes is the table. Everything that changes something is a POST.
 func (d *Dashboard) routes() []route {
-	page := func(pattern string, read func(*request) (*view, error)) []route {
-		return []route{{method: "GET", pattern: pattern, role: access.Viewer, read: read}}
-	}
-	data := func(pattern string, read func(*request) (*view, error)) []route {
-		return page("/api/v1"+pattern, asJSON(read))
-	}
-	both := func(pattern string, read func(*request) (*view, error)) []route {
-		return slices.Concat(page(pattern, read), data(pattern, read))
-	}
+	page, both := d.page, d.both
 	live := func(pattern string, read func(*request) (*view, error)) []route {
 		list := both(pattern, read)
 		list[0].live = true
@@ -114,13 +117,13 @@ func (d *Dashboard) routes() []route {
 	}
 	overview := page("/{$}", (*request).overview)
 	overview[0].live = true
-	list := slices.Concat(overview, data("/overview", (*request).overview),
+	list := slices.Concat(overview, page("/api/v1/overview", asJSON((*request).overview)),
 		live("/queues", (*request).queues), live("/busy", (*request).busy),
 		live("/processes", (*request).processes),
 		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
-		page("/stats/queues", (*request).sidekiqQueues))
+		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
@@ -151,5 +154,5 @@ func (d *Dashboard) acts() []route {
 			route{method: "GET", pattern: pattern + "/confirm", role: access.Admin,
 				read: confirm(open)})
 	}
-	return list
+	return append(list, d.toolsActs()...)
 }

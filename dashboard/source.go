@@ -20,6 +20,7 @@ type source struct {
 	Path  string // of the page
 	Verbs []verb
 	in    *inspect.Inspector
+	rows  rows
 	set   *inspect.JobSet // nil: the queue Name
 }
 
@@ -42,15 +43,18 @@ var (
 // sources are the patterns of the pages of jobs, and how each finds its place.
 var sources = map[string]func(*request) (source, error){
 	"/retries": func(q *request) (source, error) {
-		return source{Key: "retries", Path: q.d.path("retries"), in: q.in(), set: q.in().RetrySet(),
+		return source{Key: "retries", Path: q.d.path("retries"), in: q.in(),
+			rows: q.rows(), set: q.in().RetrySet(),
 			Verbs: []verb{verbRetry, verbRequeue, verbKill, verbDelete}}, nil
 	},
 	"/scheduled": func(q *request) (source, error) {
 		return source{Key: "scheduled", Path: q.d.path("scheduled"), in: q.in(),
-			set: q.in().ScheduleSet(), Verbs: []verb{verbRun, verbKill, verbDelete}}, nil
+			rows: q.rows(), set: q.in().ScheduleSet(),
+			Verbs: []verb{verbRun, verbKill, verbDelete}}, nil
 	},
 	"/dead": func(q *request) (source, error) {
-		return source{Key: "dead", Path: q.d.path("dead"), in: q.in(), set: q.in().DeadSet(),
+		return source{Key: "dead", Path: q.d.path("dead"), in: q.in(),
+			rows: q.rows(), set: q.in().DeadSet(),
 			Verbs: []verb{verbRetry, verbRequeue, verbDelete}}, nil
 	},
 	"/held/{class}":  openHeld,
@@ -65,14 +69,14 @@ func openHeld(q *request) (source, error) {
 		err = &problem{http.StatusNotFound, q.t("problem.no_held", class)}
 	}
 	return source{Key: "held", Name: class, Path: q.d.path("held", class), in: q.in(),
-		set: q.in().HoldSet(class), Verbs: []verb{verbRelease, verbDelete}}, err
+		rows: q.rows(), set: q.in().HoldSet(class), Verbs: []verb{verbRelease, verbDelete}}, err
 }
 
 // openQueue refuses a queue that nobody knows: its name is probably a mistake.
 func openQueue(q *request) (source, error) {
 	name := q.PathValue("name")
 	s := source{Key: "queue", Name: name, Path: q.d.path("queues", name), in: q.in(),
-		Verbs: []verb{verbKill, verbDelete}}
+		rows: q.rows(), Verbs: []verb{verbKill, verbDelete}}
 	info, err := q.in().Queue(q.ctx, name)
 	if err != nil || info.Size > 0 || info.Paused {
 		return s, err
@@ -156,29 +160,30 @@ func (s source) page(ctx context.Context, offset, count int64) (list []row, err 
 	if s.set != nil {
 		entries, err := s.set.Page(ctx, offset, count)
 		for _, e := range entries {
-			list = append(list, newRow(e.Raw, e.Job, e.At))
+			list = append(list, s.rows.row(e.Raw, e.Job, e.At))
 		}
 		return list, err
 	}
 	page, err := s.in.QueuePage(ctx, s.Name, offset, count)
 	for _, raw := range page {
 		j, _ := envelope.ParseJob(raw)
-		list = append(list, newRow(raw, j, time.Time{}))
+		list = append(list, s.rows.row(raw, j, time.Time{}))
 	}
 	return list, err
 }
 
-// search calls fn with the jobs that a filter chooses and that came before a time.
+// search calls fn with the jobs that a filter chooses and that came before a time. Most are only
+// counted: row makes the row of one.
 func (s source) search(ctx context.Context, f inspect.Filter, asOf time.Time,
-	fn func(row)) (seen, matched int64, err error) {
+	fn func(row func() row)) (seen, matched int64, err error) {
 	if s.set != nil {
 		t, err := s.set.Search(ctx, f, asOf, func(e queue.Entry) {
-			fn(newRow(e.Raw, e.Job, e.At))
+			fn(func() row { return s.rows.row(e.Raw, e.Job, e.At) })
 		})
 		return int64(t.Seen), int64(t.Matched), err
 	}
 	t, err := s.in.QueueWhere(ctx, s.Name, f, asOf, func(raw string, j *queue.Job) bool {
-		fn(newRow(raw, j, time.Time{}))
+		fn(func() row { return s.rows.row(raw, j, time.Time{}) })
 		return true
 	})
 	return int64(t.Seen), int64(t.Matched), err
@@ -196,14 +201,19 @@ type row struct {
 	IsJob   bool      `json:"is_job"` // the bytes are a job
 }
 
-// newRow makes a row of a payload. j is nil if it is no job. The zero at stands for the time when
-// the job came into its queue.
-func newRow(raw string, j *queue.Job, at time.Time) row {
+// rows makes rows of payloads.
+type rows struct {
+	redact *redactor // nil: everything is shown
+}
+
+// row makes a row of a payload. j is nil if it is no job. The zero at stands for the time when the
+// job came into its queue.
+func (s rows) row(raw string, j *queue.Job, at time.Time) row {
 	if j == nil {
-		return row{Args: raw, At: at}
+		return row{Args: s.redact.json(raw), At: at}
 	}
-	r := row{JID: j.JID, Class: j.DisplayClass(), Queue: j.Queue, Args: string(j.DisplayArgs()),
-		At: at, IsJob: true}
+	r := row{JID: j.JID, Class: j.DisplayClass(), Queue: j.Queue,
+		Args: s.redact.json(string(j.DisplayArgs())), At: at, IsJob: true}
 	if at.IsZero() {
 		r.At = j.Enqueued()
 	}

@@ -28,12 +28,15 @@ var allowed = map[string]string{
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
+	"internal/doctor":   "capability/cron database internal/redisdb queue queue/inspect",
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
-		"deploy/systemd cmd/workerctl/top " +
+		"deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
-	"dashboard": "dashboard/access dashboard/live internal/text queue queue/inspect",
+	"database/activity": "database",
+	"dashboard": "capability/cron capability/unique dashboard/access dashboard/live database " +
+		"database/activity internal/doctor internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
-		"dashboard/live internal/manpage queue queue/inspect",
+		"dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

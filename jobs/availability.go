@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/database"
+	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -62,15 +63,13 @@ func (a *Availability) isGone(ctx context.Context, host string) (bool, error) {
 	return a.gone[host], nil
 }
 
-func failuresKey(host string) string { return "exhausted_deliveries:" + host }
-
 // failed counts today as a day on which a host failed. With the seventh such day the
 // host counts as gone.
 func (a *Availability) failed(ctx context.Context, host string) error {
 	var days *redis.IntCmd
 	_, err := a.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.SAdd(ctx, failuresKey(host), time.Now().UTC().Format("20060102"))
-		days = p.SCard(ctx, failuresKey(host))
+		p.SAdd(ctx, queue.FailureDaysKey(host), time.Now().UTC().Format("20060102"))
+		days = p.SCard(ctx, queue.FailureDaysKey(host))
 		return nil
 	})
 	if err != nil || days.Val() < failureDays {
@@ -93,7 +92,7 @@ func (a *Availability) failed(ctx context.Context, host string) error {
 
 // answered clears a host's days with failures: it no longer counts as gone.
 func (a *Availability) answered(ctx context.Context, host string) error {
-	had, err := a.redis.Del(ctx, failuresKey(host)).Result()
+	had, err := a.redis.Del(ctx, queue.FailureDaysKey(host)).Result()
 	if err != nil || (had == 0 && !a.knows(host)) {
 		return err
 	}

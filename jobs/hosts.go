@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -81,7 +82,7 @@ func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Dur
 	if !h.take(v) {
 		return nil, soon()
 	}
-	reply, err := enterScript.Run(ctx, h.redis, []string{breakerKey(host)},
+	reply, err := enterScript.Run(ctx, h.redis, []string{queue.BreakerKey(host)},
 		probeLimit.Milliseconds(), h.room()).Int64Slice()
 	switch {
 	case err != nil || len(reply) != 2:
@@ -110,8 +111,6 @@ func (h *Hosts) room() int {
 }
 
 func (h *Hosts) suspectLimit() int { return max(1, h.threads/12) }
-
-func breakerKey(host string) string { return "kyu:breaker:" + host }
 
 // soon returns 1 to 3 seconds, after which other requests have probably ended.
 func soon() time.Duration { return time.Second + rand.N(2*time.Second) }
@@ -175,7 +174,10 @@ func (v *visit) answered(ctx context.Context) {
 	if v.hosts.threads == 0 {
 		return
 	}
-	n, err := v.hosts.redis.Del(ctx, breakerKey(v.host)).Result()
+	n, err := v.hosts.redis.Del(ctx, queue.BreakerKey(v.host)).Result()
+	if err == nil && n > 0 { // few hosts have one
+		err = v.hosts.redis.ZRem(ctx, queue.KeyBreakers, v.host).Err()
+	}
 	if err != nil {
 		v.hosts.log.Warn("could not close a host's breaker", "host", v.host, "err", err)
 	} else if n > 0 {
@@ -190,8 +192,9 @@ func (v *visit) failed(ctx context.Context) {
 	if v.hosts.threads == 0 {
 		return
 	}
-	cool, err := failedScript.Run(ctx, v.hosts.redis, []string{breakerKey(v.host)}, breakAfter,
-		coolFirst.Milliseconds(), coolMost.Milliseconds()).Int64()
+	cool, err := failedScript.Run(ctx, v.hosts.redis, []string{queue.BreakerKey(v.host),
+		queue.KeyBreakers}, breakAfter, coolFirst.Milliseconds(), coolMost.Milliseconds(),
+		v.host).Int64()
 	switch {
 	case err != nil:
 		v.hosts.log.Warn("could not count a host's failure", "host", v.host, "err", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/kyujobs/kyu/jobs"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/testwait"
+	"github.com/redis/go-redis/v9"
 )
 
 const breaker = "kyu:breaker:127.0.0.1"
@@ -56,11 +57,27 @@ func TestBreaker(t *testing.T) {
 		}
 		deliver(t, d, "snooze", 0)
 	})
+	t.Run("is listed while it is known", func(t *testing.T) {
+		s := all.With(t)
+		s.redis.ZAdd(t.Context(), "kyu:breakers", redis.Z{Score: 1, Member: "long.ago"})
+		s.endCoolOff()
+		deliver(t, d, "retry", 1)
+		list := s.redis.ZRangeWithScores(t.Context(), "kyu:breakers", 0, -1).Val()
+		expires := time.UnixMilli(int64(list[0].Score))
+		if len(list) != 1 || list[0].Member != "127.0.0.1" ||
+			time.Until(expires).Round(time.Minute) != 2*time.Hour {
+			t.Errorf("%v, expires %v", list, expires)
+		}
+	})
 	t.Run("closes after a probe that succeeds", func(t *testing.T) {
-		all.With(t).endCoolOff()
+		s := all.With(t)
+		s.endCoolOff()
 		in.status.Store(202)
 		for range 3 {
 			deliver(t, d, "done", 1)
+		}
+		if n := s.redis.Exists(t.Context(), "kyu:breakers", breaker).Val(); n != 0 {
+			t.Errorf("%d keys are left", n)
 		}
 	})
 }

@@ -14,6 +14,7 @@ var luaFiles embed.FS
 // The scripts. The header of each file in lua/ says what the script does and why it is atomic.
 var (
 	answerScript   = mustScript("answer")
+	askScript      = mustScript("ask")
 	fetchScript    = mustScript("fetch")
 	settleScript   = mustScript("settle")
 	pushScript     = mustScript("push")
@@ -40,7 +41,7 @@ var (
 	historyAgeScript   = mustScript("historyage")
 	historyClassScript = mustScript("historyclass")
 
-	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
+	allScripts = []*redisdb.Script{answerScript, askScript, fetchScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
 		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,

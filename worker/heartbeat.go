@@ -30,6 +30,7 @@ type heartbeat struct {
 	log     *slog.Logger        // New writes it
 	record  queue.ProcessRecord // the parts that do not change; New writes it
 	replace func(*slot)         // replaces the thread of a stuck handler; Runner.Run writes it
+	asked   chan struct{}       // obey notifies the loop: somebody wants the last runs
 
 	quiet  atomic.Bool  // becomeQuiet writes it; Status and the watchdog read it
 	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
@@ -57,8 +58,25 @@ func (h *heartbeat) Run(ctx context.Context) error {
 			h.tryPublish(calls)
 		}
 		h.watch()
-		if !sleep(ctx, jittered(lookEvery)) {
+		if !h.rest(ctx) {
 			return nil
+		}
+	}
+}
+
+// rest waits for the next look. Meanwhile it publishes the last runs for those who ask. It returns
+// false if ctx ends.
+func (h *heartbeat) rest(ctx context.Context) bool {
+	look := time.NewTimer(jittered(lookEvery))
+	defer look.Stop()
+	for {
+		select {
+		case <-h.asked:
+			h.publishRuns(context.WithoutCancel(ctx))
+		case <-look.C:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -89,6 +107,8 @@ func (h *heartbeat) obey(o queue.Orders) {
 			h.runner.Stop()
 		case "TTIN":
 			h.runner.Dump()
+		case queue.SignalRuns:
+			notify(h.asked)
 		default:
 			h.log.Warn("ignored an unknown signal", "signal", signal)
 		}

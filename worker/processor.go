@@ -39,6 +39,7 @@ type processor struct {
 
 	poison     queue.Poison
 	quarantine *quarantine
+	recent     *recent
 
 	// Slots add; the heartbeat takes the counts and sets them to zero.
 	processed, failed, expired atomic.Int64

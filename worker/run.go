@@ -138,6 +138,7 @@ func (r *run) finish(jobLog bool, err error) {
 	}
 	// A job that no handler ran is not in the metrics (docs/wire.md 3.4).
 	r.slot.end(elapsed, d.failed, r.handler != nil && !isRefused(err))
+	r.recent.add(r.slot, r, d.told, elapsed)
 	r.ctx.end()
 	r.count(&d)
 	r.conclude(&d, elapsed)

@@ -87,7 +87,8 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
 		r.bells.serve = append(r.bells.serve, f.names)
 	}
-	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record()}
+	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record(),
+		asked: make(chan struct{}, 1)}
 	r.historian = newHistorian(r.ledger, r.outage, c.Logger)
 	r.historian.drain, r.historian.rings = r.heartbeat.drainMetrics, historyKeys(store)
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
@@ -105,7 +106,7 @@ func newProcessor(r *Runner, observer Observer) *processor {
 		policy: policy{maxRetries: c.MaxRetries, failure: r.store.Failed,
 			again: r.store.Enqueued, jitter: jitter, log: c.Logger},
 		poison:     queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within},
-		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}}
+		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}, recent: new(recent)}
 }
 
 // record returns the parts of the process's record that do not change.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
+	"github.com/kyujobs/kyu/queue/envelope"
 )
 
 // slot is one of the threads of a capsule: a goroutine that runs one job at a time.
@@ -72,6 +73,23 @@ func (s *slot) work() (w queue.WorkRecord, busy bool) {
 	}
 	return queue.WorkRecord{TID: s.tid, Queue: s.delivery.Queue, Payload: s.delivery.Raw,
 		RunAt: s.started}, true
+}
+
+// current returns the run that goes on.
+func (s *slot) current(now time.Time) (r queue.RunRecord, running bool) {
+	s.mu.Lock()
+	if s.delivery == nil {
+		s.mu.Unlock()
+		return r, false
+	}
+	raw := s.delivery.Raw
+	r = queue.RunRecord{TID: s.tid, Queue: s.delivery.Queue, Class: s.class, Started: s.started,
+		Took: now.Sub(s.started), Outcome: queue.OutcomeRunning}
+	s.mu.Unlock()
+	if j, err := envelope.ParseJob(raw); err == nil && len(j.JID) <= maxRecentJID {
+		r.JID = j.JID
+	}
+	return r, true
 }
 
 // drainMetrics moves the metrics of the slot into m.

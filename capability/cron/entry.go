@@ -154,7 +154,16 @@ type nowhere struct{}
 
 func (nowhere) PushBatches(context.Context, []queue.Batch) error { return nil }
 
-func (e *Entry) queue() string {
+// When says in a word or two when the entry is due: "every 1h0m0s", "0 3 * * * Europe/Berlin".
+func (e *Entry) When() string {
+	if e.Every > 0 {
+		return "every " + e.Every.String()
+	}
+	return strings.TrimSpace(e.Cron + " " + e.TZ)
+}
+
+// QueueName is the queue to which the entry pushes.
+func (e *Entry) QueueName() string {
 	if e.Queue == "" {
 		return "default"
 	}

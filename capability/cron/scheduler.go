@@ -76,7 +76,7 @@ func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, digest: c.Schedule.digest(), clock: clock{local: c.Clock}}
 	s.outage.log = c.Logger
 	for _, e := range c.Schedule.Entries {
-		if c.Schedule.ListenedQueuesOnly && !slices.Contains(c.Queues, e.queue()) {
+		if c.Schedule.ListenedQueuesOnly && !slices.Contains(c.Queues, e.QueueName()) {
 			continue
 		}
 		t, err := e.timing()

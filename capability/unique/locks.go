@@ -2,6 +2,7 @@ package unique
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -125,8 +126,13 @@ func (l *Locks) read(ctx context.Context, digest string) (Held, error) {
 }
 
 // Delete removes a lock, whichever jobs hold it, and reports whether it existed. A job that holds
-// it runs nevertheless.
+// it runs nevertheless. A digest that no set of locks has is left alone: it could be the name of
+// any other key, such as that of the retry set.
 func (l *Locks) Delete(ctx context.Context, digest string) (bool, error) {
+	known, err := l.known(ctx, digest)
+	if err != nil || !known {
+		return false, err
+	}
 	list := keys(digest)
 	for i := range list {
 		list[i] = l.ks.Key(list[i])
@@ -140,6 +146,20 @@ func (l *Locks) Delete(ctx context.Context, digest string) (bool, error) {
 		return false, fmt.Errorf("lock %s: %w", digest, err)
 	}
 	return held.Val() > 0, nil
+}
+
+// known reports whether one of the sets of locks has a digest.
+func (l *Locks) known(ctx context.Context, digest string) (bool, error) {
+	for _, key := range []string{digestsKey, expiringKey} {
+		err := l.rdb.ZScore(ctx, l.ks.Key(key), digest).Err()
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, redis.Nil) {
+			return false, fmt.Errorf("lock %s: %w", digest, err)
+		}
+	}
+	return false, nil
 }
 
 // Of returns the locks that a job's payload names and that are held: the one with which it waits,

@@ -9,6 +9,7 @@ import (
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 )
 
 func TestLocks(t *testing.T) {
@@ -54,6 +55,12 @@ func TestLocks(t *testing.T) {
 		b.same("the keys that are left", b.lockKeys(), "")
 		found, err := locks.Delete(t.Context(), "uniquejobs:none")
 		b.same("deleted", fmt.Sprint(found, err), "false <nil>")
+	})
+	t.Run("are no other keys", func(t *testing.T) {
+		b.raw.ZAdd(t.Context(), "retry", redis.Z{Member: "job"})
+		found, err := locks.Delete(t.Context(), "retry")
+		b.same("deleted", fmt.Sprint(found, err), "false <nil>")
+		b.same("retries", b.raw.ZCard(t.Context(), "retry").Val(), int64(1))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 	"go.uber.org/goleak"
@@ -57,6 +58,32 @@ func TestRun(t *testing.T) {
 		code, _, text := call(t.Context(), map[string]string{"REDIS_URL": url})
 		if code != 1 || !strings.Contains(text, "refused") {
 			t.Errorf("%d %s", code, text)
+		}
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	read := func(args ...string) string {
+		variables := map[string]string{"DATABASE_URL": "postgres://u@a/x", "WEB_CONCURRENCY": "3",
+			"REPLICA_DATABASE_URL": "postgres://u@r/x"}
+		s, err := readSettings(args, &env.Reader{Lookup: func(key string) (string, bool) {
+			return variables[key], variables[key] != ""
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newServer(s, io.Discard, os.Getenv).postgres()
+		return strings.Join([]string{p.URL, p.Replicas[0], p.Web}, " ")
+	}
+	t.Run("is that of the variables", func(t *testing.T) {
+		if got := read(); got != "postgres://u@a/x postgres://u@r/x 3x5" {
+			t.Error(got)
+		}
+	})
+	t.Run("is that of the flag", func(t *testing.T) {
+		got := read("--database-url", "postgres://u@b/x")
+		if got != "postgres://u@b/x postgres://u@r/x 3x5" {
+			t.Error(got)
 		}
 	})
 }

@@ -19,11 +19,15 @@ import (
 	"github.com/kyujobs/kyu/internal/sdnotify"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
 
 // stopWithin is how long the answers under way may take after the program was told to stop.
 const stopWithin = 5 * time.Second
+
+// jobsConnections is how many connections the page of hosts has to the Redis of package jobs.
+const jobsConnections = 2
 
 // server serves the dashboard.
 type server struct {
@@ -62,7 +66,12 @@ func (s *server) Run(ctx context.Context) error {
 	hub := s.hub(in)
 	var sites []site
 	if !s.stream.only {
-		d, err := s.pages(ctx, store, in, hub)
+		jobs, err := s.jobs.Redis(jobsConnections)
+		if err != nil {
+			return err
+		}
+		defer jobs.Close()
+		d, err := s.pages(ctx, store, in, hub, jobs)
 		if err != nil {
 			return err
 		}
@@ -79,9 +88,10 @@ func (s *server) Run(ctx context.Context) error {
 	return s.serve(ctx, hub, sites)
 }
 
-// pages makes the pages. The hub is nil if only other processes have the stream.
+// pages makes the pages. The hub is nil if only other processes have the stream. jobs is the Redis
+// of package jobs.
 func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Inspector,
-	hub *live.Hub) (*dashboard.Dashboard, error) {
+	hub *live.Hub, jobs *redis.Client) (*dashboard.Dashboard, error) {
 	options := s.access
 	options.Revoked, options.Log = access.RevokedIn(store), s.log
 	who, err := access.New(options)
@@ -94,7 +104,9 @@ func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Insp
 	o := dashboard.Options{Store: store, Inspector: in, Base: s.base, Access: who,
 		Origins: options.Origins,
 		SignOut: options.Users != "" || options.OIDC != nil, ReadOnly: s.readOnly,
-		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log}
+		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log,
+		Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs,
+		Redact: append([]string{}, s.redact...)}
 	if s.stream.url == "" {
 		o.Live = hub
 	}
@@ -120,6 +132,13 @@ type site struct {
 	server  *http.Server
 
 	listener net.Listener // opened by serve
+}
+
+// postgres are the servers of the page of Postgres.
+func (s *server) postgres() dashboard.Postgres {
+	x := &s.servers
+	return dashboard.Postgres{Config: x.Database, Direct: x.Direct, PgBouncer: x.PgBouncer,
+		RubyPool: x.RubyPool, Web: x.Others.Web, Streaming: x.Others.Streaming}
 }
 
 // serve answers requests until ctx ends, and then those that are under way.

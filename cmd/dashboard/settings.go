@@ -7,6 +7,7 @@ import (
 
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/doctor"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/pflag"
@@ -19,6 +20,7 @@ Usage:
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
             [--oidc-issuer ADDRESS --oidc-client-id NAME --oidc-url ORIGIN …]
             [--stream-listen ADDRESS] [--stream-url URL]
+            [--database-url URL]
   dashboard --stream-only --stream-listen ADDRESS --key-file FILE
   dashboard adduser NAME [--role ROLE] [--users FILE]
   dashboard addtoken NAME [--role ROLE] [--tokens FILE]
@@ -33,6 +35,9 @@ const environment = `
 Environment:
   REDIS_URL and the other variables of Redis, as workerctl and the worker read them.
   STREAMING_API_BASE_URL is --stream-url, if --stream-listen or --key-file is given.
+  DATABASE_URL, DIRECT_DATABASE_URL, REPLICA_DATABASE_URL and the other variables of Postgres, for
+  the page of Postgres; WEB_CONCURRENCY, MAX_THREADS, STREAMING_CLUSTER_NUM and DB_POOL are the
+  processes that it counts beside the workers.
 `
 
 // settings are what the flags and the environment say.
@@ -40,6 +45,7 @@ type settings struct {
 	listen   string
 	base     string
 	readOnly bool
+	redact   []string // names of keys whose values are hidden
 	access   access.Options
 	oidc     oidc
 	role     string // of persons that the proxy names, without a role of their own
@@ -48,6 +54,9 @@ type settings struct {
 	version  bool
 	man      bool
 	redis    queue.Config
+	jobs     queue.Config    // the Redis of package jobs
+	database string          // the address of --database-url
+	servers  doctor.Settings // of Postgres and of the cache
 }
 
 func newFlags(s *settings) *pflag.FlagSet {
@@ -58,6 +67,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 		"users, tokens or a proxy a loopback address")
 	f.StringVar(&s.base, "base", "", "the `PATH` below which the pages are, such as /kyu")
 	f.BoolVar(&s.readOnly, "read-only", false, "nobody can change anything")
+	f.StringSliceVar(&s.redact, "redact", dashboard.DefaultRedact, "the `NAMES` of keys whose "+
+		"values in jobs only an admin may see; empty: none")
 	a := &s.access
 	f.StringVar(&a.Users, "users", "", "a `FILE` of lines NAME:ROLE:HASH; the roles are viewer, "+
 		"operator, admin")
@@ -75,6 +86,8 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
 		"several dashboards share")
 	s.stream.flags(f)
+	f.StringVar(&s.database, "database-url", "", "the `URL` of Postgres, for its page (default: "+
+		"DATABASE_URL)")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	f.BoolVar(&s.man, "man", false, "print the man page and exit")
 	return f
@@ -95,14 +108,25 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
-	s.redis = queue.ConfigFromEnv(r)
+	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.RedisFromEnv(r, "app redis", "")
+	if s.database != "" {
+		variable := r.Lookup
+		r.Lookup = func(key string) (string, bool) {
+			if key == "DATABASE_URL" {
+				return s.database, true
+			}
+			return variable(key)
+		}
+	}
+	s.servers = doctor.SettingsFromEnv(r)
 	if err := s.readKey(); err != nil {
 		problems = append(problems, err)
 	} else {
 		problems = append(problems, s.stream.read(r, s.access.Key))
 	}
 	if !s.stream.only {
-		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base))
+		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base),
+			dashboard.CheckRedact(s.redact))
 	}
 	return s, errors.Join(append(problems, r.Err())...)
 }

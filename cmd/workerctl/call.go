@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/kyujobs/kyu/capability/cron"
@@ -53,13 +52,6 @@ func (c *call) openStore(ctx context.Context, config queue.Config) error {
 	}
 	c.store, c.inspector = store, inspect.New(store)
 	return nil
-}
-
-// number is an environment variable that is a whole number, else 0.
-func (c *call) number(key string) int {
-	v, _ := c.env.Get(key)
-	n, _ := strconv.Atoi(v)
-	return n
 }
 
 // question is the flag of commands that ask before a step that cannot be undone.

@@ -32,7 +32,7 @@ func (c *call) program() *cobra.Command {
 		c.pushCommand(), c.statsCommand(), c.stuckCommand(), c.queuesCommand(), c.queueCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
 		c.jobCommand(), c.findCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
-		c.processesCommand(), c.busyCommand(), c.topCommand(),
+		c.processesCommand(), c.busyCommand(), c.runsCommand(), c.topCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.classesCommand(), c.metricsCommand(), c.historyCommand(), c.deployCommand(),
 		c.deploysCommand(),

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kyujobs/kyu/capability/cron"
 	"github.com/spf13/cobra"
@@ -94,25 +93,10 @@ func (c *call) printEntries(list []cron.Status) error {
 	t := c.table()
 	t.row("ENTRY", "WHEN", "CLASS", "QUEUE", "LAST", "NEXT", "STATE")
 	for _, e := range list {
-		t.row(e.Name, when(e.Entry), e.Class, queueOf(e.Entry), moment(e.Last), moment(e.Next),
+		t.row(e.Name, e.When(), e.Class, e.QueueName(), moment(e.Last), moment(e.Next),
 			e.State)
 	}
 	return t.Flush()
-}
-
-// when says in one word or two when an entry is due.
-func when(e cron.Entry) string {
-	if e.Every > 0 {
-		return "every " + e.Every.String()
-	}
-	return strings.TrimSpace(e.Cron + " " + e.TZ)
-}
-
-func queueOf(e cron.Entry) string {
-	if e.Queue == "" {
-		return "default"
-	}
-	return e.Queue
 }
 
 func (s *schedules) show(ctx context.Context, c *call, control cron.Control, name string) error {
@@ -125,8 +109,8 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 	}
 	t := c.uncut()
 	for _, row := range [][2]string{{"entry", e.Name}, {"schedule", e.Schedule},
-		{"description", e.Description}, {"when", when(e.Entry)}, {"class", e.Class},
-		{"queue", queueOf(e.Entry)}, {"misfire", string(e.Misfire)}, {"state", string(e.State)},
+		{"description", e.Description}, {"when", e.When()}, {"class", e.Class},
+		{"queue", e.QueueName()}, {"misfire", string(e.Misfire)}, {"state", string(e.State)},
 		{"last", moment(e.Last)}, {"next", moment(e.Next)}, {"paused since", moment(e.Paused)},
 		{"lock held by", e.Locked}, {"problem", e.Problem}} {
 		if row[1] != "" {
@@ -154,7 +138,7 @@ func (s *schedules) show(ctx context.Context, c *call, control cron.Control, nam
 
 // printEntryJSON prints an entry and its runs as JSON.
 func printEntryJSON(c *call, s cron.Status, runs []cron.Run) error {
-	e, err := newEntryJSON(s)
+	e, err := cron.NewEntryJSON(s)
 	if err != nil {
 		return err
 	}
@@ -180,4 +164,13 @@ func (s *schedules) printImport(ctx context.Context, c *call, control cron.Contr
 	fmt.Fprintf(c.out, "# %d entries. Read docs/cron.md before a worker gets this file.\n%s",
 		len(found.Entries), text)
 	return problems
+}
+
+// printEntriesJSON prints entries as JSON.
+func printEntriesJSON[T any](c *call, list []T) error {
+	out, err := cron.EntriesJSON(list)
+	if err != nil {
+		return err
+	}
+	return c.print(out)
 }

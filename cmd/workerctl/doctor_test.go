@@ -1,30 +1,12 @@
 package main
 
 import (
-	"bytes"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/kyujobs/kyu/internal/doctor"
 )
-
-// examine makes an examination without servers.
-func examine(change func(*doctor)) (*examination, *bytes.Buffer) {
-	var out bytes.Buffer
-	d := &doctor{}
-	if change != nil {
-		change(d)
-	}
-	return &examination{doctor: d, call: &call{out: &out}}, &out
-}
-
-// only checks that there is one finding, of a level, with a text and a remedy.
-func (e *examination) only(t *testing.T, level, text, remedy string) {
-	t.Helper()
-	if len(e.findings) != 1 || e.findings[0].Level != level ||
-		!strings.Contains(e.findings[0].Text, text) ||
-		!strings.Contains(e.findings[0].Remedy, remedy) {
-		t.Errorf("%+v, want only %s: %s → %s", e.findings, level, text, remedy)
-	}
-}
 
 func TestDoctor(t *testing.T) {
 	t.Run("reports a Redis that does not answer as a finding", func(t *testing.T) {
@@ -46,39 +28,38 @@ func TestDoctor(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
+	good := doctor.Finding{Level: doctor.Good, About: "a", Text: "b"}
+	bad := doctor.Finding{Level: doctor.Warning, About: "a", Text: "b", Remedy: "c"}
+	worst := doctor.Finding{Level: doctor.Wrong, About: "redis", Text: "\x1bgone",
+		Remedy: "start it"}
 	for _, x := range []struct {
 		name string
-		add  func(*examination)
+		list []doctor.Finding
 		want error
 	}{
-		{"is good without findings", func(*examination) {}, nil},
-		{"warns", func(e *examination) { e.good("a", "b"); e.bad(warning, "a", "c", "b") },
-			exitCode(1)},
-		{"has the worst level",
-			func(e *examination) { e.bad(wrong, "a", "", "b"); e.good("a", "b") }, exitCode(2)},
+		{"is good without findings", nil, nil},
+		{"warns", []doctor.Finding{good, bad}, exitCode(1)},
+		{"has the worst level", []doctor.Finding{worst, bad, good}, exitCode(2)},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			e, _ := examine(nil)
-			x.add(e)
-			if got := e.report(); got != x.want {
+			if got := (&call{out: io.Discard}).report(x.list); got != x.want {
 				t.Errorf("%v, want %v", got, x.want)
 			}
 		})
 	}
 	t.Run("puts the remedy below its finding", func(t *testing.T) {
-		e, out := examine(nil)
-		e.bad(wrong, "redis", "start it", "\x1bgone")
-		e.report()
+		var out strings.Builder
+		(&call{out: &out}).report([]doctor.Finding{worst})
 		want := "wrong    redis      ·gone\n                    → start it\n"
 		if out.String() != want {
-			t.Errorf("%q, want %q", out, want)
+			t.Errorf("%q, want %q", out.String(), want)
 		}
 	})
 	t.Run("is an empty list in JSON without findings", func(t *testing.T) {
-		e, out := examine(nil)
-		e.form = jsonText
-		if e.report(); out.String() != "[]\n" {
-			t.Errorf("%q", out)
+		var out strings.Builder
+		(&call{out: &out, form: jsonText}).report(nil)
+		if out.String() != "[]\n" {
+			t.Errorf("%q", out.String())
 		}
 	})
 }

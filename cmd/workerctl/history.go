@@ -148,11 +148,12 @@ func (h *history) drawQueue(c *call, name string, points []inspect.Point, step t
 		}
 		return values
 	}
+	size := values(func(c inspect.QueueColumn) float64 { return float64(c.Size) })
 	in := values(func(c inspect.QueueColumn) float64 { return c.In })
 	out := values(func(c inspect.QueueColumn) float64 { return c.Out })
 	last := points[len(points)-1]
 	ch.series = []series{
-		{"jobs that wait", values(func(c inspect.QueueColumn) float64 { return float64(c.Size) }), count,
+		{"jobs that wait", size, count,
 			"now " + grouped(last.Size)},
 		{"age of the oldest", values(func(c inspect.QueueColumn) float64 { return c.Age }), age,
 			"now " + age(last.Age)},

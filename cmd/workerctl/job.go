@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
@@ -57,26 +56,8 @@ func (c *call) explain(ctx context.Context, p inspect.Place, j *queue.Job) ([]in
 	if err != nil {
 		return nil, err
 	}
-	locks, err := unique.NewLocks(c.store).Of(ctx, j)
-	if err != nil {
-		return nil, err
-	}
-	for _, lock := range locks {
-		reasons = append(reasons, explainLock(lock, j))
-	}
-	return reasons, nil
-}
-
-// explainLock says who holds a lock that the job names.
-func explainLock(lock unique.Held, j *queue.Job) inspect.Reason {
-	for _, h := range lock.Holders {
-		if h.JID == j.JID {
-			return inspect.Reason{Text: "it holds the lock " + lock.Digest}
-		}
-	}
-	holder := lock.Holders[0].JID
-	return inspect.Reason{Text: fmt.Sprintf("job %s holds its lock %s", holder, lock.Digest),
-		Do: "workerctl job " + holder}
+	locks, err := unique.NewLocks(c.store).Explain(ctx, j)
+	return append(reasons, locks...), err
 }
 
 func printJob(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {

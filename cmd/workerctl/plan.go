@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/doctor"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -105,7 +106,11 @@ func (p *plan) check(words []string) error {
 }
 
 func (p *plan) run(ctx context.Context, c *call, _ []string) error {
-	others, err := p.others.pools(c)
+	given, err := p.others.read(c)
+	if err != nil {
+		return usageError{"plan", err}
+	}
+	others, err := given.Pools()
 	if err != nil {
 		return usageError{"plan", err}
 	}
@@ -147,22 +152,22 @@ func (p *plan) spread(l load) planned {
 
 // scheme is a whole plan. Its numbers are connections to Postgres.
 type scheme struct {
-	Queues      []planned `json:"queues"`
-	Others      []pool    `json:"others"`
-	Workers     int       `json:"worker_connections"`
-	Clients     int       `json:"all_connections"`
-	Available   int       `json:"available"`         // for ordinary users
-	Reserve     int       `json:"reserve"`           // of them, left for migrations and people
-	PoolSize    int       `json:"default_pool_size"` // from PgBouncer to the server
-	MaxClients  int       `json:"max_client_conn"`   // that PgBouncer accepts
-	Utilisation float64   `json:"utilisation"`
-	Left        int       `json:"left"` // negative: as many do not fit
-	Rotated     *rotation `json:"rotated,omitempty"`
+	Queues      []planned     `json:"queues"`
+	Others      []doctor.Pool `json:"others"`
+	Workers     int           `json:"worker_connections"`
+	Clients     int           `json:"all_connections"`
+	Available   int           `json:"available"`         // for ordinary users
+	Reserve     int           `json:"reserve"`           // of them, left for migrations and people
+	PoolSize    int           `json:"default_pool_size"` // from PgBouncer to the server
+	MaxClients  int           `json:"max_client_conn"`   // that PgBouncer accepts
+	Utilisation float64       `json:"utilisation"`
+	Left        int           `json:"left"` // negative: as many do not fit
+	Rotated     *rotation     `json:"rotated,omitempty"`
 }
 
-func (p *plan) make(loads []load, others []pool) scheme {
-	s := scheme{Others: append([]pool{}, others...), Available: p.maxConnections - p.reserved,
-		Utilisation: p.utilisation}
+func (p *plan) make(loads []load, others []doctor.Pool) scheme {
+	s := scheme{Others: append([]doctor.Pool{}, others...),
+		Available: p.maxConnections - p.reserved, Utilisation: p.utilisation}
 	s.Reserve = max((s.Available+9)/10, 1)
 	for _, l := range loads {
 		q := p.spread(l)

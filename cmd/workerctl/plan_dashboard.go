@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // dashboardOf says what the variables of a server's web and streaming processes are for the
 // dashboard. It is empty if none of them is set.
@@ -8,7 +11,12 @@ func dashboardOf(c *call) (lines []string) {
 	say := func(format string, args ...any) {
 		lines = append(lines, fmt.Sprintf(format, args...))
 	}
-	web, threads := c.number("WEB_CONCURRENCY"), c.number("MAX_THREADS")
+	number := func(key string) int { // 0 if it is not set
+		text, _ := c.env.Get(key)
+		n, _ := strconv.Atoi(text)
+		return n
+	}
+	web, threads := number("WEB_CONCURRENCY"), number("MAX_THREADS")
 	switch {
 	case web > 0 && threads > 0:
 		say("WEB_CONCURRENCY=%d and MAX_THREADS=%d: one process, dashboard.service, which uses "+
@@ -18,7 +26,7 @@ func dashboardOf(c *call) (lines []string) {
 	case threads > 0:
 		say("MAX_THREADS=%d: a request takes a goroutine and no thread", threads)
 	}
-	if n := c.number("STREAMING_CLUSTER_NUM"); n > 0 {
+	if n := number("STREAMING_CLUSTER_NUM"); n > 0 {
 		say("STREAMING_CLUSTER_NUM=%d: workerctl install-units --dashboard --streams %d, each for "+
 			"10,000 browsers", n, n)
 	}

@@ -13,7 +13,8 @@ function draw(figure) {
   const holder = document.createElement("div");
   holder.setAttribute("role", "img");
   holder.setAttribute("aria-label", svg.getAttribute("aria-label"));
-  svg.replaceWith(holder);
+  svg.before(holder);
+  svg.style.display = "none"; // its lines still have the colours
 
   const data = [plot.times, ...plot.lines.map((line) => line.values)];
   let chart = null;
@@ -22,6 +23,7 @@ function draw(figure) {
     chart = new uPlot(options(figure, plot, styles), data, holder);
   }
   make();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", make);
   new ResizeObserver(() => chart.setSize({ width: figure.clientWidth, height })).observe(figure);
 }
 
@@ -38,7 +40,7 @@ function options(figure, plot, styles) {
     width: figure.clientWidth,
     height,
     series: [
-      { label: "", value: (_, at) => (at === null ? "" : time(at)) },
+      { label: figure.dataset.when, value: (_, at) => (at === null ? "" : time(at)) },
       ...plot.lines.map((line, i) => ({
         label: line.label,
         stroke: styles[i].stroke,
@@ -55,7 +57,9 @@ function options(figure, plot, styles) {
 }
 
 // alone says that a line has one value, which is a point.
-const alone = (values) => values.filter((v) => v !== null).length === 1;
+function alone(values) {
+  return values.filter((v) => v !== null).length === 1;
+}
 
 // clock returns a function that writes times of an axis in the language of the page.
 function clock(seconds) {
@@ -74,6 +78,7 @@ function marks(chart, list, colour) {
   ctx.save();
   ctx.strokeStyle = ctx.fillStyle = colour("--text");
   ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.textAlign = "left";
   ctx.textBaseline = "top";
   for (const mark of list) {
     const x = chart.valToPos(Date.parse(mark.at) / 1000, "x", true);

@@ -79,6 +79,9 @@ func (k Keyspace) Landing(queue, identity string) string {
 // Owner is the record of an owner, a hash.
 func (k Keyspace) Owner(identity string) string { return k.Key("kyu:owner:" + identity) }
 
+// Runs has the last runs of a process, if somebody has asked for them.
+func (k Keyspace) Runs(identity string) string { return k.Key("kyu:runs:" + identity) }
+
 // Host is the set of the owners of a machine.
 func (k Keyspace) Host(place string) string { return k.Key("kyu:host:" + place) }
 

@@ -111,7 +111,7 @@ func splitWords(text string) (words []word, err error) {
 	return words, nil
 }
 
-var termForm = regexp.MustCompile(`^([a-z_]+)([:<>])(.*)$`)
+var termForm = regexp.MustCompile(`(?s)^([a-z_]+)([:<>])(.*)$`)
 
 // parseTerm reads a word.
 func parseTerm(w word) (t term, err error) {
@@ -267,6 +267,41 @@ func anyText(value json.RawMessage, fn func(string) bool) bool {
 	default:
 		return fn(text)
 	}
+}
+
+// maxTerm is the most characters of a value that Term writes.
+const maxTerm = 200
+
+// bare is a value that needs no quotes in a filter.
+var bare = regexp.MustCompile(`^[\p{L}\p{N}_.:/@-]+$`)
+
+// Term writes a term of a filter that chooses the jobs with a value. The value is cut where the
+// syntax cannot say it, so the term may choose a few more jobs. It is "" if it would choose all.
+func Term(key, value string) string {
+	if runes := []rune(value); len(runes) > maxTerm {
+		value = string(runes[:maxTerm])
+		if filterKeys[key] {
+			value += "*"
+		}
+	}
+	if filterKeys[key] {
+		value = strings.ReplaceAll(value, `"`, "*")
+	} else {
+		value, _, _ = strings.Cut(value, `"`)
+	}
+	if rest := strings.TrimLeft(value, ":"); rest != value { // key:: would be free text
+		value = rest
+		if filterKeys[key] {
+			value = "*" + rest
+		}
+	}
+	if value == "" || value == "*" {
+		return ""
+	}
+	if bare.MatchString(value) {
+		return key + ":" + value
+	}
+	return key + `:"` + value + `"`
 }
 
 // plain is a value that stands in JSON as it is.

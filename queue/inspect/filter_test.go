@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,39 @@ func FuzzParseFilter(f *testing.F) {
 			len(again.terms) != len(filter.terms) {
 			t.Errorf("%q is read as %d terms, and its own text as %d: %v", text, len(filter.terms),
 				len(again.terms), err)
+		}
+	})
+}
+
+func TestTerm(t *testing.T) {
+	long := strings.Repeat("long ", 100)
+	for _, value := range []string{"Feed::Job", "with spaces", `a "quoted" word`, "::1",
+		"キュー の 名", "a*b", "-x", "line\nbreak", long, "https://h/p?q=1"} {
+		t.Run("chooses the jobs with "+value[:min(20, len(value))], func(t *testing.T) {
+			b, err := json.Marshal(map[string]any{"class": value, "jid": "j", "args": []any{},
+				"error_class": value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			j, err := envelope.ParseJob(string(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, _ := envelope.ParseJob(`{"class":"Other","jid":"j","args":[],"error_class":"O"}`)
+			for _, key := range []string{"class", "error"} {
+				f, err := ParseFilter(Term(key, value))
+				if err != nil || !f.Match(string(b), j, time.Now()) ||
+					f.Match("", other, time.Now()) {
+					t.Errorf("%s: %v", Term(key, value), err)
+				}
+			}
+		})
+	}
+	t.Run("is empty if it would choose all", func(t *testing.T) {
+		for _, value := range []string{"", `"`, "*"} {
+			if got := Term("class", value); got != "" {
+				t.Error(got)
+			}
 		}
 	})
 }

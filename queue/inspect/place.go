@@ -1,8 +1,11 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,24 +52,53 @@ const walkPage = 500
 // least once. One that goes back, such as a job that fails, may be missed.
 func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
 	w := &walk{in: in, fn: fn}
-	for _, step := range []func(context.Context) error{w.sets, w.queues, w.operations, w.landings,
-		w.flights, w.ruby, w.dead, w.trash} {
-		if err := step(ctx); err != nil || w.over {
+	return w.run(ctx)
+}
+
+// walkSteps is the number of the steps of a walk.
+const walkSteps = 8
+
+// run walks from w.from on.
+func (w *walk) run(ctx context.Context) error {
+	steps := [walkSteps]func(context.Context) error{w.sets, w.queues, w.operations, w.landings,
+		w.flights, w.ruby, w.dead, w.trash}
+	for i := w.from.step; i < walkSteps; i++ {
+		if i > w.from.step {
+			w.from.key = ""
+		}
+		w.reached.step, w.reached.key, w.reached.at = i, "", 0
+		if err := steps[i](ctx); err != nil || w.over {
 			return err
 		}
 	}
 	return nil
 }
 
+// enter says where to begin in a place of the present step. ok is false for a place before w.from.
+// The places of a step are entered in the order of their keys.
+func (w *walk) enter(key string) (at uint64, ok bool) {
+	if w.over || key < w.from.key {
+		return 0, false
+	}
+	if key == w.from.key {
+		at = w.from.at
+	}
+	w.reached.key, w.reached.at = key, at
+	return at, true
+}
+
 // walk is one Walk.
 type walk struct {
-	in   *Inspector
-	fn   func(Place, string) bool
-	over bool // fn has returned false
+	in      *Inspector
+	fn      func(Place, string) bool
+	over    bool   // fn has returned false
+	from    Cursor // where it begins
+	reached Cursor
 }
 
 // meet passes a job on, and reports whether the walk goes on.
 func (w *walk) meet(p Place, raw string) bool {
+	w.reached.Read++
 	w.over = w.over || !w.fn(p, raw)
 	return !w.over
 }
@@ -76,15 +108,16 @@ func (w *walk) sets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.set(ctx, w.in.ScheduleSet(), Place{Kind: InSchedule}); err != nil {
+	if err := w.set(ctx, "1", w.in.ScheduleSet(), Place{Kind: InSchedule}); err != nil {
 		return err
 	}
-	if err := w.set(ctx, w.in.RetrySet(), Place{Kind: InRetry}); err != nil {
+	if err := w.set(ctx, "2", w.in.RetrySet(), Place{Kind: InRetry}); err != nil {
 		return err
 	}
+	slices.SortFunc(held, func(a, b Held) int { return cmp.Compare(a.Class, b.Class) })
 	for _, h := range held {
 		p := Place{Kind: InHold, Class: h.Class}
-		if err := w.set(ctx, w.in.HoldSet(h.Class), p); err != nil {
+		if err := w.set(ctx, "3"+h.Class, w.in.HoldSet(h.Class), p); err != nil {
 			return err
 		}
 	}
@@ -92,18 +125,31 @@ func (w *walk) sets(ctx context.Context) error {
 }
 
 func (w *walk) dead(ctx context.Context) error {
-	return w.set(ctx, w.in.DeadSet(), Place{Kind: InDead})
+	return w.set(ctx, "dead", w.in.DeadSet(), Place{Kind: InDead})
 }
 
-// set walks through a sorted set.
-func (w *walk) set(ctx context.Context, js *JobSet, p Place) error {
-	if w.over {
+// set walks through a sorted set. place is the key of the set in its step.
+func (w *walk) set(ctx context.Context, place string, js *JobSet, p Place) error {
+	cursor, ok := w.enter(place)
+	if !ok {
 		return nil
 	}
-	return js.Scan(ctx, "*", func(e queue.Entry) bool {
-		p.At = e.At
-		return w.meet(p, e.Raw)
-	})
+	for {
+		flat, next, err := w.in.rdb.ZScan(ctx, js.Key(), cursor, "", walkPage).Result()
+		if err != nil {
+			return js.wrap(err)
+		}
+		for i := 0; i+1 < len(flat); i += 2 {
+			p.At, _ = envelope.ParseTime(flat[i+1])
+			if !w.meet(p, flat[i]) {
+				return nil
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+		w.reached.at = cursor
+	}
 }
 
 // queues walks through the queues from the end to which jobs are pushed: a push then makes the next
@@ -113,8 +159,9 @@ func (w *walk) queues(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queues: %w", err)
 	}
+	slices.Sort(names)
 	for _, name := range names {
-		if err := w.list(ctx, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
+		if err := w.list(ctx, name, w.in.ks.Queue(name), Place{Kind: InQueue, Queue: name}); err != nil {
 			return err
 		}
 	}
@@ -127,10 +174,11 @@ func (w *walk) operations(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("operations: %w", err)
 	}
-	for name, id := range sifts {
-		p := Place{Kind: InOperation, Queue: name, Operation: id}
-		for _, key := range []string{w.in.ks.Sifted(name), w.in.ks.Staged(name)} {
-			if err := w.list(ctx, key, p); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(sifts)) {
+		p := Place{Kind: InOperation, Queue: name, Operation: sifts[name]}
+		for i, key := range []string{w.in.ks.Sifted(name), w.in.ks.Staged(name)} {
+			place := fmt.Sprint(name, "\n", i) // no name has a line break
+			if err := w.list(ctx, place, key, p); err != nil {
 				return err
 			}
 		}
@@ -144,15 +192,16 @@ func (w *walk) trash(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(list, func(a, b *Operation) int { return cmp.Compare(a.ID, b.ID) })
 	for _, o := range list {
 		p, key := Place{Kind: InTrash, Queue: o.Queue, Operation: o.ID}, w.in.ks.Trash(o.ID)
 		if o.Verb != queue.VerbDelete {
 			continue
 		}
 		if o.Queue != "" {
-			err = w.list(ctx, key, p)
+			err = w.list(ctx, o.ID, key, p)
 		} else {
-			err = w.set(ctx, w.in.jobSet(strings.TrimPrefix(key, string(w.in.ks))), p)
+			err = w.set(ctx, o.ID, w.in.jobSet(strings.TrimPrefix(key, string(w.in.ks))), p)
 		}
 		if err != nil {
 			return err
@@ -161,9 +210,14 @@ func (w *walk) trash(ctx context.Context) error {
 	return nil
 }
 
-// list walks through a list.
-func (w *walk) list(ctx context.Context, key string, p Place) error {
-	for at := int64(0); !w.over; at += walkPage {
+// list walks through a list. place is the key of the list in its step.
+func (w *walk) list(ctx context.Context, place, key string, p Place) error {
+	from, ok := w.enter(place)
+	if !ok {
+		return nil
+	}
+	for at := int64(from); !w.over; at += walkPage {
+		w.reached.at = uint64(at)
 		pipe := w.in.rdb.Pipeline()
 		size, page := pipe.LLen(ctx, key), pipe.LRange(ctx, key, at, at+walkPage-1)
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -187,7 +241,7 @@ func (w *walk) list(ctx context.Context, key string, p Place) error {
 func (w *walk) landings(ctx context.Context) error {
 	return w.owned(ctx, w.in.ks.Landing("*", "*"), func(key string, p Place) error {
 		p.Kind = InLanding
-		return w.list(ctx, key, p)
+		return w.list(ctx, key, key, p)
 	})
 }
 
@@ -210,6 +264,7 @@ func (w *walk) flights(ctx context.Context) error {
 // owned calls fn with each key that matches the pattern of a key of a queue and an owner.
 func (w *walk) owned(ctx context.Context, pattern string,
 	fn func(key string, p Place) error) error {
+	w.from.key = ""                      // the keys come in no order: there is no place among them to go on from
 	parts := strings.Split(pattern, "*") // before the queue, before the owner, ""
 	for cursor := uint64(0); !w.over; {
 		keys, next, err := w.in.rdb.Scan(ctx, cursor, pattern, 1000).Result()
@@ -248,26 +303,4 @@ func (w *walk) ruby(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Locate finds a job by its JID. It walks twice, because a job may move behind the first walk. The
-// error is queue.ErrNotFound if the job is nowhere: it is done, or was deleted, or never existed.
-func (in *Inspector) Locate(ctx context.Context, jid string) (p Place, j *queue.Job, err error) {
-	for range 2 {
-		err = in.Walk(ctx, func(at Place, raw string) bool {
-			if !strings.Contains(raw, jid) {
-				return true
-			}
-			if found, err := envelope.ParseJob(envelope.Original(raw)); err == nil &&
-				found.JID == jid {
-				p, j = at, found
-			}
-			return j == nil
-		})
-		if err != nil || j != nil {
-			return p, j, err
-		}
-	}
-	return p, nil, fmt.Errorf("job %s: %w: it is done, or was deleted, or never existed", jid,
-		queue.ErrNotFound)
 }
