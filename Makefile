@@ -88,12 +88,13 @@ supply: ## check a release: byte-identical builds, SBOM, gosec, govulncheck
 man deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 man: ## write the man pages, and the completions of workerctl, into bin/share
 	@rm -rf bin/share && mkdir -p bin/share
-	@GOOS= GOARCH= CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/share/ ./cmd/worker ./cmd/workerctl
+	@GOOS= GOARCH= CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/share/ ./cmd/worker ./cmd/workerctl ./cmd/dashboard
 	@bin/share/workerctl man bin/share/man
 	@bin/share/worker --man >bin/share/man/worker.1
+	@bin/share/dashboard --man >bin/share/man/dashboard.1
 	@gzip -9n bin/share/man/*.1
 	@for shell in bash zsh fish; do bin/share/workerctl completion $$shell >bin/share/$$shell || exit 1; done
-	@rm bin/share/worker bin/share/workerctl
+	@rm bin/share/worker bin/share/workerctl bin/share/dashboard
 
 deb: build man ## build the Debian package, bin/kyu_*.deb
 	@VERSION=$(VERSION) ARCH=$$(go env GOARCH) scripts/deb.sh

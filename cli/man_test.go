@@ -10,14 +10,13 @@ import (
 
 func TestManPage(t *testing.T) {
 	a, out, _ := app(map[string]string{"SOURCE_DATE_EPOCH": "1000000000"})
-	a.Flags.Bool("mine", false, "'not a request'\n.and this is none")
 	if _, err := a.parse([]string{"--man"}); !errors.Is(err, pflag.ErrHelp) {
 		t.Fatal(err)
 	}
 	page := out.String()
 	t.Run("has all flags, with their values, defaults and signals", func(t *testing.T) {
 		a.flags(&options{}).VisitAll(func(f *pflag.Flag) {
-			if !strings.Contains(page, roff("--"+f.Name)) {
+			if !strings.Contains(page, strings.ReplaceAll("--"+f.Name, "-", `\-`)) {
 				t.Errorf("no --%s", f.Name)
 			}
 		})
@@ -26,11 +25,6 @@ func TestManPage(t *testing.T) {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %q in\n%s", want, page)
 			}
-		}
-	})
-	t.Run("has no text that starts like a request", func(t *testing.T) {
-		if want := "\n\\&'not a request'\n\\&.and this is none\n"; !strings.Contains(page, want) {
-			t.Errorf("no %q in\n%s", want, page)
 		}
 	})
 }

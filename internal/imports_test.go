@@ -19,8 +19,8 @@ var allowed = map[string]string{
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"dashboard/access":  "queue",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
-	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
-		"worker",
+	"cli": "capability/cron capability/unique internal/manpage internal/redisdb " +
+		"internal/rubyyaml monitor queue worker",
 	"dashboard/live":      "",
 	"loadtest":            "loadtest/compare loadtest/live loadtest/starvation",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
@@ -36,7 +36,7 @@ var allowed = map[string]string{
 	"dashboard": "capability/cron capability/unique dashboard/access dashboard/live database " +
 		"database/activity internal/doctor internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
-		"dashboard/live internal/doctor queue queue/inspect",
+		"dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",
@@ -47,8 +47,8 @@ var allowed = map[string]string{
 	"test/kit/pgtest":     "test/kit/pgserver test/kit/redistest test/kit/testwait",
 	"test/kit/smtptest":   "test/kit/redistest test/kit/testwait",
 	"internal/guard":      "", "internal/httpsig": "", "internal/rubyyaml": "",
-	"internal/text": "",
-	"internal/env":  "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
+	"internal/text": "", "internal/manpage": "",
+	"internal/env": "", "internal/failpoint": "", "internal/sdnotify": "", "internal/version": "",
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
 	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",
 	"internal":         "", "test/acceptance": "", "test/interop": "", "test/faults": "",

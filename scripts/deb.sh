@@ -11,7 +11,9 @@ rm -rf "$doc"
 mkdir -p "$doc/examples"
 cp -r docs/*.md docs/img deploy/deb/README.Debian deploy/deb/copyright "$doc"
 cp CHANGELOG.md "$doc/changelog"
-cp deploy/systemd/worker.env.example "$doc/examples/worker.env"
+for name in worker dashboard; do
+	cp "deploy/systemd/$name.env.example" "$doc/examples/$name.env"
+done
 
 cat >"$doc/changelog.Debian" <<END
 kyu (${VERSION/-/\~}-$REVISION) unstable; urgency=medium
@@ -33,7 +35,7 @@ notices() {
 module='{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}'
 {
 	notices "$(go env GOVERSION)" "$(go env GOROOT)"
-	go list -deps -f "$module" ./cmd/worker ./cmd/workerctl | sort -u |
+	go list -deps -f "$module" ./cmd/worker ./cmd/workerctl ./cmd/dashboard | sort -u |
 		while read -r path version folder; do notices "$path $version" "$folder"; done
 } >"$doc/third-party-notices"
 

@@ -18,6 +18,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && people[os.Args[1]] != nil {
+		os.Exit(runPeople(ctx, os.Args[1], os.Args[2:], &console{os.Stdin, os.Stdout, os.Stderr}))
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
 }
 
@@ -35,11 +38,14 @@ func run(ctx context.Context, args []string, out, errOut io.Writer,
 	case err != nil:
 		fmt.Fprintf(errOut, "dashboard: %v\nSee `dashboard --help`.\n", err)
 		return 2
+	case s.man:
+		manPage(out, getenv)
+		return 0
 	case s.version:
 		fmt.Fprintln(out, "dashboard", version.String())
 		return 0
 	}
-	if err := newServer(s, errOut).Run(ctx); err != nil {
+	if err := newServer(s, errOut, getenv).Run(ctx); err != nil {
 		fmt.Fprintf(errOut, "dashboard: %v\n", err)
 		return 1
 	}

@@ -72,7 +72,7 @@ func TestPostgres(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newServer(s, io.Discard).postgres()
+		p := newServer(s, io.Discard, os.Getenv).postgres()
 		return strings.Join([]string{p.URL, p.Replicas[0], p.Web}, " ")
 	}
 	t.Run("is that of the variables", func(t *testing.T) {

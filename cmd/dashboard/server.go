@@ -16,6 +16,7 @@ import (
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
 	"github.com/kyujobs/kyu/dashboard/live"
+	"github.com/kyujobs/kyu/internal/sdnotify"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/redis/go-redis/v9"
@@ -31,11 +32,19 @@ const jobsConnections = 2
 // server serves the dashboard.
 type server struct {
 	*settings
-	log *slog.Logger
+	log    *slog.Logger
+	notify *sdnotify.Notifier
 }
 
-func newServer(s *settings, errOut io.Writer) *server {
-	return &server{s, slog.New(slog.NewTextHandler(errOut, nil))}
+func newServer(s *settings, errOut io.Writer, getenv func(string) string) *server {
+	return &server{s, slog.New(slog.NewTextHandler(errOut, nil)), sdnotify.New(getenv)}
+}
+
+// tell tells systemd a state of the service.
+func (s *server) tell(state string) {
+	if err := s.notify.Send(state); err != nil {
+		s.log.Warn("Systemd does not hear this process", "state", state, "error", err)
+	}
 }
 
 // Run serves until ctx ends. Bulk operations that run then are interrupted: any process can go on
@@ -62,35 +71,39 @@ func (s *server) Run(ctx context.Context) error {
 			return err
 		}
 		defer jobs.Close()
-		d, err := s.pages(store, in, hub, jobs)
+		d, err := s.pages(ctx, store, in, hub, jobs)
 		if err != nil {
 			return err
 		}
 		defer d.Close()
-		sites = append(sites, site{"dashboard", s.listen, s.base + "/", "--listen",
-			s.webServer(d)})
+		sites = append(sites, site{what: "dashboard", address: s.listen, path: s.base + "/",
+			flag: "--listen", server: s.webServer(d)})
 	}
 	if s.stream.listen != "" {
 		stream := live.Server(s.streamHandler(hub))
 		stream.ErrorLog = s.errorLog()
-		sites = append(sites, site{"stream", s.stream.listen, "/live",
-			"--stream-listen", stream})
+		sites = append(sites, site{what: "stream", address: s.stream.listen, path: "/live",
+			flag: "--stream-listen", server: stream})
 	}
 	return s.serve(ctx, hub, sites)
 }
 
 // pages makes the pages. The hub is nil if only other processes have the stream. jobs is the Redis
 // of package jobs.
-func (s *server) pages(store *queue.Store, in *inspect.Inspector, hub *live.Hub,
-	jobs *redis.Client) (*dashboard.Dashboard, error) {
+func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Inspector,
+	hub *live.Hub, jobs *redis.Client) (*dashboard.Dashboard, error) {
 	options := s.access
 	options.Revoked, options.Log = access.RevokedIn(store), s.log
 	who, err := access.New(options)
 	if err != nil {
 		return nil, err
 	}
+	if err := who.Connect(ctx); err != nil {
+		return nil, err
+	}
 	o := dashboard.Options{Store: store, Inspector: in, Base: s.base, Access: who,
-		Origins: options.Origins, SignOut: options.Users != "", ReadOnly: s.readOnly,
+		Origins: options.Origins,
+		SignOut: options.Users != "" || options.OIDC != nil, ReadOnly: s.readOnly,
 		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log,
 		Cache: s.servers.Cache, Postgres: s.postgres(), Jobs: jobs,
 		Redact: append([]string{}, s.redact...), Settings: s.shown}
@@ -117,6 +130,8 @@ type site struct {
 	path    string // of its first page
 	flag    string // that names the address
 	server  *http.Server
+
+	listener net.Listener // opened by serve
 }
 
 // postgres are the servers of the page of Postgres.
@@ -128,7 +143,24 @@ func (s *server) postgres() dashboard.Postgres {
 
 // serve answers requests until ctx ends, and then those that are under way.
 func (s *server) serve(ctx context.Context, hub *live.Hub, sites []site) error {
+	for i, site := range sites {
+		l, err := net.Listen("tcp", site.address)
+		if err != nil {
+			for _, open := range sites[:i] {
+				open.listener.Close()
+			}
+			return fmt.Errorf("%w: does another program use it? Give another address by %s", err,
+				site.flag)
+		}
+		sites[i].listener = l
+	}
+	s.tell("READY=1")
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		<-ctx.Done()
+		s.tell("STOPPING=1")
+		return nil
+	})
 	streams := make(chan struct{}) // closed when the streams are told to end
 	group.Go(func() error {
 		defer close(streams)
@@ -146,14 +178,10 @@ func (s *server) serve(ctx context.Context, hub *live.Hub, sites []site) error {
 // answer answers the requests of a listener. At the end it waits for the streams, because Shutdown
 // waits for their requests.
 func (s *server) answer(ctx context.Context, site site, streams <-chan struct{}) error {
-	l, err := net.Listen("tcp", site.address)
-	if err != nil {
-		return fmt.Errorf("%w: does another program use it? Give another address by %s", err,
-			site.flag)
-	}
-	s.log.Info("Serving the "+site.what, "url", "http://"+l.Addr().String()+site.path)
+	s.log.Info("Serving the "+site.what, "url",
+		"http://"+site.listener.Addr().String()+site.path)
 	ended := make(chan error, 1)
-	go func() { ended <- site.server.Serve(l) }()
+	go func() { ended <- site.server.Serve(site.listener) }()
 	select {
 	case err := <-ended:
 		return err
@@ -163,7 +191,7 @@ func (s *server) answer(ctx context.Context, site site, streams <-chan struct{})
 	s.log.Info("Stopping the " + site.what)
 	within, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
-	err = site.server.Shutdown(within)
+	err := site.server.Shutdown(within)
 	if err != nil {
 		err = errors.Join(err, site.server.Close())
 	}

@@ -18,11 +18,15 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+            [--oidc-issuer ADDRESS --oidc-client-id NAME --oidc-url ORIGIN …]
             [--stream-listen ADDRESS] [--stream-url URL]
             [--database-url URL]
   dashboard --stream-only --stream-listen ADDRESS --key-file FILE
+  dashboard adduser NAME [--role ROLE] [--users FILE]
+  dashboard addtoken NAME [--role ROLE] [--tokens FILE]
 
-Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
+Without users, tokens and a proxy or provider that names persons, only this machine may use it, as
+an admin.
 
 Flags:
 `
@@ -43,10 +47,12 @@ type settings struct {
 	readOnly bool
 	redact   []string // names of keys whose values are hidden
 	access   access.Options
+	oidc     oidc
 	role     string // of persons that the proxy names, without a role of their own
 	key      string // the file of access.Options.Key
 	stream   streaming
 	version  bool
+	man      bool
 	redis    queue.Config
 	shown    []dashboard.Setting
 	jobs     queue.Config    // the Redis of package jobs
@@ -75,6 +81,7 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.role, "proxy-role", "viewer", "the `ROLE` of persons without that header")
 	f.StringSliceVar(&a.Proxy.From, "proxy-from", nil, "the `ADDRESSES` of the proxies, such as "+
 		"10.0.0.0/8")
+	s.oidc.flags(f)
 	f.StringSliceVar(&a.Origins, "origin", nil, "the `ORIGINS` of browsers, such as "+
 		"https://kyu.example, if a proxy changes the header Host")
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
@@ -83,6 +90,7 @@ func newFlags(s *settings) *pflag.FlagSet {
 	f.StringVar(&s.database, "database-url", "", "the `URL` of Postgres, for its page (default: "+
 		"DATABASE_URL)")
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
+	f.BoolVar(&s.man, "man", false, "print the man page and exit")
 	return f
 }
 
@@ -93,9 +101,10 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if s.version {
+	if s.version || s.man {
 		return s, nil
 	}
+	s.readCredentials(r.Lookup)
 	var problems []error
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
@@ -146,6 +155,8 @@ func (s *settings) readAccess() error {
 		problems = append(problems, fmt.Errorf("--proxy-role: %w", err))
 	}
 	s.access.Proxy.Role = role
+	s.access.OIDC, err = s.oidc.read()
+	problems = append(problems, err)
 	if checkAddress(s.listen) != nil {
 		problems = append(problems, fmt.Errorf("--listen %q: want HOST:PORT, such as "+
 			"127.0.0.1:9292", s.listen))

@@ -35,6 +35,7 @@ func (p *plan) explain(c *call, s scheme) error {
 	}
 	p.explainConnections(c, s)
 	p.explainFit(c, s)
+	explainDashboard(c)
 	if n := s.processes(); n > 2*p.cores {
 		fmt.Fprintf(c.out, "\n%d processes on %d cores: jobs that compute (pictures, big "+
 			"fan-outs) will wait for a core before they wait for a thread.\n", n, p.cores)

@@ -26,6 +26,7 @@ const (
 
 // installUnits writes the units of systemd, and an environment file per instance.
 type installUnits struct {
+	dashboards              dashboards
 	root, split, user       string
 	rotate, queues, rotated string
 	threads                 int // of each process of rotated
@@ -39,14 +40,16 @@ type installUnits struct {
 
 func (c *call) installUnitsCommand() *cobra.Command {
 	u := &installUnits{}
-	cmd := c.local("install-units", "write systemd's units for one process per queue", u.run)
+	cmd := c.local("install-units", "write systemd's units of workers and dashboards", u.run)
 	cmd.Long = "write systemd's units, and the settings of one process per queue (--split), or\n" +
 		"of processes that serve all queues, each with another queue first (--rotate);\n" +
+		"with --dashboard and --streams those of the dashboard, with workers or alone;\n" +
 		"settings that exist are kept and shown; settings that a worker would refuse are\n" +
 		"refused before anything is written"
 	cmd.Example = "workerctl install-units --split default=15,push=25\n" +
 		"workerctl install-units --rotate 4x5\n" +
-		"workerctl install-units --rotate 6x10 --queues default,push,pull"
+		"workerctl install-units --rotate 6x10 --queues default,push,pull\n" +
+		"workerctl install-units --dashboard --streams 2"
 	cmd.Args = checked(u.check)
 	u.flags(cmd.Flags())
 	return cmd
@@ -66,6 +69,7 @@ func (u *installUnits) flags(f *pflag.FlagSet) {
 	f.StringVar(&u.rotated, "rotated", "", "`QUEUE,...`: the same as --rotate with a process for "+
 		"each queue")
 	f.IntVar(&u.threads, "threads", 5, "with --rotated: the `THREADS` of each process")
+	u.dashboards.flags(f)
 	rootFlag(f, &u.root)
 	u.given = f.Changed
 }
@@ -82,9 +86,13 @@ func (u *installUnits) check(words []string) error {
 			kinds++
 		}
 	}
-	if len(words) > 0 || kinds != 1 {
+	if err := u.dashboards.check(); err != nil {
+		return err
+	}
+	if len(words) > 0 || kinds > 1 || kinds == 0 && !u.dashboards.any() {
 		return errors.New("want --split default=15,push=25,…, the threads of every process, or " +
-			"--rotate 4x5, processes and their threads, or --rotated default,push,…")
+			"--rotate 4x5, processes and their threads, or --rotated default,push,…; or " +
+			"--dashboard or --streams 2")
 	}
 	problems := []error{u.readShares()}
 	if u.given("queues") && u.rotate == "" {
@@ -117,10 +125,10 @@ func (u *installUnits) readShares() (err error) {
 		return err
 	case u.given("rotate"):
 		u.rotation, err = parseRotation(u.rotate, u.queues)
-	default:
+	case u.given("rotated"):
 		u.rotation, err = parseRotated(u.rotated, u.threads)
 	}
-	if err == nil {
+	if err == nil && u.rotation != nil {
 		u.shares = u.rotation.shares()
 	}
 	return err
@@ -166,9 +174,13 @@ func (u *installUnits) packaged() bool {
 
 // reportHiding names the units that an earlier call without the package has written.
 func (u *installUnits) reportHiding(c *call) {
-	for _, unit := range []string{"worker.service", "worker.target", "worker@.service"} {
-		path := filepath.Join(u.root, unitDir, unit)
-		if _, err := os.Lstat(path); err == nil {
+	paths, err := unitPaths(u.root)
+	if err != nil {
+		panic(err) // the pattern is wrong: a mistake in this program
+	}
+	for _, unit := range slices.Sorted(maps.Keys(paths)) {
+		path := paths[unit]
+		if _, err := os.Lstat(path); err == nil && !isExample(unit) {
 			c.done(nil, "warning: "+path+" hides the unit of the package: workerctl "+
 				"uninstall-units removes it")
 		}
@@ -190,13 +202,17 @@ func unitPaths(root string) (map[string]string, error) {
 
 func isExample(name string) bool { return strings.HasSuffix(name, ".example") }
 
-// writeUnits writes the units and the example, and returns the paths of the units.
+// writeUnits writes the units and the examples of what the call is about, and returns the paths of
+// the units.
 func (u *installUnits) writeUnits(c *call) (written []string, err error) {
 	paths, err := unitPaths(u.root)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		if !u.about(name) {
+			continue
+		}
 		b, err := units.Units.ReadFile(name)
 		if err != nil {
 			return nil, err
@@ -231,7 +247,8 @@ func (c *call) verifyUnits(paths []string) error {
 	var ours []string
 	for line := range strings.Lines(string(out)) {
 		// The program may be installed later.
-		if strings.Contains(line, "worker") && !strings.Contains(line, "is not executable") {
+		if (strings.Contains(line, "worker") || strings.Contains(line, "dashboard")) &&
+			!strings.Contains(line, "is not executable") {
 			ours = append(ours, strings.TrimSpace(line))
 		}
 	}
@@ -248,9 +265,31 @@ func (u *installUnits) printNeeds(c *call) error {
 		return nil
 	}
 	fmt.Fprintln(c.out)
+	names := u.dashboards.units()
+	if len(u.shares) > 0 {
+		workers, err := u.printShares(c)
+		if err != nil {
+			return err
+		}
+		names = append(workers, names...)
+	}
+	steps := slices.Concat([]string{fmt.Sprintf("Put the addresses into %s/redis_url and "+
+		"%s/database_url: one line each, such as redis://localhost:6379/0.", configDir,
+		configDir)}, u.dashboardSteps(), []string{"systemctl daemon-reload",
+		"systemctl enable --now " + strings.Join(names, " ")})
+	fmt.Fprintln(c.out, "Next:")
+	for i, step := range steps {
+		fmt.Fprintf(c.out, "  %d. %s\n", i+1, step)
+	}
+	return nil
+}
+
+// printShares prints what the workers take, and returns the names of their units.
+func (u *installUnits) printShares(c *call) (names []string, err error) {
 	t := c.table()
 	t.row("UNIT", "THREADS", "POSTGRES CONNECTIONS")
-	threads, total, names := 0, 0, []string{"worker.target"}
+	threads, total := 0, 0
+	names = append(names, "worker.target")
 	for i, s := range u.shares {
 		t.row(s.unit(), u.needs[i].Threads, u.needs[i].Connections)
 		threads += u.needs[i].Threads
@@ -259,18 +298,10 @@ func (u *installUnits) printNeeds(c *call) error {
 	}
 	t.row("in all", threads, total)
 	if err := t.Flush(); err != nil {
-		return err
+		return nil, err
 	}
-	fmt.Fprintf(c.out, `
-Postgres, or PgBouncer's max_client_conn, must have room for %d connections `+
-		`beside those of web processes;
-the default of max_connections is 100, less 3 that are reserved.
-
-Next:
-  1. Put the addresses into %s/redis_url and %s/database_url: one line each, `+
-		`such as redis://localhost:6379/0.
-  2. systemctl daemon-reload
-  3. systemctl enable --now %s
-`, total, configDir, configDir, strings.Join(names, " "))
-	return nil
+	fmt.Fprintf(c.out, "\nPostgres, or PgBouncer's max_client_conn, must have room for %d "+
+		"connections beside those of web processes;\nthe default of max_connections is 100, less "+
+		"3 that are reserved.\n\n", total)
+	return names, nil
 }

@@ -21,6 +21,9 @@ func (u *installUnits) reportLeft(c *call) {
 	for _, s := range u.shares {
 		delete(state, s.unit())
 	}
+	for _, unit := range u.dashboards.units() {
+		delete(state, unit)
+	}
 	units := make([]string, 0, len(state))
 	for unit := range state {
 		units = append(units, unit)
@@ -36,9 +39,20 @@ func (u *installUnits) reportLeft(c *call) {
 	}
 }
 
+// kinds are the patterns of the units that the call replaces.
+func (u *installUnits) kinds() (patterns []string) {
+	if len(u.shares) > 0 {
+		patterns = append(patterns, "worker@?*.service", "worker.service")
+	}
+	if u.dashboards.streams > 0 {
+		patterns = append(patterns, "dashboard-stream@?*.service")
+	}
+	return patterns
+}
+
 // enabledUnits are those that another unit wants.
 func (u *installUnits) enabledUnits() (units []string) {
-	for _, pattern := range []string{"worker@?*.service", "worker.service"} {
+	for _, pattern := range u.kinds() {
 		links, err := filepath.Glob(filepath.Join(u.root, unitDir, "*.wants", pattern))
 		if err != nil {
 			panic(err) // the pattern is wrong: a mistake in this program
@@ -53,11 +67,12 @@ func (u *installUnits) enabledUnits() (units []string) {
 // runningUnits are those that run on this machine, also while they start again. They are no
 // business of a call with --root.
 func (u *installUnits) runningUnits() (units []string) {
-	if u.root != "" {
+	kinds := u.kinds()
+	if u.root != "" || len(kinds) == 0 { // without patterns, systemctl lists all units
 		return nil
 	}
-	out, err := exec.Command("systemctl", "list-units", "--plain", "--no-legend",
-		"--state=active,activating,reloading", "worker@*", "worker.service").Output()
+	out, err := exec.Command("systemctl", append([]string{"list-units", "--plain", "--no-legend",
+		"--state=active,activating,reloading"}, kinds...)...).Output()
 	if err != nil {
 		return nil // without systemd, no unit runs
 	}

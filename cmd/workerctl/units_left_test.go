@@ -30,7 +30,8 @@ func TestUnitsLeft(t *testing.T) {
 			"echo 'worker@pull-2.service loaded active running Kyu worker of the queue pull-2'\n"
 		os.WriteFile(filepath.Join(bin, "systemctl"), []byte(fake), 0o755)
 		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-		if got := fmt.Sprint((&installUnits{}).runningUnits()); got != "[worker@pull-2]" {
+		call := &installUnits{shares: []share{{instance: "push"}}}
+		if got := fmt.Sprint(call.runningUnits()); got != "[worker@pull-2]" {
 			t.Error(got)
 		}
 		if got := (&installUnits{root: root}).runningUnits(); got != nil {

@@ -65,16 +65,17 @@ func (u *uninstallUnits) run(_ context.Context, c *call, _ []string) error {
 	return c.done(os.RemoveAll(config), "removed "+config+". Then: systemctl daemon-reload")
 }
 
-// refuseRunning returns an error if workers run on this machine, and --root names no other.
+// refuseRunning returns an error if the units run on this machine, and --root names no other.
 func (u *uninstallUnits) refuseRunning() error {
 	if u.root != "" {
 		return nil
 	}
 	out, err := exec.Command("systemctl", "list-units", "--plain", "--no-legend",
-		"--state=active", "worker@*", "worker.service").Output()
+		"--state=active", "worker@*", "worker.service", "dashboard.service",
+		"dashboard-stream@*").Output()
 	if err != nil || len(out) == 0 {
 		return nil // without systemd, no unit runs
 	}
-	return fmt.Errorf("some workers are running: first `systemctl disable --now worker.target "+
-		"'worker@*'`:\n%s", out)
+	return fmt.Errorf("some units are running: first `systemctl disable --now worker.target "+
+		"'worker@*' dashboard 'dashboard-stream@*'`:\n%s", out)
 }

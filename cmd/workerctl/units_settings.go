@@ -34,9 +34,10 @@ func parseSplit(text string) (list []share, err error) {
 		case !instanceName.MatchString(name) || err != nil || n < 1 || seen[name]:
 			problems = append(problems, fmt.Errorf("--split %q: want INSTANCE=THREADS, each once, "+
 				"such as default=15,push=25,push-2=25", part))
-		case name == "worker":
-			problems = append(problems, fmt.Errorf("--split %q: worker.env has the settings of "+
-				"all workers: for a queue of the name worker, name the instance worker-1", part))
+		case name == "worker" || name == "dashboard":
+			problems = append(problems, fmt.Errorf("--split %q: %s.env has the settings of all "+
+				"%ss: for a queue of the name %s, name the instance %s-1", part, name, name, name,
+				name))
 		default:
 			list = append(list, share{name, n, nil})
 		}
@@ -145,7 +146,7 @@ func (u *installUnits) environment(vars map[string]string) func(key string) stri
 
 // writeSettings writes the settings that do not exist yet. Those that exist are the admin's.
 func (u *installUnits) writeSettings(c *call) error {
-	if text, err := os.ReadFile(u.settingsFile("worker")); err == nil {
+	if text, err := os.ReadFile(u.settingsFile("worker")); err == nil && len(u.shares) > 0 {
 		vars := parseUnitFile(string(text))
 		for _, key := range shownSettings {
 			if value, there := vars[key]; there {
@@ -166,15 +167,7 @@ func (u *installUnits) writeSettings(c *call) error {
 			return err
 		}
 	}
-	for _, name := range []string{"redis_url", "database_url"} {
-		path := filepath.Join(u.root, configDir, name)
-		if _, err := os.Stat(path); err == nil {
-			c.done(nil, "kept  "+path)
-		} else if err := c.write(path, "", 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return u.writeCredentials(c)
 }
 
 // keptSettings prints what a file that is kept says, and what this call would have written.

@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// userDropIn lets the workers run as a user of the system, in place of one that systemd makes up.
+// userDropIn lets the programs run as a user of the system, in place of one that systemd makes up.
 // It is for a Postgres that takes a user of the system without a password (peer), as a stock
 // Mastodon has it. %s is the user.
 const userDropIn = `# Written by workerctl install-units --user: Postgres takes this user over its
@@ -25,7 +25,7 @@ var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
 
 // userDropIns are the paths of the drop-in.
 func userDropIns(root string) (paths []string) {
-	for _, unit := range []string{"worker@.service", "worker.service"} {
+	for _, unit := range []string{"worker@.service", "worker.service", "dashboard.service"} {
 		paths = append(paths, filepath.Join(root, unitDir, unit+".d", "user.conf"))
 	}
 	return paths
@@ -37,6 +37,9 @@ func (u *installUnits) writeUser(c *call) error {
 		return nil
 	}
 	for _, path := range userDropIns(u.root) {
+		if !u.about(filepath.Base(filepath.Dir(path))) {
+			continue
+		}
 		if err := c.write(path, fmt.Sprintf(userDropIn, u.user), 0o644); err != nil {
 			return err
 		}

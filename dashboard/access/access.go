@@ -23,6 +23,8 @@ type Options struct {
 	Tokens string
 	// Proxy says which proxies are trusted, and how they name persons.
 	Proxy Proxy
+	// OIDC is the OpenID provider that signs persons in, or nil. Then Connect must be called.
+	OIDC *OIDC
 	// Origins are the origins, like https://kyu.example, whose pages may send forms although the
 	// header Host differs from it.
 	Origins []string
@@ -36,14 +38,16 @@ type Options struct {
 }
 
 // Access knows the person and the role of a request: a user with a password, the holder of a token,
-// or a person that a trusted proxy names. Without any of them, it is a person at this machine, an
-// admin. Which role a page wants is up to the page. Access also refuses requests that another
-// site's page makes a browser send. It is safe for concurrent use, and starts no goroutines.
+// or a person that a trusted proxy or an OpenID provider names. Without any of them, it is a person
+// at this machine, an admin. Which role a page wants is up to the page. Access also refuses
+// requests that another site's page makes a browser send. It is safe for concurrent use, and starts
+// no goroutines.
 type Access struct {
 	options Options
 	log     *slog.Logger
 	users   *table[*users]   // nil without users
 	tokens  *table[[]holder] // nil without tokens
+	oidc    *provider        // nil without an OpenID provider
 	proxies sources
 	origins *http.CrossOriginProtection
 	sealer  *sealer
@@ -82,7 +86,11 @@ func New(o Options) (*Access, error) {
 	if !basePath.MatchString(o.Base) {
 		add(fmt.Errorf("the base path %q is neither empty nor like /kyu", o.Base))
 	}
-	if o.Users == "" && o.Tokens == "" && o.Proxy.Header == "" {
+	if o.OIDC != nil {
+		add(o.OIDC.check())
+		a.oidc = newProvider(*o.OIDC, o.Base)
+	}
+	if o.Users == "" && o.Tokens == "" && o.Proxy.Header == "" && o.OIDC == nil {
 		add(checkLocal(o.Listen))
 	}
 	a.proxies, err = parseSources(o.Proxy.From)
@@ -104,8 +112,9 @@ type Route struct {
 	http.Handler
 }
 
-// Routes returns the own pages: the style sheet and, if there are users, GET and POST of /login,
-// and POST of /logout, below Base. Wrap serves them too.
+// Routes returns the own pages below Base: the style sheet, GET and POST of /login, POST of
+// /logout, and GET of /oidc/start and /oidc/callback, as far as there are users and an OpenID
+// provider. Wrap serves them too.
 func (a *Access) Routes() []Route { return a.routes }
 
 func (a *Access) route() {
@@ -113,10 +122,18 @@ func (a *Access) route() {
 		a.routes = append(a.routes, Route{method, a.options.Base + path, h})
 	}
 	add(http.MethodGet, "/access.css", style)
-	if a.users != nil {
+	if a.users != nil || a.oidc != nil {
 		add(http.MethodGet, "/login", a.signInPage)
+	}
+	if a.users != nil {
 		add(http.MethodPost, "/login", a.signIn)
+	}
+	if a.users != nil || a.oidc != nil {
 		add(http.MethodPost, "/logout", a.signOut)
+	}
+	if a.oidc != nil {
+		add(http.MethodGet, startPath, a.begin)
+		add(http.MethodGet, callbackPath, a.end)
 	}
 	a.own = http.NewServeMux()
 	for _, r := range a.routes {
@@ -155,7 +172,7 @@ func (a *Access) identify(r *http.Request) (Person, *refusal) {
 			return p, no
 		}
 	}
-	if a.users != nil {
+	if a.users != nil || a.oidc != nil {
 		if p, found, no := a.bySession(r); found || no != nil {
 			return p, no
 		}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -123,7 +124,9 @@ func TestWrap(t *testing.T) {
 				Handler: a.Wrap(http.NotFoundHandler())}}
 			server.Start()
 			client := &http.Client{Transport: &http.Transport{
-				Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "unix", path)
+				}}}
 			r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://kyu/", nil)
 			r.Header.Set("X-User", "alice")
 			response, err := client.Do(r)

@@ -16,8 +16,8 @@ func checkLocal(listen string) error {
 		return nil
 	}
 	return fmt.Errorf("other machines may reach %s, and nobody is asked for a password: use "+
-		"127.0.0.1:PORT or [::1]:PORT, or say who may with --users, --tokens or --proxy-header",
-		listen)
+		"127.0.0.1:PORT or [::1]:PORT, or say who may with --users, --tokens, --proxy-header or "+
+		"--oidc-issuer", listen)
 }
 
 // forwarded are the headers that proxies add.

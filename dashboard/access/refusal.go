@@ -49,7 +49,8 @@ func (a *Access) answer(w http.ResponseWriter, r *http.Request, no *refusal) {
 		http.Error(w, say(languages[0], no), no.status)
 		return
 	}
-	a.page(w, r, page{Link: no.text == textUnknown}, no)
+	ended := a.oidc != nil && r.URL.Path == a.options.Base+callbackPath
+	a.page(w, r, page{Link: no.text == textUnknown || ended}, no)
 }
 
 // wantsPage reports whether a browser shows the answer to a person.
@@ -65,10 +66,12 @@ func say(language string, no *refusal) string {
 type page struct {
 	Language, Base, Title, Heading string
 	Message                        string // why the request was refused, or ""
-	Form                           bool   // to sign in
-	Link                           bool   // to the form
-	Next                           string // where the form leads to
-	Name, Password, SignIn         string
+	SignIn                         bool   // the page is to sign in
+	Link                           bool   // to that page
+	Next                           string // where the sign-in leads to
+	Form                           bool   // for a name and a password
+	Start, Provider                string // address and text of the sign-in elsewhere, or ""
+	Name, Password, Button         string
 }
 
 // page sends a page with the refusal, or without one if it is nil.
@@ -76,9 +79,12 @@ func (a *Access) page(w http.ResponseWriter, r *http.Request, p page, no *refusa
 	p.Language = languageOf(r)
 	texts := catalogue[p.Language]
 	p.Base, p.Title, p.Heading = a.options.Base, texts[textTitle], texts[textRefused]
-	p.Name, p.Password, p.SignIn = texts[textName], texts[textPassword], texts[textSignIn]
-	if p.Form {
-		p.Heading = p.SignIn
+	p.Name, p.Password, p.Button = texts[textName], texts[textPassword], texts[textSignIn]
+	if p.SignIn {
+		p.Heading, p.Form = p.Button, a.users != nil
+	}
+	if p.SignIn && a.oidc != nil {
+		p.Start, p.Provider = a.startURL(p.Next), fmt.Sprintf(texts[textSignInAt], a.oidc.host())
 	}
 	status := http.StatusOK
 	if no != nil {

@@ -28,9 +28,10 @@ const (
 // session is the content of a cookie. It is sealed: the browser can neither read nor change it.
 type session struct {
 	Name    string `json:"n"`
-	Mark    string `json:"m"`           // the user's mark at the sign-in
+	Mark    string `json:"m"`           // the user's or the provider's mark at the sign-in
 	Revoked string `json:"r,omitempty"` // the mark of Revoked at the sign-in
 	Began   int64  `json:"t"`           // milliseconds since 1970
+	Role    Role   `json:"o,omitempty"` // by the OpenID provider; Nobody for a user of the file
 }
 
 // sealer seals and opens sessions.
@@ -58,27 +59,32 @@ func newSealer(key []byte) (*sealer, error) {
 }
 
 // seal returns the value of a cookie of that name.
-func (s *sealer) seal(cookie string, v session) string {
-	plain, _ := json.Marshal(v) // strings and a number
+func (s *sealer) seal(cookie string, v any) string {
+	plain, _ := json.Marshal(v) // texts and numbers
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(cookie)))
 }
 
 // open returns the session of a value, unless seal did not make it for that cookie with this key,
 // or the session has ended.
 func (s *sealer) open(cookie, value string) (v session, ok bool) {
-	if len(value) > maxCookie {
-		return v, false
-	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil {
-		return v, false
-	}
-	plain, err := s.aead.Open(nil, nil, sealed, []byte(cookie))
-	if err != nil || json.Unmarshal(plain, &v) != nil {
+	if !s.unseal(cookie, value, &v) {
 		return session{}, false
 	}
 	age := time.Since(time.UnixMilli(v.Began))
 	return v, age < SessionTime && age > -maxAhead
+}
+
+// unseal reads what seal has made for that cookie with this key.
+func (s *sealer) unseal(cookie, value string, v any) bool {
+	if len(value) > maxCookie {
+		return false
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil {
+		return false
+	}
+	plain, err := s.aead.Open(nil, nil, sealed, []byte(cookie))
+	return err == nil && json.Unmarshal(plain, v) == nil
 }
 
 // isPlain reports whether a browser sent the request over plain HTTP to a loopback address. A
@@ -123,8 +129,21 @@ func takeAway(w http.ResponseWriter) {
 
 func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/",
-		MaxAge: int(life / time.Second), Secure: name == secureCookie, HttpOnly: true,
+		MaxAge: int(life / time.Second), Secure: strings.HasPrefix(name, "__Host-"), HttpOnly: true,
 		SameSite: http.SameSiteLaxMode})
+}
+
+// ReadSecret reads a secret of one line from a file that other users of the machine can neither
+// read nor change. Spaces and newlines at its ends do not count.
+func ReadSecret(path string) (string, error) {
+	text, err := readPrivate(path)
+	if err != nil {
+		return "", err
+	}
+	if text = strings.TrimSpace(text); text == "" || strings.ContainsAny(text, "\r\n") {
+		return "", fmt.Errorf("%s: want one line with the secret", path)
+	}
+	return text, nil
 }
 
 // ReadKey reads a key for Options.Key from a file that other users of the machine can neither read

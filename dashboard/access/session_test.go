@@ -24,7 +24,7 @@ func newTestSealer(t testing.TB, key []byte) *sealer {
 func TestSealer(t *testing.T) {
 	key := bytes.Repeat([]byte("k"), 32)
 	s := newTestSealer(t, key)
-	now := session{"alice", "mark", "revoked", time.Now().UnixMilli()}
+	now := session{"alice", "mark", "revoked", time.Now().UnixMilli(), Nobody}
 	t.Run("opens what it sealed", func(t *testing.T) {
 		value := s.seal(plainCookie, now)
 		for _, opener := range []*sealer{s, newTestSealer(t, bytes.Clone(key))} {
@@ -187,7 +187,7 @@ func FuzzSession(f *testing.F) {
 		if got, ok := s.open(plainCookie, value); ok {
 			t.Errorf("%q is the session %v", value, got)
 		}
-		v := session{strings.ToValidUTF8(name, "?"), "m", "", time.Now().UnixMilli()}
+		v := session{strings.ToValidUTF8(name, "?"), "m", "", time.Now().UnixMilli(), Nobody}
 		sealed := s.seal(plainCookie, v)
 		if got, ok := s.open(plainCookie, sealed); len(sealed) <= maxCookie && (!ok || got != v) {
 			t.Errorf("%v opens as %v, %v", v, got, ok)

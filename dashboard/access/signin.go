@@ -15,7 +15,7 @@ const (
 
 // signInPage answers GET /login.
 func (a *Access) signInPage(w http.ResponseWriter, r *http.Request) {
-	a.page(w, r, page{Form: true, Next: a.localPath(r.URL.Query().Get("next"))}, nil)
+	a.page(w, r, page{SignIn: true, Next: a.localPath(r.URL.Query().Get("next"))}, nil)
 }
 
 // signIn answers POST /login. It says neither whether the name exists nor, by the time that it
@@ -35,7 +35,7 @@ func (a *Access) signIn(w http.ResponseWriter, r *http.Request) {
 		if no.err != nil {
 			a.log.Error("cannot sign in", "error", no.err)
 		}
-		a.page(w, r, page{Form: true, Next: next}, no)
+		a.page(w, r, page{SignIn: true, Next: next}, no)
 		return
 	}
 	redirect(w, next)
@@ -73,7 +73,8 @@ func (a *Access) try(w http.ResponseWriter, r *http.Request, name, password stri
 	if err != nil {
 		return &refusal{http.StatusServiceUnavailable, textRevoked, nil, err}
 	}
-	a.sealer.give(w, r, session{u.Name, u.mark, revoked, time.Now().UnixMilli()})
+	a.sealer.give(w, r, session{Name: u.Name, Mark: u.mark, Revoked: revoked,
+		Began: time.Now().UnixMilli()})
 	a.log.Info("signed in", "name", u.Name, "role", u.Role.String(), "from", client)
 	return nil
 }
@@ -107,14 +108,25 @@ func (a *Access) signOut(w http.ResponseWriter, r *http.Request) {
 	redirect(w, a.options.Base+"/login")
 }
 
-// bySession returns the person of a request's session. The role is that of the users file now.
+// bySession returns the person of a request's session. The role is that of the users file now, or
+// that which the OpenID provider gave at the sign-in.
 func (a *Access) bySession(r *http.Request) (p Person, found bool, no *refusal) {
-	us, err := a.users.get()
-	if err != nil {
-		return p, false, refuse(http.StatusServiceUnavailable, textFile) // is in the log
+	us := &users{}
+	if a.users != nil {
+		var err error
+		if us, err = a.users.get(); err != nil {
+			return p, false, refuse(http.StatusServiceUnavailable, textFile) // is in the log
+		}
 	}
 	s, ok := a.sealer.sessionOf(r)
-	if u := us.byName[s.Name]; !ok || u.mark != s.Mark {
+	u := us.byName[s.Name]
+	if s.Role != Nobody {
+		u = user{}
+		if a.oidc != nil {
+			u = user{Person: Person{s.Name, s.Role}, mark: a.oidc.mark}
+		}
+	}
+	if !ok || u.mark == "" || u.mark != s.Mark {
 		return p, false, nil
 	}
 	revoked, err := a.options.Revoked.Mark(r.Context(), s.Name)
@@ -124,7 +136,7 @@ func (a *Access) bySession(r *http.Request) (p Person, found bool, no *refusal) 
 	if revoked != "" && revoked != s.Revoked {
 		return p, false, nil
 	}
-	return us.byName[s.Name].Person, true, nil
+	return u.Person, true, nil
 }
 
 // localPath returns a path and query below Base, otherwise the overview's: a link to the sign-in
@@ -135,7 +147,8 @@ func (a *Access) localPath(next string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" ||
 		!strings.HasPrefix(u.Path, base+"/") || strings.HasPrefix(u.EscapedPath(), "//") ||
 		strings.Contains(u.Path, "/..") ||
-		u.Path == base+"/login" || u.Path == base+"/logout" {
+		u.Path == base+"/login" || u.Path == base+"/logout" ||
+		strings.HasPrefix(u.Path, base+"/oidc/") {
 		return base + "/"
 	}
 	path := u.EscapedPath()
@@ -145,9 +158,9 @@ func (a *Access) localPath(next string) string {
 	return path
 }
 
-// redirect leads a browser to a local path after a form.
-func redirect(w http.ResponseWriter, path string) {
+// redirect leads a browser to another page.
+func redirect(w http.ResponseWriter, address string) {
 	secure(w)
-	w.Header().Set("Location", path)
+	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -35,6 +35,12 @@ const (
 	textFile      text = "file"
 	textRevoked   text = "revoked"
 	textSignOut   text = "sign-out"
+
+	textSignInAt     text = "sign-in-at"
+	textNoFlow       text = "no-flow"
+	textProvider     text = "provider"
+	textProviderSays text = "provider-says"
+	textNoName       text = "no-name"
 )
 
 // languages are those of the catalogue. The first is that of readers who know none of them.
@@ -88,6 +94,13 @@ var catalogue = map[string]map[text]string{
 			"answers.",
 		textSignOut: "You are signed out in this browser. Redis did not answer, so your " +
 			"sessions in other browsers last for up to 12 hours.",
+		textSignInAt: "Sign in with %s",
+		textNoFlow: "This browser has not begun this sign-in, or it took longer than ten " +
+			"minutes. Open %s and sign in again.",
+		textProvider:     "%s did not confirm the sign-in. The log of the dashboard says why.",
+		textProviderSays: "%s refused the sign-in: %s %s",
+		textNoName: "The provider does not name you: its ID token has no usable claim %s. An " +
+			"admin can choose another one with --oidc-name-claim.",
 	},
 	"ja": {
 		textTitle:    "Kyu",
@@ -141,6 +154,14 @@ var catalogue = map[string]map[text]string{
 			"答してから再試行してください。",
 		textSignOut: "このブラウザーではサインアウトしました。Redis が応答しなかったため、他" +
 			"のブラウザーのセッションは最長 12 時間続きます。",
+		textSignInAt: "%s でサインイン",
+		textNoFlow: "このサインインはこのブラウザーで始められていないか、10 分を超えています。%s " +
+			"を開いて、もう一度サインインしてください。",
+		textProvider: "%s がサインインを確認しませんでした。理由はダッシュボードのログにありま" +
+			"す。",
+		textProviderSays: "%s がサインインを拒否しました：%s %s",
+		textNoName: "プロバイダーの ID トークンに使えるクレーム %s がないため、利用者がわかりま" +
+			"せん。管理者は --oidc-name-claim で別のクレームを選べます。",
 	},
 }
 

@@ -1,10 +1,11 @@
-// Package systemd embeds the units that run workers, which `workerctl install-units` writes.
+// Package systemd embeds the units of the workers and of the dashboard, which `workerctl
+// install-units` writes.
 package systemd
 
 import "embed"
 
-// Units are worker.service, worker@.service, worker.target and
-// worker.env.example.
+// Units are the units and the examples of files of settings. The names of those of the dashboard
+// begin with it.
 //
 //go:embed *.service *.target *.example
 var Units embed.FS

@@ -35,7 +35,7 @@ func testDockerfile(t *testing.T) {
 	for _, want := range []string{"FROM scratch", "USER 65532",
 		`ENTRYPOINT ["/usr/bin/worker", "--http", "127.0.0.1:9394"]`,
 		`CMD ["/usr/bin/workerctl", "health", "--http", "127.0.0.1:9394"]`,
-		"./cmd/worker ./cmd/workerctl", "golang:" + minor + "-"} {
+		"./cmd/worker ./cmd/workerctl ./cmd/dashboard", "golang:" + minor + "-"} {
 		if !strings.Contains(file, want) {
 			t.Errorf("the Dockerfile has no %s", want)
 		}
@@ -53,6 +53,10 @@ func testCompose(t *testing.T) {
 	text := readFile(t, "deploy/docker/compose.yaml")
 	if err := yaml.Unmarshal([]byte(text), &compose); err != nil {
 		t.Fatal(err)
+	}
+	if s := compose.Services["dashboard"]; s.Environment["REDIS_URL"] == "" || !s.ReadOnly ||
+		len(s.Command) == 0 {
+		t.Errorf("service dashboard: %+v", s)
 	}
 	for _, name := range fourQueues {
 		s := compose.Services[name]

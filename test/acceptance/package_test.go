@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
 func TestPackage(t *testing.T) {
@@ -33,13 +34,18 @@ func TestPackage(t *testing.T) {
 		s := harness.New(t)
 		b := &booted{s, s.Systemd()}
 		b.Do("rm", "/usr/bin/worker", "/usr/bin/workerctl")
+		d := &packagedDashboard{b, redistest.FreePort(t), redistest.FreePort(t)}
 		// A container may have a policy that packages start no services.
 		b.Do("rm", "-f", "/usr/sbin/policy-rc.d")
 		b.Install(old, "/root/old.deb", "644")
 		b.Install(next, "/root/next.deb", "644")
 		before := b.files()
 		b.installs()
+		d.starts()
+		d.hasUsers()
+		d.streams()
 		b.upgrades()
+		d.isUpgraded()
 		b.comesAgain()
 		b.removes(before)
 	})
@@ -126,6 +132,7 @@ func pages(t *testing.T, path string) {
 		"fish/vendor_completions.d/workerctl.fish":  "complete -c workerctl",
 		"man/man1/worker.1.gz":                      `\-\-concurrency`,
 		"man/man1/workerctl.1.gz":                   ".TH",
+		"man/man1/dashboard.1.gz":                   `\-\-key\-file`,
 		"man/man1/workerctl-retries-delete.1.gz":    "--all",
 		"man/man1/workerctl-queue-NAME-delete.1.gz": "workerctl queue push delete",
 	} {
@@ -180,14 +187,18 @@ func (b *booted) files() string {
 func (b *booted) installs() {
 	b.Helper()
 	b.Do("dpkg", "-i", "/root/old.deb")
-	for _, unit := range []string{"worker.service", "worker.target", "worker@push"} {
+	for _, unit := range []string{"worker.service", "worker.target", "worker@push",
+		"dashboard", "dashboard-stream@9293"} {
 		b.Equal(unit+" is active after the installation", b.Active(unit), false)
 		if state := b.Get(unit, "UnitFileState"); strings.HasPrefix(state, "enabled") {
 			b.Errorf("%s is %s after the installation", unit, state)
 		}
 	}
-	b.Equal("mode and size of redis_url", strings.TrimSpace(b.Do("stat", "-c", "%a %s",
-		"/etc/kyu/redis_url")), "600 0")
+	for name, size := range map[string]string{"redis_url": "0", "dashboard_users": "0",
+		"dashboard_key": "45"} {
+		b.Equal("mode and size of "+name, strings.TrimSpace(b.Do("stat", "-c", "%a %s",
+			"/etc/kyu/"+name)), "600 "+size)
+	}
 	b.Write("/etc/kyu/redis_url", b.Server.URL+"\n")
 	b.Write("/etc/kyu/worker.env", "WORKER_ARGS=-c 3\n")
 	// Copies of the units would hide those of the next version.

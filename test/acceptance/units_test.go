@@ -66,7 +66,8 @@ func testSplitMistakes(s *harness.Site) {
 }
 
 func testExposure(t *testing.T) {
-	for _, unit := range []string{"worker.service", "worker@.service"} {
+	for _, unit := range []string{"worker.service", "worker@.service", "dashboard.service",
+		"dashboard-stream@.service"} {
 		path := filepath.Join(harness.Root(), "deploy/systemd", unit)
 		b, err := exec.Command("systemd-analyze", "security", "--offline=true",
 			"--no-pager", path).CombinedOutput()
