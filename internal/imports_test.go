@@ -49,6 +49,7 @@ var allowed = map[string]string{
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
 	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",
 	"internal":         "", "test/acceptance": "", "test/interop": "", "test/faults": "",
+	"test/browser":      "",
 	"test/faults/model": "capability/unique internal/protocol queue",
 }
 
