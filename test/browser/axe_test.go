@@ -15,7 +15,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 )
 
-// axe is axe-core, which finds what people with disabilities cannot use; see testdata/axe/README.md.
+// axe is axe-core, which finds what people with disabilities cannot use. See
+// testdata/axe/README.md.
 //
 //go:embed testdata/axe/axe.min.js
 var axe string
@@ -82,7 +83,8 @@ func TestAxe(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := sha512.Sum512([]byte(axe))
-		if text := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(string(readme), text) {
+		text := base64.StdEncoding.EncodeToString(sum[:])
+		if !strings.Contains(string(readme), text) {
 			t.Errorf("axe.min.js has the sha512 %s", text)
 		}
 	})

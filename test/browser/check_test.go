@@ -12,7 +12,7 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"require-trusted-types-for 'script'"
 
-// broken are bodies of pages, and a part of what must be said of each. The last one is whole.
+// broken are bodies of pages, and a part of what must be said of each. The last one is in order.
 var broken = []struct{ name, body, says string }{
 	{"an inline script", `<script>document.title = "ran"</script>`, "policy: script-src"},
 	{"an inline style", `<p style="color: red">text</p>`, "policy: style-src"},
@@ -32,13 +32,14 @@ var broken = []struct{ name, body, says string }{
 // files are what the broken pages load.
 var files = map[string]string{
 	"/inner.js": `document.getElementById("p").innerHTML = "<b>x</b>"`,
-	"/icon.png": "", "/error.js": `console.error("broken")`, "/throw.js": `throw new Error("thrown")`,
+	"/icon.png": "", "/error.js": `console.error("broken")`,
+	"/throw.js": `throw new Error("thrown")`,
 	"/alert.js": `alert("hello")`, "/title.js": `document.title = "ran"`,
 	"/style.css": `.faint { color: #ccc; background: #fff } .wide { width: 5000px }
 		@media (prefers-color-scheme: dark) { html { background: #000; color: #fff } }`,
 }
 
-// serveBroken serves the broken pages at their names, and all with a wrong language at /lang/.
+// serveBroken serves the broken pages at their names.
 func serveBroken(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
