@@ -61,7 +61,8 @@ func TestPictures(t *testing.T) {
 			if *picturesIn == "" {
 				return
 			}
-			if err := os.WriteFile(filepath.Join(*picturesIn, want.name), picture, 0o644); err != nil {
+			path := filepath.Join(*picturesIn, want.name)
+			if err := os.WriteFile(path, picture, 0o644); err != nil {
 				t.Error(err)
 			}
 		})

@@ -88,7 +88,8 @@ func (s scene) fail(key string, n int, first time.Duration) {
 		more := fields{"retry_count": i % 8, "failed_at": float64(s.now.Add(-2 * time.Hour).Unix()),
 			"args": []any{fmt.Sprintf(`{"type":"Create","id":"https://example.com/ada/%d"}`,
 				114_000_000+i), 17, "https://" + host + "/inbox"},
-			"error_backtrace": []string{"app/workers/activitypub/delivery_worker.rb:47:in `perform'",
+			"error_backtrace": []string{
+				"app/workers/activitypub/delivery_worker.rb:47:in `perform'",
 				"app/lib/request.rb:86:in `perform'"}}
 		for k, v := range kinds[i%3] {
 			more[k] = v
@@ -113,7 +114,8 @@ func (s scene) process(i int, host string) {
 		"quiet", "false", "rss", 412_000+i*9000, "rtt_us", 230).Err())
 	for n := range 8 {
 		run, err := json.Marshal(fields{"queue": "push", "run_at": s.now.Unix() - int64(n),
-			"payload": s.payload("ActivityPub::DeliveryWorker", "push", 1000*i+n, time.Minute, nil)})
+			"payload": s.payload("ActivityPub::DeliveryWorker", "push", 1000*i+n, time.Minute,
+				nil)})
 		s.Must(err)
 		s.Must(s.Raw.HSet(s.Context(), identity+":work", fmt.Sprintf("t%d", n), run).Err())
 	}
