@@ -22,7 +22,8 @@ var allowed = map[string]string{
 	"cli": "capability/cron capability/unique internal/redisdb internal/rubyyaml monitor queue " +
 		"worker",
 	"dashboard/live":      "",
-	"loadtest":            "loadtest/compare loadtest/live loadtest/starvation",
+	"loadtest":            "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
+	"loadtest/pages":      "dashboard loadtest/lab queue/inspect",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
