@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/dashboard/live"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
@@ -43,9 +44,16 @@ type Options struct {
 	ReadOnly bool // nobody can change anything: there are no routes for it
 	// SignOut says that Access serves POST /logout below Base: the pages have a button for it.
 	SignOut bool
-	// StreamURL is the origin of the server-sent events, such as "https://stream.example.com", if
-	// it is another than that of the pages.
+	// Live is the stream, a live.Hub with State as its Sample. It is served at /live below Base, to
+	// viewers. nil: pages show the state of the moment when they were loaded, if there is no
+	// StreamURL either.
+	Live http.Handler
+	// StreamURL is the address below which a Hub of another listener or process is, such as
+	// "https://stream.example.com": the stream is its /live. Tickets must be set.
 	StreamURL string
+	// Tickets let persons of the pages open the stream of StreamURL. Their key is that of the Hub's
+	// process. They are issued at /ticket below Base, to viewers.
+	Tickets *live.Tickets
 	// Origins are other origins whose pages may send forms, such as "https://example.com": those of
 	// a proxy that does not pass the header Host on unchanged.
 	Origins []string
@@ -55,10 +63,11 @@ type Options struct {
 // Dashboard is the handler. It is safe for concurrent use.
 type Dashboard struct {
 	Options
-	router  *router
-	handler http.Handler
-	pages   map[string]*template.Template // by language
-	csp     string
+	router   *router
+	handler  http.Handler
+	pages    map[string]*template.Template // by language
+	csp      string
+	contents contents
 
 	patience time.Duration // see the constant
 
@@ -79,7 +88,8 @@ func New(o Options) (*Dashboard, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(o.StreamURL), patience: patience}
+	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
+		contents: contents{age: contentAge, list: map[string]*content{}}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.router = newRouter(d)
 	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
@@ -111,7 +121,7 @@ func (d *Dashboard) Close() {
 
 var (
 	baseForm   = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
-	originForm = regexp.MustCompile(`^https?://[A-Za-z0-9.\[\]:-]+$`)
+	streamForm = regexp.MustCompile(`^https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~-]+)*/?$`)
 )
 
 // check returns everything that is wrong with the options.
@@ -129,10 +139,11 @@ func (o *Options) check() error {
 	if err := CheckBase(o.Base); err != nil {
 		say("%w", err)
 	}
-	if _, err := url.Parse(o.StreamURL); o.StreamURL != "" &&
-		(err != nil || !originForm.MatchString(o.StreamURL)) {
-		say("stream URL %q: want a scheme and a host, such as https://stream.example.com",
-			o.StreamURL)
+	if err := CheckStreamURL(o.StreamURL); err != nil {
+		say("%w", err)
+	}
+	if o.StreamURL != "" && o.Tickets == nil {
+		say("the stream URL wants Tickets: the stream does not see the cookies of the pages")
 	}
 	for _, origin := range o.Origins {
 		if err := http.NewCrossOriginProtection().AddTrustedOrigin(origin); err != nil {
@@ -158,6 +169,16 @@ func CheckBase(base string) error {
 	if !baseForm.MatchString(base) || strings.Contains(base+"/", "/./") ||
 		strings.Contains(base+"/", "/../") {
 		return fmt.Errorf("base %q: want a path such as /kyu, without a slash at its end", base)
+	}
+	return nil
+}
+
+// CheckStreamURL says what is wrong with an Options.StreamURL. The empty one is right.
+func CheckStreamURL(address string) error {
+	if _, err := url.Parse(address); address != "" &&
+		(err != nil || !streamForm.MatchString(address)) {
+		return fmt.Errorf("stream URL %q: want a scheme, a host and perhaps a path, such as "+
+			"https://stream.example.com", address)
 	}
 	return nil
 }

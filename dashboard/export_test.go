@@ -21,3 +21,18 @@ func Texts() map[string]map[string]string { return texts }
 
 // PageFiles are the templates.
 var PageFiles = pageFiles
+
+// SetContentAge says for how long the content of a live page is good.
+func (d *Dashboard) SetContentAge(age time.Duration) { d.contents.age = age }
+
+// PageKeys and Navigation are the keys and the names of the pages.
+var PageKeys, Navigation = pageKeys, navigation
+
+// Plot and Line are a chart and its lines.
+type (
+	Plot = plot
+	Line = line
+)
+
+// Measure writes a value in its unit.
+var Measure = measure

@@ -2,7 +2,9 @@ package dashboard
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -30,6 +32,10 @@ type frame struct {
 	Flash    *flash
 	Here     string // the path of the page with its query
 	Version  string
+	Stream   string // its address; "" if there is none
+	Ticket   string // the address of tickets for it; "" if it needs none
+	Live     bool   // the content follows the stream
+	Part     bool   // only the content is wanted
 	Data     any
 }
 
@@ -66,6 +72,10 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 			values.Set("lang", other)
 			return path + "?" + values.Encode()
 		},
+		"measure":    func(unit string, v any) string { return measure(lang, unit, v) },
+		"rowid":      rowID,
+		"pagekey":    func(page string) string { return pageKeys[page] },
+		"shortcuts":  func() []shortcut { return shortcuts },
 		"navigation": func() []string { return navigation },
 		"languages":  func() []string { return languages },
 	}
@@ -73,7 +83,14 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
-	"held", "operations", "audit"}
+	"held", "metrics", "operations", "audit"}
+
+// rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
+// same row. Names of jobs and processes can have any characters, so it is a hash of them.
+func rowID(what ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(what, "\x00")))
+	return "row-" + hex.EncodeToString(sum[:8])
+}
 
 // cut is a text of at most max characters that cannot steer the page's direction.
 func cut(max int, s string) string {
@@ -89,22 +106,40 @@ func (q *request) show(v *view) {
 		q.showJSON(v)
 		return
 	}
-	operator := !q.d.ReadOnly && q.person.Role >= access.Operator
-	f := frame{Lang: q.lang, Title: v.title, Nav: v.nav, Person: q.person, Operator: operator,
-		Admin: operator && q.person.Role >= access.Admin, ReadOnly: q.d.ReadOnly,
-		SignOut: q.d.SignOut,
-		Flash:   q.takeFlash(), Here: q.URL.RequestURI(), Version: version.Number, Data: v.data}
-	var b bytes.Buffer
-	if err := q.d.pages[q.lang].ExecuteTemplate(&b, v.page+".html", f); err != nil {
-		q.d.Log.Error("A page of the dashboard cannot be made", "page", v.page, "err", err)
+	b, err := q.render(v, false)
+	if err != nil {
 		http.Error(q.w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	q.send(b, v.status)
+}
+
+// render makes the page of a view, or only its content.
+func (q *request) render(v *view, part bool) ([]byte, error) {
+	operator := !q.d.ReadOnly && q.person.Role >= access.Operator
+	f := frame{Lang: q.lang, Title: v.title, Nav: v.nav, Person: q.person, Operator: operator,
+		Admin: operator && q.person.Role >= access.Admin, ReadOnly: q.d.ReadOnly,
+		SignOut: q.d.SignOut, Here: q.URL.RequestURI(), Version: version.Number,
+		Stream: q.d.stream(), Ticket: q.d.ticketPath(), Part: part, Data: v.data}
+	f.Live = v.live && f.Stream != ""
+	if !part {
+		f.Flash = q.takeFlash()
+	}
+	var b bytes.Buffer
+	if err := q.d.pages[q.lang].ExecuteTemplate(&b, v.page+".html", f); err != nil {
+		q.d.Log.Error("A page of the dashboard cannot be made", "page", v.page, "err", err)
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// send answers with a page. The status 0 is 200.
+func (q *request) send(page []byte, status int) {
 	h := q.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", q.lang)
-	if v.status != 0 {
-		q.w.WriteHeader(v.status)
+	if status != 0 {
+		q.w.WriteHeader(status)
 	}
-	q.w.Write(b.Bytes())
+	q.w.Write(page)
 }

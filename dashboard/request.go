@@ -34,7 +34,8 @@ type view struct {
 	nav    string // the entry of the navigation
 	title  string
 	data   any
-	status int // 0: 200
+	status int  // 0: 200
+	live   bool // the content follows the stream
 }
 
 func (d *Dashboard) request(w http.ResponseWriter, r *http.Request) *request {
@@ -65,9 +66,14 @@ func (q *request) answer(r route) {
 			q.t("role."+q.person.Role.String()))})
 		return
 	}
+	if r.serve != nil {
+		r.serve(q)
+		return
+	}
 	if r.act != nil {
 		q.Body = http.MaxBytesReader(q.w, q.Body, maxForm)
 		done, err := r.act(q)
+		q.d.contents.clear()
 		if err != nil {
 			q.fail(err)
 			return
@@ -75,11 +81,16 @@ func (q *request) answer(r route) {
 		q.redirect(done)
 		return
 	}
+	if r.live && q.Header.Get(contentHeader) != "" {
+		q.answerContent(r)
+		return
+	}
 	v, err := r.read(q)
 	if err != nil {
 		q.fail(err)
 		return
 	}
+	v.live = r.live
 	q.show(v)
 }
 

@@ -10,13 +10,15 @@ import (
 	"github.com/kyujobs/kyu/dashboard/access"
 )
 
-// route is a row of the table of routes. It has either read or act.
+// route is a row of the table of routes. It has one of read, act and serve.
 type route struct {
 	method  string // GET, which is also HEAD, or POST
 	pattern string // below the base; see http.ServeMux
 	role    access.Role
 	read    func(*request) (*view, error)
 	act     func(*request) (*outcome, error)
+	serve   func(*request) // answers by itself; only for GET
+	live    bool           // of a page: its content follows the stream, and is the same for a role
 }
 
 // router answers the requests of its routes, each only for persons with its role.
@@ -57,9 +59,10 @@ func (ro *router) add(r route) error {
 	switch {
 	case r.role <= access.Nobody || r.role > access.Admin:
 		return fmt.Errorf("route %s %s: it has no role", r.method, r.pattern)
-	case r.method == http.MethodGet && (r.read == nil || r.act != nil),
-		r.method == http.MethodPost && (r.act == nil || r.read != nil):
-		return fmt.Errorf("route %s %s: want GET with read, or POST with act", r.method, r.pattern)
+	case r.method == http.MethodGet && ((r.read == nil) == (r.serve == nil) || r.act != nil),
+		r.method == http.MethodPost && (r.act == nil || r.read != nil || r.serve != nil):
+		return fmt.Errorf("route %s %s: want GET with read or serve, or POST with act", r.method,
+			r.pattern)
 	case r.method != http.MethodGet && r.method != http.MethodPost:
 		return fmt.Errorf("route %s %s: want GET or POST", r.method, r.pattern)
 	case r.act != nil && ro.d.ReadOnly:
@@ -119,16 +122,24 @@ func (d *Dashboard) routes() []route {
 	both := func(pattern string, read func(*request) (*view, error)) []route {
 		return slices.Concat(page(pattern, read), data(pattern, read))
 	}
-	list := slices.Concat(page("/{$}", (*request).overview), data("/overview", (*request).overview),
-		both("/queues", (*request).queues), both("/busy", (*request).busy),
-		both("/processes", (*request).processes),
-		both("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
-		both("/held", (*request).held), both("/operations", (*request).operations),
+	live := func(pattern string, read func(*request) (*view, error)) []route {
+		list := both(pattern, read)
+		list[0].live = true
+		return list
+	}
+	overview := page("/{$}", (*request).overview)
+	overview[0].live = true
+	list := slices.Concat(overview, data("/overview", (*request).overview),
+		live("/queues", (*request).queues), live("/busy", (*request).busy),
+		live("/processes", (*request).processes),
+		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
+		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
 		page("/stats/queues", (*request).sidekiqQueues))
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
+	list = slices.Concat(list, d.streamRoutes(), d.metricsRoutes())
 	if d.ReadOnly {
 		return list
 	}

@@ -23,7 +23,7 @@ func example(pattern string) string {
 }
 
 func TestRoutes(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, withStream)
 	table := f.d.Routes()
 	allowed := map[string]map[string]bool{} // by path and method
 	for _, r := range table {
@@ -94,7 +94,7 @@ func TestReadOnly(t *testing.T) {
 		f := f.sub(t)
 		page := f.get("/retries", 200)
 		f.has(page, "r0", "read-only")
-		f.lacks(page, `method="post"`, "/confirm", `type="checkbox"`)
+		f.lacks(page, `method="post"`, "/confirm", `name="jid"`)
 	})
 }
 

@@ -32,9 +32,9 @@ var allowed = map[string]string{
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
 		"deploy/systemd cmd/workerctl/top " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
-	"dashboard": "dashboard/access internal/text queue queue/inspect",
-	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access queue " +
-		"queue/inspect",
+	"dashboard": "dashboard/access dashboard/live internal/text queue queue/inspect",
+	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
+		"dashboard/live queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

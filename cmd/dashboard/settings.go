@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/kyujobs/kyu/dashboard"
@@ -18,6 +17,8 @@ const usage = `The dashboard shows the queues, jobs and processes in a browser, 
 Usage:
   dashboard [--listen ADDRESS] [--base PATH] [--read-only]
             [--users FILE] [--tokens FILE] [--proxy-header NAME --proxy-from ADDRESSES]
+            [--stream-listen ADDRESS] [--stream-url URL]
+  dashboard --stream-only --stream-listen ADDRESS --key-file FILE
 
 Without users, tokens and a proxy that names persons, only this machine may use it, as an admin.
 
@@ -27,6 +28,7 @@ Flags:
 const environment = `
 Environment:
   REDIS_URL and the other variables of Redis, as workerctl and the worker read them.
+  STREAMING_API_BASE_URL is --stream-url, if --stream-listen or --key-file is given.
 `
 
 // settings are what the flags and the environment say.
@@ -37,6 +39,7 @@ type settings struct {
 	access   access.Options
 	role     string // of persons that the proxy names, without a role of their own
 	key      string // the file of access.Options.Key
+	stream   streaming
 	version  bool
 	redis    queue.Config
 }
@@ -64,6 +67,7 @@ func newFlags(s *settings) *pflag.FlagSet {
 		"https://kyu.example, if a proxy changes the header Host")
 	f.StringVar(&s.key, "key-file", "", "a `FILE` with a secret of 32 bytes or more, which "+
 		"several dashboards share")
+	s.stream.flags(f)
 	f.BoolVar(&s.version, "version", false, "print the version and exit")
 	return f
 }
@@ -83,8 +87,23 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
 	s.redis = queue.ConfigFromEnv(r)
-	problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base), r.Err())
-	return s, errors.Join(problems...)
+	if err := s.readKey(); err != nil {
+		problems = append(problems, err)
+	} else {
+		problems = append(problems, s.stream.read(r, s.access.Key))
+	}
+	if !s.stream.only {
+		problems = append(problems, s.readAccess(), dashboard.CheckBase(s.base))
+	}
+	return s, errors.Join(append(problems, r.Err())...)
+}
+
+// readKey reads the key that several processes share, if there is one.
+func (s *settings) readKey() (err error) {
+	if s.key != "" {
+		s.access.Key, err = access.ReadKey(s.key)
+	}
+	return err
 }
 
 // readAccess completes the options of access, and checks them and their files.
@@ -99,11 +118,7 @@ func (s *settings) readAccess() error {
 		problems = append(problems, fmt.Errorf("--proxy-role: %w", err))
 	}
 	s.access.Proxy.Role = role
-	if s.key != "" {
-		s.access.Key, err = access.ReadKey(s.key)
-		problems = append(problems, err)
-	}
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+	if checkAddress(s.listen) != nil {
 		problems = append(problems, fmt.Errorf("--listen %q: want HOST:PORT, such as "+
 			"127.0.0.1:9292", s.listen))
 	} else if _, err := access.New(s.access); err != nil {

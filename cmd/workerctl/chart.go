@@ -42,9 +42,6 @@ type series struct {
 // labelWidth is the width of the labels at the axis, with the line beside them.
 const labelWidth = 10
 
-// places is how many columns a chart has for n slots of time.
-func (c *chart) places(n int) int { return max(1, min(c.width(), n)) }
-
 func (c *chart) width() int {
 	columns := c.columns
 	if columns == 0 {

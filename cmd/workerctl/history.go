@@ -134,49 +134,28 @@ func others(kind string, names []string) string {
 	return "there is one of " + strings.Join(names, ", ") + more
 }
 
-// column is what the points of a column of a chart have together.
-type column struct {
-	points     int
-	size       int64
-	age        float64
-	in, out    int64
-	inSeconds  float64 // for which in counts
-	outSeconds float64
-}
-
 func (h *history) drawQueue(c *call, name string, points []inspect.Point, step time.Duration,
 	now time.Time) error {
-	ch, n := h.chart(c, step, now)
-	columns := make([]column, ch.places(n))
-	for i, p := range points {
-		at := ch.columnOf(p.At, step, n)
-		lasts := min(step, max(now.Sub(p.At), 10*time.Second)).Seconds() // its slot may not be over
-		col := &columns[at]
-		col.points++
-		col.size, col.age = max(col.size, p.Size), max(col.age, p.Age)
-		col.out, col.outSeconds = col.out+p.Out, col.outSeconds+lasts
-		if i > 0 {
-			lasts += p.At.Sub(points[i-1].At).Seconds() - step.Seconds()
-		}
-		col.in, col.inSeconds = col.in+p.In, col.inSeconds+lasts
-	}
-	values := func(of func(*column) float64) (list []float64) {
-		for i := range columns {
+	ch, columns := h.chart(c, step, now)
+	list := columns.Queue(points)
+	values := func(of func(inspect.QueueColumn) float64) (values []float64) {
+		for _, col := range list {
 			v := math.NaN()
-			if columns[i].points > 0 {
-				v = of(&columns[i])
+			if col.Known {
+				v = of(col)
 			}
-			list = append(list, v)
+			values = append(values, v)
 		}
-		return list
+		return values
 	}
-	in := values(func(c *column) float64 { return float64(c.in) / c.inSeconds })
-	out := values(func(c *column) float64 { return float64(c.out) / c.outSeconds })
+	size := values(func(c inspect.QueueColumn) float64 { return float64(c.Size) })
+	in := values(func(c inspect.QueueColumn) float64 { return c.In })
+	out := values(func(c inspect.QueueColumn) float64 { return c.Out })
 	last := points[len(points)-1]
 	ch.series = []series{
-		{"jobs that wait", values(func(c *column) float64 { return float64(c.size) }), count,
+		{"jobs that wait", size, count,
 			"now " + grouped(last.Size)},
-		{"age of the oldest", values(func(c *column) float64 { return c.age }), age,
+		{"age of the oldest", values(func(c inspect.QueueColumn) float64 { return c.Age }), age,
 			"now " + age(last.Age)},
 		{"in, jobs/s", in, perSecond, "now " + perSecond(newest(in))},
 		{"out, jobs/s", out, perSecond, "now " + perSecond(newest(out))},
@@ -185,18 +164,11 @@ func (h *history) drawQueue(c *call, name string, points []inspect.Point, step t
 	return ch.draw()
 }
 
-// chart makes a chart of the time before now, and gives its number of slots.
-func (h *history) chart(c *call, step time.Duration, now time.Time) (ch *chart, slots int) {
+// chart makes a chart of the time before now, and its columns.
+func (h *history) chart(c *call, step time.Duration, now time.Time) (*chart, inspect.Columns) {
 	d := time.Duration(h.since)
-	return &chart{out: c.out, columns: c.columns, from: now.Add(-d), to: now},
-		int((d + step - 1) / step)
-}
-
-// columnOf is the column of a slot that begins at a time.
-func (c *chart) columnOf(at time.Time, step time.Duration, slots int) int {
-	ago := int(c.to.Truncate(step).Sub(at) / step)
-	slot := max(0, min(slots-1, slots-1-ago))
-	return slot * c.places(slots) / slots
+	ch := &chart{out: c.out, columns: c.columns, from: now.Add(-d), to: now}
+	return ch, inspect.NewColumns(now, d, step, ch.width())
 }
 
 // newest is the last value that there is.

@@ -51,25 +51,11 @@ func (h *history) noClass(ctx context.Context, c *call) error {
 
 func (h *history) drawClass(c *call, points []inspect.ClassPoint, step time.Duration,
 	now time.Time) error {
-	ch, n := h.chart(c, step, now)
-	places := ch.places(n)
-	sums := make([]inspect.ClassPoint, places)
-	for _, p := range points {
-		sum := &sums[ch.columnOf(p.At, step, n)]
-		sum.Processed += p.Processed
-		sum.Failed += p.Failed
-		sum.Millis += p.Millis
-	}
-	seconds := time.Duration(h.since).Seconds() / float64(places)
+	ch, columns := h.chart(c, step, now)
 	var runs, failures, times []float64
-	for _, s := range sums {
-		runs = append(runs, float64(s.Processed)/seconds)
-		failures = append(failures, float64(s.Failed)/seconds)
-		mean := 0.0
-		if good := s.Processed - s.Failed; good > 0 {
-			mean = float64(s.Millis) / 1000 / float64(good)
-		}
-		times = append(times, mean)
+	for _, col := range columns.Class(points) {
+		runs, failures = append(runs, col.Runs), append(failures, col.Failures)
+		times = append(times, col.Mean)
 	}
 	total := inspect.ClassPoint{}
 	for _, p := range points {

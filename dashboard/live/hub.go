@@ -33,7 +33,9 @@ type Options struct {
 	// connection, which is the proxy's if there is one.
 	Address func(*http.Request) string
 	// Origin is the origin of the pages, such as https://kyu.example.com, if the stream has
-	// another one. Scripts of this origin may read the stream. Empty: only those of its own.
+	// another one. Scripts of this origin may read the stream. Empty: only those of its own. "*":
+	// those of all origins, for a stream that only tickets open: no page but the dashboard's own
+	// can get one.
 	Origin string
 	// Age is how long a stream lasts at most, less a random part of up to half; 0 means 15
 	// minutes. Then the client comes back, and whoever guards the Hub can refuse it.

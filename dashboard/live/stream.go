@@ -49,6 +49,10 @@ func (h *Hub) head(header http.Header, r *http.Request) {
 	if h.options.Origin == "" {
 		return
 	}
+	if h.options.Origin == "*" {
+		header.Set("Access-Control-Allow-Origin", "*")
+		return
+	}
 	header.Set("Vary", "Origin")
 	if r.Header.Get("Origin") == h.options.Origin {
 		header.Set("Access-Control-Allow-Origin", h.options.Origin)

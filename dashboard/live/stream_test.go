@@ -249,6 +249,13 @@ func TestHeaders(t *testing.T) {
 				}
 			}
 		})
+	inSite(t, "let all origins read what only tickets open", func(o *Options) { o.Origin = "*" },
+		func(s *site) {
+			h := s.listen("/", "Origin: https://kyu").answer.Header
+			if got := h.Get("Access-Control-Allow-Origin"); got != "*" {
+				s.Errorf("%q", got)
+			}
+		})
 	inSite(t, "of HTTP/2, and a stream that outlives the server's time-outs", nil, overHTTP2)
 	t.Run("a post is refused", func(t *testing.T) {
 		w := httptest.NewRecorder()
