@@ -22,20 +22,19 @@ type spot struct {
 func (f *fleet) examples() map[string][]string {
 	process := url.PathEscape(f.identity)
 	return map[string][]string{
-		"/queues/{name}":         {"/queues/pull", "/queues/push"},
-		"/queues/{name}/confirm": {"/queues/pull/confirm?verb=delete"},
-		"/processes/{identity}":  {"/processes/" + process},
-		"/jobs/{jid}":            {"/jobs/retried2", "/jobs/busy1", "/jobs/waiting3"},
-		"/held/{class}":          {"/held/Reports::Yearly"},
-		"/held/{class}/confirm":  {"/held/Reports::Yearly/confirm?verb=release"},
-		"/retries":               {"/retries", "/retries?filter=class:Test::*&page=2"},
-		"/retries/confirm":       {"/retries/confirm?verb=kill&filter=class:Test::*"},
-		"/scheduled/confirm":     {"/scheduled/confirm?verb=retry"},
-		"/dead/confirm":          {"/dead/confirm?verb=delete"},
-		"/cron/{name}":           {"/cron/nightly%20report"},
-		"/metrics/{class}":       {"/metrics/Test::Fail"},
-		"/classes/{class}":       {"/classes/Test::Fail"},
-		"/busy/lanes/{identity}": {"/busy/lanes/" + process},
+		"/queues/{name}":              {"/queues/pull", "/queues/push"},
+		"/queues/{name}/confirm":      {"/queues/pull/confirm?verb=delete"},
+		"/processes/{identity}":       {"/processes/" + process},
+		"/jobs/{jid}":                 {"/jobs/retried2", "/jobs/busy1", "/jobs/waiting3"},
+		"/held/{class}":               {"/held/Reports::Yearly"},
+		"/held/{class}/confirm":       {"/held/Reports::Yearly/confirm?verb=release"},
+		"/retries":                    {"/retries", "/retries?filter=class:Test::*&page=2"},
+		"/retries/confirm":            {"/retries/confirm?verb=kill&filter=class:Test::*"},
+		"/scheduled/confirm":          {"/scheduled/confirm?verb=retry"},
+		"/dead/confirm":               {"/dead/confirm?verb=delete"},
+		"/cron/{name}":                {"/cron/nightly%20report"},
+		"/metrics/{class}":            {"/metrics/Test::Fail"},
+		"/processes/{identity}/lanes": {"/processes/" + process + "/lanes"},
 	}
 }
 
