@@ -7,7 +7,7 @@ SIZE    ?= full
 ARRANGE ?=
 RUN     ?= .
 
-.PHONY: help build demo test check fuzz interop-new faults soak cron-soak scorecard stress supply bench bench-compare starvation bench-live bin/testworker bin/loadtest bin/rivals bench-deadhosts man deb deps clean
+.PHONY: help build demo test check fuzz interop-new faults soak cron-soak scorecard stress supply bench bench-compare starvation bench-live bin/testworker bin/loadtest bin/rivals bench-dashboard bench-deadhosts screenshots man deb deps clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -55,6 +55,12 @@ starvation: deps bin/loadtest ## compare one process with several when a queue i
 
 bench-live: bin/loadtest ## measure the stream of the dashboard with up to 10,000 clients (3 minutes)
 	@bin/loadtest live
+
+bench-dashboard: deps build bin/loadtest ## measure the pages of the dashboard beside 11 million jobs (10 minutes, 6 GB of RAM); SIZE=smoke
+	@bin/loadtest pages $(if $(filter smoke,$(SIZE)),--retries 20000 --queued 100000 --length 20s)
+
+screenshots: deps ## make the pictures of docs/dashboard.md anew
+	@go test ./test/browser -run TestPictures -count=1 -args -pictures $(CURDIR)/docs/img
 
 bench-deadhosts: deps ## measure deliveries when one in twenty goes to a host that never answers
 	@go test ./test/acceptance -run '^$$' -bench DeadHosts -benchtime 1x -timeout 20m

@@ -7,20 +7,6 @@ import (
 	"github.com/kyujobs/kyu/dashboard/access"
 )
 
-// Route is a row of the table of routes.
-type Route struct {
-	Method, Pattern string
-	Role            access.Role
-}
-
-// Routes returns the table of a dashboard.
-func (d *Dashboard) Routes() (list []Route) {
-	for _, r := range d.router.routes {
-		list = append(list, Route{r.method, r.pattern, r.role})
-	}
-	return list
-}
-
 // AddRoute adds a route without a handler's meaning, with a role.
 func (d *Dashboard) AddRoute(pattern string, role access.Role) error {
 	return d.router.add(route{method: http.MethodGet, pattern: pattern, role: role,

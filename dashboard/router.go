@@ -30,6 +30,21 @@ type router struct {
 
 func newRouter(d *Dashboard) *router { return &router{d: d, mux: http.NewServeMux()} }
 
+// Route says who may make a request.
+type Route struct {
+	Method  string // GET, which is also HEAD, or POST
+	Pattern string // below the base, such as /queues/{name}; see http.ServeMux
+	Role    access.Role
+}
+
+// Routes returns the table of routes of the dashboard, such as for a test that visits each page.
+func (d *Dashboard) Routes() (list []Route) {
+	for _, r := range d.router.routes {
+		list = append(list, Route{r.method, r.pattern, r.role})
+	}
+	return list
+}
+
 // addAll adds routes. The error names those that are not complete.
 func (ro *router) addAll(list []route) error {
 	var problems []error

@@ -22,7 +22,8 @@ var allowed = map[string]string{
 	"cli": "capability/cron capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
 	"dashboard/live":      "",
-	"loadtest":            "loadtest/compare loadtest/live loadtest/starvation",
+	"loadtest":            "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
+	"loadtest/pages":      "dashboard loadtest/lab queue/inspect",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
@@ -52,6 +53,7 @@ var allowed = map[string]string{
 	"test/kit/testwait": "", "test/kit/faultproxy": "", "internal/kerneltimer": "",
 	"test/kit/harness": "queue/inspect test/kit/redistest test/kit/testwait queue",
 	"internal":         "", "test/acceptance": "", "test/interop": "", "test/faults": "",
+	"test/browser":      "",
 	"test/faults/model": "capability/unique internal/protocol queue",
 }
 

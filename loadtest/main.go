@@ -12,6 +12,7 @@ import (
 
 	"github.com/kyujobs/kyu/loadtest/compare"
 	"github.com/kyujobs/kyu/loadtest/live"
+	"github.com/kyujobs/kyu/loadtest/pages"
 	"github.com/kyujobs/kyu/loadtest/starvation"
 	"github.com/spf13/pflag"
 )
@@ -32,6 +33,7 @@ const usage = `Usage: loadtest EXPERIMENT [flags]
                Sidekiq, Asynq, River, and the bare loop of Kyu's own scripts
   starvation   one process against several, when a queue is over-filled
   live         the stream of the dashboard with up to 10,000 clients
+  pages        the pages of the dashboard beside millions of jobs
 
 loadtest EXPERIMENT --help lists the flags. Kyu is measured as bin/testworker: bin/worker (the same
 runtime, built with the same flags) with handlers for the jobs that the experiments push.
@@ -61,12 +63,18 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return live.Run(ctx, o, os.Stdout)
+	case "pages":
+		var o pages.Options
+		if err := parse(name, o.Flags, args); err != nil {
+			return err
+		}
+		return pages.Run(ctx, o, os.Stdout)
 	case "-h", "--help", "help":
 		fmt.Print(usage)
 		return nil
 	}
 	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("%q is not an experiment: want compare, starvation or live", name)
+	return fmt.Errorf("%q is not an experiment: want compare, starvation, live or pages", name)
 }
 
 // parse reads the flags of an experiment.

@@ -4,7 +4,7 @@
 set -euo pipefail
 packages=(redis-server redis-tools postgresql pgbouncer python3-aiosmtpd openssl ruby
 	ruby-sidekiq ruby-sidekiq-cron ruby-rack nginx-light gcc libc6-dev procps util-linux systemd
-	strace tmux lintian man-db)
+	strace tmux lintian man-db chromium fonts-noto-cjk)
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' ||

@@ -20,8 +20,8 @@ export TEST_PROGRAMS
 trap 'rm -rf "$TEST_PROGRAMS"' EXIT
 chmod 755 "$TEST_PROGRAMS"
 export CGO_ENABLED=0
-go build -o "$TEST_PROGRAMS" ./cmd/worker ./cmd/workerctl ./test/kit/testworker \
-	./examples/hello ./examples/demo || exit 1
+go build -o "$TEST_PROGRAMS" ./cmd/worker ./cmd/workerctl ./cmd/dashboard \
+	./test/kit/testworker ./examples/hello ./examples/demo || exit 1
 go build -tags failpoints -o "$TEST_PROGRAMS/testworker-failpoints" ./test/kit/testworker || exit 1
 unset CGO_ENABLED
 
