@@ -56,21 +56,21 @@ func (d *Dashboard) parsePages() error {
 // functions are what templates can call.
 func (d *Dashboard) functions(lang string) template.FuncMap {
 	return template.FuncMap{
-		"t":           func(key string, args ...any) string { return say(lang, key, args...) },
-		"path":        d.path,
-		"asset":       func(name string) string { return d.Base + "/assets/" + assets[name].name },
-		"n":           func(n any) string { return number(n) },
-		"text":        text.Printable,
-		"cut":         cut,
-		"iso":         func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
-		"clock":       func(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") },
-		"ago":         func(at time.Time) string { return fromNow(lang, time.Until(at)) },
-		"age":         func(seconds float64) string { return age(lang, seconds) },
-		"ageOf":       func(seconds int) string { return age(lang, float64(seconds)) },
-		"took":        func(seconds float64) string { return took(lang, seconds) },
-		"percent":     func(share float64) string { return percent(lang, share) },
-		"failedShare": failedShare,
-		"since":       func(at time.Time) string { return age(lang, time.Since(at).Seconds()) },
+		"t":      func(key string, args ...any) string { return say(lang, key, args...) },
+		"path":   d.path,
+		"asset":  func(name string) string { return d.Base + "/assets/" + assets[name].name },
+		"n":      func(n any) string { return number(n) },
+		"text":   text.Printable,
+		"cut":    cut,
+		"iso":    func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
+		"clock":  func(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") },
+		"ago":    func(at time.Time) string { return fromNow(lang, time.Until(at)) },
+		"age":    func(seconds float64) string { return age(lang, seconds) },
+		"ageOf":  func(seconds int) string { return age(lang, float64(seconds)) },
+		"took":   func(seconds float64) string { return took(lang, seconds) },
+		"share":  func(share float64) string { return percent(lang, share) },
+		"failed": failedShare,
+		"since":  func(at time.Time) string { return age(lang, time.Since(at).Seconds()) },
 		"inLanguage": func(here, other string) string {
 			path, query, _ := strings.Cut(here, "?")
 			values, _ := url.ParseQuery(query)
@@ -88,8 +88,8 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 
 // navigation are the pages of the navigation; the path of the first is the base.
 var navigation = []string{"overview", "queues", "busy", "classes", "processes", "retries",
-	"scheduled", "dead", "held", "errors", "metrics", "hosts", "locks", "cron", "operations", "audit",
-	"redis", "postgres", "settings"}
+	"scheduled", "dead", "held", "errors", "metrics", "hosts", "locks", "cron", "operations",
+	"audit", "redis", "postgres", "settings"}
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
 // same row. Names of jobs and processes can have any characters, so it is a hash of them.

@@ -11,8 +11,9 @@ import (
 	"github.com/kyujobs/kyu/queue/envelope"
 )
 
-// Cursor is how far a search for a job has come. The zero Cursor is its beginning. A search can go on
-// from it in another process. A job that bulk deletions in a queue shift meanwhile may be missed.
+// Cursor is how far a search for a job has come. The zero Cursor is its beginning. A search can go
+// on from it in another process. A job that bulk deletions in a queue shift meanwhile may be
+// missed.
 type Cursor struct {
 	Read int64 // jobs that were read so far
 
