@@ -15,6 +15,7 @@ var luaFiles embed.FS
 var (
 	answerScript   = mustScript("answer")
 	fetchScript    = mustScript("fetch")
+	turnsScript    = withTurns(fetchScript)
 	settleScript   = mustScript("settle")
 	pushScript     = mustScript("push")
 	promoteScript  = mustScript("promote")
@@ -40,14 +41,26 @@ var (
 	historyAgeScript   = mustScript("historyage")
 	historyClassScript = mustScript("historyclass")
 
-	allScripts = []*redisdb.Script{answerScript, fetchScript, settleScript, pushScript,
+	allScripts = []*redisdb.Script{answerScript, fetchScript, turnsScript, settleScript, pushScript,
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
-		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
 		enterScript, siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
 		historyScript, historyAgeScript, historyClassScript}
 )
+
+//go:embed lua/parts/turns.lua
+var turnsLua string
+
+// withTurns returns the script fetch with turns. Without turns fetch itself is used, so that a
+// worker without floors runs what its proofs are about.
+func withTurns(fetch *redisdb.Script) *redisdb.Script {
+	const mark = "if at > #ARGV then\n"
+	head, _, found := strings.Cut(fetch.Text(), mark)
+	if !found {
+		panic("the script fetch must have the line " + mark)
+	}
+	return redisdb.NewScript(head + turnsLua)
+}
 
 //go:embed lua/parts/operation.lua
 var operationLua string
