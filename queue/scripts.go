@@ -36,6 +36,7 @@ var (
 	unsiftScript   = mustScript("unsift")
 	restoreScript  = mustScript("restore")
 	ticketScript   = mustScript("ticket")
+	oldestScript   = mustScript("oldest")
 
 	historyScript      = mustScript("history")
 	historyAgeScript   = mustScript("historyage")
@@ -45,6 +46,7 @@ var (
 		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
 		enterScript, siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
+		oldestScript,
 		historyScript, historyAgeScript, historyClassScript}
 )
 
