@@ -2,10 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
-	"github.com/kyujobs/kyu/worker"
 	"github.com/spf13/pflag"
 )
 
@@ -73,7 +70,9 @@ func (o *options) workFlags(f *pflag.FlagSet) {
 	f.IntVarP(&o.concurrency, "concurrency", "c", defaultConcurrency,
 		"the number `N` of threads: jobs that run at once")
 	f.StringArrayVarP(&o.queues, "queue", "q", nil, "a `QUEUE[,WEIGHT]` to serve, repeatable; "+
-		"without weights in strict order (default: default, push, mailers, pull)")
+		"without weights in strict order (default: default, push, mailers, pull), and then also "+
+		"QUEUE,floor=5%,max=3,late=60s: a share of the jobs, a bound on threads, and the age "+
+		"that raises the share")
 	f.StringVarP(&o.config, "config", "C", "", "a YAML `FILE` like Sidekiq's (default: "+
 		"config/sidekiq.yml if it exists)")
 	f.StringVarP(&o.environment, "environment", "e", "", "the `SECTION` of the file that applies "+
@@ -129,31 +128,4 @@ func (o *options) wireFlags(f *pflag.FlagSet) {
 		"or a sidekiq.yml with :scheduler: (docs/cron.md)")
 	f.StringVarP(&o.require, "require", "r", "", "accepted because Sidekiq has it; it has no "+
 		"effect: a `FILE` of Ruby cannot be loaded here")
-}
-
-// parseQueue reads NAME or NAME,WEIGHT.
-func parseQueue(text string) (worker.QueueWeight, error) {
-	name, weight, weighted := strings.Cut(text, ",")
-	q := worker.QueueWeight{Name: strings.TrimSpace(name)}
-	if weighted {
-		n, err := strconv.Atoi(strings.TrimSpace(weight))
-		if err != nil || n < 0 {
-			return q, fmt.Errorf("queue %q: the weight after the comma must be a whole number",
-				text)
-		}
-		q.Weight = n
-	}
-	return q, nil
-}
-
-func queueList(queues []worker.QueueWeight) string {
-	var names []string
-	for _, q := range queues {
-		name := q.Name
-		if q.Weight > 0 {
-			name += "," + strconv.Itoa(q.Weight)
-		}
-		names = append(names, name)
-	}
-	return strings.Join(names, " ")
 }

@@ -42,14 +42,3 @@ func TestParse(t *testing.T) {
 		}
 	})
 }
-
-func FuzzQueueFlag(f *testing.F) {
-	f.Add("default,5")
-	f.Add(" a , ,1")
-	f.Fuzz(func(t *testing.T, text string) {
-		q, err := parseQueue(text)
-		if err == nil && q.Weight < 0 {
-			t.Errorf("%q has the weight %d", text, q.Weight)
-		}
-	})
-}

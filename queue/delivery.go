@@ -77,11 +77,17 @@ type FetchRequest struct {
 	// Draws is nil for the order of Queues. Else it has, for each job to take, the order in which
 	// queues are tried: their 1-based indexes, as bytes.
 	Draws []string
+	// Turns is nil for the order of Queues or Draws. Else it has the queues in the order in which
+	// jobs are taken, with a bound for each; a queue may have several turns.
+	Turns []Turn
 	Done  []*Delivery // of this owner and of Queues; other deliveries are settled by Settle
 	Adopt []int       // indexes of Queues
 	Bytes int         // the most bytes of all payloads, without the first; FetchBytes if 0
 	Pop   int         // how many jobs to pop before sizes are known; FetchPop if 0
 }
+
+// Turn takes up to Most jobs from a queue, of which Queue is the index.
+type Turn struct{ Queue, Most int }
 
 // Fetched is the reply of a fetch.
 type Fetched struct {
@@ -96,14 +102,19 @@ type Fetched struct {
 
 // Fetch carries out a request, in one script. Without draws, no job is taken from a queue while a
 // queue before it in Queues holds a job. With draws, each draw takes one job from the first of its
-// queues that has one. Paused queues are passed over.
+// queues that has one. With turns, the turns are taken one after the other. Paused queues are
+// passed over.
 //
 // The error is ErrLeaseLost if the lease is lost; Done is acknowledged nevertheless. After any
 // other error the outcome is unknown: Done can be settled again by Settle, and InFlight finds the
 // jobs that may have been taken.
 func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
 	keys, args := o.fetchArgs(&r)
-	reply, err := o.store.db.RunOwn(ctx, fetchScript, keys, args...).Slice()
+	script := fetchScript
+	if r.Turns != nil {
+		script = turnsScript
+	}
+	reply, err := o.store.db.RunOwn(ctx, script, keys, args...).Slice()
 	if err != nil {
 		return f, fmt.Errorf("fetch: %w", err)
 	}
@@ -139,7 +150,7 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	for i, q := range r.Adopt {
 		adopt[i] = byte(q + 1)
 	}
-	args = make([]any, 9, 9+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws))
+	args = make([]any, 9, 9+r.Want+len(r.Queues)+len(r.Done)+len(r.Draws)+2*len(r.Turns))
 	args[0], args[1], args[2], args[3] = o.Identity, r.Want, ks.QueuePrefixLen(), o.store.maxTaken
 	args[4], args[5] = envelope.Score(time.Now()), room
 	args[6], args[7], args[8] = len(r.Queues), adopt, pop
@@ -166,6 +177,9 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	}
 	for _, d := range r.Draws {
 		args = append(args, d)
+	}
+	for _, turn := range r.Turns {
+		args = append(args, turn.Queue+1, turn.Most)
 	}
 	return keys, args
 }

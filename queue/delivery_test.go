@@ -39,6 +39,19 @@ func TestFetch(t *testing.T) {
 		}
 		same(t, "the fetch", f.jids(jobs), "b0 a0 a1")
 	})
+	t.Run("takes jobs in turns, also twice from a queue", func(t *testing.T) {
+		f := newFixture(t)
+		f.push("a", 3)
+		f.push("b", 2)
+		f.push("c", 4)
+		got, err := f.owner.Fetch(t.Context(), queue.FetchRequest{Queues: abc, Want: 6,
+			First: f.store.Tokens(6), Turns: []queue.Turn{{2, 2}, {0, 2}, {1, 6}, {2, 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "the fetch", f.jids(got.Own()), "c0 c1 a0 a1 b0 b1")
+		f.at("queue:a=1 queue:c=2 inflight=6")
+	})
 	t.Run("passes over paused queues", func(t *testing.T) {
 		f := newFixture(t)
 		f.push("a", 1)

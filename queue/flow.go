@@ -85,20 +85,7 @@ func (o *Owner) FlushHistory(ctx context.Context, f Flush,
 // oldestAge returns the age of a job in tenths of a second. parts are its payload, or its head and
 // its tail. Bytes that are no job have no age.
 func oldestAge(parts []any, now time.Time) int64 {
-	var text [2]string
-	for i := range min(len(parts), len(text)) {
-		text[i], _ = parts[i].(string)
-	}
-	j, err := envelope.ParseJob(text[0])
-	if len(parts) == 2 {
-		j, _ = envelope.Excerpt(text[0], text[1])
-	} else if err != nil {
-		return 0
-	}
-	if j == nil {
-		return 0
-	}
-	return min(j.Waited(now).Milliseconds()/100, math.MaxUint32)
+	return min(waited(parts, now).Milliseconds()/100, math.MaxUint32)
 }
 
 // writeAges writes the ages of oldest jobs into the points that were written at a time.

@@ -41,6 +41,15 @@ type CapsuleRecord struct {
 	Mode        string         `json:"mode"`        // strict, weighted or random
 	Weights     map[string]int `json:"weights"`     // by queue
 	Queues      []string       `json:"-"`           // in the order in which it takes from them
+
+	Floors map[string]FloorRecord `json:"floors,omitempty"` // by queue; no field of Sidekiq
+}
+
+// FloorRecord is what a queue gets besides its place in strict order.
+type FloorRecord struct {
+	Share float64 `json:"share,omitempty"` // of the jobs that the capsule takes, 0 to 1
+	Max   int     `json:"max,omitempty"`   // threads; 0: no bound
+	Late  float64 `json:"late,omitempty"`  // seconds of age from which the share is at least 1/4
 }
 
 // WorkRecord describes a job that is running.

@@ -16,6 +16,7 @@ var (
 	answerScript   = mustScript("answer")
 	askScript      = mustScript("ask")
 	fetchScript    = mustScript("fetch")
+	turnsScript    = withTurns(fetchScript)
 	settleScript   = mustScript("settle")
 	pushScript     = mustScript("push")
 	promoteScript  = mustScript("promote")
@@ -36,19 +37,32 @@ var (
 	unsiftScript   = mustScript("unsift")
 	restoreScript  = mustScript("restore")
 	ticketScript   = mustScript("ticket")
+	oldestScript   = mustScript("oldest")
 
 	historyScript      = mustScript("history")
 	historyAgeScript   = mustScript("historyage")
 	historyClassScript = mustScript("historyclass")
 
-	allScripts = []*redisdb.Script{answerScript, askScript, fetchScript, settleScript, pushScript,
-		promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
-		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
+	allScripts = []*redisdb.Script{answerScript, askScript, fetchScript, turnsScript, settleScript,
+		pushScript, promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
 		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
 		enterScript, siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
-		historyScript, historyAgeScript, historyClassScript}
+		oldestScript, historyScript, historyAgeScript, historyClassScript}
 )
+
+//go:embed lua/parts/turns.lua
+var turnsLua string
+
+// withTurns returns the script fetch with turns. Without turns fetch itself is used, so that a
+// worker without floors runs what its proofs are about.
+func withTurns(fetch *redisdb.Script) *redisdb.Script {
+	const mark = "if at > #ARGV then\n"
+	head, _, found := strings.Cut(fetch.Text(), mark)
+	if !found {
+		panic("the script fetch must have the line " + mark)
+	}
+	return redisdb.NewScript(head + turnsLua)
+}
 
 //go:embed lua/parts/operation.lua
 var operationLua string

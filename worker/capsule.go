@@ -14,6 +14,7 @@ import (
 type QueueWeight struct {
 	Name   string // 1 to 512 bytes without a line break
 	Weight int    // 0 to 1000; 0: no weight
+	Floor  Floor  // in strict order
 }
 
 // Capsule is a set of queues and the threads that serve them.
@@ -136,11 +137,11 @@ func (c *Capsule) validate() error {
 			bad("queue %s: weight %d: want 0 to %d", q.Name, q.Weight, maxWeight)
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.validateFloors())...)
 }
 
 // record returns the capsule as the process's record in Redis shows it.
 func (c *Capsule) record() queue.CapsuleRecord {
 	return queue.CapsuleRecord{Name: c.Name, Concurrency: c.Concurrency, Mode: string(c.Mode()),
-		Weights: c.weights(), Queues: c.names()}
+		Weights: c.weights(), Queues: c.names(), Floors: c.floorRecords()}
 }

@@ -11,7 +11,7 @@ import (
 func weighted(weights ...int) *Capsule {
 	c := &Capsule{Concurrency: 1}
 	for i, w := range weights {
-		c.Queues = append(c.Queues, QueueWeight{string(rune('a' + i)), w})
+		c.Queues = append(c.Queues, QueueWeight{Name: string(rune('a' + i)), Weight: w})
 	}
 	return c
 }
@@ -31,7 +31,8 @@ func TestCapsule(t *testing.T) {
 		}
 	})
 	t.Run("counts a repeated queue once, with the sum of its weights", func(t *testing.T) {
-		c := &Capsule{Queues: []QueueWeight{{"a", 2}, {"b", 0}, {"a", 3}}}
+		c := &Capsule{Queues: []QueueWeight{{Name: "a", Weight: 2}, {Name: "b"},
+			{Name: "a", Weight: 3}}}
 		if got := c.names(); !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("names %v, want a and b", got)
 		}

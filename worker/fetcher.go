@@ -233,6 +233,10 @@ func (f *fetcher) begin() *protocol.Trip {
 	for _, q := range t.Adopt {
 		r.Adopt = append(r.Adopt, slices.Index(f.names, l.queues[q]))
 	}
+	for _, turn := range t.Turns {
+		r.Turns = append(r.Turns, queue.Turn{Queue: slices.Index(f.names, l.queues[turn.Queue]),
+			Most: turn.Most})
+	}
 	return t
 }
 

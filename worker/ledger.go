@@ -35,7 +35,7 @@ func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o
 	for i := range capsules {
 		c := &capsules[i]
 		list = append(list, protocol.Capsule{Queues: indexes(queues, c.names()),
-			Seats: c.Concurrency, Trips: c.trips()})
+			Seats: c.Concurrency, Trips: c.trips(), Floors: c.floors(queues)})
 		l.pools = append(l.pools, newPool(l, i, c.Name, c.Concurrency))
 	}
 	l.process = protocol.New(list, len(queues), tokens)

@@ -38,6 +38,7 @@ type Runner struct {
 	processor *processor
 	heartbeat *heartbeat
 	historian *historian
+	lateness  *lateness
 	callbacks *callbacks
 	bells     *doorbells
 	capsules  []*capsuleRun
@@ -90,6 +91,7 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record(),
 		asked: make(chan struct{}, 1)}
 	r.historian = newHistorian(r.ledger, r.outage, c.Logger)
+	r.lateness = newLateness(r.ledger, r.outage, c.Capsules, store.Waiting)
 	r.historian.drain, r.historian.rings = r.heartbeat.drainMetrics, historyKeys(store)
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
 	return r, nil
@@ -160,7 +162,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
 	settling.run(audit.Run) // also while the process is quiet
-	intake.run(r.bells.Run)
+	intake.run(r.bells.Run, r.lateness.Run)
 	feeding := newTier(intake.ctx) // ends with the intake; Run waits for its calls at the end
 	r.feed(feeding)
 	close(r.running)

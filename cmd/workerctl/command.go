@@ -30,6 +30,7 @@ func (c *call) program() *cobra.Command {
 	cobra.EnableCommandSorting = false // the help has the commands in this order
 	root.AddCommand(
 		c.pushCommand(), c.statsCommand(), c.stuckCommand(), c.queuesCommand(), c.queueCommand(),
+		c.explainCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
 		c.jobCommand(), c.findCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
 		c.processesCommand(), c.busyCommand(), c.runsCommand(), c.topCommand(),

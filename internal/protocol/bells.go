@@ -34,7 +34,8 @@ func (p *Process) wanted(q int) int {
 	}
 	for i := range p.capsules {
 		c := &p.capsules[i]
-		if c.asleep && len(c.trips) == 0 && c.held() < c.Seats && c.serves(q) {
+		if c.asleep && len(c.trips) == 0 && c.held() < c.Seats && c.serves(q) &&
+			!c.bounded(q) {
 			return i
 		}
 	}
@@ -44,7 +45,7 @@ func (p *Process) wanted(q int) int {
 // allFull reports whether no capsule that serves a queue can take a job from it.
 func (p *Process) allFull(q int) bool {
 	for i := range p.capsules {
-		if c := &p.capsules[i]; c.serves(q) && !c.full {
+		if c := &p.capsules[i]; c.serves(q) && !c.full && !c.bounded(q) {
 			return false
 		}
 	}

@@ -18,6 +18,9 @@ type Trip struct {
 	First   uint64
 	Acks    []*Entry // deliveries of Owner that are done; in no other list
 	Adopt   []int    // queues whose landing lists it empties
+	Turns   []Turn   // the order in which it takes jobs; nil: strict order without bounds
+
+	granted []int // by floor: the jobs that Turns takes by its share
 
 	// The caller sets these: the request to Redis, the reply, and how long it took.
 	Request queue.FetchRequest
@@ -47,6 +50,7 @@ func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 	t = &Trip{Capsule: ci, Owner: p.Owner, Want: want, Adopt: adopt}
 	if want > 0 {
 		t.First = p.token(want)
+		t.Turns, t.granted = c.turns(want)
 	}
 	t.Acks = append(t.Acks, c.acks[:acks]...)
 	c.acks = slices.Delete(c.acks, 0, acks)
@@ -128,6 +132,7 @@ func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 		return 0
 	}
 	stale = p.confirmAcks(t, got.Acked)
+	c.account(t, got)
 	c.ready = slices.Grow(c.ready, len(got.Jobs))
 	for _, d := range got.Jobs {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
@@ -212,8 +217,12 @@ func (p *Process) returnReady() {
 
 // returnSurplus gives back the newest jobs that have no seat, because a doorbell brought a job
 // while a trip for all seats was under way. Such a job would wait for a seat here while another
-// process may be idle.
+// process may be idle. A job over the bound of its queue goes back too.
 func (p *Process) returnSurplus(c *capsule) {
+	for i := c.overBound(); i >= 0; i = c.overBound() {
+		p.giveBack(c, c.ready[i])
+		c.ready = slices.Delete(c.ready, i, i+1)
+	}
 	for n := c.has() - c.Seats; n > 0 && len(c.ready) > 0; n-- {
 		last := len(c.ready) - 1
 		e := c.ready[last]

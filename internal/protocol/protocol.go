@@ -49,6 +49,7 @@ type Capsule struct {
 	Queues []int // indexes of its queues among those of the process, in order
 	Seats  int   // the most deliveries that it may hold
 	Trips  int   // the most trips under way at once; 0: one
+	Floors []Floor
 }
 
 // secondTrip is the number of free seats from which another trip is made while one is under
@@ -69,6 +70,7 @@ type capsule struct {
 	short   bool     // the last trip brought fewer jobs than it asked for: the queues are empty
 	asleep  bool     // the queues are empty: it makes no trip until a doorbell or Wake
 	full    bool     // it has had no free seat for a while: its doorbells come down
+	floors  []floor  // as Floors
 }
 
 // has counts the deliveries whose settlement Redis has not confirmed. Apart from those that go
@@ -119,7 +121,8 @@ func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 		bells: make([]*Trip, queues), shunned: make([]bool, queues), token: token}
 	for _, c := range capsules {
 		c.Trips = max(c.Trips, 1)
-		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage})
+		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage,
+			floors: newFloors(c)})
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/kyujobs/kyu/queue"
@@ -39,6 +40,7 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 		c := &q.capsules[i]
 		c.ready, c.running, c.acks = entries(c.ready), entries(c.running), entries(c.acks)
 		c.rest, c.sending, c.refused = entries(c.rest), entries(c.sending), entries(c.refused)
+		c.floors = slices.Clone(c.floors)
 		trips := c.trips
 		c.trips = nil
 		for _, t := range trips {
@@ -81,6 +83,10 @@ func (c *capsule) appendKey(b []byte) []byte {
 	b = binary.AppendVarint(b, int64(c.Seats))
 	b = binary.AppendVarint(b, int64(c.page.Count))
 	b = appendBools(b, c.short, c.asleep, c.full)
+	for i := range c.floors {
+		b = binary.AppendVarint(b, int64(c.floors[i].credit))
+		b = appendBools(b, c.floors[i].late)
+	}
 	for _, list := range [][]*Entry{c.ready, c.running, c.acks, c.rest, c.sending, c.refused} {
 		b = appendEntries(b, list)
 	}
@@ -89,6 +95,12 @@ func (c *capsule) appendKey(b []byte) []byte {
 		b = append(appendOwner(b, t.Owner), byte(t.Want), byte(t.First), byte(len(t.Adopt)))
 		for _, q := range t.Adopt {
 			b = append(b, byte(q))
+		}
+		for _, turn := range t.Turns {
+			b = append(b, byte(turn.Queue), byte(turn.Most))
+		}
+		for _, n := range t.granted {
+			b = append(b, byte(n))
 		}
 		b = appendEntries(b, t.Acks)
 	}
@@ -145,6 +157,16 @@ func (p *Process) Taken(ci int) (n int) {
 			n++
 		}
 	})
+	return n
+}
+
+// RunningOf counts the running deliveries of a queue in a capsule.
+func (p *Process) RunningOf(ci int, name string) (n int) {
+	for _, e := range p.capsules[ci].running {
+		if e.Queue == name {
+			n++
+		}
+	}
 	return n
 }
 

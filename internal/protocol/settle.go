@@ -36,6 +36,7 @@ func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 	c.running[last] = nil
 	c.running = c.running[:last]
 	e.State, e.Settlement = Finished, s
+	c.wakeBounded(e.Queue)
 	if s == nil && e.Owner == p.Owner && !p.quiet {
 		c.acks = append(c.acks, e)
 	} else {

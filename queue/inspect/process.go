@@ -41,7 +41,9 @@ type Process struct {
 // capsule is a part of a process with threads of its own. Sidekiq has them from version 7 on.
 type capsule struct {
 	Concurrency int
+	Mode        string         // strict, weighted or random
 	Weights     map[string]int // of its queues
+	Floors      map[string]queue.FloorRecord
 }
 
 // threadsFor returns how many threads may run jobs of a queue. It is 0 if the process does not

@@ -11,13 +11,10 @@ import (
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
-	"github.com/redis/go-redis/v9"
 )
 
 //go:embed lua/*.lua
 var luaFiles embed.FS
-
-var oldestScript = redisdb.MustScript(luaFiles, "lua/oldest.lua")
 
 // QueueInfo describes a queue.
 type QueueInfo struct {
@@ -71,85 +68,19 @@ func (in *Inspector) describe(ctx context.Context, names, paused []string) (list
 	for i, name := range names {
 		keys[i] = in.ks.Queue(name)
 	}
-	lines, err := in.lines(ctx, keys)
+	lines, err := in.store.Lines(ctx, keys)
 	if err != nil {
 		return nil, nil, err
 	}
 	list = make([]QueueInfo, len(names))
 	for i, name := range names {
-		if lines[i].err != nil {
-			problems = append(problems, lines[i].err)
+		if lines[i].Err != nil {
+			problems = append(problems, lines[i].Err)
 		}
-		list[i] = QueueInfo{name, lines[i].size, lines[i].age, slices.Contains(paused, name)}
+		list[i] = QueueInfo{name, lines[i].Size, lines[i].Age.Seconds(),
+			slices.Contains(paused, name)}
 	}
 	return list, problems, nil
-}
-
-// line is a list of jobs that wait.
-type line struct {
-	size int64
-	age  float64 // of the job that is next, in seconds
-	err  error
-}
-
-// lines reads lists of jobs in one round trip.
-func (in *Inspector) lines(ctx context.Context, keys []string) (list []line, err error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	replies := make([]*redis.Cmd, len(keys))
-	for range 2 {
-		pipe := in.rdb.Pipeline()
-		for i, key := range keys {
-			replies[i] = in.db.Queue(ctx, pipe, oldestScript, []string{key}, envelope.WholeBytes,
-				envelope.HeadBytes, envelope.TailBytes)
-		}
-		if _, err = pipe.Exec(ctx); !redis.HasErrorPrefix(err, "NOSCRIPT") {
-			break
-		}
-		if err := in.db.Load(ctx, oldestScript); err != nil {
-			return nil, err
-		}
-	}
-	if err != nil && !redisdb.Answered(err) {
-		return nil, err
-	}
-	now := time.Now()
-	list = make([]line, len(keys))
-	for i := range keys {
-		reply, err := replies[i].Slice()
-		list[i].size, list[i].age = readOldest(reply, now)
-		list[i].err = err
-	}
-	return list, nil
-}
-
-// readOldest decodes the reply of oldestScript. age is in seconds.
-func readOldest(reply []any, now time.Time) (size int64, age float64) {
-	if len(reply) > 0 {
-		size, _ = reply[0].(int64)
-	}
-	var text [2]string
-	for i := range min(len(reply)-1, 2) {
-		text[i], _ = reply[i+1].(string)
-	}
-	if len(reply) < 3 {
-		return size, latency(text[0], now)
-	}
-	j, ok := envelope.Excerpt(text[0], text[1])
-	if !ok {
-		return size, 0
-	}
-	return size, j.Waited(now).Seconds()
-}
-
-// latency returns how many seconds a job has waited, or 0 for bytes that are no job.
-func latency(raw string, now time.Time) float64 {
-	j, err := envelope.ParseJob(raw)
-	if err != nil {
-		return 0
-	}
-	return j.Waited(now).Seconds()
 }
 
 // QueuePage returns up to count payloads of a queue, after the first offset, the next one to run

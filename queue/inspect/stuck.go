@@ -117,12 +117,12 @@ func (in *Inspector) landings(ctx context.Context, owners []owner,
 			}
 		}
 	}
-	lines, err := in.lines(ctx, keys)
+	lines, err := in.store.Lines(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("landed: %w", err)
 	}
 	for i, l := range lines {
-		list[i].jobs, list[i].oldest = l.size, before(now, l.age)
+		list[i].jobs, list[i].oldest = l.Size, before(now, l.Age.Seconds())
 	}
 	return list, nil
 }

@@ -17,7 +17,7 @@ import (
 var chosen = flag.String("arrangements", "",
 	"names of the long run's arrangements, with commas between; all if empty")
 
-// capsule has threads and queues. A queue may have a weight after a comma.
+// capsule has threads and queues. A queue may have a weight or a floor after a comma.
 type capsule struct {
 	name    string
 	threads int
@@ -44,6 +44,10 @@ func weighted(weights ...int) []string {
 	return list
 }
 
+// floored are the queues with floors of each kind.
+var floored = []string{"default", "push,max=14", "mailers,late=1s", "pull,floor=10%,max=3,late=2s",
+	"other,floor=5%"}
+
 // shortLease is long enough for a Redis that is silent for three seconds.
 const shortLease = 6 * time.Second
 
@@ -65,6 +69,8 @@ var arrangements = []arrangement{
 	{name: "random", capsules: []capsule{{"", 10, weighted(1, 1, 1, 1, 1)}}, lease: shortLease},
 	{name: "random-shared", capsules: []capsule{{"", 6, weighted(1, 1, 1, 1, 1)},
 		{"more", 6, weighted(1, 1, 1, 1, 1)}}},
+	{name: "floors", capsules: []capsule{{"", 15, floored}, {"more", 4,
+		[]string{"default", "pull,max=1"}}}, lease: shortLease},
 	{name: "slow-callbacks", capsules: []capsule{{"", 10, all}}, lease: shortLease, env: []string{
 		"TEST_SLOW_HOOKS=startup=200ms heartbeat=8s quiet=500ms shutdown=1s error=500ms " +
 			"death=500ms reclaimed=1s fetched=1ms settled=1ms ran=1ms"}},

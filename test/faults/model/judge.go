@@ -171,6 +171,11 @@ func (x *search) memory(p *proc) violation {
 		if p.up && l.Taken(ci) > c.Seats+p.found {
 			return crowded
 		}
+		for _, f := range c.Floors {
+			if p.up && f.Max > 0 && l.RunningOf(ci, f.Name) > f.Max {
+				return unbounded
+			}
+		}
 	}
 	return fine
 }

@@ -59,6 +59,8 @@ type Design struct {
 	AckEffects   bool // a fetch acknowledges jobs that hold locks
 	// Effects returns the effects of a job at an event; nil: those of package unique.
 	Effects func(Job, queue.EffectEvent) []Change
+
+	NoBounds bool // a process does not keep the bounds of queues
 }
 
 // Arrangement describes the processes, the jobs, and the events that may happen.
@@ -122,12 +124,13 @@ const (
 	orphaned             // a job holds a lock, and is not where it may hold it
 	unlocked             // a job does not hold the lock that it should hold
 	overlapped           // two jobs of one lock run at once, and no lease was lost
+	unbounded            // a process runs more jobs of a queue than its bound
 	kinds
 )
 
 var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
 	"counted", "blamed", "crowded", "known twice", "left", "ignored", "common", "orphaned",
-	"unlocked", "overlapped"}
+	"unlocked", "overlapped", "unbounded"}
 
 // Violations returns the number of all violations.
 func (r Result) Violations() (n int) {

@@ -23,6 +23,13 @@ func single(seats int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0}, Seats: seats}}
 }
 
+// floored returns a capsule that serves queues x and y. Half of the jobs that it takes are of y, and
+// at most one of these runs.
+func floored(seats, trips int) []protocol.Capsule {
+	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: trips,
+		Floors: []protocol.Floor{{Queue: 1, Name: "y", Share: 500, Max: 1}}}}
+}
+
 var arrangements = []Arrangement{
 	{Name: "lost replies", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 1},
 		Budget: Budget{Lost: 3, Crashes: 1, Tokens: 8, NoBells: true, Refused: 1, Fails: 2}},
@@ -71,6 +78,10 @@ var arrangements = []Arrangement{
 	{Name: "locks of poison", Capsules: single(1), Limit: 1, Queue: [jobs]int8{0, 0}, Times: 1,
 		Lock:   [jobs]Lock{WhileRunning, UntilDone},
 		Budget: Budget{Lapses: 1, Crashes: 2, Stops: 1, Deletes: 1, Tokens: 6}},
+	{Name: "floor", Capsules: floored(2, 1), Limit: 2, Queue: [jobs]int8{1, 1},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Refused: 1, Fails: 1, Tokens: 12}},
+	{Name: "floor and two trips", Capsules: floored(32, 2), Limit: 16, Queue: [jobs]int8{1, 1},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Tokens: 84}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
 			Besides: 1, Fails: 2, Tokens: 14}},

@@ -114,6 +114,7 @@ var mutations = []mutation{
 		"locks until start and while running", []violation{unlocked}},
 	{Design{Name: "reclaiming that releases", Effects: also(queue.EventReclaim)},
 		"locks until done", []violation{unlocked}},
+	{Design{Name: "no bounds of queues", NoBounds: true}, "floor", []violation{unbounded}},
 }
 
 // except returns the effects without those of an event.

@@ -13,10 +13,11 @@ type Fetch struct {
 	Queues      []int
 	Want        int
 	First       uint64
-	Done        [][]uint64 // tokens, by index in Queues
-	Adopt       []int      // indexes in Queues
-	Draws       [][]int    // indexes in Queues, for each draw; nil: strict order
-	Room, Limit int        // the most bytes of all payloads, and of one
+	Done        [][]uint64   // tokens, by index in Queues
+	Adopt       []int        // indexes in Queues
+	Draws       [][]int      // indexes in Queues, for each draw; nil: strict order
+	Turns       []queue.Turn // nil: the order of Queues or Draws
+	Room, Limit int          // the most bytes of all payloads, and of one
 }
 
 // Taken is a job that a fetch has moved in flight.
@@ -98,6 +99,12 @@ func (t *Twin) moveLanded(at, q, n int, name bool) (moved int) {
 }
 
 func (f *fetching) walk() {
+	for _, turn := range f.Turns {
+		f.Want -= f.take(turn.Queue, min(turn.Most, f.Want))
+	}
+	if f.Turns != nil {
+		return
+	}
 	if f.Draws == nil {
 		for i := range f.Queues {
 			f.Want -= f.take(i, f.Want)

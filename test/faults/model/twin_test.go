@@ -144,6 +144,13 @@ func (p *pair) fetch(t *rapid.T) {
 		real.Draws = append(real.Draws, string([]byte{byte(draw[0] + 1), byte(draw[1] + 1),
 			byte(draw[2] + 1)}))
 	}
+	if r.Draws == nil {
+		for rapid.IntRange(0, 3).Draw(t, "turn") > 1 {
+			r.Turns = append(r.Turns, queue.Turn{Queue: rapid.IntRange(0, 2).Draw(t, "queue"),
+				Most: rapid.IntRange(0, 5).Draw(t, "most")})
+		}
+	}
+	real.Turns = r.Turns
 	got, err := p.owners[id].Fetch(p.Context(), real)
 	want := p.twin.Fetch(r)
 	if err != nil && !errors.Is(err, queue.ErrLeaseLost) {

@@ -76,6 +76,10 @@ func (x *search) request(t *protocol.Trip, c int) (f Fetch, expect [][]int8) {
 	for _, q := range t.Adopt {
 		f.Adopt = append(f.Adopt, slices.Index(serves, q))
 	}
+	for _, turn := range t.Turns {
+		f.Turns = append(f.Turns, queue.Turn{Queue: slices.Index(serves, turn.Queue),
+			Most: turn.Most})
+	}
 	return f, expect
 }
 

@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/kyujobs/kyu/internal/protocol"
 	"github.com/kyujobs/kyu/queue"
@@ -142,6 +143,9 @@ type past struct {
 
 func (d *Design) newProc(a *Arrangement, life int) *proc {
 	p := &proc{up: true, held: true, life: life}
+	if d.NoBounds {
+		a = a.unbound()
+	}
 	if d.AuditPerLedger {
 		for i := range a.Capsules {
 			p.ledgers = append(p.ledgers, protocol.New(a.Capsules[i:i+1], queues, p.tokens))
@@ -150,6 +154,16 @@ func (d *Design) newProc(a *Arrangement, life int) *proc {
 		p.ledgers = []*protocol.Process{protocol.New(a.Capsules, queues, p.tokens)}
 	}
 	return p
+}
+
+// unbound returns the arrangement without the bounds of queues.
+func (a *Arrangement) unbound() *Arrangement {
+	b := *a
+	b.Capsules = slices.Clone(a.Capsules)
+	for i := range b.Capsules {
+		b.Capsules[i].Floors = nil
+	}
+	return &b
 }
 
 func (p *proc) tokens(n int) uint64 {
@@ -288,6 +302,10 @@ func (c *command) seal() *command {
 		b = append(b, '|')
 		for _, q := range c.fetch.Adopt {
 			b = append(b, byte(q))
+		}
+		b = append(b, '|')
+		for _, turn := range c.fetch.Turns {
+			b = append(b, byte(turn.Queue), byte(turn.Most))
 		}
 	}
 	for _, x := range c.batch {
