@@ -51,7 +51,8 @@ func parsePercent(text string) (float64, error) {
 	number, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !percent || !(n > 0 && n <= 100) {
-		return 0, fmt.Errorf("floor=%s: want a share of the jobs in percent, such as floor=5%%", text)
+		return 0, fmt.Errorf("floor=%s: want a share of the jobs in percent, such as floor=5%%",
+			text)
 	}
 	return n / 100, nil
 }

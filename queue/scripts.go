@@ -44,10 +44,11 @@ var (
 	historyClassScript = mustScript("historyclass")
 
 	allScripts = []*redisdb.Script{answerScript, askScript, fetchScript, turnsScript, settleScript,
-		pushScript, promoteScript, registerScript, beatScript, fenceScript, reclaimScript, forgetScript,
-		sweepScript, aloneScript, besideScript, publishScript, pageScript, operateScript,
-		enterScript, siftScript, shiftScript, unsiftScript, restoreScript, ticketScript, tailScript,
-		oldestScript, historyScript, historyAgeScript, historyClassScript}
+		pushScript, promoteScript, registerScript, beatScript, fenceScript, reclaimScript,
+		forgetScript, sweepScript, aloneScript, besideScript, publishScript, pageScript,
+		operateScript, enterScript, siftScript, shiftScript, unsiftScript, restoreScript,
+		ticketScript, tailScript, oldestScript, historyScript, historyAgeScript,
+		historyClassScript}
 )
 
 //go:embed lua/parts/turns.lua

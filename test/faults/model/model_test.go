@@ -23,8 +23,8 @@ func single(seats int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0}, Seats: seats}}
 }
 
-// floored returns a capsule that serves queues x and y. Half of the jobs that it takes are of y, and
-// at most one of these runs.
+// floored returns a capsule that serves queues x and y. Half of the jobs that it takes are of y,
+// and at most one of these runs.
 func floored(seats, trips int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: trips,
 		Floors: []protocol.Floor{{Queue: 1, Name: "y", Share: 500, Max: 1}}}}
