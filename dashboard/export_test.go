@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/dashboard/access"
@@ -29,7 +30,7 @@ var PageFiles = pageFiles
 func (d *Dashboard) SetContentAge(age time.Duration) { d.contents.age = age }
 
 // PageKeys and Navigation are the keys and the names of the pages.
-var PageKeys, Navigation = pageKeys, navigation
+var PageKeys, Navigation = pageKeys, slices.Concat(navigation, moreNavigation)
 
 // Plot and Line are a chart and its lines.
 type (

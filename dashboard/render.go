@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,14 +83,20 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"pagekey":    func(page string) string { return pageKeys[page] },
 		"shortcuts":  func() []shortcut { return shortcuts },
 		"navigation": func() []string { return navigation },
+		"more":       func() []string { return moreNavigation },
+		"among":      func(page string, list []string) bool { return slices.Contains(list, page) },
 		"languages":  func() []string { return languages },
 	}
 }
 
-// navigation are the pages of the navigation; the path of the first is the base.
-var navigation = []string{"overview", "queues", "busy", "classes", "processes", "retries",
-	"scheduled", "dead", "held", "errors", "metrics", "hosts", "locks", "cron", "operations",
-	"audit", "redis", "postgres", "settings"}
+// navigation are the pages that are always in the navigation; the path of the first is the base.
+// moreNavigation are those behind "More", which is open on each of them.
+var (
+	navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
+		"metrics"}
+	moreNavigation = []string{"classes", "held", "errors", "hosts", "locks", "cron", "operations",
+		"audit", "redis", "postgres", "settings"}
+)
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the
 // same row. Names of jobs and processes can have any characters, so it is a hash of them.
