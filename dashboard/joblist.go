@@ -2,13 +2,13 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
 
@@ -146,7 +146,7 @@ func (l *jobList) search(ctx context.Context, f inspect.Filter) error {
 			l.Jobs = append(l.Jobs, r())
 		}
 	})
-	if err != nil && ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded) {
+	if err != nil && ctx.Err() == nil && redisdb.Over(within) {
 		l.Pager.AtLeast, l.Pager.Read, err = true, seen, nil
 	}
 	l.Pager.shows(len(l.Jobs), matched)

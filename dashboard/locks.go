@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/capability/unique"
+	"github.com/kyujobs/kyu/internal/redisdb"
 )
 
 // orphanTime is how long the search for orphans may take. It reads all jobs, twice.
@@ -94,7 +94,7 @@ func (p *locksPage) readOrphans(ctx context.Context, store *unique.Locks) error 
 	within, cancel := context.WithTimeout(ctx, orphanTime)
 	defer cancel()
 	held, err := store.Orphans(within)
-	if err != nil && ctx.Err() == nil && errors.Is(within.Err(), context.DeadlineExceeded) {
+	if err != nil && ctx.Err() == nil && redisdb.Over(within) {
 		p.Slow = true
 		return nil
 	}

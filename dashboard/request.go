@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/dashboard/access"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 )
@@ -133,7 +134,7 @@ func (q *request) problemOf(err error) *problem {
 		return &problem{http.StatusConflict, err.Error()}
 	case errors.As(err, &tooLarge):
 		return &problem{http.StatusRequestEntityTooLarge, err.Error()}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), redisdb.Over(q.ctx):
 		return &problem{http.StatusServiceUnavailable, q.t("problem.slow",
 			int(answerWithin.Seconds())) + " " + err.Error()}
 	}

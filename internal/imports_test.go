@@ -35,7 +35,7 @@ var allowed = map[string]string{
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
 	"database/activity": "database",
 	"dashboard": "capability/cron capability/unique dashboard/access dashboard/live database " +
-		"database/activity internal/doctor internal/text queue queue/inspect",
+		"database/activity internal/doctor internal/redisdb internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
 		"dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",

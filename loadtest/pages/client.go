@@ -65,8 +65,11 @@ func (c *client) ask(ctx context.Context, path string, due time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.took[path] = append(c.took[path], took)
-	if err != nil || status != http.StatusOK {
-		c.failed = append(c.failed, fmt.Errorf("%s: status %d: %w", path, status, err))
+	switch {
+	case err != nil:
+		c.failed = append(c.failed, fmt.Errorf("%s: %w", path, err))
+	case status != http.StatusOK && status != http.StatusAccepted: // a search goes on
+		c.failed = append(c.failed, fmt.Errorf("%s: status %d", path, status))
 	}
 }
 

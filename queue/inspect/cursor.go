@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 )
@@ -87,7 +88,7 @@ func (in *Inspector) LocateFrom(ctx context.Context, jid string, from Cursor) (p
 		switch {
 		case j != nil:
 			return p, j, w.reached, nil
-		case err != nil && ctx.Err() == context.DeadlineExceeded:
+		case err != nil && redisdb.Over(ctx):
 			return p, nil, w.reached, nil
 		case err != nil:
 			return p, nil, w.reached, err

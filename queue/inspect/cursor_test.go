@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -28,6 +29,11 @@ func (c *shortContext) Err() error {
 	default:
 		return nil
 	}
+}
+
+// Deadline is past when the context has ended.
+func (c *shortContext) Deadline() (end time.Time, has bool) {
+	return time.Now(), c.Err() != nil
 }
 
 // trips counts the round trips of short contexts.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 )
 
@@ -87,8 +88,7 @@ func (c *FailureCount) read(ctx context.Context, set *JobSet, exact bool, g *fai
 	} else {
 		_, err = set.Search(ctx, Filter{}, time.Now().Add(time.Hour), note)
 	}
-	// The time-out of a reply may come before the context knows that its time is over.
-	if end, has := ctx.Deadline(); err != nil && exact && has && !time.Now().Before(end) {
+	if err != nil && exact && redisdb.Over(ctx) {
 		c.Stopped, err = true, nil
 	}
 	if c.Sampled && c.Read > 0 {

@@ -2,9 +2,9 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
 )
@@ -50,7 +50,7 @@ func (in *Inspector) Search(ctx context.Context, f Filter, limit int) (s Search,
 		s.Found = append(s.Found, Found{p, raw, j})
 		return true
 	})
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if err != nil && redisdb.Over(ctx) {
 		s.More, err = true, nil
 	}
 	return s, err

@@ -62,6 +62,14 @@ func TestSearch(t *testing.T) {
 		s := f.sub(t).search(ctx, "class:Job", 3)
 		same(t, "More", s.More, true)
 	})
+	t.Run("ends so also if the connection gives up before the context", func(t *testing.T) {
+		s := f.sub(t).search(unaware{t.Context()}, "class:Job", 3)
+		same(t, "More", s.More, true)
+		_, j, _, err := f.in.LocateFrom(unaware{t.Context()}, "nobody", inspect.Cursor{})
+		if j != nil || err != nil {
+			t.Error(j, err)
+		}
+	})
 	t.Run("fails if it is interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -70,3 +78,8 @@ func TestSearch(t *testing.T) {
 		}
 	})
 }
+
+// unaware is a context whose time is over, and whose timer has not fired.
+type unaware struct{ context.Context }
+
+func (unaware) Deadline() (end time.Time, has bool) { return time.Now().Add(-time.Second), true }
