@@ -77,7 +77,7 @@ func TestErrorsOfLargeSets(t *testing.T) {
 	}
 	t.Run("says that numbers are estimates, and offers to count", func(t *testing.T) {
 		f := f.sub(t)
-		f.has(f.get("/errors", 200), "12,000 jobs; the numbers below are estimates from 10,000",
+		f.has(f.get("/errors", 200), "12,000 jobs; the numbers below are estimates from 5,000",
 			"/errors?exact=1", "100 more are not shown")
 		f.has(f.get("/errors?exact=1", 200), "12,000 jobs, all counted")
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // failureSample is of how many jobs of a set Failures makes an estimate.
-const failureSample = 10_000
+const failureSample = 5_000
 
 // Failures are the jobs of the retry set and of the dead set by what failed.
 type Failures struct {
@@ -54,7 +54,7 @@ type HostFailure struct {
 	Sums
 }
 
-// Failures groups the jobs of the retry set and of the dead set. Of a set with more than 10,000
+// Failures groups the jobs of the retry set and of the dead set. Of a set with more than 5,000
 // jobs it reads as many, spread over the set, and estimates: that takes some 0.1 s. With exact it
 // reads all, 10 s for a million, until the deadline of ctx has passed: then it returns what it has.
 func (in *Inspector) Failures(ctx context.Context, exact bool) (f Failures, err error) {
