@@ -47,13 +47,13 @@ func (s *streaming) read(r *env.Reader, key []byte) error {
 	if s.listen != "" && checkAddress(s.listen) != nil {
 		say("--stream-listen %q: want HOST:PORT, such as 127.0.0.1:9293", s.listen)
 	}
-	switch {
-	case s.only && s.listen == "":
+	if s.only && s.listen == "" {
 		say("--stream-only: want --stream-listen too")
-	case s.only && key == nil:
+	}
+	if s.only && key == nil {
 		say("--stream-only: want --key-file, with the key of the dashboard that issues tickets")
-	case s.only:
-	default:
+	}
+	if !s.only {
 		problems = append(problems, s.address(r, key))
 	}
 	if err := errors.Join(problems...); err != nil || s.listen == "" && s.url == "" {

@@ -56,6 +56,8 @@ func TestStreamSettings(t *testing.T) {
 			wrong: "want --stream-listen"},
 		{name: "a stream alone wants a key", args: "--stream-only --stream-listen 127.0.0.1:1",
 			wrong: "want --key-file"},
+		{name: "a stream alone that lacks both hears both", args: "--stream-only",
+			wrong: "want --stream-listen too\n--stream-only: want --key-file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &env.Reader{Lookup: func(name string) (string, bool) {
