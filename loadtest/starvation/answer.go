@@ -19,8 +19,12 @@ type answer struct {
 
 // knownAnswers checks order and shares. The error names the answers that are wrong.
 func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong error) {
-	for _, check := range []func(context.Context) (answer, error){e.pullStarves,
-		e.pullGetsANinth, e.sharesFollowWeights} {
+	checks := []func(context.Context) (answer, error){e.pullStarves, e.pullGetsANinth,
+		e.sharesFollowWeights}
+	if e.runtime == "kyu" {
+		checks = append(checks, e.floorHolds)
+	}
+	for _, check := range checks {
 		a, err := check(ctx)
 		if err != nil {
 			wrong = errors.Join(wrong, err)
@@ -109,6 +113,24 @@ func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
 	x := chiSquare([]int{n - pull, pull}, []float64{8, 1})
 	return answer{"weights 8:1, both saturated: pull is drawn in 1/9 of the cases",
 		fmt.Sprintf("%d of %d, chi-square %.1f (at most 10.8)", pull, n, x), x <= 10.83}, nil
+}
+
+// floorHolds checks that a floor of 5 % gives pull its share of any 1,000 starts.
+func (e *experiment) floorHolds(ctx context.Context) (answer, error) {
+	const n, window = 4500, 1000
+	order, err := e.saturate(ctx, "floor", map[string]int{"default": n, "pull": n},
+		each("default", "pull,floor=5%"), n)
+	if err != nil {
+		return answer{}, err
+	}
+	least := window
+	for i := range n - window {
+		least = min(least, count(order[i:i+window], "pull"))
+	}
+	total := count(order[:n], "pull")
+	return answer{"floor of 5 %, both saturated: at least 50 of any 1,000 starts are of pull",
+		fmt.Sprintf("at least %d, and %d of all %d", least, total, n),
+		least >= 50 && total <= n*6/100}, nil
 }
 
 // sharesFollowWeights checks that four queues with equal service times get threads by weight.

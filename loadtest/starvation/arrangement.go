@@ -1,6 +1,9 @@
 package starvation
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // threads of each arrangement, and so its connections to Postgres.
 const threads = 20
@@ -29,7 +32,17 @@ func arrangements() []arrangement {
 				with(5, each("push", "mailers", "pull", "default")),
 				with(5, each("mailers", "pull", "default", "push")),
 				with(5, each("pull", "default", "push", "mailers"))}},
+		{"floor", "strict order with floors: -c 20 -q default -q push -q mailers,floor=2% " +
+			"-q pull,floor=20%", "Floors",
+			[][]string{with(20, each("default", "push", "mailers,floor=2%", "pull,floor=20%"))}},
 	}
+}
+
+// playable are the arrangements that a runtime has: Sidekiq has no floors.
+func playable(runtime string) []arrangement {
+	return slices.DeleteFunc(arrangements(), func(a arrangement) bool {
+		return a.Name == "floor" && runtime != "kyu"
+	})
 }
 
 // each gives the flags that serve queues.

@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	fmt.Fprintf(out, "%s: the jobs of %v, %.0f times faster than life, on %s; at %v %s\n",
 		o.runtimeName(), o.length, o.speed, lab.Processor(), e.burstAt, e.burst.story)
 	var all []*outcome
-	for _, a := range arrangements() {
+	for _, a := range playable(o.runtime) {
 		fmt.Fprintf(os.Stderr, "%s: %s (takes %v to %v)\n", a.Name, a.Story, o.real(o.length),
 			o.real(o.limit))
 		got, err := e.play(ctx, a)
