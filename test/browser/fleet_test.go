@@ -14,6 +14,7 @@ import (
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/kyujobs/kyu/test/kit/harness"
+	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/redistest"
 )
 
@@ -56,7 +57,9 @@ func newFleet(t *testing.T) *fleet {
 		return true
 	})
 	f.act()
-	f.url = f.dashboard()
+	postgres := pgtest.Start(t)
+	pgtest.Exec(t, postgres, "CREATE TABLE statuses AS SELECT generate_series(1, 1000) AS id")
+	f.url = f.dashboard("--database-url", postgres)
 	users := filepath.Join(f.Dir, "users")
 	line, err := access.HashLine("ada", access.Viewer, "correct horse")
 	f.Must(err)
