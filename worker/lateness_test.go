@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +19,15 @@ func TestLateness(t *testing.T) {
 	t.Run("raises the share of a queue within two seconds, and lowers it again",
 		func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				age, l := 61*time.Second, bareLedger(capsules)
+				var age atomic.Int64 // of the oldest job
+				age.Store(int64(61 * time.Second))
+				l := bareLedger(capsules)
 				late := newLateness(l, newOutage(log), capsules,
 					func(_ context.Context, names []string) ([]queue.Line, error) {
 						if len(names) != 1 || names[0] != "y" {
 							t.Errorf("it reads %v", names)
 						}
-						return []queue.Line{{Size: 1, Age: age}}, nil
+						return []queue.Line{{Size: 1, Age: time.Duration(age.Load())}}, nil
 					})
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
@@ -33,7 +36,7 @@ func TestLateness(t *testing.T) {
 				if got := firstTurn(l); got != 1 {
 					t.Errorf("the first turn is of queue %d", got)
 				}
-				age = time.Second
+				age.Store(int64(time.Second))
 				time.Sleep(2 * time.Second)
 				if got := firstTurn(l); got == 1 {
 					t.Error("the queue is still late")

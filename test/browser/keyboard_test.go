@@ -51,6 +51,8 @@ func (f *fleet) retryByKeys(p *tab, jid string) {
 	if n := f.retries(jid); n != 0 {
 		p.Errorf("%d jobs after the deletion", n)
 	}
+	p.tabTo(`nav summary`) // "More"
+	p.press(kb.Enter)
 	p.follow(`nav a[href="/operations"]`, kb.Enter)
 	p.follow(`form[action$="/undo"] button`, kb.Enter)
 	if n := f.retries(jid); n != 1 {
