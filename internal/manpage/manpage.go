@@ -56,6 +56,14 @@ func (p Page) Print(w io.Writer) {
 	fmt.Fprintf(w, ".SH SEE ALSO\n.BR %s\n", strings.Join(p.See, ",\n.BR "))
 }
 
+// defaultOf is the default of a flag. A list gets spaces, at which its line can be broken.
+func defaultOf(f *pflag.Flag) string {
+	if _, list := f.Value.(pflag.SliceValue); list {
+		return strings.ReplaceAll(strings.Trim(f.DefValue, "[]"), ",", ", ")
+	}
+	return f.DefValue
+}
+
 // paragraph is the paragraph of a flag.
 func paragraph(f *pflag.Flag) string {
 	value, usage := pflag.UnquoteUsage(f)
@@ -67,7 +75,7 @@ func paragraph(f *pflag.Flag) string {
 		names += ` \fI` + roff(value) + `\fP`
 	}
 	if zero := map[string]bool{"": true, "0": true, "false": true, "[]": true}; !zero[f.DefValue] {
-		usage += fmt.Sprintf(" (default: %s)", f.DefValue)
+		usage += fmt.Sprintf(" (default: %s)", defaultOf(f))
 	}
 	return fmt.Sprintf(".TP\n%s\n%s\n", names, roff(usage))
 }

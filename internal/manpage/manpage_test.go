@@ -12,6 +12,7 @@ func TestPage(t *testing.T) {
 	f := pflag.NewFlagSet("tool", pflag.ContinueOnError)
 	f.StringP("file", "f", "a-b", "the `NAME` of a file")
 	f.Bool("mine", false, "'not a request'\n.and this is none")
+	f.StringSlice("words", []string{"a", "b"}, "the `WORDS`")
 	var b strings.Builder
 	Page{Name: "my-tool", Does: "do it", Version: "1.0", Date: time.Unix(1e9, 0),
 		Synopsis: []string{"[flags]", "add NAME"}, Text: "A text.", Flags: f,
@@ -36,6 +37,9 @@ the NAME of a file (default: a\-b)
 \fB\-\-mine\fP
 \&'not a request'
 \&.and this is none
+.TP
+\fB\-\-words\fP \fIWORDS\fP
+the WORDS (default: a, b)
 .SH FILES
 C:\ex
 .SH SEE ALSO
