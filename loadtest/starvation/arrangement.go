@@ -32,8 +32,7 @@ func arrangements() []arrangement {
 				with(5, each("push", "mailers", "pull", "default")),
 				with(5, each("mailers", "pull", "default", "push")),
 				with(5, each("pull", "default", "push", "mailers"))}},
-		{"floor", "strict order with floors: -c 20 -q default -q push -q mailers,floor=2% " +
-			"-q pull,floor=20%", "Floors",
+		{"floor", "-c 20 -q default -q push -q mailers,floor=2% -q pull,floor=20%", "Floors",
 			[][]string{with(20, each("default", "push", "mailers,floor=2%", "pull,floor=20%"))}},
 	}
 }
