@@ -12,9 +12,10 @@ import (
 
 // Floor is what a queue gets besides its place in strict order. The zero Floor gives nothing.
 type Floor struct {
-	// Share of the jobs that the capsule takes, 0 to 0.9, while the queue holds jobs: of any 1,000
+	// Share of the jobs that the capsule takes, 0 to 0.75, while the queue holds jobs: of any 1,000
 	// jobs that start one after the other in a process, at least so many are of the queue. It holds
-	// for capsules of up to 500 threads. The shares of a capsule add up to at most 0.9.
+	// for capsules of up to 100 threads, and on average for larger ones. The shares of a capsule
+	// add up to at most 0.75.
 	Share float64
 	// Max is the most threads that jobs of the queue take at a time; 0: no bound.
 	Max int
@@ -25,7 +26,7 @@ type Floor struct {
 
 // maxShare is the most that the floors of a capsule may give away, in thousandths. The queues
 // before them get the rest.
-const maxShare = 900
+const maxShare = 750
 
 // minLate is the shortest lateness: the age is read once a second.
 const minLate = time.Second
@@ -54,7 +55,7 @@ func (c *Capsule) validateFloors() error {
 			bad(q, "a floor wants strict order: leave out the weights")
 		}
 		if f.Share < 0 || f.Share > 1 || f.Share > 0 && f.thousandths() == 0 {
-			bad(q, "floor %g%%: want 0.1%% to 90%%", f.Share*100)
+			bad(q, "floor %g%%: want 0.1%% to 75%%", f.Share*100)
 		}
 		if f.Max < 0 || f.Max > c.Concurrency {
 			bad(q, "max %d: want 1 to %d, the threads of the capsule", f.Max, c.Concurrency)

@@ -16,7 +16,7 @@ func TestFloors(t *testing.T) {
 	}
 	t.Run("are refused with all their problems", func(t *testing.T) {
 		for want, c := range map[string]*Capsule{
-			"queue pull: floor 150%: want 0.1% to 90%": capsule(QueueWeight{Name: "pull",
+			"queue pull: floor 150%: want 0.1% to 75%": capsule(QueueWeight{Name: "pull",
 				Floor: Floor{Share: 1.5}}),
 			"queue pull: floor 0.01%": capsule(QueueWeight{Name: "pull",
 				Floor: Floor{Share: 0.0001}}),
@@ -28,7 +28,7 @@ func TestFloors(t *testing.T) {
 				Weight: 2}, QueueWeight{Name: "pull", Floor: Floor{Max: 1}}),
 			"a floor of a queue that is named twice": capsule(QueueWeight{Name: "pull"},
 				QueueWeight{Name: "pull", Floor: Floor{Max: 1}}),
-			"the floors add up to 120%: want at most 90%": capsule(QueueWeight{Name: "x",
+			"the floors add up to 120%: want at most 75%": capsule(QueueWeight{Name: "x",
 				Floor: Floor{Share: 0.6}}, QueueWeight{Name: "y", Floor: Floor{Share: 0.6}}),
 		} {
 			if err := c.validate(); err == nil || !strings.Contains(err.Error(), want) {

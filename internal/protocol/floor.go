@@ -13,14 +13,19 @@ type Floor struct {
 // Turn takes up to Most jobs from a queue.
 type Turn struct{ Queue, Most int }
 
-// LateShare is the share of a queue whose oldest job is late, in thousandths.
-const LateShare = 250
+// lateShare is the share of a queue whose oldest job is late, in thousandths. Package inspect tells
+// it to people.
+const lateShare = 250
 
 const (
 	// window is the number of jobs among which a queue gets its share, one after the other.
 	window = 1000
-	// widest bounds the seats for which the window is kept.
-	widest = window / 2
+	// widest is the most seats for which the window is kept. With more, the share would have to be
+	// raised so far that the other queues get too little; then it holds on average.
+	widest = 100
+	// most is what all floors of a capsule may earn together, in thousandths of a job, also while
+	// several queues are late: the queues before them get the rest.
+	most = 900
 )
 
 // floor is the state of a Floor. The queue earns credit with each job that the capsule takes, and
@@ -35,7 +40,7 @@ type floor struct {
 func newFloors(c Capsule) (list []floor) {
 	for _, f := range c.Floors {
 		list = append(list, floor{Floor: f, rate: rate(f.Share, c.Seats),
-			lateRate: rate(max(f.Share, LateShare), c.Seats)})
+			lateRate: rate(max(f.Share, lateShare), c.Seats)})
 	}
 	return list
 }
@@ -56,6 +61,15 @@ func (f *floor) earned() int {
 		return f.lateRate
 	}
 	return f.rate
+}
+
+// credits returns what a floor earns with n jobs.
+func (c *capsule) credits(f *floor, n int) int {
+	sum := 0
+	for i := range c.floors {
+		sum += c.floors[i].earned()
+	}
+	return n * f.earned() * most / max(sum, most)
 }
 
 // Late sets whether the oldest job of a queue is late.
@@ -79,9 +93,13 @@ func (c *capsule) turns(want int) (list []Turn, granted []int) {
 	granted = make([]int, len(c.floors))
 	for i := range c.floors {
 		f := &c.floors[i]
-		f.credit += want * f.earned()
-		granted[i] = min(f.credit/1000, left, c.room(f))
-		f.credit = min(f.credit-1000*granted[i], 999) // a bound is no reason for a burst later
+		f.credit += c.credits(f, want)
+		room := c.room(f)
+		granted[i] = min(f.credit/1000, left, room)
+		f.credit -= 1000 * granted[i]
+		if granted[i] == room {
+			f.credit = min(f.credit, 999) // a bound is no reason for a burst later
+		}
 		left -= granted[i]
 		if granted[i] > 0 {
 			list, strict = append(list, Turn{f.Queue, granted[i]}), false
@@ -118,13 +136,12 @@ func (c *capsule) account(t *Trip, got queue.Fetched) {
 				own++
 			}
 		}
-		switch {
-		case own < t.granted[i] && !got.More:
+		if own < t.granted[i] && !got.More {
 			f.credit = 0
-		default:
-			f.credit -= (t.Want-len(got.Jobs))*f.earned() + 1000*(own-t.granted[i])
-			f.credit = min(max(f.credit, 0), 999)
+			continue
 		}
+		f.credit -= c.credits(f, t.Want-len(got.Jobs)) + 1000*(own-t.granted[i])
+		f.credit = max(f.credit, 0)
 	}
 }
 
