@@ -18,6 +18,7 @@ var allowed = map[string]string{
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"dashboard/access":  "queue",
+	"capability/lanes":  "internal/redisdb queue",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
 	"cli": "capability/cron capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",

@@ -19,12 +19,16 @@ type Bell struct {
 	owner *Owner
 	queue string
 	conn  *redis.Conn
+	ready bool         // it waits for a job of the queue's source, not for one that arrives
 	id    int64        // of the connection; -1 if the server has no CLIENT ID
 	hung  atomic.Int64 // the id of the connection while the bell hangs in Redis, else 0
 }
 
 // Bell returns a doorbell on a queue. It connects when it is first hung.
 func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} }
+
+// ReadyBell returns a doorbell that rings when a job of the queue's source may run. It brings no job.
+func (o *Owner) ReadyBell(queue string) *Bell { return &Bell{owner: o, queue: queue, ready: true} }
 
 // Owner returns the owner whose landing list the bell fills.
 func (b *Bell) Owner() *Owner { return b.owner }
@@ -36,25 +40,31 @@ type Rung struct {
 }
 
 // Ring hangs the bell and waits until a job lands, for at most a few seconds. The job is delivered
-// under token if all the given queues, which the caller serves, are empty. If no job comes, or if
-// Unhang takes the bell down, both fields of the result are zero.
+// under token if all the given queues, which the caller serves, are empty, and no job of those of
+// them that have a source may run. With token 0, which is for queues with a source, no job is
+// delivered. If no job comes, or if Unhang takes the bell down, both fields of the result are zero.
 //
 // The error is ErrFull if Redis is full and so refuses the bell, ErrWrongType if the queue is no
 // list, and an error of Redis (redisdb.Answered) if it refuses the bell for another reason. After
 // any other error a job may have landed, and may have been delivered.
-func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Rung, err error) {
+func (b *Bell) Ring(ctx context.Context, token uint64, queues []string,
+	sourced ...string) (rung Rung, err error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
 			return rung, err
 		}
 	}
 	o, k := b.owner, b.owner.queue(b.queue)
+	if token == 0 {
+		return b.ringSource(ctx, k)
+	}
 	pipe := b.conn.Pipeline()
 	move := pipe.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT", o.store.bellSeconds())
 	keys := []string{o.store.ks.Leases(), o.store.ks.Paused(), k.landing, k.inflight}
 	for _, name := range queues {
 		keys = append(keys, o.queue(name).list)
 	}
+	keys = append(keys, o.store.waits(sourced)...)
 	answer := o.store.db.Queue(ctx, pipe, answerScript, keys, o.Identity, token, b.queue,
 		o.store.maxTaken)
 	b.hung.Store(b.id)
@@ -69,18 +79,45 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string) (rung Ru
 		b.Close()
 		return rung, fmt.Errorf("bell: %w", err)
 	}
-	switch err = move.Err(); {
+	rung.Landed, err = landed(move.Err(), k)
+	return rung, err
+}
+
+// landed reports whether a doorbell whose command ended with err has rung.
+func landed(err error, k *ownerKeys) (bool, error) {
+	switch {
 	case err == nil:
-		rung.Landed = true
+		return true, nil
 	case errors.Is(err, redis.Nil):
-		err = nil
+		return false, nil
 	case redis.HasErrorPrefix(err, "OOM"):
-		err = ErrFull
+		return false, ErrFull
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		err = fmt.Errorf("bell: %w: %s", ErrWrongType, k.list)
+		return false, fmt.Errorf("bell: %w: %s", ErrWrongType, k.list)
 	default:
-		err = fmt.Errorf("bell: %w", err)
+		return false, fmt.Errorf("bell: %w", err)
 	}
+}
+
+// ringSource is Ring for a queue with a source, whose jobs no doorbell delivers: their order among
+// those of other processes is the source's.
+func (b *Bell) ringSource(ctx context.Context, k *ownerKeys) (rung Rung, err error) {
+	s := b.owner.store
+	arrived, ready := s.source().Source.Bells(b.queue)
+	seconds := s.bellSeconds()
+	var wait *redis.Cmd
+	b.hung.Store(b.id)
+	if b.ready {
+		wait = b.conn.Do(ctx, "BLPOP", s.ks.Key(ready), seconds)
+	} else {
+		wait = b.conn.Do(ctx, "BLMOVE", k.list, s.ks.Key(arrived), "RIGHT", "LEFT", seconds)
+	}
+	b.hung.Store(0)
+	if err := wait.Err(); err != nil && !errors.Is(err, redis.Nil) && !redisdb.Answered(err) {
+		b.Close()
+		return rung, fmt.Errorf("bell: %w", err)
+	}
+	rung.Landed, err = landed(wait.Err(), k)
 	return rung, err
 }
 

@@ -20,6 +20,9 @@ type Delivery struct {
 	Queue string // the queue from which it was taken
 	Owner *Owner // the owner that has it in flight
 	Token uint64 // its field in the owner's in-flight hash; a Store uses a token only once
+	// Sourced says that the queue had a Source when the job was taken, so the job may hold
+	// something there, such as a place in a lane.
+	Sourced bool
 }
 
 // Owner is one identity of a process in Redis: it has a lease and takes jobs in flight. When the
@@ -80,10 +83,12 @@ type FetchRequest struct {
 	// Turns is nil for the order of Queues or Draws. Else it has the queues in the order in which
 	// jobs are taken, with a bound for each; a queue may have several turns.
 	Turns []Turn
-	Done  []*Delivery // of this owner and of Queues; other deliveries are settled by Settle
-	Adopt []int       // indexes of Queues
-	Bytes int         // the most bytes of all payloads, without the first; FetchBytes if 0
-	Pop   int         // how many jobs to pop before sizes are known; FetchPop if 0
+	// Sources are the indexes of the queues whose jobs a Source keeps.
+	Sources []int
+	Done    []*Delivery // of this owner and of Queues; other deliveries are settled by Settle
+	Adopt   []int       // indexes of Queues
+	Bytes   int         // the most bytes of all payloads, without the first; FetchBytes if 0
+	Pop     int         // how many jobs to pop before sizes are known; FetchPop if 0
 }
 
 // Turn takes up to Most jobs from a queue, of which Queue is the index.
@@ -98,6 +103,11 @@ type Fetched struct {
 	BadKey    string     // a key of a wrong type that stopped a queue, or ""
 	Refused   []int      // indexes of the queues that wrong types stopped: their jobs stay
 	Paused    []int      // indexes of the queues that were passed over because they are paused
+	// Unseen are the indexes of the queues whose lists hold jobs that their Source has not seen.
+	Unseen []int
+	// Opens is the time after which a Source may have a job that it has not now; -1: not known.
+	// It is valid only if the request has Sources.
+	Opens time.Duration
 }
 
 // Fetch carries out a request, in one script. Without draws, no job is taken from a queue while a
@@ -109,14 +119,21 @@ type Fetched struct {
 // other error the outcome is unknown: Done can be settled again by Settle, and InFlight finds the
 // jobs that may have been taken.
 func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
+	r.Sources = sourcesOf(&r)
 	keys, args := o.fetchArgs(&r)
 	script := fetchScript
-	if r.Turns != nil {
+	switch {
+	case len(r.Sources) > 0:
+		script = o.store.effects.source
+	case r.Turns != nil:
 		script = turnsScript
 	}
 	reply, err := o.store.db.RunOwn(ctx, script, keys, args...).Slice()
 	if err != nil {
 		return f, fmt.Errorf("fetch: %w", err)
+	}
+	if len(r.Sources) > 0 {
+		reply = f.readSource(reply)
 	}
 	number := func(i int) int { n, _ := reply[i].(int64); return int(n) }
 	f.Acked = number(0)
@@ -175,6 +192,9 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 	for _, q := range r.Adopt {
 		keys = append(keys, o.queue(r.Queues[q]).landing)
 	}
+	if len(r.Sources) > 0 {
+		keys, args = o.sourceArgs(r, keys, args)
+	}
 	for _, d := range r.Draws {
 		args = append(args, d)
 	}
@@ -190,9 +210,11 @@ func (o *Owner) deliveries(reply []any, r *FetchRequest) []Delivery {
 	for i := 0; i+1 < len(reply); i += 2 {
 		q, _ := reply[i].(int64)
 		raws, _ := reply[i+1].([]any)
+		sourced := slices.Contains(r.Sources, int(q))
 		for _, raw := range raws {
 			text, _ := raw.(string)
-			jobs = append(jobs, Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token})
+			jobs = append(jobs, Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token,
+				Sourced: sourced})
 			token++
 		}
 	}
@@ -217,7 +239,7 @@ type Settlement struct {
 	Delivery *Delivery
 	Action   Action
 	Payload  string    // the new payload; not used by Done and Requeue
-	At       time.Time // when the job is due, died, or was held
+	At       time.Time // when the job is due, died, or was held; Requeue: see Source.Left
 	To       string    // the queue of Forward, the class of Hold
 	Effects  []Effect  // from Owner.Effects; at most MaxEffectItems settlements of a batch have any
 	Failed   string    // set by Settle if the result is Partly: the effects that failed, and why
@@ -237,6 +259,13 @@ const (
 // outcome is unknown, and Settle can be repeated: the results of deliveries that were settled are
 // then Stale. A batch without effects uses the script without effects.
 func (s *Store) Settle(ctx context.Context, batch []Settlement) ([]Result, error) {
+	if slices.ContainsFunc(batch, (Settlement).sourced) {
+		return s.settleSourced(ctx, batch)
+	}
+	return s.settle(ctx, batch)
+}
+
+func (s *Store) settle(ctx context.Context, batch []Settlement) ([]Result, error) {
 	keys, args := s.settleArgs(batch)
 	if s.effects != nil && slices.ContainsFunc(batch, (Settlement).hasEffects) {
 		return s.settleEffects(ctx, batch, keys, args)
@@ -269,7 +298,7 @@ func (s *Store) settleArgs(batch []Settlement) (keys []string, args []any) {
 		s.ks.QueuePrefixLen())
 	for _, x := range batch {
 		due, to := "", 0
-		if !x.At.IsZero() {
+		if !x.At.IsZero() && x.Action != Requeue {
 			due = envelope.Score(x.At)
 		}
 		switch x.Action {
@@ -315,7 +344,8 @@ func (o *Owner) InFlight(ctx context.Context,
 	for i, name := range queues {
 		for _, field := range tokens[i].Val() {
 			if token, err := strconv.ParseUint(field, 10, 64); err == nil {
-				list = append(list, &Delivery{Queue: name, Owner: o, Token: token})
+				list = append(list, &Delivery{Queue: name, Owner: o, Token: token,
+					Sourced: o.store.source() != nil})
 			}
 		}
 		if lengths[i].Val() > 0 {

@@ -60,6 +60,8 @@ type Capability struct {
 	// Fields are fields of a payload. Effects is asked only about jobs that have one of them: most
 	// jobs have none, and cost a few nanoseconds. If it is empty, Effects is asked about all jobs.
 	Fields []string
+	// Source is set if the capability keeps jobs of queues. One capability at most has it.
+	Source *Source
 }
 
 // MaxEffectItems is the most jobs with effects in one call, because a script blocks Redis while it
@@ -94,12 +96,30 @@ func newCapabilities(list []Capability) (*capabilities, error) {
 				fmt.Errorf("capability %q: want a letter a-z, then up to 31 of a-z 0-9 _", x.Kind))
 		case i > 0 && c.list[i-1].Kind == x.Kind:
 			problems = append(problems, fmt.Errorf("two capabilities have the kind %s", x.Kind))
+		case x.Source != nil && !x.hasEffects():
+			problems = append(problems, fmt.Errorf("capability %s: a Source needs Lua", x.Kind))
 		case !x.hasEffects() && (x.Effects != nil || !x.hasClaims()):
 			problems = append(problems, fmt.Errorf("capability %s has no Lua", x.Kind))
 		}
 	}
+	if len(c.sources()) > 1 {
+		problems = append(problems, fmt.Errorf("two capabilities have a Source: %s",
+			strings.Join(c.sources(), ", ")))
+	}
 	return c, errors.Join(problems...)
 }
+
+// sources returns the kinds of the capabilities that are sources.
+func (c *capabilities) sources() (kinds []string) {
+	for _, x := range c.list {
+		if x.Source != nil {
+			kinds = append(kinds, x.Kind)
+		}
+	}
+	return kinds
+}
+
+func (c *capabilities) hasSource() bool { return len(c.sources()) > 0 }
 
 // effects returns the effects that all capabilities have for a job. The error names each capability
 // whose list is wrong. The effects of the other capabilities are returned with the error.

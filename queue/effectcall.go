@@ -44,6 +44,7 @@ func (e *EffectsError) unless(err error) error {
 type effectScripts struct {
 	*capabilities
 	copies map[*redisdb.Script]*redisdb.Script // by the script without effects
+	source *redisdb.Script                     // fetch with sources; nil without a Source
 }
 
 func newEffectScripts(list []Capability) (*effectScripts, error) {
@@ -51,13 +52,16 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	if c == nil || err != nil {
 		return nil, err
 	}
-	e := &effectScripts{c, map[*redisdb.Script]*redisdb.Script{}}
+	e := &effectScripts{capabilities: c, copies: map[*redisdb.Script]*redisdb.Script{}}
 	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript,
 		operateScript, siftScript, tailScript} {
 		e.copies[base] = c.script(base.Text())
 	}
 	for _, base := range []*redisdb.Script{pushScript, claimScript} {
 		e.copies[base] = c.claiming(base.Text())
+	}
+	if c.hasSource() {
+		e.source = sourceScript(fetchScript.Text(), c.list)
 	}
 	return e, nil
 }
@@ -67,7 +71,11 @@ func (e *effectScripts) load(ctx context.Context, db *redisdb.DB) error {
 	if e == nil {
 		return nil
 	}
-	err := db.Load(ctx, slices.Collect(maps.Values(e.copies))...)
+	scripts := slices.Collect(maps.Values(e.copies))
+	if e.source != nil {
+		scripts = append(scripts, e.source)
+	}
+	err := db.Load(ctx, scripts...)
 	if errors.Is(err, redisdb.ErrScript) {
 		return fmt.Errorf("the Redis at %s: %w: %w", db.Addr, errCapability, err)
 	}

@@ -192,6 +192,7 @@ func (s *Store) reclaim(ctx context.Context, identity, queue string, p Poison, l
 			}
 		}
 		items[i], problems[i] = s.effectsOf(j, event)
+		items[i] = append(items[i], s.left(identity, queue, token, where == "queue")...)
 		args = append(args, token, payloads[i], where)
 	}
 	codes, failed, err := s.runEffects(ctx, s.db.Own, reclaimScript, keys, args, items)

@@ -55,6 +55,8 @@ type Config struct {
 	// to the end of its queue. 0: no limit.
 	MaxIteration time.Duration
 
+	// Source keeps jobs of some queues besides the queues' lists: package lanes. nil: none.
+	Source Source
 	// Pool is how many connections to Postgres the handlers may open. Only `workerctl doctor` reads
 	// it. 0: not known.
 	Pool int

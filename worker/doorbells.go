@@ -38,10 +38,10 @@ type doorbells struct {
 	log      *slog.Logger
 	observer Observer    // nil: none
 	serve    [][]string  // by capsule: the queues that it serves
-	bells    []*doorbell // by queue of the ledger
+	bells    []*doorbell // by queue of the ledger; behind these those of sources, by queue
 
 	refused chan shunned // from fetchers and bells to the loop
-	back    chan int     // from bells that came down to the loop: the index of their queue
+	back    chan int     // from bells that came down to the loop: their indexes
 
 	// Only the loop reads and writes these.
 	retryAt []time.Time // by queue: when a shunned queue is tried again; zero: it is not shunned
@@ -54,7 +54,7 @@ type doorbells struct {
 
 // doorbell is the bell of one queue and its goroutine.
 type doorbell struct {
-	queue int         // its index in the ledger; does not change
+	index int         // among the bells; does not change
 	hang  chan toHang // from the loop to the goroutine
 	bell  *queue.Bell // only the loop uses it; nil before the first hang
 	// out counts bells sent to hang that have not come back. It can be 2, because the ledger may
@@ -77,12 +77,25 @@ type shunned struct {
 func newDoorbells(l *ledger, o *outage, log *slog.Logger, observer Observer) *doorbells {
 	n := len(l.queues)
 	d := &doorbells{ledger: l, outage: o, log: log, observer: observer,
-		refused: make(chan shunned, 16), back: make(chan int, 2*n),
+		refused: make(chan shunned, 16), back: make(chan int, 4*n),
 		retryAt: make([]time.Time, n), noted: make([]time.Time, n)}
-	for i := range n {
-		d.bells = append(d.bells, &doorbell{queue: i, hang: make(chan toHang, 1)})
+	for i := range 2 * n {
+		d.bells = append(d.bells, &doorbell{index: i, hang: make(chan toHang, 1)})
 	}
 	return d
+}
+
+// indexOf returns the index of the bell that carries a trip.
+func (d *doorbells) indexOf(t *protocol.Trip) int {
+	if t.Source {
+		return len(d.ledger.queues) + t.Adopt[0]
+	}
+	return t.Adopt[0]
+}
+
+// name returns the queue of a bell.
+func (d *doorbells) name(b *doorbell) string {
+	return d.ledger.queues[b.index%len(d.ledger.queues)]
 }
 
 // Run hangs bells and takes them down until ctx ends. Then it takes all bells down, and puts landed
@@ -127,8 +140,8 @@ func (d *doorbells) turn(ctx context.Context) time.Duration {
 	hang, unhang := l.process.Bells(l.owners.valid(time.Now()) && !d.polling())
 	l.mu.Unlock()
 	for _, t := range hang {
-		i := t.Adopt[0]
-		d.bells[i].rehang(t, l.queues[i])
+		b := d.bells[d.indexOf(t)]
+		b.rehang(t, d.name(b))
 	}
 	if len(unhang) == 0 {
 		return turnEvery
@@ -142,6 +155,9 @@ func (b *doorbell) rehang(t *protocol.Trip, name string) {
 	if b.bell == nil || b.bell.Owner() != t.Owner {
 		b.close()
 		b.bell = t.Owner.Bell(name)
+		if t.Source {
+			b.bell = t.Owner.ReadyBell(name)
+		}
 	}
 	b.out++
 	b.hang <- toHang{b.bell, t}
@@ -172,9 +188,10 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 // thread can run on this core as soon as this goroutine waits.
 func (d *doorbells) answer(ctx context.Context, b *doorbell) {
 	for e := range b.hang {
-		rung, err := e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule])
+		rung, err := e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule],
+			d.ledger.sourced(e.trip.Capsule)...)
 		d.down(e.trip, rung, d.failed(b, err))
-		d.back <- b.queue
+		d.back <- b.index
 		d.ledger.wakeOne(e.trip.Capsule)
 	}
 }
@@ -182,7 +199,7 @@ func (d *doorbells) answer(ctx context.Context, b *doorbell) {
 // failed takes the error with which a bell came down, or nil. It reports whether the reply is lost:
 // then nobody knows whether the bell brought a job.
 func (d *doorbells) failed(b *doorbell, err error) (lost bool) {
-	name := d.ledger.queues[b.queue]
+	name := d.name(b)
 	switch {
 	case err == nil:
 		d.outage.worked("doorbell")
@@ -225,7 +242,7 @@ func (d *doorbells) down(t *protocol.Trip, r queue.Rung, lost bool) {
 	if r.Job != nil && d.observer != nil {
 		d.observer.Fetched(0, 1, nil)
 	}
-	if o := l.owners; (r.Landed || lost) && t.Owner != o.current() {
+	if o := l.owners; (r.Landed || lost) && t.Want > 0 && t.Owner != o.current() {
 		// A job may have landed under an identity that is gone, and that reclaimers may have
 		// forgotten. Its record is written once more, so that a reclaimer finds the job.
 		t.Owner.Leave(context.Background(), o.host, o.queues)

@@ -58,6 +58,7 @@ type fetcher struct {
 	// Only the loop reads and writes these.
 	pace   pace
 	fullAt time.Time // since when no seat is free; zero: one is free
+	opens  time.Time // when a source may have a job that it had not in the last fetch; zero: unknown
 
 	// The loop writes these; Status and the watchdog read them.
 	turned  atomic.Int64 // when the loop last turned, in Unix milliseconds
@@ -137,6 +138,8 @@ func (f *fetcher) patience() time.Duration {
 	switch left := time.Until(f.pace.notTill); {
 	case left > 0:
 		return left
+	case !f.opens.IsZero():
+		return min(max(time.Until(f.opens), 0), turnEvery)
 	case !f.fullAt.IsZero() && time.Since(f.fullAt) < fullFor:
 		return fullFor
 	case f.bells.polling():
@@ -178,7 +181,11 @@ func (f *fetcher) look() (due bool) {
 		f.fullAt = time.Now()
 	}
 	news := l.process.Full(ci, free == 0 && time.Since(f.fullAt) >= fullFor)
-	if f.bells.polling() {
+	opened := !f.opens.IsZero() && !time.Now().Before(f.opens)
+	if opened {
+		f.opens = time.Time{}
+	}
+	if opened || f.bells.polling() {
 		l.process.Wake(ci)
 	}
 	due = l.process.Due(ci, f.limit())
@@ -225,7 +232,8 @@ func (f *fetcher) begin() *protocol.Trip {
 	}
 	r := &t.Request
 	*r = queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First,
-		Draws: f.capsule.draws(t.Want), Bytes: f.pace.page.Bytes, Pop: f.pace.pop}
+		Draws: f.capsule.draws(t.Want), Bytes: f.pace.page.Bytes, Pop: f.pace.pop,
+		Sources: t.Sources}
 	r.Done = make([]*queue.Delivery, len(t.Acks))
 	for i, e := range t.Acks {
 		r.Done[i] = &e.Delivery
@@ -266,7 +274,14 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 		l.process.Pause(f.queues[i])
 	}
 	again = l.process.Due(p.index, f.limit())
+	unseen := len(t.Got.Unseen) > 0
 	l.mu.Unlock()
+	if unseen {
+		notify(l.sift)
+	}
+	if f.opens = (time.Time{}); len(t.Sources) > 0 && t.Got.Opens >= 0 {
+		f.opens = time.Now().Add(t.Got.Opens)
+	}
 	l.count(stale)
 	if urgent {
 		notify(p.settle)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ type ledger struct {
 	report func(stale int)
 	bells  chan struct{} // notifies the doorbells: some may have to be hung or taken down
 	audit  chan struct{} // notifies the auditor: Redis is to be compared with the ledger
+	sift   chan struct{} // notifies the sifter: a source has not seen some jobs
 	pools  []*pool       // by capsule; the mutex guards their fields
 
 	stale atomic.Int64 // results that came after their delivery was taken away; only grows
@@ -30,7 +32,7 @@ type ledger struct {
 func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership,
 	report func(int)) *ledger {
 	l := &ledger{queues: queues, owners: o, report: report, bells: make(chan struct{}, 1),
-		audit: make(chan struct{}, 1), left: departed{}}
+		audit: make(chan struct{}, 1), sift: make(chan struct{}, 1), left: departed{}}
 	var list []protocol.Capsule
 	for i := range capsules {
 		c := &capsules[i]
@@ -83,6 +85,66 @@ func (l *ledger) setPaused(names []string) {
 	if news {
 		l.notifyAll()
 	}
+}
+
+// setSourced sets the queues whose jobs a source keeps.
+func (l *ledger) setSourced(serves func(queue string) bool) {
+	sourced := make([]bool, len(l.queues))
+	for i, name := range l.queues {
+		sourced[i] = serves(name)
+	}
+	l.mu.Lock()
+	news := l.process.Sourced(sourced)
+	l.mu.Unlock()
+	if news {
+		l.notifyAll()
+	}
+}
+
+// sourced returns the queues of a capsule whose jobs a source keeps.
+func (l *ledger) sourced(capsule int) (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.process.SourcesOf(capsule) {
+		names = append(names, l.queues[q])
+	}
+	return names
+}
+
+// sifted notes that a source has seen jobs of a queue, or that some of its jobs may run. The
+// fetchers look at once.
+func (l *ledger) sifted(queue int, more bool) {
+	l.mu.Lock()
+	l.process.Sifted(queue, more)
+	l.mu.Unlock()
+	for _, p := range l.pools {
+		notify(p.freed)
+	}
+}
+
+// wake has the fetchers of a queue look for jobs.
+func (l *ledger) wake(queue int) {
+	l.mu.Lock()
+	for i := range l.pools {
+		if slices.Contains(l.process.SourcesOf(i), queue) {
+			l.process.Wake(i)
+		}
+	}
+	l.mu.Unlock()
+	for _, p := range l.pools {
+		notify(p.freed)
+	}
+}
+
+// unseen returns the queues of which a source has not seen some jobs, and the identity that moves
+// them.
+func (l *ledger) unseen() (queues []int, identity string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if queues = l.process.Unseen(); len(queues) > 0 {
+		identity = l.process.Owner.Identity
+	}
+	return queues, identity
 }
 
 // intersect returns the strings of a that are also in b.

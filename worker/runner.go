@@ -39,6 +39,7 @@ type Runner struct {
 	heartbeat *heartbeat
 	historian *historian
 	lateness  *lateness
+	sifter    *sifter
 	callbacks *callbacks
 	bells     *doorbells
 	capsules  []*capsuleRun
@@ -92,6 +93,7 @@ func New(store *queue.Store, c Config) (*Runner, error) {
 		asked: make(chan struct{}, 1)}
 	r.historian = newHistorian(r.ledger, r.outage, c.Logger)
 	r.lateness = newLateness(r.ledger, r.outage, c.Capsules, store.Waiting)
+	r.sifter = &sifter{c.Source, r.ledger, r.outage}
 	r.historian.drain, r.historian.rings = r.heartbeat.drainMetrics, historyKeys(store)
 	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
 	return r, nil
@@ -162,7 +164,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
 	settling.run(audit.Run) // also while the process is quiet
-	intake.run(r.bells.Run, r.lateness.Run)
+	intake.run(r.bells.Run, r.lateness.Run, r.sifter.Run)
 	feeding := newTier(intake.ctx) // ends with the intake; Run waits for its calls at the end
 	r.feed(feeding)
 	close(r.running)
@@ -199,6 +201,9 @@ func (r *Runner) start(ctx context.Context) error {
 	}
 	if err := r.owners.take(ctx); err != nil {
 		return fmt.Errorf("cannot register with Redis: %w", err)
+	}
+	if err := r.sifter.start(ctx); err != nil {
+		return fmt.Errorf("cannot read the lanes of the queues: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/kyujobs/kyu/queue"
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
 
 // Bells decides which doorbells to hang and which to take down. A queue has one doorbell for
 // all capsules that serve it. It is hung when one of them is asleep and has a free seat. It
@@ -11,25 +15,90 @@ import "github.com/kyujobs/kyu/queue"
 // the trip delivers the job if no other job waits. It reserves no seat, because a seat is
 // mostly free then, and a reserved seat could not serve the other queues. A job without a seat
 // goes back. held is true while the lease surely holds.
+//
+// A queue with a source has two doorbells, which bring no jobs: one for jobs that arrive, and one
+// for jobs of the source that may run now. The second has the index of the queue plus the number of
+// queues.
 func (p *Process) Bells(held bool) (hang []*Trip, unhang []int) {
-	for q, t := range p.bells {
+	for i, t := range p.bells {
+		q, second := i, false
+		if n := len(p.landed); i >= n {
+			q, second = i-n, true
+		}
 		switch {
-		case t == nil && held:
+		case t == nil && held && (p.sourced[q] || !second):
 			if ci := p.wanted(q); ci >= 0 {
-				p.bells[q] = &Trip{Capsule: ci, Owner: p.Owner, Want: 1, First: p.token(1),
-					Adopt: []int{q}}
-				hang = append(hang, p.bells[q])
+				p.bells[i] = p.bell(ci, q, second)
+				hang = append(hang, p.bells[i])
 			}
-		case t != nil && (!held || t.Owner != p.Owner || p.quiet || p.paused[q] || p.allFull(q)):
-			unhang = append(unhang, q)
+		case t != nil && (!held || t.Owner != p.Owner || p.quiet || p.paused[q] || p.allFull(q) ||
+			t.Want > 0 == p.sourced[q]):
+			unhang = append(unhang, i)
 		}
 	}
 	return hang, unhang
 }
 
+// bell returns the trip of a doorbell on a queue. It delivers no job of a queue with a source.
+func (p *Process) bell(ci, q int, second bool) *Trip {
+	t := &Trip{Capsule: ci, Owner: p.Owner, Adopt: []int{q}, Source: second}
+	if !p.sourced[q] {
+		t.Want, t.First = 1, p.token(1)
+	}
+	return t
+}
+
+// Sourced sets which queues have a source that keeps their jobs, and reports whether that is a
+// change.
+func (p *Process) Sourced(sourced []bool) (news bool) {
+	if slices.Equal(p.sourced, sourced) {
+		return false
+	}
+	copy(p.sourced, sourced)
+	for q := range p.unseen {
+		p.unseen[q] = p.unseen[q] && p.sourced[q]
+	}
+	for i := range p.capsules {
+		p.capsules[i].asleep = false
+	}
+	return true
+}
+
+// SourcesOf returns the queues of a capsule whose jobs a source keeps.
+func (p *Process) SourcesOf(ci int) (queues []int) {
+	for _, q := range p.capsules[ci].Queues {
+		if p.sourced[q] {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}
+
+// Unseen lists the queues whose lists hold jobs that their sources have not seen. The process moves
+// them, unless its intake has ended.
+func (p *Process) Unseen() (queues []int) {
+	for q, unseen := range p.unseen {
+		if unseen && !p.quiet && p.Owner != nil {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}
+
+// Sifted records that the source of a queue has seen some jobs. more says that there are others.
+func (p *Process) Sifted(q int, more bool) {
+	p.unseen[q] = more
+	for i := range p.capsules {
+		if c := &p.capsules[i]; c.serves(q) {
+			c.asleep, c.short = false, false
+		}
+	}
+}
+
 // wanted returns a capsule that is asleep, serves a queue and could take a job from it, or -1.
 func (p *Process) wanted(q int) int {
-	if p.quiet || p.paused[q] || p.shunned[q] || p.landed[q] || p.Owner == nil || p.gate.closed() {
+	if p.quiet || p.paused[q] || p.shunned[q] || p.landed[q] || p.unseen[q] || p.Owner == nil ||
+		p.gate.closed() {
 		return -1
 	}
 	for i := range p.capsules {
@@ -81,7 +150,14 @@ type Rung struct {
 // make a trip now, or -1.
 func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	q, c := t.Adopt[0], &p.capsules[t.Capsule]
-	p.bells[q] = nil
+	if t.Source {
+		p.bells[len(p.landed)+q] = nil
+	} else {
+		p.bells[q] = nil
+	}
+	if t.Want == 0 {
+		return p.rangSource(t, q, r)
+	}
 	if r.Job != nil {
 		c.ready = append(c.ready, &Entry{Delivery: *r.Job, Capsule: t.Capsule})
 		p.returnSurplus(c)
@@ -101,6 +177,20 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 		}
 	}
 	return wake
+}
+
+// rangSource records that a doorbell of a queue with a source came down: a capsule must look.
+func (p *Process) rangSource(t *Trip, q int, r Rung) (wake int) {
+	if !r.Landed && !r.Lost || t.Owner != p.Owner {
+		return -1
+	}
+	for i := range p.capsules {
+		if c := &p.capsules[i]; c.serves(q) && c.asleep && c.held() < c.Seats {
+			c.asleep = false
+			return i
+		}
+	}
+	return -1
 }
 
 // Shun sets whether a queue is left without a doorbell. While a key has a wrong type the

@@ -19,6 +19,8 @@ type Trip struct {
 	Acks    []*Entry // deliveries of Owner that are done; in no other list
 	Adopt   []int    // queues whose landing lists it empties
 	Turns   []Turn   // the order in which it takes jobs; nil: strict order without bounds
+	Source  bool     // it is that of a source's doorbell, which brings no job
+	Sources []int    // queues of the capsule, by their place in it, whose jobs a source keeps
 
 	granted []int // by floor: the jobs that Turns takes by its share
 
@@ -51,6 +53,11 @@ func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 	if want > 0 {
 		t.First = p.token(want)
 		t.Turns, t.granted = c.turns(want)
+	}
+	for i, q := range c.Queues {
+		if p.sourced[q] {
+			t.Sources = append(t.Sources, i)
+		}
 	}
 	t.Acks = append(t.Acks, c.acks[:acks]...)
 	c.acks = slices.Delete(c.acks, 0, acks)
@@ -138,6 +145,9 @@ func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
 	}
 	p.returnSurplus(c)
+	for _, i := range got.Unseen {
+		p.unseen[c.Queues[i]] = true
+	}
 	c.short = !got.More && len(got.Jobs) < t.Want
 	c.asleep = !lost && c.short && len(c.trips) == 0 && !p.rang(c)
 	p.returnReady()

@@ -104,21 +104,26 @@ func (c *capsule) held() int {
 type Process struct {
 	Owner    *queue.Owner // the identity under which it fetches now
 	capsules []capsule
-	landed   []bool  // by queue: its landing list may hold jobs
-	paused   []bool  // by queue
-	shunned  []bool  // by queue: a key has a wrong type, so the queue gets no doorbell
-	bells    []*Trip // by queue: the trip that its doorbell carries; nil if it is not hung
-	token    func(n int) uint64
-	quiet    bool // the intake has ended: it takes no more jobs
-	audit    bool // Redis may hold deliveries that are not in the ledger
-	gate     gate
+	landed   []bool // by queue: its landing list may hold jobs
+	paused   []bool // by queue
+	shunned  []bool // by queue: a key has a wrong type, so the queue gets no doorbell
+	// bells are the trips that doorbells carry: first by queue, then by queue those of the sources.
+	// nil: it is not hung.
+	bells   []*Trip
+	sourced []bool // by queue: a source keeps its jobs
+	unseen  []bool // by queue: its list holds jobs that its source has not seen
+	token   func(n int) uint64
+	quiet   bool // the intake has ended: it takes no more jobs
+	audit   bool // Redis may hold deliveries that are not in the ledger
+	gate    gate
 }
 
 // New makes a Process. queues is the number of queues of all capsules together. token reserves n
 // tokens that were never used before, and returns the first. Renewed sets the owner.
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
-		bells: make([]*Trip, queues), shunned: make([]bool, queues), token: token}
+		bells: make([]*Trip, 2*queues), shunned: make([]bool, queues), token: token,
+		sourced: make([]bool, queues), unseen: make([]bool, queues)}
 	for _, c := range capsules {
 		c.Trips = max(c.Trips, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage,

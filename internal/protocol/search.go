@@ -17,6 +17,7 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	q.token = token
 	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
 	q.shunned = append([]bool(nil), p.shunned...)
+	q.sourced, q.unseen = slices.Clone(p.sourced), slices.Clone(p.unseen)
 	q.bells = append([]*Trip(nil), p.bells...) // the trip of a doorbell never changes
 	q.capsules = append([]capsule(nil), p.capsules...)
 	entry := func(e *Entry) *Entry {
@@ -59,6 +60,7 @@ func (p *Process) AppendKey(b []byte) []byte {
 	b = appendBools(b, p.landed...)
 	b = appendBools(b, p.paused...)
 	b = appendBools(b, p.shunned...)
+	b = appendBools(appendBools(b, p.sourced...), p.unseen...)
 	b = appendBools(b, p.quiet, p.audit)
 	for _, t := range p.bells {
 		if t == nil {

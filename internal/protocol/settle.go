@@ -79,9 +79,12 @@ func (p *Process) Batch(ci int) []queue.Settlement {
 	slices.SortStableFunc(c.rest, newestBackFirst)
 	n, bytes, effects := 0, 0, 0
 	for n < len(c.rest) && n < c.page.Count {
-		if e := c.rest[n]; e.Settlement != nil {
+		e := c.rest[n]
+		if e.Settlement != nil {
 			bytes += len(e.Settlement.Payload)
-			effects += min(len(e.Settlement.Effects), 1)
+		}
+		if e.Sourced || e.Settlement != nil && len(e.Settlement.Effects) > 0 {
+			effects++
 		}
 		if n > 0 && bytes > c.page.Bytes || effects > queue.MaxEffectItems {
 			break

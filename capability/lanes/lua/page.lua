@@ -1,0 +1,15 @@
+-- Read the jobs at the taking end of a queue's list, for a process that will sift them.
+-- KEYS   1 the queue's list, 2 the lease of the process that sifts it, 3 the jobs that doorbells took
+--        from the list, which go back first
+-- ARGV   1 identity of the caller, 2 milliseconds of the lease, 3 jobs at most
+-- Result the jobs, the one to be taken last at first; none if the list is empty; -1 if another
+--        process sifts the queue
+-- Atomic so that one process of many reads and sifts a page. The lease only saves work: sift.lua
+-- moves no job twice without it.
+local call = redis.call
+while call('LMOVE', KEYS[3], KEYS[1], 'LEFT', 'RIGHT') do end
+if call('EXISTS', KEYS[1]) == 0 then return {} end
+local other = call('GET', KEYS[2])
+if other and other ~= ARGV[1] then return -1 end
+call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return call('LRANGE', KEYS[1], -ARGV[3], -1)

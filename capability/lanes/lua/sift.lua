@@ -1,0 +1,36 @@
+-- Move jobs from the taking end of a queue's list to their lanes.
+-- KEYS   see common.lua; 8 is not used; 12 the lease of the caller
+-- ARGV   1 the rule's revision from which the lanes follow, 2 the identity of the caller, then per
+--        job, the one to be taken first at first, its lane and its bytes
+-- Result jobs moved: those before the first that is not where the caller saw it; -1 if the rule is
+--        another one now, or lanes are off
+-- Atomic so that each job is in one list. The bytes are compared, so jobs move in the order of the
+-- queue even if several processes sift at once.
+if not on or call('HGET', rule, 'rev') ~= ARGV[1] then return -1 end
+gather()
+local n = (#ARGV - 2) / 2
+local jobs = n > 0 and call('RPOP', list, n) or {}
+local lanes, by, moved = {}, {}, 0
+for i = 1, #jobs do
+  local lane, job = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  if jobs[i] ~= job then break end
+  if not by[lane] then
+    by[lane] = {}
+    lanes[#lanes + 1] = lane
+  end
+  table.insert(by[lane], job)
+  moved = i
+end
+for i = #jobs, moved + 1, -1 do call('RPUSH', list, jobs[i]) end
+for _, lane in ipairs(lanes) do
+  local some = by[lane]
+  local size = call('LPUSH', list_of(lane), unpack(some))
+  if size == #some and not call('ZSCORE', wait, lane) then -- the lane had no jobs
+    enlist(lane, tag(lane), max > 0 and tonumber(call('HGET', busy, lane) or 0) or 0)
+  end
+end
+parked = moved
+save()
+ring()
+if call('GET', KEYS[12]) == ARGV[2] then call('DEL', KEYS[12]) end
+return moved
