@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -54,8 +55,8 @@ type App struct {
 	Mux     *worker.Mux
 	Flags   *pflag.FlagSet // add flags of your own before Main
 	// Capabilities are those of the Store. New sets the one for the locks of unique jobs, whose
-	// middleware is the outermost of Mux, and the one for schedules: a process may run jobs that
-	// another process's schedule pushed.
+	// middleware is the outermost of Mux, the one for schedules, because a process may run jobs
+	// that another process's schedule pushed, and the one for lanes.
 	Capabilities []queue.Capability
 
 	// Configure, if set, reads further settings. c has the capsules, whose queues and threads
@@ -73,6 +74,10 @@ type App struct {
 	// Schedule, if set, are jobs that the program pushes at set times, unless --schedule names a
 	// file. Run refuses a schedule with problems before it takes a job.
 	Schedule *cron.Schedule
+
+	// Lanes, if set, returns the rules of queues that have none in Redis, and that the
+	// configuration does not name. c has the capsules.
+	Lanes func(c worker.Config) map[string]lanes.Rule
 
 	Stdout, Stderr io.Writer           // by default those of the process
 	Getenv         func(string) string // by default os.Getenv
@@ -93,7 +98,7 @@ func New(name string) *App {
 	mux := worker.NewMux()
 	mux.Use(unique.Middleware())
 	return &App{Name: name, Mux: mux, Flags: newFlagSet(name),
-		Capabilities: []queue.Capability{unique.Capability(), cron.Capability()},
+		Capabilities: []queue.Capability{unique.Capability(), cron.Capability(), lanes.Capability()},
 		Stdout:       os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 }
 
@@ -229,6 +234,9 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if boot.Err() != nil {
 		return ExitBoot
 	}
+	if err := a.offerLanes(boot, s, store); err != nil {
+		return a.fail(boot, err)
+	}
 	a.announce(log, s, store)
 	w.started <- runner
 	return a.run(ctx, runner, scheduler)
@@ -304,6 +312,7 @@ func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
 	log *slog.Logger) (*worker.Runner, error) {
 	c := s.worker
 	c.Mux, c.Logger, c.Version = a.Mux, log, "kyu "+version.Number
+	c.Source = lanes.New(store, log)
 	if a.Adjust != nil {
 		a.Adjust(&c)
 	}

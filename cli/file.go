@@ -233,7 +233,8 @@ var knownKeys = map[string]bool{"concurrency": true, "queues": true, "timeout": 
 	"logged_job_attributes": true,
 	"redis_idle_timeout":    true, "scheduler": true, "health_check": true,
 	"unknown": true, "timestamps": true, "allow_batches": true, "sidekiq7_metrics": true,
-	"http": true, "http_public": true, "max_rss": true, "schedule_file": true}
+	"http": true, "http_public": true, "max_rss": true, "schedule_file": true,
+	"lanes": true}
 
 // unknown are the keys that nothing reads: they are probably mistakes.
 func (f *file) unknown() []string {

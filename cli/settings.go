@@ -37,6 +37,7 @@ type settings struct {
 	deadMax     int
 	deadAge     time.Duration
 	dev, check  bool
+	lanes       laneRules
 	schedule    *cron.Schedule // nil: this process pushes no scheduled jobs
 	warnings    []string
 	problems    error
@@ -68,6 +69,7 @@ func (a *App) resolve(o *options) *settings {
 	}
 	s.resolveWire()
 	s.resolveHTTP()
+	s.resolveLanes()
 	s.resolveSchedule(a.Schedule)
 	if a.Configure != nil {
 		a.Configure(s.env, s.worker)

@@ -20,7 +20,7 @@ var allowed = map[string]string{
 	"dashboard/access":  "queue",
 	"capability/lanes":  "internal/redisdb queue",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
-	"cli": "capability/cron capability/unique internal/manpage internal/redisdb " +
+	"cli": "capability/cron capability/lanes capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
 	"dashboard/live":      "",
 	"loadtest":            "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
@@ -28,7 +28,7 @@ var allowed = map[string]string{
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
-	"internal/mastodon": "cli database jobs queue worker",
+	"internal/mastodon": "capability/lanes cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
 	"internal/doctor":   "capability/cron database internal/redisdb queue queue/inspect",
 	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +

@@ -96,7 +96,8 @@ func judge(status int, final bool) verdict {
 //
 // The answer decides: after 2xx, and after a refusal such as 404 or 410, the job is done;
 // after a connection error, 5xx (not 501), 401, 408 or 429 the error is returned and counts
-// as an attempt. A Retry-After of up to 12 hours is respected. While the host's breaker is open,
+// as an attempt. A Retry-After of up to 12 hours is respected; with 429 it closes the lane of the
+// host, if the queue has lanes, and is no attempt. While the host's breaker is open,
 // or the host already has as many requests as Hosts allows, the job is snoozed, which is
 // no attempt. A job for a host that counts as gone is done without a request.
 func (d *Deliveries) Deliver(ctx context.Context, a Delivery) error {
@@ -171,6 +172,9 @@ func (d *Deliveries) settle(ctx context.Context, v *visit, host string, act *act
 	}
 	err = d.count(keep, host, status)
 	if wait := retryAfter(reply.header.Get("Retry-After"), time.Now()); wait > 0 {
+		if reply.status == http.StatusTooManyRequests && queue.HasLane(ctx) {
+			return queue.RateLimited(wait, err)
+		}
 		return queue.RetryIn(max(wait, DeliveryDelay(attempts(ctx), nil)), err)
 	}
 	return err

@@ -44,7 +44,8 @@ const slowAfter = time.Second
 // Hosts keeps hosts that fail or answer slowly from holding all threads. Each host's
 // breaker is in Redis, so all workers share it. The requests under way are counted in the
 // process: a host may hold at most half of the threads, and an eighth with requests that
-// are slow; all hosts together whose last request failed may hold a twelfth. The methods
+// are slow, unless its jobs come from a lane, whose limit holds over all processes; all
+// hosts together whose last request failed may hold a twelfth. The methods
 // may be called from many goroutines.
 type Hosts struct {
 	redis   redis.UniversalClient
@@ -79,7 +80,7 @@ func (h *Hosts) enter(ctx context.Context, host string) (v *visit, wait time.Dur
 	if h.threads == 0 {
 		return v, 0
 	}
-	if !h.take(v) {
+	if !h.take(v, queue.HasLane(ctx)) {
 		return nil, soon()
 	}
 	reply, err := enterScript.Run(ctx, h.redis, []string{queue.BreakerKey(host)},
@@ -115,8 +116,9 @@ func (h *Hosts) suspectLimit() int { return max(1, h.threads/12) }
 // soon returns 1 to 3 seconds, after which other requests have probably ended.
 func soon() time.Duration { return time.Second + rand.N(2*time.Second) }
 
-// take adds a request to those under way, unless its host has too many.
-func (h *Hosts) take(v *visit) bool {
+// take adds a request to those under way, unless its host has too many. With a lane the host has
+// no more than the lane lets run.
+func (h *Hosts) take(v *visit, lane bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := h.open[v.host]
@@ -126,7 +128,7 @@ func (h *Hosts) take(v *visit) bool {
 			slow++
 		}
 	}
-	if len(list) >= max(1, h.threads/2) || slow >= max(1, h.threads/8) {
+	if !lane && (len(list) >= max(1, h.threads/2) || slow >= max(1, h.threads/8)) {
 		return false
 	}
 	h.open[v.host] = append(list, v)

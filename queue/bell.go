@@ -27,7 +27,8 @@ type Bell struct {
 // Bell returns a doorbell on a queue. It connects when it is first hung.
 func (o *Owner) Bell(queue string) *Bell { return &Bell{owner: o, queue: queue} }
 
-// ReadyBell returns a doorbell that rings when a job of the queue's source may run. It brings no job.
+// ReadyBell returns a doorbell that rings when a job of the queue's source may run. It brings no
+// job.
 func (o *Owner) ReadyBell(queue string) *Bell { return &Bell{owner: o, queue: queue, ready: true} }
 
 // Owner returns the owner whose landing list the bell fills.

@@ -108,6 +108,8 @@ type Fetched struct {
 	// Opens is the time after which a Source may have a job that it has not now; -1: not known.
 	// It is valid only if the request has Sources.
 	Opens time.Duration
+
+	sourced []int // indexes of the queues whose jobs came from their Source
 }
 
 // Fetch carries out a request, in one script. Without draws, no job is taken from a queue while a
@@ -143,7 +145,7 @@ func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error
 	f.Oversized, f.More = number(2), number(3) == 1
 	f.BadKey, _ = reply[4].(string)
 	f.Refused, f.Paused = queueIndexes(reply[5]), queueIndexes(reply[6])
-	f.Jobs = o.deliveries(reply[7:], &r)
+	f.Jobs = o.deliveries(reply[7:], &r, f.sourced)
 	return f, nil
 }
 
@@ -205,12 +207,12 @@ func (o *Owner) fetchArgs(r *FetchRequest) (keys []string, args []any) {
 }
 
 // deliveries decodes the jobs of a fetch: pairs of the index of a queue and a list of payloads.
-func (o *Owner) deliveries(reply []any, r *FetchRequest) []Delivery {
+func (o *Owner) deliveries(reply []any, r *FetchRequest, sources []int) []Delivery {
 	jobs, token := make([]Delivery, 0, r.Want), r.First
 	for i := 0; i+1 < len(reply); i += 2 {
 		q, _ := reply[i].(int64)
 		raws, _ := reply[i+1].([]any)
-		sourced := slices.Contains(r.Sources, int(q))
+		sourced := slices.Contains(sources, int(q))
 		for _, raw := range raws {
 			text, _ := raw.(string)
 			jobs = append(jobs, Delivery{Raw: text, Queue: r.Queues[q], Owner: o, Token: token,

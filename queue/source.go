@@ -122,7 +122,7 @@ func (o *Owner) sourceArgs(r *FetchRequest, keys []string, args []any) ([]string
 
 // readSource decodes what the reply of a fetch says about sources, and returns the rest of it.
 func (f *Fetched) readSource(reply []any) []any {
-	if len(reply) != 3 {
+	if len(reply) != 4 {
 		return reply // it took no jobs
 	}
 	rest, nested := reply[0].([]any)
@@ -135,6 +135,7 @@ func (f *Fetched) readSource(reply []any) []any {
 	} else {
 		f.Opens = -1
 	}
+	f.sourced = queueIndexes(reply[3])
 	return rest
 }
 

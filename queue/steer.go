@@ -12,6 +12,8 @@ type Steer struct {
 	Action Action        // Done for Discard, Dead for Kill, Retry for RetryIn, Schedule for Snooze
 	In     time.Duration // for Retry and Schedule
 	Err    error         // the cause; may be nil
+	// Closes says that the wait is for all jobs of the job's lane, if it has one.
+	Closes bool
 }
 
 func (s *Steer) Error() string {
@@ -40,6 +42,24 @@ func RetryIn(d time.Duration, err error) error { return &Steer{Action: Retry, In
 // Snooze returns an error that runs the job again after d. This run is not counted as an attempt or
 // as a failure.
 func Snooze(d time.Duration) error { return &Steer{Action: Schedule, In: d} }
+
+// RateLimited returns an error that says that the other side wants no request for d, such as an HTTP
+// answer 429 with Retry-After. If the job came from a lane (package lanes), the lane is closed for
+// d, the job is its first again, and no attempt is counted. Otherwise it is RetryIn(d, err).
+func RateLimited(d time.Duration, err error) error {
+	return &Steer{Action: Retry, In: d, Err: err, Closes: true}
+}
+
+type laneKey struct{}
+
+// WithLane returns a context of a job that came from a lane, for HasLane. The runtime calls it.
+func WithLane(ctx context.Context) context.Context {
+	return context.WithValue(ctx, laneKey{}, true)
+}
+
+// HasLane reports whether the job of a handler's context holds a place in a lane, whose limits hold
+// over all processes.
+func HasLane(ctx context.Context) bool { return ctx.Value(laneKey{}) != nil }
 
 type jobKey struct{}
 

@@ -54,7 +54,11 @@ func (c *jobContext) lazy() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		c.inner, c.cancel = context.WithCancelCause(queue.WithJob(c.Context, c.job))
+		outer := queue.WithJob(c.Context, c.job)
+		if c.delivery != nil && c.delivery.Sourced {
+			outer = queue.WithLane(outer)
+		}
+		c.inner, c.cancel = context.WithCancelCause(outer)
 		if c.ended {
 			c.cancel(context.Canceled)
 		}

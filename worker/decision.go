@@ -104,6 +104,18 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	return p.decideFailure(j, from, err, steer, now)
 }
 
+// decideClosed computes the outcome of a job whose lane is to be closed, after a run that ended with
+// err: it is the first of its lane again, and no attempt is counted. ok is false for other errors.
+func decideClosed(err error, now time.Time) (d decision, ok bool) {
+	var steer *queue.Steer
+	if !errors.As(err, &steer) || !steer.Closes || steer.In <= 0 {
+		return d, false
+	}
+	d = decidedRequeue
+	d.settle.At, d.told = now.Add(bounded(steer.In)), OutcomeSnoozed
+	return d, true
+}
+
 // decideFailure computes the outcome of a job that has failed: it is retried, or it dies.
 func (p *policy) decideFailure(j *queue.Job, from string, err error, steer *queue.Steer,
 	now time.Time) decision {

@@ -58,7 +58,7 @@ type fetcher struct {
 	// Only the loop reads and writes these.
 	pace   pace
 	fullAt time.Time // since when no seat is free; zero: one is free
-	opens  time.Time // when a source may have a job that it had not in the last fetch; zero: unknown
+	opens  time.Time // when a source may have a job that it has not now; zero: not known
 
 	// The loop writes these; Status and the watchdog read them.
 	turned  atomic.Int64 // when the loop last turned, in Unix milliseconds

@@ -165,6 +165,12 @@ func (r *run) decide(err error) (d decision) {
 		pol.Options = r.handler.Options
 	}
 	decide := func() {
+		if r.entry.Sourced {
+			var closed bool
+			if d, closed = decideClosed(err, time.Now()); closed {
+				return
+			}
+		}
 		d = pol.decide(r.job, r.entry.Queue, err, interrupted(r.epoch), time.Now())
 	}
 	if panicked := guardedDecision(decide); panicked != nil {

@@ -18,9 +18,13 @@ const (
 	stateOff = "off"
 )
 
-// originHand says that a person has set a rule, so the configuration of a worker does not change
-// it.
-const originHand = "hand"
+// The origins of a rule. A worker's configuration replaces none that a person has set, and a
+// program's default replaces none.
+const (
+	originHand    = "hand"
+	originConfig  = "config"
+	originDefault = "default"
+)
 
 // ErrNoRule says that a queue has no rule.
 var ErrNoRule = errors.New("the queue has no lanes")
@@ -34,7 +38,7 @@ type Status struct {
 	Rule    string    `json:"rule"`
 	State   string    `json:"state"`            // on or off
 	Beside  string    `json:"beside,omitempty"` // process of Ruby's for which lanes are off
-	Origin  string    `json:"origin"`           // hand, or config
+	Origin  string    `json:"origin"`           // hand, config or default
 	Changed time.Time `json:"changed,omitzero"`
 	Running int64     `json:"running"` // jobs that hold a place in a lane
 	Parked  int64     `json:"parked"`  // jobs in lanes that do not run
@@ -155,13 +159,22 @@ func (c Control) Offer(ctx context.Context, name string, r Rule) error {
 	s, err := c.Status(ctx, name)
 	switch {
 	case errors.Is(err, ErrNoRule):
-		return c.set(ctx, name, r, "config")
+		return c.set(ctx, name, r, originConfig)
 	case err != nil:
 		return err
 	case s.Origin == originHand || s.Rule == r.String() && s.State == stateOn:
 		return nil
 	}
-	return c.set(ctx, name, r, "config")
+	return c.set(ctx, name, r, originConfig)
+}
+
+// OfferDefault gives a queue a rule if it has none and never had one.
+func (c Control) OfferDefault(ctx context.Context, name string, r Rule) error {
+	_, err := c.Status(ctx, name)
+	if errors.Is(err, ErrNoRule) {
+		return c.set(ctx, name, r, originDefault)
+	}
+	return err
 }
 
 // Drain turns the lanes of a queue off, and gives parked jobs back to the end of the list that is

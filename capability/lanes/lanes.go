@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -67,11 +66,15 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 	if err != nil {
 		return nil, fmt.Errorf("lanes: %w", err)
 	}
+	with = slices.DeleteFunc(with, func(name string) bool { return !slices.Contains(queues, name) })
+	if len(with) > 0 && time.Since(l.looked) >= lookBeside {
+		l.looked = time.Now()
+		if err := l.beside(ctx, with); err != nil {
+			return nil, err
+		}
+	}
 	rules := map[string]active{}
 	for _, name := range with {
-		if !slices.Contains(queues, name) {
-			continue
-		}
 		a, err := l.read(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("lanes of %s: %w", name, err)
@@ -90,11 +93,7 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 	l.rules = rules
 	l.mu.Unlock()
 	l.tell(before, rules)
-	if len(rules) > 0 && time.Since(l.looked) >= lookBeside {
-		l.looked = time.Now()
-		err = l.beside(ctx, slices.Collect(maps.Keys(rules)))
-	}
-	return waiting, err
+	return waiting, nil
 }
 
 // tell logs which queues have lanes now, or no more.

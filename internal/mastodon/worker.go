@@ -5,6 +5,7 @@ package mastodon
 import (
 	"context"
 
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/cli"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/jobs"
@@ -33,7 +34,7 @@ func New(name string) *Worker {
 			s.Problem("%w", w.config.MailErr)
 		}
 	}
-	w.Open, w.Adjust = w.open, w.adjust
+	w.Open, w.Adjust, w.Lanes = w.open, w.adjust, hostLanes
 	return w
 }
 
@@ -47,6 +48,16 @@ type Needs struct {
 func (w *Worker) Check(root string, args []string) (Needs, error) {
 	c, err := w.App.Check(root, args)
 	return Needs{c.Threads(), max(w.postgres.Pool, c.Threads())}, err
+}
+
+// hostLanes gives each server to which push sends a lane, which may hold a quarter of the threads,
+// so that a slow one delays nobody else. Ruby's processes know no lanes: beside them there are none.
+func hostLanes(c worker.Config) map[string]lanes.Rule {
+	key, err := lanes.ParseKey("args.2|host") // the inbox of ActivityPub::DeliveryWorker
+	if err != nil {
+		panic(err)
+	}
+	return map[string]lanes.Rule{"push": {Key: key, Max: max(2, c.Threads()/4)}}
 }
 
 // mailQueue is the queue of the jobs that send mail. A worker that does not serve it starts

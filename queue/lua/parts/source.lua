@@ -6,7 +6,7 @@
 --        the arguments
 -- Result {that of fetch.lua, the indexes, a byte each, of queues whose lists hold jobs that the
 --        source has not seen, milliseconds until a source may have a job that it has not now, or
---        -1}; that of fetch.lua alone if no jobs are asked for, or if the lease is lost
+--        -1, the indexes of queues whose sources are on}; that of fetch.lua alone if no jobs are asked for, or if the lease is lost
 -- Atomic with the rest of the script: a job that a source gives is in flight in the same moment, and
 -- what a finished job held of the source is free before jobs are taken.
 -- In strict order no job is taken from a queue behind one with jobs that its source has not seen:
@@ -91,15 +91,16 @@ take = function(q, n)
 end
 
 local function finish()
-  local unseen, opens = '', -1
+  local unseen, opens, on = '', -1, ''
   for q, source in pairs(sources) do
     if source.on then
+      on = on .. string.char(q)
       if source.more() then unseen = unseen .. string.char(q) end
       local ms = source.rest()
       if ms >= 0 and (opens < 0 or ms < opens) then opens = ms end
     end
   end
-  return {out, unseen, opens}
+  return {out, unseen, opens, on}
 end
 if turned then
   for i = at, #ARGV, 2 do
