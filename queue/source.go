@@ -52,7 +52,7 @@ func sourceScript(fetch string, list []Capability) *redisdb.Script {
 	}
 	begin, end, _ := strings.Cut(sourceLua, "-- (next piece)\n")
 	begin = strings.Replace(begin, kindsHere, kinds.String(), 1)
-	fetch = before(fetch, "local lease = call('ZSCORE', KEYS[1], ARGV[1])\n", begin)
+	fetch = before(fetch, "if not lease or tonumber(lease) < 0 then return", begin)
 	fetch = before(fetch, "if at > #ARGV then\n", end)
 	const last = "return out\n"
 	head, found := strings.CutSuffix(fetch, last)
@@ -62,10 +62,10 @@ func sourceScript(fetch string, list []Capability) *redisdb.Script {
 	return redisdb.NewScript(head + "return finish()\n")
 }
 
-// before puts a piece before the only line mark of a script.
+// before puts a piece before the only mark in a script.
 func before(script, mark, piece string) string {
 	if strings.Count(script, mark) != 1 {
-		panic("the script fetch must have one line " + mark)
+		panic("the script fetch must have once " + mark)
 	}
 	return strings.Replace(script, mark, piece+mark, 1)
 }

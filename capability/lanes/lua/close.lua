@@ -9,6 +9,6 @@ if ms > 0 then
 else
   call('ZADD', wait, 'XX', 0, lane)
   open(0)
-  ring()
 end
+save()
 return 1

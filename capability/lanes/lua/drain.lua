@@ -18,7 +18,7 @@ for _, set in ipairs({full, ready, wait}) do
     call('ZREM', set, lane)
   end
 end
-parked = -moved
+parked = math.max(parked - moved, 0)
 save()
 if moved > 0 then call('SADD', KEYS[12], ARGV[1]) end
 if call('EXISTS', ready) + call('EXISTS', full) + call('EXISTS', wait) == 0 then

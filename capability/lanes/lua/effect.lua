@@ -12,11 +12,12 @@ if job then
   parked = parked + 1
 end
 release(lane)
+settle_lanes()
 local till = tonumber(args[3])
 if till > 0 then
   shut(lane, till)
 elseif job and not call('ZSCORE', wait, lane) and not call('ZSCORE', ready, lane) then
-  enlist(lane, tag(lane), tonumber(call('HGET', busy, lane) or 0))
+  call('ZREM', full, lane)
+  enlist(lane, tag(lane))
 end
 save()
-ring()

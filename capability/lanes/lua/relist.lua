@@ -3,16 +3,15 @@
 -- ARGV   1 lanes to pass over, 2 lanes to look at
 -- Result lanes that were looked at and stay full
 -- Atomic so that a lane is in one of the sets.
-local stay, ready_now = 0, 0
-for _, lane in ipairs(call('ZRANGE', full, ARGV[1], ARGV[1] + ARGV[2] - 1)) do
-  if max == 0 or tonumber(call('HGET', busy, lane) or 0) < max then
-    local at = call('ZSCORE', full, lane)
-    call('ZREM', full, lane)
-    call('ZADD', ready, at, lane)
-    ready_now = ready_now + 1
-  else
+local lanes, stay = call('ZRANGE', full, ARGV[1], ARGV[1] + ARGV[2] - 1), 0
+if #lanes > 0 then count_all(lanes) end
+for _, lane in ipairs(lanes) do
+  if max > 0 and count(lane) >= max then
     stay = stay + 1
+  else
+    append(to_ready, call('ZSCORE', full, lane), lane)
+    call('ZREM', full, lane)
   end
 end
-ring()
-return {stay, ready_now}
+save()
+return {stay, #lanes - stay}

@@ -22,15 +22,18 @@ for i = 1, #jobs do
   moved = i
 end
 for i = #jobs, moved + 1, -1 do call('RPUSH', list, jobs[i]) end
+local new = {} -- lanes that had no jobs
 for _, lane in ipairs(lanes) do
-  local some = by[lane]
-  local size = call('LPUSH', list_of(lane), unpack(some))
-  if size == #some and not call('ZSCORE', wait, lane) then -- the lane had no jobs
-    enlist(lane, tag(lane), max > 0 and tonumber(call('HGET', busy, lane) or 0) or 0)
+  if call('LPUSH', list_of(lane), unpack(by[lane])) == #by[lane] then new[#new + 1] = lane end
+end
+if #new > 0 then
+  if max > 0 then count_all(new) end
+  local closed, tags = call('ZMSCORE', wait, unpack(new)), call('ZMSCORE', past, unpack(new))
+  for i, lane in ipairs(new) do
+    if not closed[i] then enlist(lane, math.max(v, tonumber(tags[i] or 0))) end
   end
 end
-parked = moved
+parked = parked + moved
 save()
-ring()
 if call('GET', KEYS[12]) == ARGV[2] then call('DEL', KEYS[12]) end
 return moved

@@ -1,94 +1,127 @@
 -- Take the jobs of a queue from its lanes: the source of queue/lua/parts/source.lua.
 -- The lane with the least virtual time comes first, and moves on by one job over its weight, so
 -- lanes have turns in the proportion of their weights, however many jobs each has.
-for i, want in ipairs({'hash', 'zset', 'zset', 'zset', 'zset', 'hash', 'zset', 'hash', 'list', 'list',
-  'list'}) do
-  local holds = call('TYPE', keys[i]).ok
-  if holds ~= want and holds ~= 'none' then error({err = 'WRONGTYPE ' .. keys[i]}) end
-end
+local source = {on = on}
 local lane, at, job, arrival -- of the last call of next
-local time = on and now()
-gather()
-if on then open(time) end
+local heads, head, least = {}, 1, math.huge -- lanes taken off ready, and the least time of the others
+local taken, moved = {}, {} -- tokens with their lanes; lanes with their next times
+local soonest = on and call('ZRANGE', wait, 0, 0, 'WITHSCORES')[2]
+local time = (soonest or on and rate > 0) and now()
+if soonest and tonumber(soonest) <= time then
+  open(time)
+  soonest = call('ZRANGE', wait, 0, 0, 'WITHSCORES')[2]
+end
 
--- late returns the instant at which a lane's rate allows its next job, or nil if it does now. It
+source.done = function(tokens)
+  local lanes, free = {}, {}
+  for i, name in ipairs(call('HMGET', inlane, unpack(tokens))) do
+    if name then lanes[#lanes + 1], free[#free + 1] = name, tokens[i] end
+  end
+  if #lanes == 0 then return end
+  call('HDEL', inlane, unpack(free))
+  count_all(lanes)
+  for _, name in ipairs(lanes) do release(name) end
+end
+
+-- late returns the instant at which the lane's rate allows its next job, or nil if it does now. It
 -- sets arrival, the lane's new theoretical arrival time (GCRA).
 local function late()
   local interval = 1000 / rate
   local due = math.max(tonumber(call('ZSCORE', tat, lane) or 0), time)
   arrival = due + interval
-  if due - (burst - 1) * interval > time then return math.ceil(due - (burst - 1) * interval) end
+  local opens = math.ceil(due - (burst - 1) * interval)
+  return opens > time and opens
 end
 
-local source = {on = on}
-
-source.done = function(tokens)
-  for i, name in ipairs(call('HMGET', inlane, unpack(tokens))) do
-    if name then
-      release(name)
-      call('HDEL', inlane, tokens[i])
+-- onward writes where the lanes go whose jobs were taken: those that are empty now wait for others.
+local function onward()
+  local lists = {}
+  for i = 2, #moved, 2 do lists[#lists + 1] = list_of(moved[i]) end
+  local left = #lists > 0 and call('EXISTS', unpack(lists))
+  for i = 1, #moved, 2 do
+    local after, name = moved[i], moved[i + 1]
+    if left == #lists or left > 0 and call('EXISTS', list_of(name)) == 1 then
+      enlist(name, after)
+    else
+      append(to_past, after, name)
     end
   end
-  save()
+  for i = head, #heads do append(to_ready, heads[i][2], heads[i][1]) end
+  heads, head, least, moved = {}, 1, math.huge, {}
+  settle_lanes()
 end
 
-source.next = function()
-  while total == 0 or running < total do
-    local first = call('ZPOPMIN', ready)
-    if #first == 0 then return nil end
-    lane, at, arrival = first[1], tonumber(first[2]), nil
-    local limited, opens = lane ~= '' and max > 0, nil
-    if limited and tonumber(call('HGET', busy, lane) or 0) >= max then -- the limit was lowered
-      call('ZADD', full, at, lane)
+-- first returns the lane whose turn it is, and takes it off ready. want is how many are wanted.
+local function first(want)
+  if not heads[head] or heads[head][2] > least then
+    onward()
+    local popped, lanes = call('ZPOPMIN', ready, want), {}
+    for i = 1, #popped, 2 do
+      heads[#heads + 1], lanes[#lanes + 1] = {popped[i], tonumber(popped[i + 1])}, popped[i]
+    end
+    if #lanes > 0 then count_all(lanes) end
+  end
+  if not heads[head] then return false end
+  lane, at = unpack(heads[head])
+  head = head + 1
+  return true
+end
+
+source.next = function(want)
+  while (total == 0 or running < total) and first(want) do
+    local limited = lane ~= '' and max > 0 and count(lane) >= max -- the limit was lowered
+    local opens = lane ~= '' and rate > 0 and not limited and late()
+    if limited then
+      append(to_full, at, lane)
+    elseif opens then
+      append(to_past, at, lane)
+      call('ZADD', wait, opens, lane)
+      if not soonest or opens < tonumber(soonest) then soonest = opens end
     else
-      if lane ~= '' and rate > 0 then opens = late() end
-      job = not opens and call('RPOP', list_of(lane))
+      job = call('RPOP', list_of(lane))
       if job then return job end
-      if opens then
-        call('ZADD', past, at, lane)
-        call('ZADD', wait, opens, lane)
-      end
     end
   end
 end
 
 source.back = function()
   call('RPUSH', list_of(lane), job)
-  call('ZADD', ready, at, lane)
+  append(to_ready, at, lane)
 end
 
--- onward lets the lane go on behind the job that next took out. n of its jobs run.
-local function onward(after, n)
+source.gone = function()
   parked = parked - 1
-  if call('EXISTS', list_of(lane)) == 1 then
-    enlist(lane, after, n)
-  else
-    call('ZADD', past, after, lane)
-  end
+  append(moved, at, lane)
+  least = math.min(least, at)
 end
-
-source.gone = function() onward(at, tonumber(call('HGET', busy, lane) or 0)) end
 
 source.took = function(token)
-  call('HSET', inlane, token, lane)
-  if arrival then call('ZADD', tat, arrival, lane) end
-  running, v = running + 1, math.max(v, at)
+  append(taken, token, lane)
+  if rate > 0 and lane ~= '' then call('ZADD', tat, arrival, lane) end
+  add(lane, 1)
+  parked, v = parked - 1, math.max(v, at)
   local weight = weighted and tonumber(call('HGET', rule, 'w:' .. lane) or 1) or 1
-  onward(at + 1 / weight, call('HINCRBY', busy, lane, 1))
+  append(moved, at + 1 / weight, lane)
+  least = math.min(least, at + 1 / weight)
 end
 
-source.more = function() return call('EXISTS', list) == 1 end
+local more -- no job comes to the list or leaves it while the script runs
+source.more = function()
+  if more == nil then more = call('EXISTS', list, arrived) > 0 end
+  return more
+end
 
 source.rest = function()
-  if call('EXISTS', ready, full) == 0 then
+  onward()
+  some('HSET', inlane, taken)
+  taken = {}
+  local began = before[1]
+  if save() == 0 and call('EXISTS', full) == 0 then
     call('DEL', past) -- nobody waits, so nobody has had more than others
   elseif v > began then
     call('ZREMRANGEBYSCORE', past, '-inf', v)
   end
   if rate > 0 then call('ZREMRANGEBYSCORE', tat, '-inf', time) end
-  save()
-  ring()
-  local first = call('ZRANGE', wait, 0, 0, 'WITHSCORES')
-  return first[2] and math.max(0, tonumber(first[2]) - time) or -1
+  return soonest and math.max(0, tonumber(soonest) - time) or -1
 end
 return source

@@ -33,6 +33,7 @@ do
     for i = 1, tonumber(ARGV[at + 3]) do args[i] = ARGV[at + 3 + i] end
     local ok, source = pcall(kinds[ARGV[at + 1]], keys, args)
     if ok and #finished[q] > 0 then ok = pcall(source.done, finished[q]) end
+    if ok and (want == 0 or not lease or tonumber(lease) < 0) then ok = pcall(source.rest) end
     if ok then sources[q] = source else broken[q] = keys[1] end
     key, at = key + #keys, at + 4 + #args
   end
@@ -41,9 +42,9 @@ end
 local plain, barrier = take, nil
 local strict = turned or at > #ARGV
 
--- give takes the next job of a source in flight, and returns it, or nil.
-local function give(q, source)
-  local ok, job = pcall(source.next)
+-- give returns the next job of a source that goes in flight, or nil. n jobs are wanted.
+local function give(q, source, n)
+  local ok, job = pcall(source.next, n)
   if not ok then
     refuse(KEYS[2 * q + 3], q)
   elseif not job then
@@ -52,16 +53,13 @@ local function give(q, source)
     if type(try('ZADD', KEYS[3], ARGV[5], shown(job))) == 'number' then
       out[3] = out[3] + 1
       source.gone()
-      return give(q, source)
+      return give(q, source, n)
     end
     source.back()
     refuse(KEYS[3], q)
   elseif #job > room and token ~= 10 then
     source.back()
     out[4], room = 1, -1
-  elseif type(try('HSET', KEYS[2 * q + 4], ARGV[token], job)) ~= 'number' then
-    source.back()
-    refuse(KEYS[2 * q + 4], q)
   else
     source.took(ARGV[token])
     token, room = token + 1, room - #job
@@ -79,12 +77,18 @@ take = function(q, n)
   if not source or not source.on or shut[string.sub(KEYS[2 * q + 3], ARGV[3] + 1)] then
     return plain(q, n)
   end
-  local batch = {}
+  local flight, batch, fields = KEYS[2 * q + 4], {}, {}
+  if type(try('HLEN', flight)) ~= 'number' then
+    refuse(flight, q)
+    return 0
+  end
   while #batch < n and room >= 0 do
-    local job = give(q, source)
+    local job = give(q, source, n - #batch)
     if not job then break end
     batch[#batch + 1] = job
+    fields[#fields + 1], fields[#fields + 2] = ARGV[token - 1], job
   end
+  if #batch > 0 then call('HSET', flight, unpack(fields)) end
   if strict and #batch < n and source.more() then barrier = q end
   if #batch > 0 then out[#out + 1], out[#out + 2] = q - 1, batch end
   return #batch
