@@ -68,6 +68,9 @@ func (s *Store) DB() *redisdb.DB { return s.db }
 // Keys returns the names of the keys. It is for the packages of this module.
 func (s *Store) Keys() redisdb.Keyspace { return s.ks }
 
+// MaxTaken is the most bytes of a payload that a fetch takes.
+func (s *Store) MaxTaken() int { return s.maxTaken }
+
 // Server describes the Redis server, as it was when the Store was opened.
 func (s *Store) Server() redisdb.ServerInfo { return s.db.Server }
 

@@ -36,10 +36,15 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	s := redistest.Start(t)
-	b := &bench{T: t, server: s, raw: s.Client(), store: open(s)}
-	b.control = lanes.Control{Store: b.store}
-	b.lanes = lanes.New(b.store, slog.New(slog.NewTextHandler(&b.log, nil)))
+	b := &bench{T: t, server: s, raw: s.Client()}
+	b.use(open(s))
 	return b
+}
+
+// use has the bench work with a Store.
+func (b *bench) use(s *queue.Store) {
+	b.store, b.control = s, lanes.Control{Store: s}
+	b.lanes = lanes.New(s, slog.New(slog.NewTextHandler(&b.log, nil)))
 }
 
 func open(s *redistest.Server) *queue.Store {

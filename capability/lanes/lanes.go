@@ -18,7 +18,7 @@ import (
 const (
 	// pageCount is the most jobs that one step of sifting moves.
 	pageCount = 1000
-	// pageBytes is about the most bytes of payloads of a page.
+	// pageBytes is the most bytes of payloads of a page, but for the first.
 	pageBytes = 4 << 20
 	// leaseFor is how long a process has a page for itself. It only saves the others the work.
 	leaseFor = 250 * time.Millisecond
@@ -37,7 +37,6 @@ type Lanes struct {
 
 	mu    sync.RWMutex
 	rules map[string]active // by queue; guarded by mu
-	page  map[string]int    // by queue: jobs of the next page; guarded by mu
 
 	// Only Refresh reads and writes it.
 	looked time.Time // when it last looked for Ruby's processes
@@ -55,7 +54,7 @@ type active struct {
 
 // New returns the Lanes of a Store that was opened with Capability().
 func New(s *queue.Store, log *slog.Logger) *Lanes {
-	return &Lanes{store: s, log: log, rules: map[string]active{}, page: map[string]int{}}
+	return &Lanes{store: s, log: log, rules: map[string]active{}}
 }
 
 // Refresh reads the rules of the given queues, and returns the queues of which parked jobs may run
@@ -140,17 +139,15 @@ func (l *Lanes) Serves(name string) bool {
 // hold others; busy says that another process moves them now.
 func (l *Lanes) Sift(ctx context.Context, name, identity string) (more, busy bool, err error) {
 	l.mu.RLock()
-	rule, count := l.rules[name], l.page[name]
+	rule := l.rules[name]
 	l.mu.RUnlock()
 	if !rule.on {
 		return false, false, nil
 	}
-	if count == 0 {
-		count = pageCount
-	}
 	db, ks := l.store.DB(), l.store.Keys()
 	reply, err := db.RunOwn(ctx, pageScript, []string{ks.Queue(name), ks.Key(leaseKey(name)),
-		ks.Key(arrivedKey(name))}, identity, leaseFor.Milliseconds(), count).Result()
+		ks.Key(arrivedKey(name))}, identity, leaseFor.Milliseconds(), pageCount, pageBytes,
+		l.store.MaxTaken()).Result()
 	if err != nil {
 		return false, false, fmt.Errorf("sift %s: %w", name, err)
 	}
@@ -161,21 +158,17 @@ func (l *Lanes) Sift(ctx context.Context, name, identity string) (more, busy boo
 	if len(jobs) == 0 {
 		return false, false, nil
 	}
-	args, bytes := make([]any, 2, 2+2*len(jobs)), 0
-	args[0], args[1] = rule.rev, identity
-	for _, job := range slices.Backward(jobs) {
+	args := make([]any, 3, 3+2*len(jobs))
+	args[0], args[1], args[2] = rule.rev, identity, l.store.MaxTaken()
+	for _, job := range jobs {
 		raw, _ := job.(string)
 		args = append(args, rule.key.Lane(raw), raw)
-		bytes += len(raw)
 	}
 	moved, err := db.RunOwn(ctx, siftScript, callKeys(ks, name, leaseKey(name)), args...).Int()
 	if err != nil {
 		return false, false, fmt.Errorf("sift %s: %w", name, err)
 	}
-	l.mu.Lock()
-	l.page[name] = min(pageCount, max(1, pageBytes/max(1, bytes/len(jobs))))
-	l.mu.Unlock()
-	return moved != len(jobs) || len(jobs) == count, false, nil
+	return true, moved <= 0, nil // 0: another process moved them; -1: the rule is another one now
 }
 
 // drain gives parked jobs back to the queue's list until there are none, or for drainFor.

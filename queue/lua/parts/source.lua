@@ -33,7 +33,7 @@ do
     for i = 1, tonumber(ARGV[at + 3]) do args[i] = ARGV[at + 3 + i] end
     local ok, source = pcall(kinds[ARGV[at + 1]], keys, args)
     if ok and #finished[q] > 0 then ok = pcall(source.done, finished[q]) end
-    if ok and (want == 0 or not lease or tonumber(lease) < 0) then ok = pcall(source.rest) end
+    if ok and (not source.on or want == 0 or not lease or tonumber(lease) < 0) then ok = pcall(source.rest) end
     if ok then sources[q] = source else broken[q] = keys[1] end
     key, at = key + #keys, at + 4 + #args
   end
@@ -100,8 +100,10 @@ local function finish()
     if source.on then
       on = on .. string.char(q)
       if source.more() then unseen = unseen .. string.char(q) end
-      local ms = source.rest()
-      if ms >= 0 and (opens < 0 or ms < opens) then opens = ms end
+      local ok, ms = pcall(source.rest)
+      if not ok then
+        refuse(KEYS[2 * q + 3], q)
+      elseif ms >= 0 and (opens < 0 or ms < opens) then opens = ms end
     end
   end
   return {out, unseen, opens, on}
