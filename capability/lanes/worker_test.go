@@ -2,11 +2,13 @@ package lanes_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 	"github.com/kyujobs/kyu/worker"
 )
@@ -123,5 +125,62 @@ func TestWorker(t *testing.T) {
 		if took := time.Since(began); took < 480*time.Millisecond {
 			t.Errorf("25 jobs ran in %v, want 480 ms or more", took)
 		}
+	})
+	t.Run("closes a lane that is limited elsewhere, and counts no attempt", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.rule("key=args.0,max=2")
+		c, limited := newTally(), make(chan struct{}, 1)
+		limited <- struct{}{}
+		b.work(func(ctx context.Context, lane string, n int) error {
+			if !queue.HasLane(ctx) {
+				t.Error("a job has no lane")
+			}
+			if _, failed := queue.JobFrom(ctx).RetryCount(); failed {
+				t.Error("an attempt was counted")
+			}
+			select {
+			case <-limited:
+				return queue.RateLimited(300*time.Millisecond, errors.New("429"))
+			default:
+			}
+			c.begin(lane, n)
+			c.end(lane)
+			return nil
+		})
+		b.push("x1")
+		testwait.Until(t, 5*time.Second, "the lane is closed", func() bool {
+			return b.status() == "running 0, parked 1, ready 0, full 0, closed 1"
+		})
+		b.push("x2 y1")
+		testwait.Until(t, 5*time.Second, "y1 ran", func() bool { return c.ended() == 1 })
+		testwait.Until(t, 5*time.Second, "all ran", func() bool { return c.ended() == 3 })
+		b.same("order of x", fmt.Sprint(c.order["x"]), "[1 2]")
+	})
+	t.Run("gives parked jobs back while Ruby serves the queue", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.rule("key=args.0,max=1")
+		hold := make(chan struct{})
+		b.work(func(context.Context, string, int) error { <-hold; return nil },
+			func(c *worker.Config) { c.Capsules[0].Concurrency = 1 })
+		b.Cleanup(func() { close(hold) })
+		b.push("x1 x2 x3")
+		testwait.Until(t, 5*time.Second, "jobs are parked", func() bool {
+			return b.status() == "running 1, parked 2, ready 0, full 1, closed 0"
+		})
+		b.raw.SAdd(t.Context(), "processes", "ruby:1:x")
+		b.raw.HSet(t.Context(), "ruby:1:x", "info", `{"queues":["a"],"identity":"ruby:1:x"}`)
+		testwait.Until(t, 15*time.Second, "the jobs are back", func() bool {
+			return b.raw.LLen(t.Context(), "queue:a").Val() == 2
+		})
+		s, err := b.control.Status(t.Context(), "a")
+		b.must(err)
+		b.same("beside", s.Beside, "ruby:1:x")
+		b.raw.Del(t.Context(), "processes", "ruby:1:x")
+		testwait.Until(t, 15*time.Second, "lanes are on again", func() bool {
+			s, err = b.control.Status(t.Context(), "a")
+			return err == nil && s.On()
+		})
 	})
 }
