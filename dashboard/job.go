@@ -100,7 +100,11 @@ func (p *jobPage) explain(q *request, j *queue.Job) error {
 	if err != nil {
 		return err
 	}
-	p.Reasons = append(append(p.Reasons, reasons...), locks...)
+	lane, err := q.laneControl().Explain(q.ctx, p.Place)
+	if err != nil {
+		return err
+	}
+	p.Reasons = slices.Concat(p.Reasons, reasons, lane, locks)
 	var started time.Time
 	if p.Place.Process != "" {
 		work, err := q.in().WorkOf(q.ctx, p.Place.Process)

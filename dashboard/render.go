@@ -94,8 +94,8 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 var (
 	navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
 		"metrics"}
-	moreNavigation = []string{"classes", "held", "errors", "hosts", "locks", "cron", "operations",
-		"audit", "redis", "postgres", "settings"}
+	moreNavigation = []string{"classes", "lanes", "held", "errors", "hosts", "locks", "cron",
+		"operations", "audit", "redis", "postgres", "settings"}
 )
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the

@@ -130,7 +130,8 @@ func (q *request) problemOf(err error) *problem {
 		return p
 	case errors.Is(err, queue.ErrNotFound):
 		return &problem{http.StatusNotFound, err.Error()}
-	case errors.As(err, &operation), errors.Is(err, inspect.ErrEmbedded):
+	case errors.As(err, &operation), errors.Is(err, inspect.ErrEmbedded),
+		errors.Is(err, queue.ErrLanes):
 		return &problem{http.StatusConflict, err.Error()}
 	case errors.As(err, &tooLarge):
 		return &problem{http.StatusRequestEntityTooLarge, err.Error()}

@@ -136,6 +136,7 @@ func (d *Dashboard) routes() []route {
 		live("/queues", (*request).queues), live("/busy", (*request).busy),
 		live("/processes", (*request).processes),
 		live("/processes/{identity}", (*request).process), both("/jobs/{jid}", (*request).job),
+		live("/lanes", (*request).queuesWithLanes), live("/lanes/{name}", (*request).queueLanes),
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
 		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes(),
@@ -170,5 +171,5 @@ func (d *Dashboard) acts() []route {
 			route{method: "GET", pattern: pattern + "/confirm", role: access.Admin,
 				read: confirm(open)})
 	}
-	return append(list, d.toolsActs()...)
+	return slices.Concat(list, d.toolsActs(), queueLanesActs())
 }

@@ -152,7 +152,7 @@ func (s source) size(ctx context.Context) (int64, error) {
 		return s.set.Size(ctx)
 	}
 	info, err := s.in.Queue(ctx, s.Name)
-	return info.Size, err
+	return info.Listed(), err
 }
 
 // page returns jobs without a search.

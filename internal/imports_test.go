@@ -18,7 +18,7 @@ var allowed = map[string]string{
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"dashboard/access":  "queue",
-	"capability/lanes":  "internal/redisdb queue",
+	"capability/lanes":  "internal/redisdb queue queue/inspect",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
 	"cli": "capability/cron capability/lanes capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
@@ -30,15 +30,15 @@ var allowed = map[string]string{
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "capability/lanes cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"internal/doctor":   "capability/cron database internal/redisdb queue queue/inspect",
-	"cmd/workerctl": "capability/cron capability/unique database database/migrate " +
-		"deploy/systemd cmd/workerctl/top internal/doctor " +
+	"internal/doctor":   "capability/cron capability/lanes database internal/redisdb queue queue/inspect",
+	"cmd/workerctl": "capability/cron capability/lanes capability/unique database " +
+		"database/migrate deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
 	"database/activity": "database",
-	"dashboard": "capability/cron capability/unique dashboard/access dashboard/live database " +
-		"database/activity internal/doctor internal/redisdb internal/text queue queue/inspect",
-	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
-		"dashboard/live internal/doctor internal/manpage queue queue/inspect",
+	"dashboard": "capability/cron capability/lanes capability/unique dashboard/access " +
+		"dashboard/live database database/activity internal/doctor internal/redisdb internal/text queue queue/inspect",
+	"cmd/dashboard": "capability/cron capability/lanes capability/unique dashboard " +
+		"dashboard/access dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
 	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",

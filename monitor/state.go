@@ -74,6 +74,8 @@ var (
 		"Age of the job that is next to run. Max, not sum.", "queue")
 	paused = gauge("kyu_fleet_queue_paused",
 		"1 if the queue is paused. Max, not sum.", "queue")
+	parked = gauge("kyu_fleet_queue_parked", "Jobs of the queue that are parked in lanes, which "+
+		"its length has too. Max, not sum.", "queue")
 	sets = gauge("kyu_fleet_set_jobs", "Jobs in the retry, schedule and dead sets. "+
 		"Max, not sum.", "set")
 	processes = gauge("kyu_fleet_processes", "Live processes, Ruby's too. Max, not sum.")
@@ -84,7 +86,7 @@ const scrapeTimeout = 2 * time.Second
 
 // Describe is a method of prometheus.Collector.
 func (f *fleet) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{length, oldest, paused, sets, processes} {
+	for _, d := range []*prometheus.Desc{length, oldest, paused, parked, sets, processes} {
 		c <- d
 	}
 }
@@ -109,6 +111,7 @@ func (f *fleet) Collect(c chan<- prometheus.Metric) {
 		send(length, float64(q.Size), q.Name)
 		send(oldest, q.Latency, q.Name)
 		send(paused, one(q.Paused), q.Name)
+		send(parked, float64(q.Parked), q.Name)
 	}
 	send(sets, float64(st.Retries), "retry")
 	send(sets, float64(st.Scheduled), "schedule")

@@ -41,8 +41,8 @@ type Flush struct {
 // field is the field of the owner's record with the number.
 func (f Flush) field() string { return "history:" + f.Field }
 
-// FlushHistory adds to the rings of at most MaxHistoryQueues queues, and writes how many jobs wait.
-// The first flush of a slot also writes the age of the oldest job. now is Redis's time. broken are
+// FlushHistory adds to the rings of at most MaxHistoryQueues queues, and writes how many jobs wait,
+// with those that the Store's source keeps. The first flush of a slot also writes the age of the oldest job. now is Redis's time. broken are
 // the queues with a ring of a wrong type, whose other rings are written. ok is false if the owner
 // has no record any more: nothing is written then. After an error of Redis nothing is written
 // either; after any other error it may have been.
@@ -51,10 +51,11 @@ func (o *Owner) FlushHistory(ctx context.Context, f Flush,
 	ks := o.store.ks
 	keys := []string{ks.Owner(o.Identity)}
 	args := []any{f.field(), f.Number, len(redisdb.QueueRings), envelope.WholeBytes,
-		envelope.HeadBytes, envelope.TailBytes}
+		envelope.HeadBytes, envelope.TailBytes, len(o.store.countKeys(""))}
 	args = append(args, ringArgs()...)
 	for _, flow := range flows {
-		keys = append(append(keys, ks.Queue(flow.Queue)), o.store.rings(flow.Queue)...)
+		keys = append(append(keys, ks.Queue(flow.Queue)), o.store.countKeys(flow.Queue)...)
+		keys = append(keys, o.store.rings(flow.Queue)...)
 		args = append(args, flow.Out, flow.Left)
 	}
 	reply, err := o.store.db.RunOwn(ctx, historyScript, keys, args...).Slice()

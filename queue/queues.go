@@ -31,11 +31,13 @@ func (s *Store) removeFromList(ctx context.Context, list, raw string) (int, erro
 
 // ClearQueue removes all jobs of a queue, and its name from the set of queues. With capabilities it
 // removes the jobs that are there when it begins, a page at a time, and the error may be an
-// *EffectsError as for DeleteFromQueue.
+// *EffectsError as for DeleteFromQueue. A queue with lanes is not cleared; see Listed.
 func (s *Store) ClearQueue(ctx context.Context, name string) (err error) {
-	if s.effects != nil {
+	switch err = s.Listed(ctx, name); {
+	case err != nil:
+	case s.effects != nil:
 		err = s.removeQueue(ctx, name)
-	} else {
+	default:
 		err = s.unlinkQueue(ctx, name)
 	}
 	if err != nil {

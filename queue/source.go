@@ -35,6 +35,14 @@ type Source struct {
 	// job is at the taking end of its queue then; until is when a job of its kind may run again,
 	// or zero.
 	Left func(d *Delivery, back bool, until time.Time) []Effect
+	// Count returns a hash of a queue, without the namespace. Its field parked has the number of
+	// jobs that the source keeps besides the list of the queue.
+	Count func(queue string) string
+	// Kept returns what the source keeps, by queue. It is for people and pages.
+	Kept func(ctx context.Context, s *Store) (map[string]Kept, error)
+	// Lists returns a page of the lists in which the source keeps jobs. See Store.KeptLists.
+	Lists func(ctx context.Context, s *Store, cursor uint64) (page []KeptList, next uint64,
+		err error)
 }
 
 //go:embed lua/parts/source.lua

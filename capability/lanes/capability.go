@@ -28,6 +28,8 @@ var (
 	drainLua string
 	//go:embed lua/close.lua
 	closeLua string
+	//go:embed lua/repair.lua
+	repairLua string
 
 	pageScript   = redisdb.NewScript("#!lua flags=allow-oom\n" + pageLua)
 	siftScript   = step(siftLua)
@@ -35,6 +37,7 @@ var (
 	relistScript = step(relistLua)
 	drainScript  = step(drainLua)
 	closeScript  = step(closeLua)
+	repairScript = step(repairLua)
 )
 
 // step returns a script on the lanes of a queue. Over its memory limit Redis runs it too, because
@@ -51,7 +54,7 @@ const kindName = "lane"
 func Capability() queue.Capability {
 	return queue.Capability{Kind: kindName, Lua: commonLua + effectLua,
 		Source: &queue.Source{Take: commonLua + takeLua, Words: words, Left: left,
-			Bells: bells, Waits: waits}}
+			Bells: bells, Waits: waits, Count: ruleKey, Kept: kept, Lists: lists}}
 }
 
 // left returns the effect that frees a delivery's place in a lane.

@@ -40,15 +40,34 @@ type Status struct {
 	Beside  string    `json:"beside,omitempty"` // process of Ruby's for which lanes are off
 	Origin  string    `json:"origin"`           // hand, config or default
 	Changed time.Time `json:"changed,omitzero"`
-	Running int64     `json:"running"` // jobs that hold a place in a lane
-	Parked  int64     `json:"parked"`  // jobs in lanes that do not run
-	Ready   int64     `json:"ready"`   // lanes whose next job waits for a thread
-	Full    int64     `json:"full"`    // lanes whose jobs wait for one that runs
-	Closed  int64     `json:"closed"`  // lanes whose time has not come: by their rate, or after a 429
+	// Seen is when a process that moves the queue's jobs to lanes noted that it is there, by Redis's
+	// clock: each does every 5 seconds.
+	Seen time.Time `json:"seen,omitzero"`
+	// BesideRuby says that lanes stay on while processes of Ruby's serve the queue.
+	BesideRuby bool  `json:"beside_ruby,omitempty"`
+	Running    int64 `json:"running"` // jobs that hold a place in a lane
+	Parked     int64 `json:"parked"`  // jobs in lanes that do not run
+	Ready      int64 `json:"ready"`   // lanes whose next job waits for a thread
+	Full       int64 `json:"full"`    // lanes whose jobs wait for one that runs
+	Closed     int64 `json:"closed"`  // lanes whose time has not come: by their rate, or after a 429
 }
 
 // On reports whether lanes are on.
 func (s *Status) On() bool { return s.State == stateOn && s.Beside == "" }
+
+// Off reports whether a person has turned lanes off.
+func (s *Status) Off() bool { return s.State == stateOff }
+
+// row are values of a hash.
+type row []any
+
+func (r row) text(i int) string  { v, _ := r[i].(string); return v }
+func (r row) number(i int) int64 { n, _ := strconv.ParseInt(r.text(i), 10, 64); return n }
+
+// isOn reports whether lanes are on by the fields of a rule.
+func isOn(state, beside, besides string) bool {
+	return state == stateOn && (beside == "" || besides == "1")
+}
 
 // Queues returns the queues that have a rule, sorted.
 func (c Control) Queues(ctx context.Context) ([]string, error) {
@@ -65,7 +84,7 @@ func (c Control) Status(ctx context.Context, name string) (s Status, err error) 
 	keys := callKeys(c.Store.Keys(), name)
 	pipe := c.Store.DB().Shared.Pipeline()
 	fields := pipe.HMGet(ctx, keys[0], "text", "state", "beside", "besides", "origin", "at",
-		"running", "parked")
+		"running", "parked", "seen")
 	sets := make([]*redis.IntCmd, 3)
 	for i := range sets {
 		sets[i] = pipe.ZCard(ctx, keys[1+i])
@@ -73,17 +92,20 @@ func (c Control) Status(ctx context.Context, name string) (s Status, err error) 
 	if _, err := pipe.Exec(ctx); err != nil {
 		return s, fmt.Errorf("lanes of %s: %w", name, err)
 	}
-	text := func(i int) string { v, _ := fields.Val()[i].(string); return v }
-	number := func(i int) int64 { n, _ := strconv.ParseInt(text(i), 10, 64); return n }
-	if text(1) == "" {
+	f := row(fields.Val())
+	if f.text(1) == "" {
 		return s, fmt.Errorf("%w: %s", ErrNoRule, name)
 	}
-	s = Status{Queue: name, Rule: text(0), State: text(1), Origin: text(4), Running: number(6),
-		Parked: number(7), Ready: sets[0].Val(), Full: sets[1].Val(), Closed: sets[2].Val()}
-	if text(3) != "1" {
-		s.Beside = text(2)
+	s = Status{Queue: name, Rule: f.text(0), State: f.text(1), Origin: f.text(4),
+		Running: f.number(6), Parked: f.number(7), Ready: sets[0].Val(), Full: sets[1].Val(),
+		Closed: sets[2].Val(), BesideRuby: f.text(3) == "1"}
+	if !s.BesideRuby {
+		s.Beside = f.text(2)
 	}
-	if ms := number(5); ms > 0 {
+	if ms := f.number(8); ms > 0 {
+		s.Seen = time.UnixMilli(ms)
+	}
+	if ms := f.number(5); ms > 0 {
 		s.Changed = time.UnixMilli(ms)
 	}
 	return s, nil

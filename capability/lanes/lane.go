@@ -1,9 +1,12 @@
 package lanes
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,9 +30,52 @@ type Lane struct {
 	Parked  int64         `json:"parked"`
 	Running int64         `json:"running"`
 	Opens   time.Duration `json:"-"`                // Closed: the time that is left
-	Since   time.Duration `json:"-"`                // how long its oldest job has waited; 0 without one
-	Next    string        `json:"next,omitempty"`   // payload of its oldest job
+	Waited  time.Duration `json:"-"`                // its oldest job, for so long; 0 without one
 	Weight  float64       `json:"weight,omitempty"` // if the rule names it
+}
+
+// MarshalJSON adds the times, in seconds.
+func (l Lane) MarshalJSON() ([]byte, error) {
+	type plain Lane
+	return json.Marshal(struct {
+		plain
+		Opens  float64 `json:"opens_in_seconds"`
+		Waited float64 `json:"waited_seconds"`
+	}{plain(l), l.Opens.Seconds(), l.Waited.Seconds()})
+}
+
+// largestLooked is how many lanes Largest looks at.
+const largestLooked = 20_000
+
+// Largest returns up to count lanes with parked jobs, those with the most at first, of up to 20,000
+// lanes. After them come lanes of which jobs only run.
+func (c Control) Largest(ctx context.Context, name string, count int) (list []Lane, err error) {
+	left := largestLooked
+	for _, state := range []State{Full, Ready, Closed} {
+		for from := 0; left > 0; from += pageCount {
+			page, err := c.List(ctx, name, state, from, min(pageCount, left))
+			if err != nil {
+				return nil, err
+			}
+			left -= len(page)
+			list = append(list, slices.DeleteFunc(page, func(l Lane) bool {
+				return l.State != Closed && l.Parked == 0 // it has just moved on
+			})...)
+			slices.SortStableFunc(list, func(a, b Lane) int { return cmp.Compare(b.Parked, a.Parked) })
+			list = list[:min(len(list), count)]
+			if len(page) < pageCount {
+				break
+			}
+		}
+	}
+	if len(list) == count {
+		return list, nil
+	}
+	idle, err := c.List(ctx, name, Idle, 0, count-len(list))
+	idle = slices.DeleteFunc(idle, func(l Lane) bool {
+		return slices.ContainsFunc(list, func(other Lane) bool { return l.Name == other.Name })
+	})
+	return append(list, idle...), err
 }
 
 // List returns up to count lanes of a state, from a position on, those whose turn is next at first.
@@ -91,25 +137,24 @@ func (c Control) fill(ctx context.Context, name string, list []Lane) error {
 		return nil
 	}
 	keys, ks := callKeys(c.Store.Keys(), name), c.Store.Keys()
-	pipe := c.Store.DB().Shared.Pipeline()
-	type reply struct {
-		parked     *redis.IntCmd
-		running, w *redis.StringCmd
-		next       *redis.StringCmd
-	}
-	replies := make([]reply, len(list))
+	jobs, pipe := make([]string, len(list)), c.Store.DB().Shared.Pipeline()
+	running, weights := make([]*redis.StringCmd, len(list)), make([]*redis.StringCmd, len(list))
 	for i, lane := range list {
-		jobs := ks.Key(laneKey(name, lane.Name))
-		replies[i] = reply{pipe.LLen(ctx, jobs), pipe.HGet(ctx, keys[5], lane.Name),
-			pipe.HGet(ctx, keys[0], "w:"+lane.Name), pipe.LIndex(ctx, jobs, -1)}
+		jobs[i] = ks.Key(laneKey(name, lane.Name))
+		running[i] = pipe.HGet(ctx, keys[5], lane.Name)
+		weights[i] = pipe.HGet(ctx, keys[0], "w:"+lane.Name)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("lanes of %s: %w", name, err)
 	}
-	for i, r := range replies {
-		list[i].Parked, list[i].Next = r.parked.Val(), r.next.Val()
-		list[i].Running, _ = r.running.Int64()
-		list[i].Weight, _ = strconv.ParseFloat(r.w.Val(), 64)
+	lines, err := c.Store.Lines(ctx, jobs)
+	if err != nil {
+		return fmt.Errorf("lanes of %s: %w", name, err)
+	}
+	for i, line := range lines {
+		list[i].Parked, list[i].Waited = line.Size, line.Age
+		list[i].Running, _ = running[i].Int64()
+		list[i].Weight, _ = strconv.ParseFloat(weights[i].Val(), 64)
 	}
 	return nil
 }

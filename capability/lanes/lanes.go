@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -118,13 +117,12 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return a, err
 	}
-	text := func(i int) string { s, _ := fields.Val()[i].(string); return s }
-	if a.key, err = ParseKey(text(0)); err != nil {
+	f := row(fields.Val())
+	if a.key, err = ParseKey(f.text(0)); err != nil {
 		return a, err
 	}
-	a.rev, a.waits = text(1), exist.Val() > 0
-	a.on = text(2) == stateOn && (text(3) == "" || text(4) == "1")
-	a.parked, _ = strconv.ParseInt(text(5), 10, 64)
+	a.rev, a.waits, a.parked = f.text(1), exist.Val() > 0, f.number(5)
+	a.on = isOn(f.text(2), f.text(3), f.text(4))
 	return a, nil
 }
 
@@ -182,30 +180,36 @@ func (l *Lanes) drain(ctx context.Context, name string) error {
 }
 
 // beside notes in Redis which of the queues are served by processes that are not Kyu's: lanes are
-// off while the note is there.
+// off while the note is there. It also notes that this process serves the queues.
 func (l *Lanes) beside(ctx context.Context, queues []string) error {
-	ruby, err := rubyServes(ctx, l.store)
+	ruby, err := Control{l.store}.Ruby(ctx)
 	if err != nil {
 		return err
 	}
 	rdb, ks := l.store.DB().Own, l.store.Keys()
+	now, err := rdb.Time(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("lanes: %w", err)
+	}
+	pipe := rdb.Pipeline()
 	for _, name := range queues {
 		key := ks.Key(ruleKey(name))
+		pipe.HSet(ctx, key, "seen", now.UnixMilli())
 		if who := ruby[name]; who != "" {
-			err = rdb.HSet(ctx, key, "beside", who).Err()
+			pipe.HSet(ctx, key, "beside", who)
 		} else {
-			err = rdb.HDel(ctx, key, "beside").Err()
+			pipe.HDel(ctx, key, "beside")
 		}
-		if err != nil {
-			return fmt.Errorf("lanes of %s: %w", name, err)
-		}
+	}
+	if _, err = pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("lanes: %w", err)
 	}
 	return nil
 }
 
-// rubyServes returns, by queue, a process that serves it and is not Kyu's: it has no lease.
-func rubyServes(ctx context.Context, s *queue.Store) (map[string]string, error) {
-	rdb, ks := s.DB().Own, s.Keys()
+// Ruby returns, by queue, a process that serves it and is not Kyu's: it has no lease.
+func (c Control) Ruby(ctx context.Context) (map[string]string, error) {
+	rdb, ks := c.Store.DB().Own, c.Store.Keys()
 	all, err := rdb.SMembers(ctx, ks.Processes()).Result()
 	if err != nil || len(all) == 0 {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/dashboard"
 	"github.com/kyujobs/kyu/dashboard/access"
@@ -52,7 +53,8 @@ func (s *server) tell(state string) {
 func (s *server) Run(ctx context.Context) error {
 	config := s.redis
 	// A job is deleted with its locks, and with what a schedule notes of it.
-	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability()}
+	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
+		lanes.Capability()}
 	store, err := queue.Open(ctx, config)
 	if err != nil {
 		return err

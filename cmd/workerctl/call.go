@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/internal/env"
 	"github.com/kyujobs/kyu/queue"
@@ -45,7 +46,8 @@ func (c *call) open(ctx context.Context) error {
 
 func (c *call) openStore(ctx context.Context, config queue.Config) error {
 	// A job is deleted with its locks, and with what a schedule notes of it.
-	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability()}
+	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
+		lanes.Capability()}
 	store, err := queue.Open(ctx, config)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
@@ -187,4 +188,25 @@ func digests(ctx context.Context, c *call, _ []string) (names []string, err erro
 		names = append(names, lock.Digest)
 	}
 	return names, err
+}
+
+func lanedQueues(ctx context.Context, c *call, _ []string) ([]string, error) {
+	return lanes.Control{Store: c.store}.Queues(ctx)
+}
+
+// laneWords are the queues with lanes, and behind one its lanes, if a command has so many words.
+func laneWords(most int) candidates {
+	return func(ctx context.Context, c *call, words []string) (names []string, err error) {
+		switch {
+		case len(words) == 0:
+			return lanedQueues(ctx, c, words)
+		case len(words) >= most:
+			return nil, nil
+		}
+		list, err := lanes.Control{Store: c.store}.Largest(ctx, words[0], candidateJobs)
+		for _, lane := range list {
+			names = append(names, lane.Name)
+		}
+		return names, err
+	}
 }

@@ -64,6 +64,7 @@ func (d *doctorCommand) run(ctx context.Context, c *call, _ []string) error {
 		e.Redis(ctx)
 		e.Fleet(ctx)
 		e.Cron(ctx)
+		e.Lanes(ctx)
 	}
 	e.Postgres(ctx)
 	return c.report(e.Findings)

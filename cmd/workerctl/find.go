@@ -96,6 +96,8 @@ func placeText(p inspect.Place) string {
 	switch p.Kind {
 	case inspect.InQueue:
 		return "queue " + p.Queue
+	case inspect.InLane:
+		return fmt.Sprintf("lane %s of queue %s", p.Lane, p.Queue)
 	case inspect.InHold:
 		return "held " + p.Class
 	case inspect.InLanding, inspect.InFlight, inspect.InRuby:

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
@@ -49,15 +51,20 @@ func runJob(ctx context.Context, c *call, words []string) error {
 	return printJob(c, r, p, reasons)
 }
 
-// explain says why a job is where it is, and which of its locks other jobs hold.
+// explain says why a job is where it is, what keeps its lane, and which of its locks other jobs
+// hold.
 func (c *call) explain(ctx context.Context, p inspect.Place, j *queue.Job) ([]inspect.Reason,
 	error) {
 	reasons, err := c.inspector.Explain(ctx, p, j)
 	if err != nil {
 		return nil, err
 	}
+	lane, err := lanes.Control{Store: c.store}.Explain(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	locks, err := unique.NewLocks(c.store).Explain(ctx, j)
-	return append(reasons, locks...), err
+	return slices.Concat(reasons, lane, locks), err
 }
 
 func printJob(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {
@@ -69,6 +76,8 @@ func printJob(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {
 	switch {
 	case p.Kind == inspect.InQueue:
 		where = "in the queue " + p.Queue
+	case p.Kind == inspect.InLane:
+		where = placeText(p)
 	case p.Process != "":
 		where += ", from the queue " + p.Queue
 	}

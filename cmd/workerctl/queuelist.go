@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,10 +17,10 @@ type queues struct{ limit limit }
 func (c *call) queuesCommand() *cobra.Command {
 	q := &queues{}
 	cmd := c.command("queues", "all queues, their processes, and how fast they empty", q.run)
-	cmd.Long = "all queues: their jobs, the age of the oldest, the processes and threads that\n" +
-		"serve them, how many threads run their jobs, how many jobs workers of Kyu have,\n" +
-		"how many jobs come and go a second, and when the queue is empty at this rate;\n" +
-		"-o wide has the names of the processes"
+	cmd.Long = "all queues: their jobs, how many of these are parked in lanes, the age of the\n" +
+		"oldest, the processes and threads that serve them, how many threads run their\n" +
+		"jobs, how many jobs workers of Kyu have, how many jobs come and go a second, and\n" +
+		"when the queue is empty at this rate; -o wide has the names of the processes"
 	cmd.Example = "workerctl queues\nworkerctl queues --watch"
 	cmd.Args = checked(q.check)
 	q.limit.flags(cmd.Flags(), 0)
@@ -57,17 +58,24 @@ func (c *call) printQueues(list []inspect.QueueStatus) error {
 		return c.print(out)
 	}
 	t := c.table()
+	parked := slices.ContainsFunc(list, func(q inspect.QueueStatus) bool { return q.Parked > 0 })
 	titles := []any{"QUEUE", "SIZE", "OLDEST", "STATE", "SERVED BY", "THREADS", "BUSY",
 		"IN FLIGHT", "IN/S", "OUT/S", "EMPTY IN"}
 	if c.form == wide {
 		titles = append(titles, "PROCESSES")
 	}
+	if parked {
+		titles = slices.Insert(titles, 2, any("PARKED"))
+	}
 	t.row(titles...)
 	for _, q := range list {
-		cells := []any{q.Name, q.Size, age(q.Latency), q.State(), len(q.Processes), q.Threads,
-			q.Busy, q.InFlight, rateText(q.In), rateText(q.Out), emptyIn(q)}
+		cells := []any{q.Name, q.Size, age(q.Latency), q.State(), len(q.Processes),
+			q.Threads, q.Busy, q.InFlight, rateText(q.In), rateText(q.Out), emptyIn(q)}
 		if c.form == wide {
 			cells = append(cells, strings.Join(q.Processes, " "))
+		}
+		if parked {
+			cells = slices.Insert(cells, 2, any(q.Parked))
 		}
 		t.row(cells...)
 	}

@@ -138,7 +138,12 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		j, _ := envelope.ParseJob(raw)
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
-	return q.jobs(c, list, "WAITING", info.Size)
+	if err := q.jobs(c, list, "WAITING", info.Listed()); err != nil || info.Parked == 0 || c.json() {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s more are in lanes: workerctl lanes %s\n", grouped(info.Parked),
+		name)
+	return err
 }
 
 // known refuses a queue that nobody knows, unless it is forced: its name is probably a mistake.

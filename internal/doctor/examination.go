@@ -21,7 +21,7 @@ const (
 // Finding is something that is well, or that is not.
 type Finding struct {
 	Level  string `json:"level"`
-	About  string `json:"about"` // redis, queues, processes, cron, postgres, pgbouncer or replica
+	About  string `json:"about"` // redis, queues, processes, cron, lanes, postgres, pgbouncer or replica
 	Text   string `json:"text"`
 	Remedy string `json:"remedy,omitempty"`
 }
@@ -50,7 +50,7 @@ func SettingsFromEnv(r *env.Reader) Settings {
 // reached is a finding, not an error.
 type Examination struct {
 	Settings
-	Store     *queue.Store // opened with the capability of package cron
+	Store     *queue.Store // opened with the capabilities of packages cron and lanes
 	Inspector *inspect.Inspector
 	Findings  []Finding
 	Pools     []Pool // of the workers, that open connections to Postgres; Fleet adds them

@@ -67,7 +67,7 @@ func (c *carrying) carryOut(ctx context.Context) (err error) {
 		err = errors.Join(err, c.putBack(ctx, way))
 	}()
 	err = c.putBack(ctx, way) // what an earlier caller has left
-	if err = errors.Join(err, c.enter(ctx)); err != nil {
+	if err = errors.Join(err, c.in.noLanes(ctx, c.Queue), c.enter(ctx)); err != nil {
 		return err
 	}
 	if c.Verb == queue.VerbMove && c.filter.Empty() && len(c.JIDs) == 0 {

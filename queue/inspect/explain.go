@@ -54,7 +54,7 @@ func explain(p Place, j *queue.Job, f facts) (list []Reason) {
 		say("workerctl held "+class+" release "+j.JID, "no worker that took it has a handler for "+
 			"the class %s; a worker that has one and serves the queue %s releases it", class,
 			j.Queue)
-	case InQueue:
+	case InQueue, InLane:
 		explainQueue(p, class, f, say)
 	case InLanding:
 		say("", "a doorbell has just brought it to %s, which takes it next", p.Process)
@@ -136,7 +136,11 @@ func explainQueue(p Place, class string, f facts, say func(string, string, ...an
 		say("workerctl busy", "all %d threads of the processes that serve the queue %s are busy",
 			threads, p.Queue)
 	}
-	if p.Before > 0 {
+	switch {
+	case p.Kind == InLane:
+		say("workerctl lanes "+p.Queue, "it is in the lane %q of the queue %s, behind %d jobs",
+			p.Lane, p.Queue, p.Before)
+	case p.Before > 0:
 		say("", "%d jobs of the queue %s are taken before it", p.Before, p.Queue)
 	}
 }

@@ -27,8 +27,9 @@ const LiveRows = 100
 // LiveQueue is a queue in a LiveState.
 type LiveQueue struct {
 	Name   string `json:"name"`
-	Size   int64  `json:"size"` // jobs that wait
+	Size   int64  `json:"size"` // jobs that wait, with those in lanes
 	Paused bool   `json:"paused"`
+	Parked int64  `json:"parked"` // of Size, those in lanes
 }
 
 // LiveProcess is a process in a LiveState, as it was at its last beat.
@@ -39,8 +40,8 @@ type LiveProcess struct {
 	Quiet    bool   `json:"quiet"`   // it takes no more jobs
 }
 
-// LiveState reads the state. It costs a command for each queue and for each process, and eight
-// more.
+// LiveState reads the state. It costs a command for each queue and for each process, four for each
+// queue with lanes, and eight more.
 func (in *Inspector) LiveState(ctx context.Context) (st LiveState, err error) {
 	totals, err := in.Totals(ctx)
 	if err != nil {
@@ -60,7 +61,7 @@ func (in *Inspector) LiveState(ctx context.Context) (st LiveState, err error) {
 	for i, q := range queues {
 		st.Enqueued += q.Size
 		if i < LiveRows {
-			st.Queues = append(st.Queues, LiveQueue{q.Name, q.Size, q.Paused})
+			st.Queues = append(st.Queues, LiveQueue{q.Name, q.Size, q.Paused, q.Parked})
 		}
 	}
 	for i, p := range processes {

@@ -58,7 +58,12 @@ func (in *Inspector) Orders(ctx context.Context) ([]Order, error) {
 	if err != nil {
 		return nil, fmt.Errorf("orders: %w", err)
 	}
-	infos, _, err := in.describe(ctx, names, paused) // a queue with a problem is shown as empty
+	kept, err := in.store.Kept(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("orders: %w", err)
+	}
+	// a queue with a problem is shown as empty
+	infos, _, err := in.describe(ctx, names, paused, kept)
 	if err != nil {
 		return nil, fmt.Errorf("orders: %w", err)
 	}

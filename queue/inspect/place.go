@@ -22,6 +22,7 @@ const (
 	InRetry    PlaceKind = "retries"
 	InHold     PlaceKind = "held"
 	InQueue    PlaceKind = "queue"
+	InLane     PlaceKind = "lane"      // of a queue: a limit keeps it, or it waits for its turn
 	InLanding  PlaceKind = "landed"    // a doorbell has just brought it to a process
 	InFlight   PlaceKind = "in flight" // a worker of Kyu has it
 	InRuby     PlaceKind = "running"   // a process of Ruby runs it
@@ -34,10 +35,11 @@ const (
 // Place says where a job is.
 type Place struct {
 	Kind    PlaceKind `json:"kind"`
-	Queue   string    `json:"queue,omitempty"`   // of InQueue, InLanding, InFlight, InRuby
+	Queue   string    `json:"queue,omitempty"`   // of InQueue, InLane, InLanding, InFlight, InRuby
+	Lane    string    `json:"lane,omitempty"`    // of InLane
 	Class   string    `json:"class,omitempty"`   // of InHold
 	Process string    `json:"process,omitempty"` // the identity, of InLanding, InFlight, InRuby
-	Before  int64     `json:"before,omitempty"`  // of InQueue: how many jobs are taken before it
+	Before  int64     `json:"before,omitempty"`  // of InQueue and InLane: jobs that are taken before it
 	At      time.Time `json:"at,omitzero"`       // of sets: when it is due, died, or was held
 	// Operation is the id, of InOperation and InTrash.
 	Operation string `json:"operation,omitempty"`
@@ -47,8 +49,8 @@ type Place struct {
 const walkPage = 500
 
 // Walk calls fn with each job in Redis and its place, until fn returns false: first the sets from
-// which jobs go to queues, then the queues and what bulk operations hold of them, then the jobs
-// that processes have, then the dead set and the trash. A job that moves on meanwhile is met at
+// which jobs go to queues, then the queues, their lanes and what bulk operations hold of them, then
+// the jobs that processes have, then the dead set and the trash. A job that moves on meanwhile is met at
 // least once. One that goes back, such as a job that fails, may be missed.
 func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
 	w := &walk{in: in, fn: fn}
@@ -56,12 +58,12 @@ func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool
 }
 
 // walkSteps is the number of the steps of a walk.
-const walkSteps = 8
+const walkSteps = 9
 
 // run walks from w.from on.
 func (w *walk) run(ctx context.Context) error {
-	steps := [walkSteps]func(context.Context) error{w.sets, w.queues, w.operations, w.landings,
-		w.flights, w.ruby, w.dead, w.trash}
+	steps := [walkSteps]func(context.Context) error{w.sets, w.queues, w.lanes, w.operations,
+		w.landings, w.flights, w.ruby, w.dead, w.trash}
 	for i := w.from.step; i < walkSteps; i++ {
 		if i > w.from.step {
 			w.from.key = ""
@@ -169,6 +171,30 @@ func (w *walk) queues(ctx context.Context) error {
 	return nil
 }
 
+// lanes walks through what a source keeps besides the queues, in no order.
+func (w *walk) lanes(ctx context.Context) error {
+	cursor, _ := w.enter("lanes")
+	for {
+		w.reached.at = cursor
+		lists, next, err := w.in.store.KeptLists(ctx, cursor)
+		if err != nil {
+			return err
+		}
+		for _, l := range lists {
+			p := Place{Kind: InLane, Queue: l.Queue, Lane: l.Lane}
+			if l.Returns {
+				p.Kind = InQueue
+			}
+			if err := w.pages(ctx, l.Key, p, 0, func(int64) {}); err != nil || w.over {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
 // operations walks through the jobs of queues that bulk operations hold.
 func (w *walk) operations(ctx context.Context) error {
 	sifts, err := w.in.rdb.HGetAll(ctx, w.in.ks.Sifts()).Result()
@@ -217,15 +243,21 @@ func (w *walk) list(ctx context.Context, place, key string, p Place) error {
 	if !ok {
 		return nil
 	}
-	for at := int64(from); !w.over; at += walkPage {
-		w.reached.at = uint64(at)
+	return w.pages(ctx, key, p, int64(from), func(at int64) { w.reached.at = uint64(at) })
+}
+
+// pages walks through a list from an index on, a page at a time. reach gets the index of each.
+func (w *walk) pages(ctx context.Context, key string, p Place, from int64,
+	reach func(at int64)) error {
+	for at := from; !w.over; at += walkPage {
+		reach(at)
 		pipe := w.in.rdb.Pipeline()
 		size, page := pipe.LLen(ctx, key), pipe.LRange(ctx, key, at, at+walkPage-1)
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 		for i, raw := range page.Val() {
-			if p.Kind == InQueue {
+			if p.Kind == InQueue || p.Kind == InLane {
 				p.Before = size.Val() - at - int64(i) - 1
 			}
 			if !w.meet(p, raw) {

@@ -19,10 +19,17 @@ var luaFiles embed.FS
 // QueueInfo describes a queue.
 type QueueInfo struct {
 	Name    string  `json:"name"`
-	Size    int64   `json:"size"`            // how many jobs wait in it
+	Size    int64   `json:"size"`            // how many jobs wait in it, with those in lanes
 	Latency float64 `json:"latency_seconds"` // age of the oldest job, in seconds; 0 without jobs
 	Paused  bool    `json:"paused"`
+	// Parked is how many of the jobs are in lanes (package lanes). The Store has to know lanes. Of
+	// these, only the next one of the lane whose turn it is counts for Latency: the others wait for
+	// a limit or for their turn.
+	Parked int64 `json:"parked"`
 }
+
+// Listed is how many jobs are in the queue's list, which QueuePage shows.
+func (q *QueueInfo) Listed() int64 { return q.Size - q.Parked }
 
 // Queues returns the queues to which jobs were ever pushed, by name. A queue whose key has a wrong
 // type is listed as empty, so that the other queues can be shown.
@@ -32,9 +39,18 @@ func (in *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("queues: %w", err)
 	}
+	kept, err := in.store.Kept(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
+	}
 	names := queues.Val()
+	for name, k := range kept {
+		if k.Parked+k.Arrived > 0 && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
-	list, problems, err := in.describe(ctx, names, paused.Val())
+	list, problems, err := in.describe(ctx, names, paused.Val(), kept)
 	for _, problem := range problems {
 		if !redisdb.IsWrongType(problem) {
 			err = errors.Join(err, problem)
@@ -53,7 +69,11 @@ func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) 
 	if err != nil {
 		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
 	}
-	list, problems, err := in.describe(ctx, []string{name}, nil)
+	kept, err := in.store.Kept(ctx)
+	if err != nil {
+		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
+	}
+	list, problems, err := in.describe(ctx, []string{name}, nil, kept)
 	if err = errors.Join(append(problems, err)...); err != nil {
 		return QueueInfo{}, fmt.Errorf("queue %s: %w", name, err)
 	}
@@ -62,8 +82,8 @@ func (in *Inspector) Queue(ctx context.Context, name string) (QueueInfo, error) 
 }
 
 // describe reads queues in one round trip. problems are the errors of single queues.
-func (in *Inspector) describe(ctx context.Context, names, paused []string) (list []QueueInfo,
-	problems []error, err error) {
+func (in *Inspector) describe(ctx context.Context, names, paused []string,
+	kept map[string]queue.Kept) (list []QueueInfo, problems []error, err error) {
 	keys := make([]string, len(names))
 	for i, name := range names {
 		keys[i] = in.ks.Queue(name)
@@ -77,14 +97,16 @@ func (in *Inspector) describe(ctx context.Context, names, paused []string) (list
 		if lines[i].Err != nil {
 			problems = append(problems, lines[i].Err)
 		}
-		list[i] = QueueInfo{name, lines[i].Size, lines[i].Age.Seconds(),
-			slices.Contains(paused, name)}
+		k := kept[name]
+		list[i] = QueueInfo{Name: name, Size: lines[i].Size + k.Parked + k.Arrived,
+			Latency: max(lines[i].Age, k.Age).Seconds(), Paused: slices.Contains(paused, name),
+			Parked: k.Parked}
 	}
 	return list, problems, nil
 }
 
 // QueuePage returns up to count payloads of a queue, after the first offset, the next one to run
-// first.
+// first. Those in lanes are not among them.
 func (in *Inspector) QueuePage(ctx context.Context, name string,
 	offset, count int64) ([]string, error) {
 	first, last, some := window(offset, count)

@@ -12,7 +12,8 @@ type Stats struct {
 	Processed      int64   `json:"processed"` // runs since the beginning, with those that failed
 	Failed         int64   `json:"failed"`
 	Expired        int64   `json:"expired"`  // jobs that were too late to run; not in Processed
-	Enqueued       int64   `json:"enqueued"` // jobs in all queues
+	Enqueued       int64   `json:"enqueued"` // jobs in all queues, with those in lanes
+	Parked         int64   `json:"parked"`   // of Enqueued, those in lanes
 	Scheduled      int64   `json:"scheduled"`
 	Retries        int64   `json:"retries"`
 	Dead           int64   `json:"dead"`
@@ -32,6 +33,7 @@ func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	}
 	for _, q := range queues {
 		st.Enqueued += q.Size
+		st.Parked += q.Parked
 		if q.Name == "default" {
 			st.DefaultLatency = q.Latency
 		}
@@ -43,7 +45,7 @@ func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	return st, err
 }
 
-// Totals reads the numbers that Redis keeps ready. Enqueued, Busy and DefaultLatency are 0: they
+// Totals reads the numbers that Redis keeps ready. Enqueued, Parked, Busy and DefaultLatency are 0: they
 // are sums over the queues and processes. It costs five commands.
 func (in *Inspector) Totals(ctx context.Context) (st Stats, err error) {
 	pipe := in.rdb.Pipeline()

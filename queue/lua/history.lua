@@ -1,8 +1,10 @@
 #!lua
 -- Add to the history of queues: how many jobs left them, and how many wait.
--- KEYS   1 kyu:owner:IDENTITY, then per queue its list and its rings, the finest first
+-- KEYS   1 kyu:owner:IDENTITY, then per queue its list, what a source keeps besides it, if there is
+--        one (a list, and a hash with the field parked), and its rings, the finest first
 -- ARGV   1 field of the owner, 2 number of this flush, 3 number of rings, 4 largest payload in
 --        bytes that is returned whole, 5 bytes of the head and 6 of the tail of a larger one,
+--        7 keys of a source per queue, 2 or 0,
 --        then per ring its step in seconds and its number of slots,
 --        then per queue: jobs out, jobs that left the list (negative: more came back)
 -- Result {seconds, microseconds, per queue 0, 1, or a list}. 0: a ring has a wrong type, and the
@@ -30,12 +32,12 @@ local flush = try('HMGET', KEYS[1], 'queues', ARGV[1])
 if flush.err or not flush[1] then return result end
 local again = flush[2] == ARGV[2]
 if not again then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-local rings = tonumber(ARGV[3])
+local rings, kept = tonumber(ARGV[3]), tonumber(ARGV[7])
 
 -- add writes a point, and returns whether it is the first of its slot, or nothing if the key has
 -- a wrong type.
 local function add(key, ring, size, out, left)
-  local step, slots = tonumber(ARGV[5 + 2 * ring]), tonumber(ARGV[6 + 2 * ring])
+  local step, slots = tonumber(ARGV[6 + 2 * ring]), tonumber(ARGV[7 + 2 * ring])
   local slot = floor(now / step)
   local at = slot % slots * 20
   local old = try('GETRANGE', key, at, at + 19)
@@ -51,21 +53,27 @@ local function add(key, ring, size, out, left)
   return first
 end
 
-for q = 0, (#KEYS - 1) / (1 + rings) - 1 do
-  local key, at = 2 + q * (1 + rings), 7 + 2 * rings + 2 * q
+for q = 0, (#KEYS - 1) / (1 + kept + rings) - 1 do
+  local key, at = 2 + q * (1 + kept + rings), 8 + 2 * rings + 2 * q
   local size = try('LLEN', KEYS[key])
   if type(size) ~= 'number' then size = 0 end
+  local listed = size
+  if kept > 0 then
+    local arrived, parked = try('LLEN', KEYS[key + 1]), try('HGET', KEYS[key + 2], 'parked')
+    if type(arrived) == 'number' then size = size + arrived end
+    if type(parked) == 'string' then size = size + math.max(tonumber(parked) or 0, 0) end
+  end
   local out, left = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   if again then out, left = 0, 0 end
   local reply, first = 1, false
   for ring = 1, rings do
-    local fresh = add(KEYS[key + ring], ring, size, out, left)
+    local fresh = add(KEYS[key + kept + ring], ring, size, out, left)
     if fresh == nil then reply = 0 end
     first = first or ring == 1 and fresh
   end
   if first and reply == 1 then
     reply = {}
-    local raw = size > 0 and redis.call('LINDEX', KEYS[key], -1)
+    local raw = listed > 0 and redis.call('LINDEX', KEYS[key], -1)
     if raw and #raw <= tonumber(ARGV[4]) then
       reply = {raw}
     elseif raw then

@@ -32,6 +32,7 @@ func (f *fleet) examples() map[string][]string {
 		"/retries/confirm":            {"/retries/confirm?verb=kill&filter=class:Test::*"},
 		"/scheduled/confirm":          {"/scheduled/confirm?verb=retry"},
 		"/dead/confirm":               {"/dead/confirm?verb=delete"},
+		"/lanes/{name}":               {"/lanes/push"},
 		"/cron/{name}":                {"/cron/nightly%20report"},
 		"/metrics/{class}":            {"/metrics/Test::Fail"},
 		"/processes/{identity}/lanes": {"/processes/" + process + "/lanes"},

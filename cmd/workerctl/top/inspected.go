@@ -112,7 +112,7 @@ func (s inspected) queuePage(ctx context.Context, page Page, name string) (Page,
 		return page, err
 	}
 	raws, err := s.QueuePage(ctx, name, int64(page.Offset), int64(page.Count))
-	page.Total = int(info.Size)
+	page.Total = int(info.Listed())
 	for _, raw := range raws {
 		e := queue.Entry{Raw: raw}
 		if e.Job, _ = envelope.ParseJob(raw); e.Job != nil {

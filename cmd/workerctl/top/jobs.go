@@ -54,6 +54,8 @@ func whereText(p inspect.Place, now time.Time) string {
 	switch {
 	case p.Kind == inspect.InQueue:
 		where = "in the queue " + p.Queue
+	case p.Kind == inspect.InLane:
+		where = "in the lane " + p.Lane + " of the queue " + p.Queue
 	case p.Kind == inspect.InHold:
 		where = "held, of the class " + p.Class
 	case p.Process != "":
