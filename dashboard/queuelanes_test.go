@@ -53,7 +53,7 @@ func TestQueueLanesPage(t *testing.T) {
 	})
 	t.Run("shows parked jobs at their queue, and a parked job", func(t *testing.T) {
 		f := newLaned(t, 3)
-		f.has(f.get("/queues", 200), `/lanes/a">3</a>`)
+		f.has(f.get("/queues", 200), "/lanes/a")
 		f.has(f.get("/queues/a", 200), "3 of these jobs are parked")
 		f.has(f.get("/jobs/parked1", 200), "Parked in a lane", "lane x/y", "is full: 1 of its jobs")
 	})

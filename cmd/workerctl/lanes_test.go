@@ -60,7 +60,7 @@ func TestLanes(t *testing.T) {
 		s.fails(1, "its lanes are on", "lanes forget push")
 		s.fails(1, "nothing was done", "lanes drain push")
 		s.ok("put 2 jobs back", "lanes drain push --yes")
-		s.ok("deleted", "queue push delete --all --yes")
+		s.ok("delete: 2 jobs of the queue push", "queue push delete --all --yes")
 	})
 	t.Run("repairs counts, which doctor finds wrong", func(t *testing.T) {
 		s := withRedis(t)
