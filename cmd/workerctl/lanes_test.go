@@ -23,7 +23,8 @@ func (s *terminal) parks(jobs int) {
 
 // rubyServes notes that a process of Ruby's serves the queue push.
 func (s *terminal) rubyServes() {
-	info, _ := json.Marshal(map[string]any{"hostname": "ruby", "pid": 7, "queues": []string{"push"}})
+	info, _ := json.Marshal(map[string]any{"hostname": "ruby", "pid": 7,
+		"queues": []string{"push"}})
 	s.raw.SAdd(s.Context(), "processes", "ruby:7:a")
 	s.raw.HSet(s.Context(), "ruby:7:a", "info", info, "beat", time.Now().Unix())
 }

@@ -21,7 +21,8 @@ func TestDoctorLanes(t *testing.T) {
 		ruby                string
 		level, text, remedy string
 	}{
-		{"are off with jobs in them", off, "", Wrong, "3 jobs are in them", "workerctl lanes drain q"},
+		{"are off with jobs in them", off, "", Wrong, "3 jobs are in them",
+			"workerctl lanes drain q"},
 		{"are off beside Ruby", beside, "", Warning, "cannot see parked jobs: ruby:1:a",
 			"add beside-ruby"},
 		{"will be off beside Ruby", on, "ruby:2:b", Warning, "cannot see parked jobs: ruby:2:b",
