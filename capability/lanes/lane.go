@@ -61,7 +61,9 @@ func (c Control) Largest(ctx context.Context, name string, count int) (list []La
 			list = append(list, slices.DeleteFunc(page, func(l Lane) bool {
 				return l.State != Closed && l.Parked == 0 // it has just moved on
 			})...)
-			slices.SortStableFunc(list, func(a, b Lane) int { return cmp.Compare(b.Parked, a.Parked) })
+			slices.SortStableFunc(list, func(a, b Lane) int {
+				return cmp.Compare(b.Parked, a.Parked)
+			})
 			list = list[:min(len(list), count)]
 			if len(page) < pageCount {
 				break

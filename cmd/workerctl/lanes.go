@@ -37,8 +37,8 @@ func (c *call) lanesCommand() *cobra.Command {
 	l.limit.flags(cmd.Flags(), pageSize)
 	c.watchable(cmd)
 	cmd.AddCommand(l.setCommand(c), l.closeCommand(c),
-		l.verb(c, "open QUEUE LANE", "let the jobs of a closed lane run", "open push mastodon.social",
-			l.open),
+		l.verb(c, "open QUEUE LANE", "let the jobs of a closed lane run",
+			"open push mastodon.social", l.open),
 		l.drainCommand(c),
 		l.verb(c, "forget QUEUE", "remove the rule of a queue whose lanes are off and empty",
 			"forget push", l.forget),
@@ -79,7 +79,8 @@ func (l *laneCommand) setCommand(c *call) *cobra.Command {
 		"(or m, h, d) with burst=N, weight.LANE=N, beside-ruby. It replaces the rule that\n" +
 		"is there, also the one of a worker's configuration (docs/lanes.md)"
 	c.completes(cmd, firstWord(queueNames))
-	cmd.Flags().BoolVar(&l.force, "force", false, "also for a queue into which no job was pushed yet")
+	cmd.Flags().BoolVar(&l.force, "force", false,
+		"also for a queue into which no job was pushed yet")
 	return cmd
 }
 

@@ -54,12 +54,13 @@ func (l *laneCommand) drain(ctx context.Context, c *call, control lanes.Control,
 	if err != nil {
 		return err
 	}
-	if err := l.askGently(c, fmt.Sprintf("Turn the lanes of %s off, and put its %d parked jobs back",
-		words[0], s.Parked), "Its jobs then run without limits."); err != nil {
+	if err := l.askGently(c, fmt.Sprintf("Turn the lanes of %s off, and put its %d parked jobs "+
+		"back", words[0], s.Parked), "Its jobs then run without limits."); err != nil {
 		return err
 	}
 	n, err := control.Drain(ctx, words[0])
-	return c.acted(err, fmt.Sprintf("turned the lanes of %s off, and put %d jobs back", words[0], n))
+	return c.acted(err, fmt.Sprintf("turned the lanes of %s off, and put %d jobs back", words[0],
+		n))
 }
 
 func (l *laneCommand) forget(ctx context.Context, c *call, control lanes.Control,

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // parks parks jobs of the queue push in the lane x, which one that runs fills, as a worker does.
@@ -16,12 +18,13 @@ func (s *terminal) parks(jobs int) {
 	}
 	s.raw.HSet(s.Context(), rule, "parked", jobs, "running", 1)
 	s.raw.HSet(s.Context(), rule+":busy", "x", 1)
-	s.raw.ZAdd(s.Context(), rule+":full", z(0, "x"))
+	s.raw.ZAdd(s.Context(), rule+":full", redis.Z{Member: "x"})
 }
 
-// serves notes that a process of Ruby's serves the queue push.
+// rubyServes notes that a process of Ruby's serves the queue push.
 func (s *terminal) rubyServes() {
-	info, _ := json.Marshal(map[string]any{"hostname": "ruby", "pid": 7, "queues": []string{"push"}})
+	info, _ := json.Marshal(map[string]any{"hostname": "ruby", "pid": 7,
+		"queues": []string{"push"}})
 	s.raw.SAdd(s.Context(), "processes", "ruby:7:a")
 	s.raw.HSet(s.Context(), "ruby:7:a", "info", info, "beat", time.Now().Unix())
 }
@@ -42,8 +45,8 @@ func TestLanes(t *testing.T) {
 		s.ok("is full: 1 of its jobs run", "job parked1")
 		s.ok("lane x of queue push", "find jid:parked1")
 		s.ok("lanes set", "audit")
-		s.ok("push", "__complete lanes ''")
-		s.ok("x", "__complete lanes close push ''")
+		s.offering("push", "lanes", "close", "")
+		s.offering("x", "lanes", "close", "push", "")
 	})
 	t.Run("closes, opens and drains lanes", func(t *testing.T) {
 		s := withRedis(t)
@@ -58,14 +61,14 @@ func TestLanes(t *testing.T) {
 		s.fails(1, "its lanes are on", "lanes forget push")
 		s.fails(1, "nothing was done", "lanes drain push")
 		s.ok("put 2 jobs back", "lanes drain push --yes")
-		s.ok("deleted", "queue push delete --all --yes")
+		s.ok("delete: 2 jobs of the queue push", "queue push delete --all --yes")
 	})
 	t.Run("repairs counts, which doctor finds wrong", func(t *testing.T) {
 		s := withRedis(t)
 		s.ok("", "lanes set push key=args.0,max=1 --force")
 		s.ok("The counts of push are right", "lanes repair push")
 		s.parks(2)
-		s.fails(2, "workerctl lanes repair push", "doctor")
+		s.exits(2, "workerctl lanes repair push", "doctor")
 		s.ok("corrected the counts of 1 lanes of push: 1 jobs did not run", "lanes repair push")
 		s.ok("ready  2       0", "lanes push")
 		s.raw.Del(s.Context(), "kyu:{queue:push}:lanes:lane:x")

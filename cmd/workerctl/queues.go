@@ -138,7 +138,8 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 		j, _ := envelope.ParseJob(raw)
 		list = append(list, newRow(raw, j, time.Time{}))
 	}
-	if err := q.jobs(c, list, "WAITING", info.Listed()); err != nil || info.Parked == 0 || c.json() {
+	err = q.jobs(c, list, "WAITING", info.Listed())
+	if err != nil || info.Parked == 0 || c.json() {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, "%s more are in lanes: workerctl lanes %s\n", grouped(info.Parked),

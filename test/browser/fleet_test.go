@@ -119,6 +119,8 @@ func (f *fleet) pushJobs() {
 func (f *fleet) act() {
 	f.Helper()
 	f.OK("", "queue", "push", "--pause", "--as", "ada")
+	f.OK("", "lanes", "set", "push", "key=args.0|host,max=8", "--force", "--as", "ada")
+	f.OK("", "lanes", "close", "push", "social.example", "--for", "1h", "--as", "ada")
 	f.OK("", "retries", "delete", "retried0", "--as", "ada")
 	f.OK("", "retries", "kill", "--filter", "jid:retried1", "--yes", "--as", "大輔")
 	f.OK("", "deploy", "v1.2.3")
