@@ -51,6 +51,7 @@ type active struct {
 	on  bool
 	// The last Refresh found these.
 	waits  bool  // a job may run
+	opens  bool  // the time of a closed lane has come
 	parked int64 // jobs
 }
 
@@ -77,11 +78,11 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 			return nil, fmt.Errorf("lanes of %s: %w", name, err)
 		}
 		rules[name] = a
-		if !a.on && a.parked > 0 {
+		if !a.on && (a.parked > 0 || a.waits) { // a late doorbell may have taken a job
 			if err := l.drain(ctx, name); err != nil {
 				return nil, err
 			}
-		} else if a.on && a.waits {
+		} else if a.on && (a.waits || a.opens) {
 			waiting = append(waiting, name)
 		}
 	}
@@ -117,6 +118,8 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 		keys = append(keys, ks.Key(k))
 	}
 	exist := pipe.Exists(ctx, keys...)
+	due := pipe.ZCount(ctx, callKeys(ks, name)[3], "-inf", strconv.FormatInt(time.Now().UnixMilli(),
+		10))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return a, err
 	}
@@ -124,7 +127,7 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 	if a.key, err = ParseKey(text(0)); err != nil {
 		return a, err
 	}
-	a.rev, a.waits = text(1), exist.Val() > 0
+	a.rev, a.waits, a.opens = text(1), exist.Val() > 0, due.Val() > 0
 	a.on = text(2) == stateOn && (text(3) == "" || text(4) == "1")
 	a.parked, _ = strconv.ParseInt(text(5), 10, 64)
 	return a, nil

@@ -36,6 +36,9 @@ do
     if ok then sources[q] = source else broken[q] = keys[1] end
     key, at = key + #keys, at + 4 + #args
   end
+  if want == 0 then -- a process that was woken without a free thread leaves the jobs to others
+    for _, source in pairs(sources) do pcall(source.rest) end
+  end
 end
 -- (next piece)
 local plain, barrier = take, nil

@@ -25,15 +25,17 @@ func (x *search) call(w *world, i, at int) {
 		n := &next{world: *w}
 		x.receive(n, i, at)
 		x.add(n, e)
-	case c.kind != bell || len(w.redis.lists[c.queue]) > 0:
+	case w.redis.can(c.command):
 		n := &next{world: *w}
 		x.execute(n, &n.p(i).calls[at])
 		x.add(n, e)
 	}
-	if c.kind == bell && c.stage == sent && c.asked {
+	if c.isBell() && c.stage == sent && c.asked {
 		e.what = unblocks
 		n := &next{world: *w}
-		n.p(i).calls[at].stage = half
+		if n.p(i).calls[at].stage = half; c.kind != bell {
+			n.p(i).calls[at].stage = done
+		}
 		x.add(n, e)
 	}
 	if c.kind == settle && c.stage == sent && w.past.Refused > 0 {
@@ -99,6 +101,14 @@ func (x *search) execute(n *next, c *call) {
 		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
+	case arrive:
+		c.rang = r.RingArrival()
+	case ready:
+		c.rang = r.RingReady()
+	case page:
+		c.list = r.Page()
+	case sift:
+		c.moved = r.Sift(c.rev, c.read)
 	case claim:
 		list := c.job.startClaims()
 		if x.GiveFirst {
@@ -166,6 +176,7 @@ func (x *search) fetch(n *next, c *call) {
 	}
 	c.fetched = r.Fetch(c.fetch)
 	r.owners[c.id] = was
+	x.overtakes(n, c)
 	if len(c.fetched.Jobs) > 0 && !leased && !x.NoLeaseCheck {
 		n.is(unheld, "a fetch brings jobs to identity %d, which is fenced", c.id)
 	}
@@ -192,6 +203,7 @@ func (x *search) answer(n *next, c *call) {
 	}
 	t := Taken{Held{c.fetch.First, j}, c.queue}
 	c.fetched.Jobs = []Taken{t}
+	x.overtakes(n, c)
 	if !leased {
 		n.past.after[j.ID] |= 1 << c.id
 	}
@@ -313,7 +325,7 @@ func (x *search) receive(n *next, i, at int) {
 		for q, list := range c.tokens {
 			for _, token := range list {
 				held = append(held, &queue.Delivery{Queue: queueNames[q], Owner: owners[c.id],
-					Token: token})
+					Token: token, Sourced: x.Lanes})
 			}
 		}
 		p.found += l.Audited(owners[c.id], held,
@@ -327,6 +339,10 @@ func (x *search) receive(n *next, i, at int) {
 			r.Job = &d
 		}
 		l.Down(l.Carried(c.queue), r)
+	case arrive, ready:
+		x.rangLane(p, &c, protocol.Rung{Landed: c.rang})
+	case page, sift:
+		x.sifted(p, &c)
 	case sweep:
 		p.stop = swept
 	case mark, unmark, beside:
@@ -350,6 +366,8 @@ func (x *search) lose(n *next, i, at int) {
 		l.Failed(ci, false)
 	case bell:
 		l.Down(l.Carried(c.queue), protocol.Rung{Lost: true})
+	case arrive, ready:
+		x.rangLane(p, &c, protocol.Rung{Lost: true})
 	case sweep:
 		p.stop = swept
 	case mark, unmark, beside:
@@ -368,6 +386,9 @@ func (x *search) arrive(p *proc, c *call, err error) {
 				err = queue.ErrLeaseLost
 			}
 			l.Returned(t, x.bring(c), err)
+			if err == nil && c.fetch.Want > 0 {
+				p.opens = c.fetched.Opens
+			}
 			return
 		}
 	}
@@ -379,7 +400,10 @@ func (x *search) bring(c *call) queue.Fetched {
 	b := queue.Fetched{Acked: c.fetched.Acked, More: c.fetched.More}
 	for _, t := range c.fetched.Jobs {
 		b.Jobs = append(b.Jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
-			Owner: owners[c.id], Token: t.Token})
+			Owner: owners[c.id], Token: t.Token, Sourced: t.Queue == laneQueue && len(c.fetch.Sources) > 0})
+	}
+	for _, at := range c.fetched.Unseen {
+		b.Unseen = append(b.Unseen, at)
 	}
 	return b
 }

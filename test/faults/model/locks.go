@@ -8,7 +8,7 @@ import (
 
 // push adds the push of a job, and of some designs what a push does before or after.
 func (x *search) push(w *world, id int) {
-	j := Job{ID: int8(id), Crashes: x.Crashed[id], Lock: x.Lock[id]}
+	j := Job{ID: int8(id), Crashes: x.Crashed[id], Lock: x.Lock[id], Lane: x.Lane[id]}
 	q, e := int(x.Queue[id]), event{pushes, 0, uint8(id), 0}
 	n := &next{world: *w}
 	switch {
@@ -24,6 +24,7 @@ func (x *search) push(w *world, id int) {
 		return // another job has the lock
 	default:
 		n.past.pushed[id] = true
+		n.past.arrives(j)
 	}
 	x.add(n, e)
 }
