@@ -28,6 +28,8 @@ var (
 	drainLua string
 	//go:embed lua/close.lua
 	closeLua string
+	//go:embed lua/forget.lua
+	forgetLua string
 
 	pageScript   = redisdb.NewScript("#!lua flags=allow-oom\n" + pageLua)
 	siftScript   = step(siftLua)
@@ -35,6 +37,7 @@ var (
 	relistScript = step(relistLua)
 	drainScript  = step(drainLua)
 	closeScript  = step(closeLua)
+	forgetScript = step(forgetLua)
 )
 
 // step returns a script on the lanes of a queue. Over its memory limit Redis runs it too, because

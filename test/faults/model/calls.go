@@ -101,14 +101,8 @@ func (x *search) execute(n *next, c *call) {
 		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
-	case arrive:
-		c.rang = r.RingArrival()
-	case ready:
-		c.rang = r.RingReady()
-	case page:
-		c.list = r.Page()
-	case sift:
-		c.moved = r.Sift(c.rev, c.read)
+	case arrive, ready, page, sift:
+		r.serveLanes(c)
 	case claim:
 		list := c.job.startClaims()
 		if x.GiveFirst {
@@ -375,35 +369,4 @@ func (x *search) lose(n *next, i, at int) {
 	case claim:
 		x.claimed(n, i, &c, false)
 	}
-}
-
-// arrive hands the reply of a trip, or its loss, to the ledger.
-func (x *search) arrive(p *proc, c *call, err error) {
-	l, ci := p.ledger(c.capsule)
-	for _, t := range l.Trips(ci) {
-		if t.First == c.fetch.First && t.Want == c.fetch.Want && idOf(t.Owner) == c.id {
-			if err == nil && c.fetched.Lost {
-				err = queue.ErrLeaseLost
-			}
-			l.Returned(t, x.bring(c), err)
-			if err == nil && c.fetch.Want > 0 {
-				p.opens = c.fetched.Opens
-			}
-			return
-		}
-	}
-	panic("a trip returns that was not begun")
-}
-
-// bring returns the reply of a fetch in the form that a ledger reads.
-func (x *search) bring(c *call) queue.Fetched {
-	b := queue.Fetched{Acked: c.fetched.Acked, More: c.fetched.More}
-	for _, t := range c.fetched.Jobs {
-		b.Jobs = append(b.Jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
-			Owner: owners[c.id], Token: t.Token, Sourced: t.Queue == laneQueue && len(c.fetch.Sources) > 0})
-	}
-	for _, at := range c.fetched.Unseen {
-		b.Unseen = append(b.Unseen, at)
-	}
-	return b
 }

@@ -45,8 +45,8 @@ func (p *past) arrives(j Job) {
 	p.order[j.ID] = last + 1
 }
 
-// starts judges the first start of a job with a lane: the jobs of a lane start in the order in which
-// they were pushed. It is not promised while lanes are turned off and on.
+// starts judges the first start of a job with a lane: the jobs of a lane start in the order in
+// which they were pushed. It is not promised while lanes are turned off and on.
 func (n *next) starts(j Job) {
 	if j.Lane == 0 || n.past.first[j.ID] > 0 {
 		return
@@ -63,8 +63,8 @@ func (n *next) starts(j Job) {
 	}
 }
 
-// laneOf returns the lane in which a job is parked or in flight, or -1. An earlier job of a lane that
-// has not started is in one of these places, in the list, or where doorbells put it.
+// laneOf returns the lane of a job that is parked, in flight, in the list, or where doorbells put
+// it, else -1. An earlier job of a lane that has not started is in one of these places.
 func laneOf(r *server, id int8) int8 {
 	lists := append([][]Job{r.lanes.Arrived, r.lists[laneQueue]}, r.lanes.Parked[:]...)
 	for _, list := range lists {
@@ -163,9 +163,9 @@ func (w *world) gathers() bool {
 	return false
 }
 
-// judgeSleep reports whether a job may run, a process has a free seat, and no event follows but the
-// end of a job that runs. After a fault a process may find the job only when it refreshes its source,
-// which is once a second.
+// judgeSleep reports whether a job may run, a process has a free seat, and no event follows but
+// the end of a job that runs. After a fault a process may find the job only when it refreshes its
+// source, which is once a second.
 func (x *search) judgeSleep(w *world) (violation, string) {
 	l := &w.redis.lanes
 	now := l.runnable() >= 0 || len(l.Arrived) > 0

@@ -11,6 +11,27 @@ import (
 // laneQueue is the queue with lanes.
 const laneQueue = 0
 
+// settleIn makes what an arrangement has at the start.
+func (x *search) settleIn(n *next) {
+	for i := range procs {
+		if x.Asleep && x.fetches(n, i, 0) {
+			x.execute(n, &n.p(i).calls[0])
+			x.receive(n, i, 0)
+			x.turnBells(n, i, 0)
+		}
+	}
+	for id := range max(x.Jobs, 2) {
+		if j := x.job(id); x.Parked && j.Lane != 0 {
+			n.redis.Push(laneQueue, j)
+			n.past.pushed[id] = true
+			n.past.arrives(j)
+		}
+	}
+	if x.Parked {
+		n.redis.Sift(n.redis.lanes.Rev, n.redis.Page())
+	}
+}
+
 // readRule is what a process learns when its source is refreshed.
 func (p *proc) readRule(l *Lanes) {
 	p.rev = -1
@@ -120,6 +141,20 @@ func (x *search) sifted(p *proc, c *call) {
 	default:
 		m := &command{kind: sift, id: c.id, ledger: c.ledger, read: c.list, rev: c.rev}
 		p.calls = append(p.calls, call{command: m.seal()})
+	}
+}
+
+// serveLanes carries out a command about lanes.
+func (r *server) serveLanes(c *call) {
+	switch c.kind {
+	case arrive:
+		c.rang = r.RingArrival()
+	case ready:
+		c.rang = r.RingReady()
+	case page:
+		c.list = r.Page()
+	case sift:
+		c.moved = r.Sift(c.rev, c.read)
 	}
 }
 

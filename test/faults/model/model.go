@@ -87,6 +87,8 @@ type Arrangement struct {
 	Jobs     int        // 0: two
 	Lanes    bool       // queue x has lanes, and at most one job of each runs
 	Lane     [jobs]int8 // of each job
+	Parked   bool       // jobs with lanes are in them at the start
+	Asleep   bool       // the processes sleep at the start, and their doorbells hang
 	Budget
 }
 

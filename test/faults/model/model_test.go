@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-var limit = flag.Int("states", 415_000,
+var limit = flag.Int("states", 520_000,
 	"the most states that the search visits, over all arrangements")
 
 var only = flag.String("arrangement", "", "searches only the arrangement of this name")
@@ -90,15 +90,16 @@ var arrangements = []Arrangement{
 	{Name: "lanes", Capsules: both(1), Limit: 2, Jobs: 3, Queue: [jobs]int8{0, 0, 0}, Lanes: true,
 		Lane:   [jobs]int8{1, 1, 2},
 		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 1, Closes: 1, Tokens: 14}},
-	{Name: "lanes that wake", Capsules: both(1), Limit: 1, Queue: [jobs]int8{0, 0}, Lanes: true,
-		Lane: [jobs]int8{1, 1}, Budget: Budget{Stops: 1, Closes: 1, Tokens: 5}},
+	{Name: "lanes that wake", Capsules: both(2), Limit: 2, Queue: [jobs]int8{0, 0}, Lanes: true,
+		Lane: [jobs]int8{1, 1}, Parked: true, Asleep: true,
+		Budget: Budget{Stops: 1, Closes: 1, Fails: 2, Tokens: 12}},
 	{Name: "lanes that wake one of two", Capsules: both(1), Limit: 1, Queue: [jobs]int8{0, 1},
-		Lanes: true, Lane: [jobs]int8{1, 0}, Budget: Budget{Tokens: 4}},
+		Lanes: true, Lane: [jobs]int8{1, 0}, Asleep: true, Budget: Budget{Stops: 1, Tokens: 8}},
 	{Name: "lanes and a queue below", Capsules: both(2), Limit: 2, Jobs: 3,
 		Queue: [jobs]int8{0, 0, 1}, Lanes: true, Lane: [jobs]int8{1, 1, 0},
 		Budget: Budget{Lost: 1, Crashes: 1, Fails: 1, Stops: 1, Tokens: 14}},
 	{Name: "lanes and drain", Capsules: both(1), Limit: 2, Jobs: 3, Queue: [jobs]int8{0, 0, 0},
-		Lanes: true, Lane: [jobs]int8{1, 1, 2},
+		Lanes: true, Lane: [jobs]int8{1, 1, 2}, Asleep: true,
 		Budget: Budget{Lost: 1, Crashes: 1, Drains: 1, Sets: 1, Tokens: 12}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,

@@ -120,7 +120,7 @@ var mutations = []mutation{
 	{Design{Name: "sift without comparing the bytes", SiftBlind: true}, "lanes",
 		[]violation{lost, doubled}},
 	{Design{Name: "doorbell that delivers a job of a lane", BellDelivers: true}, "lanes",
-		[]violation{leaked}},
+		[]violation{leaked, disordered}},
 	{Design{Name: "reclaiming without freeing places", KeepPlaces: true}, "lanes",
 		[]violation{leaked}},
 	{Design{Name: "no barrier at a list that is not sifted", NoBarrier: true},

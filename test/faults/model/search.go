@@ -123,7 +123,9 @@ func (x *search) start() {
 			l.Renewed(owners[i*lives])
 		}
 	}
-	x.add(&next{world: w, newR: true, newP: [procs]bool{true, true}}, event{})
+	n := &next{world: w, newR: true, newP: [procs]bool{true, true}}
+	x.settleIn(n)
+	x.add(n, event{})
 }
 
 func (x *search) world(n uint32) (w world) {

@@ -70,7 +70,8 @@ var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: ca
 	"forgets identity",
 	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
 	"late command is dropped", "Redis restarts", "lock taken for job", "push repeated: job",
-	"deleted by hand: job", "claims sent: run", "handler ignores its end: run", "sift begins: ledger", "source refreshed",
+	"deleted by hand: job", "claims sent: run", "handler ignores its end: run",
+	"sift begins: ledger", "source refreshed",
 	"job closes its lane: run", "the time of a lane comes: lane",
 	"wakes for a lane that opens", "lanes turned on or off",
 	"parked jobs given back"}
