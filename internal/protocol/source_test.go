@@ -6,8 +6,8 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// sleeping returns a Process with one seat that sleeps, and its doorbells: that of queue x, which has
-// a source, that of y, and the other one of x.
+// sleeping returns a Process with one seat that sleeps, and its doorbells: that of queue x, which
+// has a source, that of y, and the other one of x.
 func sleeping(t *testing.T) (*fixture, []*Trip) {
 	f := newFixture(t, Capsule{Queues: []int{0, 1}, Seats: 1})
 	f.Sourced([]bool{true, false})
