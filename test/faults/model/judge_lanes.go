@@ -90,7 +90,7 @@ func (x *search) judgeLanes(w *world) (violation, string) {
 		return fine, ""
 	}
 	l := &w.redis.lanes
-	if !l.On && x.ForgetArrived && len(l.Arrived) > 0 && l.parked() == 0 && w.past.Sets == 0 &&
+	if !l.On && x.ForgetArrived && len(l.Arrived) > 0 && l.parked() == 0 &&
 		!w.gathers() {
 		return stranded, "a doorbell took a job, and lanes are off"
 	}
