@@ -130,6 +130,7 @@ func (o *Owner) sourceArgs(r *FetchRequest, keys []string, args []any) ([]string
 
 // readSource decodes what the reply of a fetch says about sources, and returns the rest of it.
 func (f *Fetched) readSource(reply []any) []any {
+	f.Opens = -1
 	if len(reply) != 4 {
 		return reply // it took no jobs
 	}
@@ -140,8 +141,6 @@ func (f *Fetched) readSource(reply []any) []any {
 	f.Unseen = queueIndexes(reply[1])
 	if ms, _ := reply[2].(int64); ms >= 0 {
 		f.Opens = time.Duration(ms) * time.Millisecond
-	} else {
-		f.Opens = -1
 	}
 	f.sourced = queueIndexes(reply[3])
 	return rest

@@ -334,11 +334,15 @@ func (d *doorbells) returnLanded(ctx context.Context) error {
 	if owner == nil {
 		return nil
 	}
-	all := make([]int, len(d.ledger.queues))
+	all, sources := make([]int, len(d.ledger.queues)), []int(nil)
 	for i := range all {
 		all[i] = i
+		if d.ledger.isSourced(i) {
+			sources = append(sources, i)
+		}
 	}
-	_, err := owner.Fetch(ctx, queue.FetchRequest{Queues: d.ledger.queues, Adopt: all})
+	_, err := owner.Fetch(ctx, queue.FetchRequest{Queues: d.ledger.queues, Adopt: all,
+		Sources: sources})
 	if errors.Is(err, queue.ErrLeaseLost) {
 		return nil // a reclaimer puts them back
 	}

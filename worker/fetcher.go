@@ -279,9 +279,7 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	if unseen {
 		notify(l.sift)
 	}
-	if f.opens = (time.Time{}); len(t.Sources) > 0 && t.Got.Opens >= 0 {
-		f.opens = time.Now().Add(t.Got.Opens)
-	}
+	f.reopen(t)
 	l.count(stale)
 	if urgent {
 		notify(p.settle)
@@ -296,6 +294,16 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	f.judge(t)
 	l.wakeOne(p.index)
 	return again
+}
+
+// reopen notes when a source may have a job that the round trip did not find.
+func (f *fetcher) reopen(t *protocol.Trip) {
+	if t.Err != nil || t.Want == 0 {
+		return // it does not say
+	}
+	if f.opens = (time.Time{}); len(t.Sources) > 0 && t.Got.Opens >= 0 {
+		f.opens = time.Now().Add(t.Got.Opens)
+	}
 }
 
 // judge sets the pace of the next round trip after the outcome of t.

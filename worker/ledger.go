@@ -111,6 +111,13 @@ func (l *ledger) sourced(capsule int) (names []string) {
 	return names
 }
 
+// isSourced reports whether a source keeps the jobs of a queue.
+func (l *ledger) isSourced(queue int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.process.IsSourced(queue)
+}
+
 // sifted notes that a source has seen jobs of a queue, or that some of its jobs may run. The
 // fetchers look at once.
 func (l *ledger) sifted(queue int, more bool) {

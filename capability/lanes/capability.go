@@ -30,6 +30,8 @@ var (
 	closeLua string
 	//go:embed lua/repair.lua
 	repairLua string
+	//go:embed lua/forget.lua
+	forgetLua string
 
 	pageScript   = redisdb.NewScript("#!lua flags=allow-oom\n" + pageLua)
 	siftScript   = step(siftLua)
@@ -38,6 +40,7 @@ var (
 	drainScript  = step(drainLua)
 	closeScript  = step(closeLua)
 	repairScript = step(repairLua)
+	forgetScript = step(forgetLua)
 )
 
 // step returns a script on the lanes of a queue. Over its memory limit Redis runs it too, because

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -246,18 +245,13 @@ func (c Control) Close(ctx context.Context, name, lane string, d time.Duration) 
 // Forget removes the rule of a queue, if its lanes are off and nothing is in them. It reports
 // whether it was removed.
 func (c Control) Forget(ctx context.Context, name string) (bool, error) {
-	s, err := c.Status(ctx, name)
-	if err != nil || s.State == stateOn || s.Running > 0 || s.Parked > 0 {
+	if _, err := c.Status(ctx, name); err != nil {
 		return false, err
 	}
-	ks := c.Store.Keys()
-	pipe := c.Store.DB().Own.TxPipeline()
-	pipe.Del(ctx, slices.DeleteFunc(callKeys(ks, name), func(k string) bool {
-		return strings.HasSuffix(k, ":in:") || k == ks.Queue(name)
-	})...)
-	pipe.SRem(ctx, ks.Key(keyQueues), name)
-	if _, err = pipe.Exec(ctx); err != nil {
+	n, err := c.Store.DB().RunOwn(ctx, forgetScript, callKeys(c.Store.Keys(), name, keyQueues),
+		name).Int()
+	if err != nil {
 		return false, fmt.Errorf("lanes of %s: %w", name, err)
 	}
-	return true, nil
+	return n == 1, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type active struct {
 	on  bool
 	// The last Refresh found these.
 	waits  bool  // a job may run
+	opens  bool  // the time of a closed lane has come
 	parked int64 // jobs
 }
 
@@ -78,11 +80,11 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 			return nil, fmt.Errorf("lanes of %s: %w", name, err)
 		}
 		rules[name] = a
-		if !a.on && a.parked > 0 {
+		if !a.on && (a.parked > 0 || a.waits) { // a late doorbell may have taken a job
 			if err := l.drain(ctx, name); err != nil {
 				return nil, err
 			}
-		} else if a.on && a.waits {
+		} else if a.on && (a.waits || a.opens) {
 			waiting = append(waiting, name)
 		}
 	}
@@ -114,6 +116,8 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 		keys = append(keys, ks.Key(k))
 	}
 	exist := pipe.Exists(ctx, keys...)
+	due := pipe.ZCount(ctx, callKeys(ks, name)[3], "-inf", strconv.FormatInt(time.Now().UnixMilli(),
+		10))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return a, err
 	}
@@ -122,7 +126,7 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 		return a, err
 	}
 	a.rev, a.waits, a.parked = f.text(1), exist.Val() > 0, f.number(5)
-	a.on = isOn(f.text(2), f.text(3), f.text(4))
+	a.on, a.opens = isOn(f.text(2), f.text(3), f.text(4)), due.Val() > 0
 	return a, nil
 }
 
@@ -162,11 +166,13 @@ func (l *Lanes) Sift(ctx context.Context, name, identity string) (more, busy boo
 		raw, _ := job.(string)
 		args = append(args, rule.key.Lane(raw), raw)
 	}
-	moved, err := db.RunOwn(ctx, siftScript, callKeys(ks, name, leaseKey(name)), args...).Int()
+	moved, err := db.RunOwn(ctx, siftScript, callKeys(ks, name, leaseKey(name)),
+		args...).Int64Slice()
 	if err != nil {
 		return false, false, fmt.Errorf("sift %s: %w", name, err)
 	}
-	return true, moved <= 0, nil // 0: another process moved them; -1: the rule is another one now
+	// 0: another process moved them; -1: the rule is another one now
+	return moved[1] == 1, moved[0] <= 0, nil
 }
 
 // drain gives parked jobs back to the queue's list until there are none, or for drainFor.

@@ -64,6 +64,9 @@ func (p *Process) Sourced(sourced []bool) (news bool) {
 	return true
 }
 
+// IsSourced reports whether a source keeps the jobs of a queue, or a doorbell of one has rung.
+func (p *Process) IsSourced(q int) bool { return p.sourced[q] || p.rung[q] }
+
 // SourcesOf returns the queues of a capsule whose jobs a source keeps.
 func (p *Process) SourcesOf(ci int) (queues []int) {
 	for _, q := range p.capsules[ci].Queues {
@@ -155,8 +158,12 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	} else {
 		p.bells[q] = nil
 	}
-	if t.Want == 0 {
-		return p.rangSource(t, q, r)
+	if t.Want == 0 { // the queue has a source; what it brought belongs to no identity
+		if !r.Landed && !r.Lost {
+			return -1
+		}
+		p.rung[q] = true
+		return p.look(q, t.Capsule)
 	}
 	if r.Job != nil {
 		c.ready = append(c.ready, &Entry{Delivery: *r.Job, Capsule: t.Capsule})
@@ -170,27 +177,20 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	if !r.Lost && (!r.Landed || r.Job != nil) {
 		return -1
 	}
-	p.landed[q], wake = true, t.Capsule
-	for i := range p.capsules {
-		if c := &p.capsules[i]; c.serves(q) && c.asleep && c.held() < c.Seats {
-			return i
-		}
-	}
-	return wake
+	return p.look(q, t.Capsule)
 }
 
-// rangSource records that a doorbell of a queue with a source came down: a capsule must look.
-func (p *Process) rangSource(t *Trip, q int, r Rung) (wake int) {
-	if !r.Landed && !r.Lost || t.Owner != p.Owner {
-		return -1
-	}
+// look has a capsule make a trip for what a doorbell brought, and returns that capsule: if possible
+// one that is asleep and has a free seat, else the given one. Without a seat the trip leaves it to
+// other processes.
+func (p *Process) look(q, capsule int) (wake int) {
+	p.landed[q] = true
 	for i := range p.capsules {
 		if c := &p.capsules[i]; c.serves(q) && c.asleep && c.held() < c.Seats {
-			c.asleep = false
 			return i
 		}
 	}
-	return -1
+	return capsule
 }
 
 // Shun sets whether a queue is left without a doorbell. While a key has a wrong type the

@@ -55,14 +55,14 @@ func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 		t.Turns, t.granted = c.turns(want)
 	}
 	for i, q := range c.Queues {
-		if p.sourced[q] {
+		if p.sourced[q] || p.rung[q] && slices.Contains(adopt, q) {
 			t.Sources = append(t.Sources, i)
 		}
 	}
 	t.Acks = append(t.Acks, c.acks[:acks]...)
 	c.acks = slices.Delete(c.acks, 0, acks)
 	for _, q := range adopt {
-		p.landed[q] = false
+		p.landed[q], p.rung[q] = false, false
 	}
 	c.trips = append(c.trips, t)
 	return t, true

@@ -104,7 +104,8 @@ func (c *capsule) held() int {
 type Process struct {
 	Owner    *queue.Owner // the identity under which it fetches now
 	capsules []capsule
-	landed   []bool // by queue: its landing list may hold jobs
+	landed   []bool // by queue: its landing list may hold jobs, or rung
+	rung     []bool // by queue: a doorbell of its source rang, and no trip has looked since
 	paused   []bool // by queue
 	shunned  []bool // by queue: a key has a wrong type, so the queue gets no doorbell
 	// bells are the trips that doorbells carry: first by queue, then by queue those of the sources.
@@ -123,7 +124,7 @@ type Process struct {
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
 		bells: make([]*Trip, 2*queues), shunned: make([]bool, queues), token: token,
-		sourced: make([]bool, queues), unseen: make([]bool, queues)}
+		rung: make([]bool, queues), sourced: make([]bool, queues), unseen: make([]bool, queues)}
 	for _, c := range capsules {
 		c.Trips = max(c.Trips, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage,
@@ -186,7 +187,7 @@ func (p *Process) Renewed(o *queue.Owner) {
 		c.acks = keep
 	}
 	for i := range p.landed {
-		p.landed[i] = false // the reclaimer empties the landing lists of the earlier identity
+		p.landed[i] = p.rung[i] // the reclaimer empties the landing lists of the earlier identity
 	}
 }
 

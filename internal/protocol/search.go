@@ -17,6 +17,7 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	q.token = token
 	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
 	q.shunned = append([]bool(nil), p.shunned...)
+	q.rung = slices.Clone(p.rung)
 	q.sourced, q.unseen = slices.Clone(p.sourced), slices.Clone(p.unseen)
 	q.bells = append([]*Trip(nil), p.bells...) // the trip of a doorbell never changes
 	q.capsules = append([]capsule(nil), p.capsules...)
@@ -60,7 +61,7 @@ func (p *Process) AppendKey(b []byte) []byte {
 	b = appendBools(b, p.landed...)
 	b = appendBools(b, p.paused...)
 	b = appendBools(b, p.shunned...)
-	b = appendBools(appendBools(b, p.sourced...), p.unseen...)
+	b = appendBools(appendBools(appendBools(b, p.sourced...), p.unseen...), p.rung...)
 	b = appendBools(b, p.quiet, p.audit)
 	for _, t := range p.bells {
 		if t == nil {
@@ -104,7 +105,7 @@ func (c *capsule) appendKey(b []byte) []byte {
 		for _, n := range t.granted {
 			b = append(b, byte(n))
 		}
-		b = appendEntries(b, t.Acks)
+		b = appendEntries(append(b, byte(len(t.Sources))), t.Acks)
 	}
 	return b
 }
@@ -115,7 +116,7 @@ func appendEntries(b []byte, list []*Entry) []byte {
 		b = binary.AppendUvarint(appendOwner(b, e.Owner), e.Token)
 		b = append(append(b, e.Raw...), e.Queue...)
 		b = append(b, '.', byte(e.State))
-		b = appendBools(b, e.doubt)
+		b = appendBools(b, e.doubt, e.Sourced, e.Settlement != nil && !e.Settlement.At.IsZero())
 		if s := e.Settlement; s != nil {
 			b = append(append(b, s.Action...), s.Payload...)
 			for _, x := range s.Effects {

@@ -25,31 +25,30 @@ for i = 13, #KEYS, 2 do
   end
 end
 
-local wrong, by, counts = 0, 0, call('HGETALL', busy)
--- count sets the number of jobs of a lane that run.
-local function count(lane, is, was)
+local wrong, by, was_busy = 0, 0, call('HGETALL', busy)
+-- correct sets the number of jobs of a lane that run.
+local function correct(lane, is, was)
   if is == was then return end
   wrong, by = wrong + 1, by + math.abs(is - was)
   if not fix then return end
-  if is == 0 then call('HDEL', busy, lane) else call('HSET', busy, lane, is) end
-  local at = call('ZSCORE', full, lane)
-  if at and (max == 0 or is < max) then
+  counts[lane], changed[lane] = is, true
+  local at = (max == 0 or is < max) and call('ZSCORE', full, lane)
+  if at then
     call('ZREM', full, lane)
-    call('ZADD', ready, at, lane)
+    append(to_ready, at, lane)
   end
 end
 local counted = {}
-for k = 1, #counts, 2 do
-  counted[counts[k]] = true
-  count(counts[k], held[counts[k]] or 0, tonumber(counts[k + 1]))
+for k = 1, #was_busy, 2 do
+  counted[was_busy[k]] = true
+  correct(was_busy[k], held[was_busy[k]] or 0, tonumber(was_busy[k + 1]))
 end
 for lane, n in pairs(held) do
-  if not counted[lane] then count(lane, n, 0) end
+  if not counted[lane] then correct(lane, n, 0) end
 end
 by = math.max(by, math.abs(running - sum))
 if fix then
   running = sum
   save()
-  ring()
 end
 return {stale, wrong, by}

@@ -3,11 +3,11 @@
 -- ARGV   1 the rule's revision from which the lanes follow, 2 the identity of the caller, 3 bytes
 --        from which on a job is too large to be read, then per job, the one to be taken next at
 --        first, its lane and its bytes, or '' if it is too large
--- Result jobs moved: those before the first that is not where the caller saw it; -1 if the rule is
---        another one now, or lanes are off
+-- Result {jobs moved: those before the first that is not where the caller saw it; 1 if the list has
+--        others, else 0}, or {-1, 1} if the rule is another one now, or lanes are off
 -- Atomic so that each job is in one list. The bytes are compared, so jobs move in the order of the
 -- queue even if several processes sift at once.
-if not on or call('HGET', rule, 'rev') ~= ARGV[1] then return -1 end
+if not on or call('HGET', rule, 'rev') ~= ARGV[1] then return {-1, 1} end
 gather()
 local n, limit = (#ARGV - 3) / 2, tonumber(ARGV[3])
 local jobs = n > 0 and call('RPOP', list, n) or {}
@@ -38,4 +38,4 @@ end
 parked = parked + moved
 save()
 if call('GET', KEYS[12]) == ARGV[2] then call('DEL', KEYS[12]) end
-return moved
+return {moved, call('EXISTS', list)}

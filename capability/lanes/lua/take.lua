@@ -111,7 +111,8 @@ source.more = function()
   return more
 end
 
-source.rest = function()
+source.rest = function(leaves)
+  if leaves then gather() end
   onward()
   some('HSET', inlane, taken)
   taken = {}

@@ -13,8 +13,9 @@
 -- one of these may be taken before it.
 -- A source is a table of functions: done(tokens) frees what finished jobs held; next() takes a job
 -- out, and returns nil if none may run; then took(token) says that it is in flight, gone() that it is
--- not kept, or back() puts it where next found it; more() reports whether the list holds jobs; rest() ends the call, and returns the
--- milliseconds of the result. on is false while the queue's jobs are in its list alone.
+-- not kept, or back() puts it where next found it; more() reports whether the list holds jobs;
+-- rest(leaves) ends the call, and returns the milliseconds of the result; leaves says that it takes
+-- no jobs. on is false while the queue's jobs are in its list alone.
 local kinds = {}
 -- (kinds)
 local sources, broken, turned = {}, {}, ARGV[at] == 'turns'
@@ -33,7 +34,9 @@ do
     for i = 1, tonumber(ARGV[at + 3]) do args[i] = ARGV[at + 3 + i] end
     local ok, source = pcall(kinds[ARGV[at + 1]], keys, args)
     if ok and #finished[q] > 0 then ok = pcall(source.done, finished[q]) end
-    if ok and (not source.on or want == 0 or not lease or tonumber(lease) < 0) then ok = pcall(source.rest) end
+    if ok and (not source.on or want == 0 or not lease or tonumber(lease) < 0) then
+      ok = pcall(source.rest, true) -- the jobs are left to other processes, or in the list
+    end
     if ok then sources[q] = source else broken[q] = keys[1] end
     key, at = key + #keys, at + 4 + #args
   end

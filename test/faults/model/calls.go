@@ -25,15 +25,17 @@ func (x *search) call(w *world, i, at int) {
 		n := &next{world: *w}
 		x.receive(n, i, at)
 		x.add(n, e)
-	case c.kind != bell || len(w.redis.lists[c.queue]) > 0:
+	case w.redis.can(c.command):
 		n := &next{world: *w}
 		x.execute(n, &n.p(i).calls[at])
 		x.add(n, e)
 	}
-	if c.kind == bell && c.stage == sent && c.asked {
+	if c.isBell() && c.stage == sent && c.asked {
 		e.what = unblocks
 		n := &next{world: *w}
-		n.p(i).calls[at].stage = half
+		if n.p(i).calls[at].stage = half; c.kind != bell {
+			n.p(i).calls[at].stage = done
+		}
 		x.add(n, e)
 	}
 	if c.kind == settle && c.stage == sent && w.past.Refused > 0 {
@@ -99,6 +101,8 @@ func (x *search) execute(n *next, c *call) {
 		if c.rang = r.Beside(c.id, c.token); c.rang { // the suspect may run from now on
 			n.runs(c.id, c.token)
 		}
+	case arrive, ready, page, sift:
+		r.serveLanes(c)
 	case claim:
 		list := c.job.startClaims()
 		if x.GiveFirst {
@@ -166,6 +170,7 @@ func (x *search) fetch(n *next, c *call) {
 	}
 	c.fetched = r.Fetch(c.fetch)
 	r.owners[c.id] = was
+	x.overtakes(n, c)
 	if len(c.fetched.Jobs) > 0 && !leased && !x.NoLeaseCheck {
 		n.is(unheld, "a fetch brings jobs to identity %d, which is fenced", c.id)
 	}
@@ -192,6 +197,7 @@ func (x *search) answer(n *next, c *call) {
 	}
 	t := Taken{Held{c.fetch.First, j}, c.queue}
 	c.fetched.Jobs = []Taken{t}
+	x.overtakes(n, c)
 	if !leased {
 		n.past.after[j.ID] |= 1 << c.id
 	}
@@ -313,7 +319,7 @@ func (x *search) receive(n *next, i, at int) {
 		for q, list := range c.tokens {
 			for _, token := range list {
 				held = append(held, &queue.Delivery{Queue: queueNames[q], Owner: owners[c.id],
-					Token: token})
+					Token: token, Sourced: x.Lanes})
 			}
 		}
 		p.found += l.Audited(owners[c.id], held,
@@ -327,6 +333,10 @@ func (x *search) receive(n *next, i, at int) {
 			r.Job = &d
 		}
 		l.Down(l.Carried(c.queue), r)
+	case arrive, ready:
+		x.rangLane(p, &c, protocol.Rung{Landed: c.rang})
+	case page, sift:
+		x.sifted(p, &c)
 	case sweep:
 		p.stop = swept
 	case mark, unmark, beside:
@@ -350,6 +360,8 @@ func (x *search) lose(n *next, i, at int) {
 		l.Failed(ci, false)
 	case bell:
 		l.Down(l.Carried(c.queue), protocol.Rung{Lost: true})
+	case arrive, ready:
+		x.rangLane(p, &c, protocol.Rung{Lost: true})
 	case sweep:
 		p.stop = swept
 	case mark, unmark, beside:
@@ -357,29 +369,4 @@ func (x *search) lose(n *next, i, at int) {
 	case claim:
 		x.claimed(n, i, &c, false)
 	}
-}
-
-// arrive hands the reply of a trip, or its loss, to the ledger.
-func (x *search) arrive(p *proc, c *call, err error) {
-	l, ci := p.ledger(c.capsule)
-	for _, t := range l.Trips(ci) {
-		if t.First == c.fetch.First && t.Want == c.fetch.Want && idOf(t.Owner) == c.id {
-			if err == nil && c.fetched.Lost {
-				err = queue.ErrLeaseLost
-			}
-			l.Returned(t, x.bring(c), err)
-			return
-		}
-	}
-	panic("a trip returns that was not begun")
-}
-
-// bring returns the reply of a fetch in the form that a ledger reads.
-func (x *search) bring(c *call) queue.Fetched {
-	b := queue.Fetched{Acked: c.fetched.Acked, More: c.fetched.More}
-	for _, t := range c.fetched.Jobs {
-		b.Jobs = append(b.Jobs, queue.Delivery{Raw: raw(t.Job), Queue: queueNames[t.Queue],
-			Owner: owners[c.id], Token: t.Token})
-	}
-	return b
 }

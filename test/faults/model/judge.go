@@ -22,6 +22,9 @@ func (x *search) judge(w *world) (violation, string) {
 	if v, why := x.judgeLocks(w); v != fine {
 		return v, why
 	}
+	if v, why := x.judgeLanes(w); v != fine {
+		return v, why
+	}
 	for i := range w.proc {
 		if w.marksOneOfMany(i) {
 			return blamed, fmt.Sprintf("p%d: a job is marked as alone, and another runs", i)
@@ -62,6 +65,10 @@ func (x *search) judgeJob(w *world, id int8) (violation, string) {
 	for _, l := range r.lists {
 		places += count(l, id)
 	}
+	for _, l := range r.lanes.Parked {
+		places += count(l, id)
+	}
+	places += count(r.lanes.Arrived, id)
 	for at, l := range r.landing {
 		if n := count(l, id); n > 0 {
 			places += n
@@ -203,7 +210,7 @@ func (x *search) ignores(w *world, i int) bool {
 		}
 	}
 	for q := range queues {
-		if len(w.redis.lists[q]) > 0 && !x.listens(p, q) {
+		if len(w.redis.lists[q]) > 0 && !x.listens(p, q) && !p.sifts() {
 			return true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // push adds the push of a job, and of some designs what a push does before or after.
 func (x *search) push(w *world, id int) {
-	j := Job{ID: int8(id), Crashes: x.Crashed[id], Lock: x.Lock[id]}
+	j := x.job(id)
 	q, e := int(x.Queue[id]), event{pushes, 0, uint8(id), 0}
 	n := &next{world: *w}
 	switch {
@@ -24,8 +24,14 @@ func (x *search) push(w *world, id int) {
 		return // another job has the lock
 	default:
 		n.past.pushed[id] = true
+		n.past.arrives(j)
 	}
 	x.add(n, e)
+}
+
+// job returns a job as it is pushed.
+func (x *search) job(id int) Job {
+	return Job{ID: int8(id), Crashes: x.Crashed[id], Lock: x.Lock[id], Lane: x.Lane[id]}
 }
 
 // pushAgain repeats a push whose reply was lost. The job is not pushed again, because its marker is

@@ -20,7 +20,7 @@ const (
 	lives      = 3 // identities that a process can have, one after the other
 	identities = procs * lives
 	queues     = 2
-	jobs       = 2
+	jobs       = 3 // the most; most arrangements have two
 )
 
 // Design is the protocol without some of its safeguards. Each field takes one out.
@@ -61,6 +61,17 @@ type Design struct {
 	Effects func(Job, queue.EffectEvent) []Change
 
 	NoBounds bool // a process does not keep the bounds of queues
+
+	NoRelist      bool // a place that is free makes no full lane ready
+	BehindLane    bool // a job that goes back is the last of its lane
+	SiftBlind     bool // a sift does not compare the jobs of the list with those that it read
+	NoBarrier     bool // a fetch passes a list whose jobs are in no lane yet
+	NoRing        bool // a settlement that frees a place wakes nobody
+	BellDelivers  bool // the doorbell of a queue with lanes delivers its job
+	KeepPlaces    bool // a reclaimer does not free the places of a dead owner
+	ForgetArrived bool // lanes that are off keep the job that a late doorbell took
+	ForgetClosed  bool // a process does not look for closed lanes whose time has come
+	NoHandOn      bool // a process that is rung without a free seat does not pass that on
 }
 
 // Arrangement describes the processes, the jobs, and the events that may happen.
@@ -73,6 +84,11 @@ type Arrangement struct {
 	Poison   bool       // job 0 ends every process that runs it, and nothing else does
 	Times    int        // crashes that make a job poison; 2 or more only for jobs without locks
 	Lock     [jobs]Lock // of each job; all have one digest
+	Jobs     int        // 0: two
+	Lanes    bool       // queue x has lanes, and at most one job of each runs
+	Lane     [jobs]int8 // of each job
+	Parked   bool       // jobs with lanes are in them at the start
+	Asleep   bool       // the processes sleep at the start, and their doorbells hang
 	Budget
 }
 
@@ -92,6 +108,9 @@ type Budget struct {
 	Repeats  int8   // pushes that are repeated, because their replies were lost
 	Tokens   uint64 // of a process
 	NoBells  bool   // doorbells cannot be hung
+	Closes   int8   // jobs that close their lane for a time and go back to it
+	Drains   int8   // times when lanes are turned off
+	Sets     int8   // times when they are turned on again
 }
 
 // Result is what a search found.
@@ -125,12 +144,19 @@ const (
 	unlocked             // a job does not hold the lock that it should hold
 	overlapped           // two jobs of one lock run at once, and no lease was lost
 	unbounded            // a process runs more jobs of a queue than its bound
+	overfull             // more jobs of a lane are in flight than its limit
+	leaked               // the places of a lane are not those of its jobs in flight
+	unlisted             // a lane with jobs that may run is not ready, or waits for nobody
+	overtaken            // a job is taken, and one of a queue before may run
+	disordered           // a job starts before an earlier one of its lane
+	slept                // a job may run, a process has a free seat, and nothing wakes it
 	kinds
 )
 
 var kindNames = [kinds]string{"fine", "lost", "doubled", "stranded", "foreign", "twice", "unheld",
 	"counted", "blamed", "crowded", "known twice", "left", "ignored", "common", "orphaned",
-	"unlocked", "overlapped", "unbounded"}
+	"unlocked", "overlapped", "unbounded", "overfull", "leaked", "unlisted", "overtaken",
+	"disordered", "slept"}
 
 // Violations returns the number of all violations.
 func (r Result) Violations() (n int) {
@@ -157,7 +183,7 @@ func queueOf(name string) int { return int(name[0] - 'x') }
 // raw encodes a job as a payload for the ledger.
 func raw(j Job) string {
 	return string([]byte{byte('0' + j.ID), byte('0' + j.Crashes), byte('0' + j.Fails),
-		byte('0' + j.Lock)})
+		byte('0' + j.Lock), byte('0' + j.Lane)})
 }
 
 // jobOf decodes a payload. A delivery that an audit found has none.
@@ -166,5 +192,5 @@ func jobOf(raw string) (j Job, ok bool) {
 		return Job{ID: -1}, false
 	}
 	return Job{ID: int8(raw[0] - '0'), Crashes: int8(raw[1] - '0'), Fails: int8(raw[2] - '0'),
-		Lock: Lock(raw[3] - '0')}, true
+		Lock: Lock(raw[3] - '0'), Lane: int8(raw[4] - '0')}, true
 }

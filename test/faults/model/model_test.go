@@ -7,7 +7,7 @@ import (
 	"github.com/kyujobs/kyu/internal/protocol"
 )
 
-var limit = flag.Int("states", 415_000,
+var limit = flag.Int("states", 520_000,
 	"the most states that the search visits, over all arrangements")
 
 var only = flag.String("arrangement", "", "searches only the arrangement of this name")
@@ -21,6 +21,11 @@ func shared(seats, trips int) []protocol.Capsule {
 // single returns a capsule that serves queue x.
 func single(seats int) []protocol.Capsule {
 	return []protocol.Capsule{{Queues: []int{0}, Seats: seats}}
+}
+
+// both returns a capsule that serves queues x and y.
+func both(seats int) []protocol.Capsule {
+	return []protocol.Capsule{{Queues: []int{0, 1}, Seats: seats, Trips: 1}}
 }
 
 // floored returns a capsule that serves queues x and y. Half of the jobs that it takes are of y,
@@ -82,6 +87,20 @@ var arrangements = []Arrangement{
 		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Refused: 1, Fails: 1, Tokens: 12}},
 	{Name: "floor and two trips", Capsules: floored(32, 2), Limit: 16, Queue: [jobs]int8{1, 1},
 		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Tokens: 84}},
+	{Name: "lanes", Capsules: both(1), Limit: 2, Jobs: 3, Queue: [jobs]int8{0, 0, 0}, Lanes: true,
+		Lane:   [jobs]int8{1, 1, 2},
+		Budget: Budget{Lost: 1, Lapses: 1, Crashes: 1, Fails: 1, Closes: 1, Tokens: 14}},
+	{Name: "lanes that wake", Capsules: both(2), Limit: 2, Queue: [jobs]int8{0, 0}, Lanes: true,
+		Lane: [jobs]int8{1, 1}, Parked: true, Asleep: true,
+		Budget: Budget{Stops: 1, Closes: 1, Fails: 2, Tokens: 12}},
+	{Name: "lanes that wake one of two", Capsules: both(1), Limit: 1, Queue: [jobs]int8{0, 1},
+		Lanes: true, Lane: [jobs]int8{1, 0}, Asleep: true, Budget: Budget{Stops: 1, Tokens: 8}},
+	{Name: "lanes and a queue below", Capsules: both(2), Limit: 2, Jobs: 3,
+		Queue: [jobs]int8{0, 0, 1}, Lanes: true, Lane: [jobs]int8{1, 1, 0},
+		Budget: Budget{Lost: 1, Crashes: 1, Fails: 1, Stops: 1, Tokens: 14}},
+	{Name: "lanes and drain", Capsules: both(1), Limit: 2, Jobs: 3, Queue: [jobs]int8{0, 0, 0},
+		Lanes: true, Lane: [jobs]int8{1, 1, 2}, Asleep: true,
+		Budget: Budget{Lost: 1, Crashes: 1, Drains: 1, Sets: 1, Tokens: 12}},
 	{Name: "all", Capsules: shared(2, 1), Limit: 2, Queue: [jobs]int8{0, 0}, Times: 2,
 		Budget: Budget{Lost: 2, Lapses: 2, Crashes: 2, Restarts: 1, Stops: 1, Refused: 1,
 			Besides: 1, Fails: 2, Tokens: 14}},

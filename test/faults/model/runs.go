@@ -50,6 +50,7 @@ func (x *search) handler(w *world, i, at int) {
 		x.conclude(w, e, queue.Requeue, r.job)
 		x.abandon(w, i, at)
 	}
+	x.closeLane(w, i, at)
 }
 
 // interrupted reports whether the context of a run has ended.
@@ -213,6 +214,11 @@ func (x *search) stopping(w *world, i int) {
 		id := i*lives + p.life
 		f := Fetch{ID: id, Queues: []int{0, 1}, Adopt: []int{0, 1}, Done: make([][]uint64, queues),
 			Room: 1 << 20, Limit: 1 << 20}
+		for q := range queues {
+			if p.ledgers[0].IsSourced(q) {
+				f.Sources = append(f.Sources, q)
+			}
+		}
 		m := &command{kind: sweep, id: id, fetch: f}
 		n.p(i).calls = append(n.p(i).calls, call{command: m.seal()})
 		e.what = sweeps
@@ -255,7 +261,7 @@ func (x *search) leave(n *next, i int) {
 func (x *search) network(w *world) {
 	for at, l := range w.redis.late {
 		e := event{executesLate, uint8(l.id), uint8(at), uint8(l.kind)}
-		if l.kind != bell || len(w.redis.lists[l.queue]) > 0 {
+		if w.redis.can(l) {
 			n := &next{world: *w}
 			c := &call{command: l}
 			r := n.r()

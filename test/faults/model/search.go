@@ -109,14 +109,23 @@ func (x *search) start() {
 	w.redis.WaitersCount, w.redis.ReleaseAny = x.WaitersCount, x.ReleaseAny
 	w.redis.ReleaseStale, w.redis.ClaimUnheld = x.ReleaseStale, x.ClaimUnheld
 	w.redis.Effects = x.Effects
+	w.redis.NoRelist, w.redis.BehindLane, w.redis.SiftBlind = x.NoRelist, x.BehindLane, x.SiftBlind
+	w.redis.NoBarrier, w.redis.NoRing, w.redis.KeepPlaces = x.NoBarrier, x.NoRing, x.KeepPlaces
+	w.redis.NoHandOn = x.NoHandOn
+	if x.Lanes {
+		w.redis.lanes.Queue = laneQueue
+		w.redis.SetLanes(1, 0)
+	}
 	for i := range procs {
-		w.proc[i] = x.newProc(x.Arrangement, 0)
+		w.proc[i] = x.newProc(x.Arrangement, w.redis, 0)
 		w.redis.Register(i*lives, 1)
 		for _, l := range w.proc[i].ledgers {
 			l.Renewed(owners[i*lives])
 		}
 	}
-	x.add(&next{world: w, newR: true, newP: [procs]bool{true, true}}, event{})
+	n := &next{world: w, newR: true, newP: [procs]bool{true, true}}
+	x.settleIn(n)
+	x.add(n, event{})
 }
 
 func (x *search) world(n uint32) (w world) {

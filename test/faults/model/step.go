@@ -48,6 +48,13 @@ const (
 	deletes
 	claims
 	abandons
+	siftsLanes
+	refreshes
+	closesLane
+	opensLane
+	wakesByTime
+	turnsLanes
+	drainsLanes
 )
 
 var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: capsule",
@@ -63,11 +70,15 @@ var stepNames = [...]string{"begin", "push job", "promote job", "trip begins: ca
 	"forgets identity",
 	"quiet", "intake ends", "sweep sent", "leaves", "Redis executes late command",
 	"late command is dropped", "Redis restarts", "lock taken for job", "push repeated: job",
-	"deleted by hand: job", "claims sent: run", "handler ignores its end: run"}
+	"deleted by hand: job", "claims sent: run", "handler ignores its end: run",
+	"sift begins: ledger", "source refreshed",
+	"job closes its lane: run", "the time of a lane comes: lane",
+	"wakes for a lane that opens", "lanes turned on or off",
+	"parked jobs given back"}
 
 // step adds every state that can come after w.
 func (x *search) step(w *world) {
-	for j := range jobs {
+	for j := range max(x.Jobs, 2) {
 		x.push(w, j)
 		x.delete(w, int8(j))
 	}
@@ -86,6 +97,7 @@ func (x *search) step(w *world) {
 			x.run(w, i, r)
 		}
 		x.stopping(w, i)
+		x.refresh(w, i)
 		for id := range identities {
 			x.handleDead(w, i, id)
 		}
@@ -94,6 +106,7 @@ func (x *search) step(w *world) {
 		x.promotion(w, i)
 	}
 	x.network(w)
+	x.laneEvents(w)
 }
 
 // anyUp returns a process that is up, or -1.
@@ -112,7 +125,7 @@ func (x *search) comeBack(w *world, i int) {
 		return
 	}
 	n := &next{world: *w}
-	n.proc[i] = x.newProc(x.Arrangement, w.proc[i].life+1)
+	n.proc[i] = x.newProc(x.Arrangement, w.redis, w.proc[i].life+1)
 	n.newP[i] = true
 	x.register(n, i)
 	x.add(n, event{returns, uint8(i), 0, 0})

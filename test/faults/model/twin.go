@@ -11,6 +11,7 @@ type Job struct {
 	ID, Crashes, Fails int8
 	Lock               Lock  // what lock it has, and of which digest; they follow from its ID
 	Digest             int8  //
+	Lane               int8  // it follows from its ID too
 	Size               int32 // in bytes; only the limits of bytes use it
 }
 
@@ -64,12 +65,15 @@ type Twin struct {
 	retry, schedule, dead, hold []Job
 	names                       []bool // by queue: it is in the set of queues
 	paused                      []bool
-	locks                       [][]int8     // the jobs that hold a lock, by digest and lock
+	locks                       [][]int8 // the jobs that hold a lock, by digest and lock
+	lanes                       Lanes
 	bad                         map[Key]bool // keys of wrong types
 
 	// See Design.
 	WaitersCount, ReleaseAny, ReleaseStale, ClaimUnheld bool
 	Effects                                             func(Job, queue.EffectEvent) []Change
+	NoRelist, BehindLane, SiftBlind, NoBarrier, NoRing  bool
+	KeepPlaces, NoHandOn                                bool
 }
 
 // NewTwin makes an empty Redis for so many queues and identities.
@@ -78,7 +82,7 @@ func NewTwin(queues, identities int) *Twin {
 		queues*identities),
 		landing: make([][]Job, queues*identities), owners: make([]Record, identities),
 		names: make([]bool, queues), paused: make([]bool, queues),
-		locks: make([][]int8, digests*locksOfDigest), bad: map[Key]bool{}}
+		locks: make([][]int8, digests*locksOfDigest), lanes: lanesOff, bad: map[Key]bool{}}
 }
 
 // Clone copies t. The copies share the keys of wrong types, because a search has none.
@@ -166,6 +170,9 @@ func (t *Twin) Answer(r Fetch) (j Job, ok bool) {
 		if len(t.lists[q]) > 0 || t.bad[Key{Kind: listKey, A: q}] {
 			return j, false
 		}
+	}
+	if len(r.Sources) > 0 && (len(t.lanes.Arrived) > 0 || t.lanes.ready.first() >= 0) {
+		return j, false
 	}
 	j = t.landing[at][0]
 	if int(j.Size) > r.Limit || t.bad[Key{flightKey, r.ID, q}] {

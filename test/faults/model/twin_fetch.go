@@ -17,6 +17,7 @@ type Fetch struct {
 	Adopt       []int        // indexes in Queues
 	Draws       [][]int      // indexes in Queues, for each draw; nil: strict order
 	Turns       []queue.Turn // nil: the order of Queues or Draws
+	Sources     []int        // indexes in Queues whose jobs are in lanes
 	Room, Limit int          // the most bytes of all payloads, and of one
 }
 
@@ -33,6 +34,8 @@ type Fetched struct {
 	More             bool
 	Jobs             []Taken
 	Refused          []int // indexes in Queues
+	Unseen           []int // likewise: the list holds jobs that are in no lane
+	Opens            bool  // a lane is closed, and opens by itself
 }
 
 // fetching is one run of fetch.lua.
@@ -43,18 +46,25 @@ type fetching struct {
 	room  int
 	taken int // the number of tokens that are used
 	empty []bool
+
+	source  int     // the index of the queue with lanes, or -1
+	barrier int     // no job is taken from a queue behind this one; -1: none
+	began   float64 // virtual time before the call
 }
 
 // Fetch is fetch.lua.
 func (t *Twin) Fetch(r Fetch) Fetched {
-	f := &fetching{Twin: t, Fetch: r, room: r.Room, empty: make([]bool, len(r.Queues))}
+	f := &fetching{Twin: t, Fetch: r, room: r.Room, empty: make([]bool, len(r.Queues)), source: -1,
+		barrier: -1}
 	f.settle()
+	f.beginSource()
 	if t.owners[r.ID].Lease <= 0 {
 		return Fetched{Acked: f.out.Acked, Lost: true}
 	}
 	f.adopt()
 	if r.Want > 0 {
 		f.walk()
+		f.endSource()
 	}
 	return f.out
 }
@@ -137,7 +147,13 @@ func (f *fetching) refuse(i int) {
 // take moves up to n jobs of a queue in flight, in the batches of the script.
 func (f *fetching) take(i, n int) (took int) {
 	q := f.Queues[i]
-	if n < 1 || f.room < 0 || f.empty[i] || f.paused[q] && !f.bad[Key{Kind: pausedKey}] {
+	shut := f.paused[q] && !f.bad[Key{Kind: pausedKey}]
+	switch {
+	case f.barrier >= 0 && i > f.barrier:
+		return 0
+	case i == f.source && f.lanes.On && !shut:
+		return f.takeLanes(i, n)
+	case n < 1 || f.room < 0 || f.empty[i] || shut:
 		return 0
 	}
 	before, asked := f.room, min(n, queue.FetchPop)

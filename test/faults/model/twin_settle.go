@@ -14,7 +14,9 @@ type Settlement struct {
 	Payload   Job
 	To        int // the queue of Forward
 	Effects   []Change
-	Expect    int8 // the job that the sender means; less than 0: it knows only the token
+	Expect    int8    // the job that the sender means; less than 0: it knows only the token
+	Sourced   bool    // it may have a place in a lane
+	Till      float64 // of Requeue: the instant until which its lane is closed, or 0
 }
 
 // Settle is settle.lua.
@@ -57,7 +59,11 @@ func (t *Twin) settle(x *Settlement) queue.Result {
 	case queue.Hold:
 		t.hold = with(t.hold, x.Payload)
 	}
-	return t.affect(x.Effects)
+	result := t.affect(x.Effects)
+	if x.Sourced {
+		t.leaveLane(x.ID, x.Queue, x.Token, x.Action == queue.Requeue, x.Till)
+	}
+	return result
 }
 
 // takes reports whether the keys of a settlement have the right types.
@@ -141,12 +147,14 @@ func (t *Twin) reclaim(r *Reclaimed, id, q, times int, h Held, o Record, listed 
 	}
 	if dies {
 		r.affected(t.affect(t.effectsOf(j, queue.EventPoison)))
+		t.leaveDead(id, q, h.Token, false)
 		t.dead = with(t.dead, j)
 		r.Poisoned = append(r.Poisoned, j.ID)
 		return
 	}
 	r.affected(t.affect(t.effectsOf(j, queue.EventReclaim)))
 	t.pushRight(q, j)
+	t.leaveDead(id, q, h.Token, true)
 	r.Requeued++
 }
 

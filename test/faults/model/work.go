@@ -80,6 +80,7 @@ func (x *search) request(t *protocol.Trip, c int) (f Fetch, expect [][]int8) {
 		f.Turns = append(f.Turns, queue.Turn{Queue: slices.Index(serves, turn.Queue),
 			Most: turn.Most})
 	}
+	f.Sources = sourcesOf(t, serves)
 	return f, expect
 }
 
@@ -117,7 +118,10 @@ func (x *search) settle(n *next, i, c int) {
 	for _, s := range batch {
 		d := s.Delivery
 		y := Settlement{ID: idOf(d.Owner), Queue: queueOf(d.Queue), Token: d.Token,
-			Action: s.Action, Effects: changesOf(s.Effects), Expect: -1}
+			Action: s.Action, Effects: changesOf(s.Effects), Expect: -1, Sourced: d.Sourced}
+		if s.Action == queue.Requeue && !s.At.IsZero() {
+			y.Till = 1
+		}
 		if x.TokenPerOwner {
 			y.ID = m.id
 		}
@@ -164,6 +168,7 @@ func (x *search) begin(n *next, i, c int) {
 	case len(j.startClaims()) > 0:
 		r.phase = asks
 	}
+	n.starts(j)
 	p.runs = append(p.runs, r)
 }
 
@@ -172,6 +177,7 @@ func (x *search) listen(w *world, i int) {
 	p := w.proc[i]
 	for k := range p.ledgers {
 		e := event{proc: uint8(i), a: uint8(k)}
+		x.sift(w, i, k)
 		if !x.NoBells || p.stop >= ended {
 			n := &next{world: *w}
 			if x.turnBells(n, i, k) {
@@ -236,14 +242,18 @@ func (x *search) turnBells(n *next, i, k int) (any bool) {
 		if x.AuditPerLedger {
 			c = k
 		}
-		m := &command{kind: bell, id: idOf(t.Owner), ledger: k, capsule: c, queue: t.Adopt[0]}
+		m := &command{kind: x.kindOf(p, t), id: idOf(t.Owner), ledger: k, capsule: c,
+			queue: t.Adopt[0]}
 		m.fetch, m.expect = x.request(t, c)
+		for _, q := range l.SourcesOf(c) {
+			m.fetch.Sources = []int{slices.Index(x.Capsules[c].Queues, q)}
+		}
 		p.calls = append(p.calls, call{command: m.seal()})
 	}
 	for c := range p.calls {
 		b := &p.calls[c]
-		if b.kind == bell && b.ledger == k && b.stage == sent && !b.asked && slices.Contains(unhang,
-			b.queue) {
+		if b.isBell() && b.ledger == k && b.stage == sent && !b.asked && slices.Contains(unhang,
+			b.bellIndex()) {
 			b.asked, any = true, true
 		}
 	}

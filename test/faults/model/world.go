@@ -36,6 +36,8 @@ type command struct {
 	job             Job      // of a claim
 	expect          [][]int8 // the jobs that the sender acknowledges by the tokens of a fetch
 	batch           []Settlement
+	read            []Job // of a sift
+	rev             int   // of the rule, of a sift
 	key             string
 }
 
@@ -52,6 +54,10 @@ const (
 	unmark sort = 'u'
 	beside sort = 'n' // a suspect starts beside others
 	claim  sort = 'c' // the claims of the start of a job
+	arrive sort = 'A' // the doorbell of a queue with lanes, for jobs that arrive
+	ready  sort = 'R' // its other doorbell, for jobs that may run
+	page   sort = 'p' // a sift reads the list of the queue with lanes
+	sift   sort = 'i' // and moves the jobs to their lanes
 	sweep  sort = 'l' // at the end of a stop: put all landed jobs back
 )
 
@@ -77,6 +83,8 @@ type call struct {
 	asked   bool     // the process has told Redis to end the wait of the bell
 	mine    bool     // the delivery of a claim was in flight
 	given   []Change // effects that a second command carries out, in some designs
+	list    []Job    // the answer of a page
+	moved   int      // the answer of a sift
 }
 
 // proc is a process.
@@ -89,7 +97,9 @@ type proc struct {
 	calls    []call
 	runs     []run
 	stop     byte
-	found    int // deliveries that audits found
+	found    int  // deliveries that audits found
+	rev      int  // of the rule of lanes that it knows; -1: lanes are off
+	opens    bool // its last fetch said when a lane opens
 	kept     []Job
 	num      uint32
 	wrong    violation // in its memory
@@ -138,11 +148,12 @@ type past struct {
 	counts        [jobs]uint8 // identities whose end was counted for the job, one bit each
 	after         [jobs]uint8 // identities that got the job after their end
 	ran           [jobs]uint8 // identities under which the job ran while it was a suspect
+	order, first  [jobs]uint8 // of a job with a lane: when it was pushed; 1 if it has started
 	otherEnded    bool        // a process ended or was silent that did not run the poison job
 }
 
-func (d *Design) newProc(a *Arrangement, life int) *proc {
-	p := &proc{up: true, held: true, life: life}
+func (d *Design) newProc(a *Arrangement, r *server, life int) *proc {
+	p := &proc{up: true, held: true, life: life, rev: -1}
 	if d.NoBounds {
 		a = a.unbound()
 	}
@@ -152,6 +163,9 @@ func (d *Design) newProc(a *Arrangement, life int) *proc {
 		}
 	} else {
 		p.ledgers = []*protocol.Process{protocol.New(a.Capsules, queues, p.tokens)}
+	}
+	if r.lanes.Queue >= 0 {
+		p.readRule(&r.lanes)
 	}
 	return p
 }
@@ -189,8 +203,8 @@ func (r *server) clone() *server {
 
 // appendKey appends a key that two processes share only if they are equal.
 func (p *proc) appendKey(b []byte) []byte {
-	b = append(b, bits(p.up, p.held), byte(p.life), byte(p.next), byte(p.marks), p.stop,
-		byte(p.found))
+	b = append(b, bits(p.up, p.held, p.opens), byte(p.life), byte(p.next), byte(p.marks), p.stop,
+		byte(p.found), byte(p.rev))
 	if !p.up {
 		return b
 	}
@@ -211,7 +225,7 @@ func (p *proc) appendKey(b []byte) []byte {
 
 func (c *call) appendKey(b []byte) []byte {
 	b = append(append(b, c.key...), byte(c.stage), bits(c.rang, c.asked, c.fetched.Lost,
-		c.fetched.More, c.mine), byte(c.fetched.Acked))
+		c.fetched.More, c.mine, len(c.fetched.Unseen) > 0, c.fetched.Opens), byte(c.fetched.Acked))
 	for _, t := range c.fetched.Jobs {
 		b = append(b, byte(t.Token), byte(t.Job.ID), byte(t.Job.Crashes), byte(t.Job.Fails),
 			byte(t.Queue))
@@ -230,6 +244,7 @@ func (c *call) appendKey(b []byte) []byte {
 	for _, q := range c.landed {
 		b = append(b, byte(q))
 	}
+	b = appendJobs(append(b, byte(c.moved)), c.list)
 	return appendJobs(b, c.kept)
 }
 
@@ -262,6 +277,9 @@ func (r *server) appendKey(b []byte) []byte {
 	}
 	for _, l := range r.late {
 		b = append(b, l.key...)
+	}
+	if r.lanes.Queue >= 0 {
+		b = r.lanes.appendKey(b)
 	}
 	return b
 }
@@ -307,10 +325,12 @@ func (c *command) seal() *command {
 		for _, turn := range c.fetch.Turns {
 			b = append(b, byte(turn.Queue), byte(turn.Most))
 		}
+		b = append(b, byte(len(c.fetch.Sources)))
 	}
+	b = append(appendJobs(b, c.read), byte(c.rev))
 	for _, x := range c.batch {
 		b = append(b, byte(x.ID), byte(x.Queue), byte(x.Token), x.Action[0], x.Action[2],
-			byte(x.Payload.Fails), byte(len(x.Effects)))
+			byte(x.Payload.Fails), byte(len(x.Effects)), bits(x.Sourced, x.Till > 0))
 		for _, f := range x.Effects {
 			b = append(b, byte(f.Lock), byte(f.Job), bits(f.Take))
 		}
