@@ -44,6 +44,7 @@ type Relay struct {
 	turn    chan struct{} // holds an item while a page is under way
 	commits atomic.Int64  // of Tx
 	covered int64         // the commits before the last page that found all; under turn
+	limit   int           // how many rows the next page reads; under turn
 	outage  outage        // under turn
 	purgeAt time.Time     // of Run
 
@@ -55,7 +56,7 @@ func New(c Config) *Relay {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Relay{Config: c, turn: make(chan struct{}, 1), outage: outage{log: c.Logger},
+	return &Relay{Config: c, turn: make(chan struct{}, 1), limit: pageRows, outage: outage{log: c.Logger},
 		purgeAt: time.Now().Add(rand.N(purgeEvery))}
 }
 

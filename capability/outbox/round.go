@@ -2,8 +2,10 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/kyujobs/kyu/capability/inbox"
 )
 
@@ -15,34 +17,56 @@ func (r *Relay) round(ctx context.Context) (found bool, err error) {
 			return false, err
 		}
 	}
-	err = r.Pool.QueryRow(ctx,
-		"SELECT EXISTS (SELECT FROM kyu_outbox WHERE error IS NULL)").Scan(&found)
-	if err != nil || !found {
+	// By the order of ids, so that Postgres reads the index and not a table of empty pages.
+	var id int64
+	err = r.Pool.QueryRow(ctx, "SELECT id FROM kyu_outbox WHERE error IS NULL ORDER BY id LIMIT 1",
+		unprepared).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
 		return false, explain(err)
 	}
 	return r.drain(ctx)
 }
 
-// drain moves pages until a page is not full, or another process moves rows.
+// drain moves pages until one is not full, or another process moves rows.
 func (r *Relay) drain(ctx context.Context) (found bool, err error) {
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	defer func() { <-r.turn }()
 	for ctx.Err() == nil {
-		p, err := r.page(ctx, false)
+		// The end of ctx does not interrupt a page: its rows would be pushed again.
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageLimit)
+		p, err := r.step(within, false, func() bool { return true })
+		cancel()
 		if err != nil {
 			return found, err
 		}
-		r.outage.ended()
 		found = found || p.rows > 0
 		if !p.full {
 			break
 		}
 	}
 	return found, nil
+}
+
+// step moves a page when no other goroutine does and needed says so.
+func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page, err error) {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return p, ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	if !needed() {
+		return p, nil
+	}
+	before := r.commits.Load()
+	if p, err = r.page(ctx, wait); err != nil {
+		return p, err
+	}
+	if r.outage.ended(); p.ours && !p.full {
+		r.covered = before
+	}
+	return p, nil
 }
 
 // backoff returns how long Run waits after an error.
@@ -54,31 +78,16 @@ func (r *Relay) backoff(err error) time.Duration {
 
 // Flush pushes the rows that are committed now, as Tx does after its commit: it is for a
 // transaction that the caller has committed itself. Calls at the same time share their work. An
-// error of the push is no error of Flush: Run logs it, and the rows wait.
+// error of the push is no error of Flush: it is logged, and the rows wait.
 func (r *Relay) Flush(ctx context.Context) {
 	mine := r.commits.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, flushLimit)
 	defer cancel()
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return
-	}
-	defer func() { <-r.turn }()
-	if r.covered >= mine || r.outage.on() {
-		return
-	}
-	before := r.commits.Load()
-	for ctx.Err() == nil {
-		p, err := r.page(ctx, true)
-		switch {
-		case err != nil:
-			r.outage.failed(err)
-			return
-		case !p.full:
-			r.covered = before
-			r.outage.ended()
-			return
+	for full := true; full; {
+		p, err := r.step(ctx, true, func() bool { return r.covered < mine && !r.outage.on() })
+		if err != nil && !errors.Is(err, context.Canceled) && !isLockTimeout(err) {
+			r.backoff(err)
 		}
+		full = err == nil && p.full
 	}
 }
