@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // fixture is a Redis, a Postgres with the tables, and a relay between them.
 type fixture struct {
-	*testing.T
+	testing.TB
 	cluster *pgtest.Cluster
 	server  *redistest.Server
 	raw     *redis.Client
@@ -39,16 +39,22 @@ type fixture struct {
 	log     *testwait.Log
 }
 
-// newFixture starts one. The relay goes over the pooler at url, if it is not empty.
-func newFixture(t *testing.T) *fixture {
+// newFixture starts one. settings are those of Postgres.
+func newFixture(t testing.TB, settings ...string) *fixture {
 	t.Helper()
-	f := &fixture{T: t, cluster: pgtest.StartCluster(t), server: redistest.Start(t),
+	f := &fixture{TB: t, cluster: pgtest.StartCluster(t, settings...), server: redistest.Start(t),
 		log: &testwait.Log{}}
 	if _, err := migrate.Up(t.Context(), f.cluster.URL); err != nil {
 		t.Fatal(err)
 	}
 	f.raw, f.store = f.server.Client(), f.server.Store()
 	return f.through(f.cluster.URL)
+}
+
+// newBench starts one whose Postgres syncs each commit.
+func newBench(b *testing.B) *fixture {
+	b.Helper()
+	return newFixture(b, "fsync=on", "max_wal_size=4GB")
 }
 
 // through returns the fixture with a relay that reaches Postgres at url.
@@ -70,7 +76,7 @@ func (f *fixture) through(url string) *fixture {
 func (f *fixture) in(t *testing.T) *fixture {
 	t.Helper()
 	sub := *f
-	sub.T = t
+	sub.TB = t
 	sub.exec("TRUNCATE kyu_outbox")
 	if err := f.raw.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)

@@ -1,22 +1,24 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/kyujobs/kyu/capability/outbox"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/test/kit/pgtest"
 	"github.com/kyujobs/kyu/test/kit/testwait"
 )
 
-// places returns the number of jobs that a transaction has pushed before each job of a queue, by
-// the class of the job. In order these are 0, 1, 2, … for each class.
+// inOrder reports whether the first arguments of the jobs of each class are 0, 1, 2 and so on.
 func inOrder(list []*queue.Job) bool {
 	next := map[string]int{}
 	for _, j := range list {
@@ -165,13 +167,61 @@ func TestOutage(t *testing.T) {
 		pooler.Restart()
 		f.arrives("a", 5)
 	})
-	t.Run("begins when the table is made", func(t *testing.T) {
-		f := newFixture(t)
+}
+
+// tracer counts the statements of a pool.
+type tracer struct{ n atomic.Int64 }
+
+func (c *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn,
+	_ pgx.TraceQueryStartData) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+func (c *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// traced returns the fixture with a relay whose statements are counted.
+func (f *fixture) traced() (*fixture, *tracer) {
+	f.Helper()
+	c, counts := f.db.Pool().Config(), &tracer{}
+	c.ConnConfig.Tracer = counts
+	pool, err := pgxpool.NewWithConfig(f.Context(), c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(pool.Close)
+	sub := *f
+	sub.relay = outbox.New(outbox.Config{Pool: pool, Store: f.store, Logger: f.relay.Logger})
+	return &sub, counts
+}
+
+func TestIdle(t *testing.T) {
+	t.Run("sends less than one query a second", func(t *testing.T) {
+		f, counts := newFixture(t).traced()
+		f.push("Job", 1)
+		f.run()
+		f.arrives("a", 1)
+		const pauses = 6 // until the pauses are long
+		from := counts.n.Load() + pauses
+		wait := func(n int64) time.Time {
+			testwait.Until(t, 20*time.Second, "the relay looks again",
+				func() bool { return counts.n.Load() >= n })
+			return time.Now()
+		}
+		began := wait(from)
+		if took := wait(from + 4).Sub(began); took < 4*time.Second {
+			t.Errorf("4 queries in %v", took)
+		}
+	})
+	t.Run("looks once, and says nothing, while there is no table", func(t *testing.T) {
+		f, counts := newFixture(t).traced()
 		f.exec("ALTER TABLE kyu_outbox RENAME TO elsewhere")
 		stop := f.run()
+		testwait.Until(t, 10*time.Second, "the relay has looked",
+			func() bool { return counts.n.Load() > 0 })
 		stop()
-		if strings.Contains(f.log.String(), "their rows wait") {
-			t.Error(f.log.String())
+		if counts.n.Load() != 1 || strings.Contains(f.log.String(), "their rows wait") {
+			t.Error(counts.n.Load(), f.log.String())
 		}
 	})
 }
