@@ -18,6 +18,8 @@ CREATE TABLE kyu_outbox (
   autovacuum_vacuum_cost_delay = 0,
   toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 1000
 );
+-- For people: the rows that are kept aside, beside millions that wait.
+CREATE INDEX index_kyu_outbox_on_id_aside ON kyu_outbox (id) WHERE error IS NOT NULL;
 
 CREATE TABLE kyu_inbox (
   scope   text NOT NULL,
