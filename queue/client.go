@@ -40,8 +40,8 @@ type Batch struct {
 	Queue      string // the schedule set if empty
 	Jobs       []Pushed
 	Idempotent bool // leave out jobs whose JIDs were pushed before, as Options.Idempotent says
-	// Remember is how long the JIDs of an idempotent batch count as pushed; an hour if 0.
-	Remember time.Duration
+	// Life is how long the markers of an idempotent batch are kept, in whole seconds. 0: an hour.
+	Life time.Duration
 }
 
 // Pushed is a job as it is stored.
@@ -178,7 +178,7 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 		dest = s.ks.Schedule()
 	}
 	if b.Idempotent {
-		life = int(cmp.Or(b.Remember, markerLife).Seconds())
+		life = int(cmp.Or(b.Life, markerLife).Seconds())
 	}
 	keys, args = append(keys, dest), append(args, b.Queue, life, len(b.Jobs))
 	for i := range b.Jobs {

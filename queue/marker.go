@@ -3,23 +3,22 @@ package queue
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 )
 
-// forgetPage is the most markers that one command removes.
-const forgetPage = 1000
-
-// ForgetPushed removes the markers of idempotent pushes. It is for pushes that are confirmed, and
-// that nobody will repeat: their JIDs need not be remembered any longer.
-func (s *Store) ForgetPushed(ctx context.Context, jids []string) error {
-	for page := range slices.Chunk(jids, forgetPage) {
-		keys := make([]string, len(page))
-		for i, jid := range page {
-			keys[i] = s.ks.Pushed(jid)
-		}
-		if err := s.db.Shared.Unlink(ctx, keys...).Err(); err != nil {
-			return fmt.Errorf("forget the markers of pushes: %w", err)
-		}
+// ShortenMarkers lets the markers of idempotent pushes end after life, unless they end earlier. A
+// marker of a long Batch.Life can go when its push cannot be repeated any more. jids are those of
+// the Pushed. An error costs memory in Redis, and nothing else.
+func (s *Store) ShortenMarkers(ctx context.Context, jids []string, life time.Duration) error {
+	if len(jids) == 0 {
+		return nil
+	}
+	p := s.db.Shared.Pipeline()
+	for _, jid := range jids {
+		p.ExpireLT(ctx, s.ks.Pushed(jid), life)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return fmt.Errorf("shorten markers: %w", err)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestMarker(t *testing.T) {
 	push := func(jid string, life time.Duration) {
 		t.Helper()
 		err := f.store.PushBatches(t.Context(), []queue.Batch{{Queue: "a", Idempotent: true,
-			Remember: life, Jobs: []queue.Pushed{{JID: jid, Payload: "{}"}}}})
+			Life: life, Jobs: []queue.Pushed{{JID: jid, Payload: "{}"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,8 +27,8 @@ func TestMarker(t *testing.T) {
 			t.Errorf("the markers live %v and %v", x, y)
 		}
 	})
-	t.Run("is gone when it is forgotten, and the others stay", func(t *testing.T) {
-		if err := f.store.ForgetPushed(t.Context(), []string{"y", "none"}); err != nil {
+	t.Run("is gone at once if its life becomes 0, and the others stay", func(t *testing.T) {
+		if err := f.store.ShortenMarkers(t.Context(), []string{"y", "none"}, 0); err != nil {
 			t.Fatal(err)
 		}
 		push("x", 0)

@@ -64,13 +64,13 @@ func (l *Link) PushBatches(ctx context.Context, batches []queue.Batch) error {
 	return store.PushBatches(ctx, batches)
 }
 
-// ForgetPushed is the method of the Store.
-func (l *Link) ForgetPushed(ctx context.Context, jids []string) error {
+// ShortenMarkers is the method of the Store.
+func (l *Link) ShortenMarkers(ctx context.Context, jids []string, life time.Duration) error {
 	store, err := l.Store(ctx)
 	if err != nil {
 		return err
 	}
-	return store.ForgetPushed(ctx, jids)
+	return store.ShortenMarkers(ctx, jids, life)
 }
 
 // Form is the form of the payloads of the Config.

@@ -55,7 +55,7 @@ func away(err error) bool {
 func remembered(batches []queue.Batch) []queue.Batch {
 	list := slices.Clone(batches)
 	for i := range list {
-		list[i].Idempotent, list[i].Remember = true, Remember
+		list[i].Idempotent, list[i].Life = true, Remember
 	}
 	return list
 }

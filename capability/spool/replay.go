@@ -22,6 +22,7 @@ const (
 const (
 	lastJobs    = groupWeight      // of so few that wait, pushes wait for the end
 	forgetEvery = time.Second      // how often markers of confirmed pushes are removed
+	forgetPage  = 1000             // of so many, in one call
 	asideFor    = 10 * time.Minute // how long refused jobs stay aside until they are tried again
 )
 
@@ -57,12 +58,16 @@ func (s *Spool) forget(ctx context.Context) {
 	jids := s.confirmed
 	s.confirmed = nil
 	s.mu.Unlock()
-	f, ok := s.backend.(interface {
-		ForgetPushed(ctx context.Context, jids []string) error
+	m, ok := s.backend.(interface {
+		ShortenMarkers(ctx context.Context, jids []string, life time.Duration) error
 	})
-	if ok && len(jids) > 0 {
-		if err := f.ForgetPushed(ctx, jids); err != nil && ctx.Err() == nil {
+	if !ok {
+		return
+	}
+	for page := range slices.Chunk(jids, forgetPage) {
+		if err := m.ShortenMarkers(ctx, page, 0); err != nil {
 			s.log.Debug("markers of pushes stay for a day", "count", len(jids), "err", err)
+			return
 		}
 	}
 }
