@@ -19,12 +19,14 @@ var allowed = map[string]string{
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"dashboard/access":  "queue",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
+	"capability/spool":  "internal/redisdb queue",
 	"cli": "capability/cron capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
-	"dashboard/live":      "",
-	"loadtest":            "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
-	"loadtest/pages":      "dashboard loadtest/lab queue/inspect",
-	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
+	"dashboard/live": "",
+	"loadtest":       "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
+	"loadtest/pages": "dashboard loadtest/lab queue/inspect",
+	"loadtest/compare": "capability/outbox database/migrate loadtest/lab internal/kerneltimer " +
+		"test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "cli database jobs queue worker",

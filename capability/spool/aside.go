@@ -55,8 +55,9 @@ func (s *Spool) putAside(part []queue.Batch, refusal error) error {
 	if err := s.sync(seg, end); err != nil {
 		return fmt.Errorf("put a job aside: %w", err)
 	}
-	s.log.Error("Redis refuses a job of the disk: it is put aside, and tried again every 10 minutes "+
-		"and at the next start", "jid", part[0].Jobs[0].JID, "queue", part[0].Queue, "err", refusal)
+	s.log.Error("Redis refuses a job of the disk: it is put aside, and tried again every 10 "+
+		"minutes and at the next start", "jid", part[0].Jobs[0].JID, "queue", part[0].Queue,
+		"err", refusal)
 	return nil
 }
 

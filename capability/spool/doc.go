@@ -1,5 +1,5 @@
-// Package spool keeps pushes on the local disk while Redis is away, and pushes them when it is back.
-// It is for programs that push jobs and have no Postgres whose transactions could keep them.
+// Package spool keeps pushes on the local disk while Redis is away, and makes them when it is back.
+// It is for programs without Postgres. Those with one push in its transactions: capability/outbox.
 //
 //	kept, err := spool.Open("/var/lib/shop/spool", spool.Connect(config), spool.Options{})
 //	client := queue.NewClient(kept)

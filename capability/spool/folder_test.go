@@ -211,7 +211,8 @@ func TestFullDisk(t *testing.T) {
 	refused := 0
 	for i := range 300 {
 		jid := fmt.Sprint(i)
-		_, err := b.client.Push(t.Context(), "Job", letters(500), queue.Options{Queue: "a", JID: jid})
+		_, err := b.client.Push(t.Context(), "Job", letters(500),
+			queue.Options{Queue: "a", JID: jid})
 		switch {
 		case err == nil:
 			kept = append(kept, jid)

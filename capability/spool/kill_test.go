@@ -30,8 +30,8 @@ const (
 	pusherMany = "SPOOL_PUSHER_MANY"
 )
 
-// pusher is the program of a process that pushes until it is killed. It prints a line for each push:
-// "ok JID" or "error JID".
+// pusher is the program of a process that pushes until it is killed. It prints a line for each
+// push: "ok JID" or "error JID".
 func pusher(dir string) error {
 	link, err := spool.Connect(queue.Config{URL: os.Getenv(pusherURL)})
 	if err != nil {

@@ -37,8 +37,8 @@ func Connect(c queue.Config) (*Link, error) {
 	return &Link{config: c}, probe.Close()
 }
 
-// Store returns the Store, and opens it if it is not open. The errors are those of queue.Open. For a
-// second after an error, it returns the same one.
+// Store returns the Store, and opens it if it is not open. The errors are those of queue.Open. For
+// a second after an error, it returns the same one.
 func (l *Link) Store(ctx context.Context) (*queue.Store, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// PushBatches pushes the jobs or, while the Backend is away, writes them to the disk. If there is no
-// error, they are in one of both for sure. If the error is queue.ErrUnknown, they may be in one of
-// both, and the push can be repeated with the same JIDs. After any other error nothing was pushed:
-// ErrFull says that the spool has no room, and an error that concerns the jobs, such as a
+// PushBatches pushes the jobs or, while the Backend is away, writes them to the disk. If there is
+// no error, they are in one of both for sure. If the error is queue.ErrUnknown, they may be in one
+// of both, and the push can be repeated with the same JIDs. After any other error nothing was
+// pushed: ErrFull says that the spool has no room, and an error that concerns the jobs, such as a
 // *queue.InvalidError, is that of the Backend. The claims of jobs on the disk are made later, when
 // they are pushed: a job whose claim is refused then is dropped, with a line in the log.
 func (s *Spool) PushBatches(ctx context.Context, batches []queue.Batch) error {
@@ -50,8 +50,8 @@ func away(err error) bool {
 		redisdb.ServesNobody(err)
 }
 
-// remembered returns batches whose JIDs Redis remembers. The jobs are the same, so that refusals are
-// set in those of the caller.
+// remembered returns batches whose JIDs Redis remembers. The jobs are the same, so that refusals
+// are set in those of the caller.
 func remembered(batches []queue.Batch) []queue.Batch {
 	list := slices.Clone(batches)
 	for i := range list {
@@ -160,8 +160,8 @@ func (s *Spool) newest(list *[]*segment, kind string) (*segment, error) {
 	return seg, nil
 }
 
-// sync returns when a segment is on the disk up to a place. Pushes that wait for it at the same time
-// share one fsync.
+// sync returns when a segment is on the disk up to a place. Pushes that wait for it at the same
+// time share one fsync.
 func (s *Spool) sync(seg *segment, upTo int64) error {
 	seg.syncing.Lock()
 	defer seg.syncing.Unlock()
@@ -192,8 +192,8 @@ func (s *Spool) sync(seg *segment, upTo int64) error {
 func (s *Spool) cut(seg *segment) {
 	end := seg.synced.Load()
 	if err := seg.file.Truncate(end); err != nil {
-		s.log.Error("pushes that failed cannot be taken off the disk: they may be made at the next "+
-			"start", "file", seg.path, "err", err)
+		s.log.Error("pushes that failed cannot be taken off the disk: they may be made at the "+
+			"next start", "file", seg.path, "err", err)
 	}
 	s.bytes -= seg.size - end
 	seg.size, seg.sealed = end, true

@@ -115,8 +115,8 @@ func (s *Spool) few() bool {
 	return s.waiting > 0 && s.waiting <= lastJobs
 }
 
-// finish pushes the last jobs. Other pushes wait meanwhile, because otherwise new ones could come to
-// the disk as fast as old ones leave it, for ever.
+// finish pushes the last jobs. Other pushes wait meanwhile, because otherwise new ones could come
+// to the disk as fast as old ones leave it, for ever.
 func (s *Spool) finish(ctx context.Context) {
 	s.gate.Lock()
 	defer s.gate.Unlock()

@@ -147,7 +147,8 @@ func TestFullSpool(t *testing.T) {
 	var err error
 	for i := 0; err == nil; i++ {
 		jid := fmt.Sprint(i)
-		_, err = b.client.Push(t.Context(), "Job", letters(500), queue.Options{Queue: "a", JID: jid})
+		_, err = b.client.Push(t.Context(), "Job", letters(500),
+			queue.Options{Queue: "a", JID: jid})
 		if err == nil {
 			kept = append(kept, jid)
 		}
