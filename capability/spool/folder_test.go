@@ -169,6 +169,7 @@ func TestPlaceInFile(t *testing.T) {
 			}
 			b.reopen()
 			b.same("jobs that wait", b.spool.Stats().Waiting, 500)
+			b.same("the files", b.files(), "00000001.spool lock") // none is aside
 			b.run()
 			b.drained()
 			b.same("jobs of a", b.raw.LLen(t.Context(), "queue:a").Val(), 1500)
@@ -185,7 +186,7 @@ type firstOnly struct {
 func (f *firstOnly) PushBatches(ctx context.Context, batches []queue.Batch) error {
 	if f.pushed {
 		f.end()
-		return queue.ErrUnknown
+		return errors.New("the end of the context interrupted it")
 	}
 	f.pushed = true
 	return f.Backend.PushBatches(ctx, batches)

@@ -10,8 +10,10 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// reconnectAfter is how long the error of an attempt to connect is given to other pushes too.
-const reconnectAfter = time.Second
+const (
+	reconnectAfter = time.Second     // for which the error of an attempt is given to other pushes too
+	connectLimit   = 5 * time.Second // of an attempt
+)
 
 var errUnconnected = errors.New("push: not connected to Redis, nothing was pushed")
 
@@ -50,6 +52,9 @@ func (l *Link) Store(ctx context.Context) (*queue.Store, error) {
 	case l.failed != nil && time.Since(l.at) < reconnectAfter:
 		return nil, l.failed
 	}
+	// The end of one push must not end the attempt, because others wait for it too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectLimit)
+	defer cancel()
 	l.store, l.failed = queue.Open(ctx, l.config)
 	l.at = time.Now()
 	return l.store, l.failed

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,13 @@ func TestLink(t *testing.T) {
 	})
 	t.Run("has the form of its Config", func(t *testing.T) {
 		b.same("MaxPayload", b.spool.Form().MaxPayload, 500)
+	})
+	t.Run("does not give up an attempt with the push that began it", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := connect(queue.Config{URL: b.server.URL}).Store(ctx); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("gives many pushes one attempt to connect a second", func(t *testing.T) {
 		away := connect(queue.Config{URL: "redis://127.0.0.1:1"})

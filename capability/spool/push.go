@@ -81,6 +81,9 @@ func (s *Spool) confirm(batches []queue.Batch) {
 			}
 		}
 	}
+	if len(s.confirmed) >= forgetMany {
+		s.ring()
+	}
 }
 
 // keep writes a push to the disk. direct is why it could not go directly; nil if jobs wait already,
@@ -89,6 +92,9 @@ func (s *Spool) keep(batches []queue.Batch, direct error) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	r := record{time.Now(), batches}
+	if r.jobs() == 0 {
+		return nil
+	}
 	seg, end, err := s.append(&r, direct)
 	if errors.Is(err, errEmpty) {
 		return err

@@ -42,8 +42,8 @@ func (s *Spool) Run(ctx context.Context) error {
 			return nil
 		case <-s.wake:
 		case <-second.C:
-			s.forget(ctx)
 		}
+		s.forget(ctx)
 		s.replay(ctx)
 		if time.Since(tried) >= asideFor {
 			tried = time.Now()

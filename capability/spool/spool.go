@@ -20,7 +20,8 @@ const (
 	Remember = 24 * time.Hour
 
 	segmentBytes = 8 << 20 // a larger segment is followed by a new one
-	forgetMax    = 10_000  // JIDs that are to be forgotten; Redis forgets the others after Remember
+	forgetMany   = 10_000  // JIDs that are to be forgotten, for which Run is woken
+	forgetMax    = 500_000 // most of them; Redis forgets the others after Remember
 )
 
 var (

@@ -65,6 +65,10 @@ func TestPushWhileRedisIsAway(t *testing.T) {
 	})
 	b.server.Restart()
 	t.Run("waits for those before it when Redis is back", func(t *testing.T) {
+		testwait.Until(t, 20*time.Second, "the Store has a connection again", func() bool {
+			_, err := queue.NewClient(b.store).Push(t.Context(), "Job", nil, queue.Options{})
+			return err == nil
+		})
 		b.push("a", "100")
 		b.same("jobs of a", b.jids("a"), "")
 	})
@@ -191,13 +195,27 @@ func TestBulk(t *testing.T) {
 	})
 }
 
+func TestMarkersOfBulk(t *testing.T) {
+	b := newBench(t, spool.Options{})
+	b.run()
+	if _, err := b.client.PushBulk(t.Context(), "Job", make([][]any, 30_000),
+		queue.Options{Queue: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("are all removed soon", func(t *testing.T) {
+		testwait.Until(t, 20*time.Second, "no marker is left",
+			func() bool { return len(b.raw.Keys(t.Context(), "kyu:pushed:*").Val()) == 0 })
+		b.same("jobs of a", b.raw.LLen(t.Context(), "queue:a").Val(), 30_000)
+	})
+}
+
 func TestManyPushers(t *testing.T) {
 	b := newBench(t, spool.Options{})
 	b.run()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var all sync.WaitGroup
-	for range 8 {
+	for range 64 {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				if _, err := b.client.Push(context.Background(), "Job", nil,
