@@ -24,8 +24,9 @@ const (
 	maxBackoff = 5 * time.Second
 	// flushLimit is how long Tx waits for the push of its jobs.
 	flushLimit = time.Second
-	// pageLimit is how long the push of a page may take, also when the process stops.
+	// pageLimit is how long a page may take, and stopLimit for how much longer when Run stops.
 	pageLimit = 30 * time.Second
+	stopLimit = 3 * time.Second
 	// purgeEvery is the pause between two purges of the inbox.
 	purgeEvery = time.Hour
 )
