@@ -17,8 +17,8 @@ func (f *fixture) fill(n int) {
 	f.Helper()
 	for ; n > 0; n -= 10_000 {
 		f.exec(`INSERT INTO kyu_outbox (queue, payload) SELECT 'a', '{"retry":true,"queue":"a",' ||
-			'"class":"ActivityPub::DeliveryWorker","args":[' || i || ',"https://example.com/inbox"' ||
-			',{}],"jid":"' || md5(i::text) || '","created_at":1764412345.123,' ||
+			'"class":"ActivityPub::DeliveryWorker","args":[' || i || ',"https://example.com/in",' ||
+			'{}],"jid":"' || md5(i::text) || '","created_at":1764412345.123,' ||
 			'"enqueued_at":1764412345.123}' FROM generate_series(1, $1::int) AS i`, min(n, 10_000))
 	}
 }

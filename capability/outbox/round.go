@@ -52,8 +52,8 @@ func (r *Relay) drain(ctx context.Context) (found bool, err error) {
 	return found, nil
 }
 
-// wholePage moves a page that may go on for a while after the end of ctx: the rows of a page that is
-// interrupted are pushed again.
+// wholePage moves a page that may go on for a while after the end of ctx: the rows of a page that
+// is interrupted are pushed again.
 func (r *Relay) wholePage(ctx context.Context) (page, error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageLimit)
 	defer cancel()
@@ -87,7 +87,7 @@ func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page
 func (r *Relay) backoff(err error) time.Duration {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
-	return r.outage.failed(err)
+	return r.outage.failed(err, r.pauses)
 }
 
 // Flush pushes the rows that are committed now, as Tx does after its commit: it is for a

@@ -18,13 +18,13 @@ type outboxTable struct{ question }
 func (c *call) outboxCommand() *cobra.Command {
 	o := &outboxTable{}
 	cmd := c.local("outbox", "the rows of kyu_outbox that wait for Redis, or hold no job", o.run)
-	cmd.Long = "the table of jobs that are pushed in transactions of Postgres: how many rows wait,\n" +
-		"how long, for which queues, and which are kept aside because they hold no job"
+	cmd.Long = "the table of jobs that are pushed in transactions of Postgres: how many rows\n" +
+		"wait, how long, for which queues, and which are kept aside because they hold no job"
 	cmd.Example = "workerctl outbox\nworkerctl outbox --json"
 	retry := c.command("retry [ID…]", "let rows that are kept aside wait again, or all of them",
 		o.retry)
-	retry.Long = "let rows that are kept aside wait again, after their columns were corrected by SQL,\n" +
-		"or the queue's key in Redis; without an ID, all of them"
+	retry.Long = "let rows that are kept aside wait again, after their columns were corrected by\n" +
+		"SQL, or the queue's key in Redis; without an ID, all of them"
 	retry.Example = "workerctl outbox retry\nworkerctl outbox retry 4711"
 	retry.Args = checked(func(words []string) error { _, err := rowIDs(words); return err })
 	drop := c.command("drop ID…", "delete rows that are kept aside", o.drop)

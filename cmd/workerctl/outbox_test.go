@@ -39,7 +39,8 @@ func TestOutbox(t *testing.T) {
 		s.fails(2, "want the ID", "outbox retry x")
 		s.fails(1, "nothing was done", "outbox drop 4711")
 		s.ok("1 rows of the outbox are deleted", "outbox drop 4711 --yes")
-		s.fails(1, "0 of 1 rows are deleted: the others are not kept aside", "outbox drop 4711 --yes")
+		s.fails(1, "0 of 1 rows are deleted: the others are not kept aside",
+			"outbox drop 4711 --yes")
 		s.ok("1 rows of the outbox wait again", "outbox retry")
 		s.ok("3 wait", "outbox")
 		s.ok("outbox retry", "audit")

@@ -20,8 +20,9 @@ const (
 
 // Finding is something that is well, or that is not.
 type Finding struct {
-	Level  string `json:"level"`
-	About  string `json:"about"` // redis, queues, processes, cron, postgres, pgbouncer, replica or outbox
+	Level string `json:"level"`
+	// redis, queues, processes, cron, postgres, pgbouncer, replica or outbox
+	About  string `json:"about"`
 	Text   string `json:"text"`
 	Remedy string `json:"remedy,omitempty"`
 }

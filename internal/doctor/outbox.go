@@ -29,8 +29,8 @@ func (e *Examination) Outbox(ctx context.Context) {
 			"kyu_inbox", "its table cannot be read: %v", err)
 		return
 	case !s.Table:
-		e.bad(Warning, "outbox", "workerctl migrate", "there is no table kyu_outbox: no job can be "+
-			"pushed in a transaction")
+		e.bad(Warning, "outbox", "workerctl migrate", "there is no table kyu_outbox: no job can "+
+			"be pushed in a transaction")
 		return
 	}
 	before := len(e.Findings)
@@ -44,8 +44,8 @@ func (e *Examination) Outbox(ctx context.Context) {
 			"%d rows hold no job, and are kept aside: %s", s.Aside, s.Bad[0].Error)
 	}
 	if s.NoAutovacuum {
-		e.bad(Wrong, "outbox", "ALTER TABLE kyu_outbox RESET (autovacuum_enabled); and the setting "+
-			"autovacuum = on", "autovacuum is off: the table grows with each job")
+		e.bad(Wrong, "outbox", "ALTER TABLE kyu_outbox RESET (autovacuum_enabled); and the "+
+			"setting autovacuum = on", "autovacuum is off: the table grows with each job")
 	} else if s.Dead > manyDead {
 		e.bad(Warning, "outbox", "end the transaction or the replication slot that is open for "+
 			"long (pg_stat_activity, pg_replication_slots)",
