@@ -31,14 +31,15 @@ var allowed = map[string]string{
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "capability/outbox cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"internal/doctor":   "capability/cron capability/outbox database internal/redisdb queue " +
+	"internal/doctor": "capability/cron capability/outbox database internal/redisdb queue " +
 		"queue/inspect",
 	"cmd/workerctl": "capability/cron capability/outbox capability/unique database " +
 		"database/migrate deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
 	"database/activity": "database",
 	"dashboard": "capability/cron capability/outbox capability/unique dashboard/access " +
-		"dashboard/live database database/activity internal/doctor internal/redisdb internal/text queue queue/inspect",
+		"dashboard/live database database/activity internal/doctor internal/redisdb " +
+		"internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/unique dashboard dashboard/access " +
 		"dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",

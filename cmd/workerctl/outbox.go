@@ -23,8 +23,8 @@ func (c *call) outboxCommand() *cobra.Command {
 	cmd.Example = "workerctl outbox\nworkerctl outbox --json"
 	retry := c.command("retry [ID…]", "let rows that are kept aside wait again, or all of them",
 		o.retry)
-	retry.Long = "let rows that are kept aside wait again, after their columns were corrected by\n" +
-		"SQL, or the queue's key in Redis; without an ID, all of them"
+	retry.Long = "let rows that are kept aside wait again, after their columns were corrected\n" +
+		"by SQL, or the queue's key in Redis; without an ID, all of them"
 	retry.Example = "workerctl outbox retry\nworkerctl outbox retry 4711"
 	retry.Args = checked(func(words []string) error { _, err := rowIDs(words); return err })
 	drop := c.command("drop ID…", "delete rows that are kept aside", o.drop)
