@@ -139,7 +139,7 @@ func (d *Dashboard) routes() []route {
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
 		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes(),
-		d.classesRoutes())
+		d.classesRoutes(), d.outboxRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
@@ -170,5 +170,5 @@ func (d *Dashboard) acts() []route {
 			route{method: "GET", pattern: pattern + "/confirm", role: access.Admin,
 				read: confirm(open)})
 	}
-	return append(list, d.toolsActs()...)
+	return slices.Concat(list, d.toolsActs(), d.outboxActs())
 }

@@ -25,8 +25,8 @@ func TestPlainSQL(t *testing.T) {
 			[]string{`"jid":"j1"`, `"args":[]`}},
 		"the jid of the payload comes first": {"jid, queue, payload",
 			`'j1', 'a', '{"class":"A","jid":"j2"}'`, []string{`"jid":"j2"`}},
-		"a time that is past": {"queue, at, payload", `'a', now() - interval '1 s', '{"class":"A"}'`,
-			[]string{`"enqueued_at":`}},
+		"a time that is past": {"queue, at, payload",
+			`'a', now() - interval '1 s', '{"class":"A"}'`, []string{`"enqueued_at":`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := f.in(t)

@@ -15,13 +15,13 @@ type outage struct {
 }
 
 // failed returns how long to wait before the next attempt.
-func (o *outage) failed(err error) time.Duration {
+func (o *outage) failed(err error, p pauses) time.Duration {
 	if o.attempts == 0 {
 		o.since = time.Now()
 		o.log.Warn("Jobs of the outbox cannot be pushed: their rows wait", "err", err)
 	}
 	o.attempts++
-	wait := min(maxBackoff, busyWait<<min(o.attempts, 10))
+	wait := min(p.backoff, p.busy<<min(o.attempts, 10))
 	wait = wait/2 + rand.N(wait/2)
 	o.until = time.Now().Add(wait)
 	return wait

@@ -38,8 +38,8 @@ func TestPush(t *testing.T) {
 		})
 		f.run()
 		f.arrives("a", 1)
-		if raw := f.queued("a")[0].Raw(); raw != payload || f.queued("a")[0].JID != jid ||
-			!strings.HasPrefix(raw, `{"retry":true,"queue":"a","class":"My::Job","args":[1,"é<b>"`) {
+		begin := `{"retry":true,"queue":"a","class":"My::Job","args":[1,"é<b>",null],"jid":"`
+		if raw := f.queued("a")[0].Raw(); raw != payload || !strings.HasPrefix(raw, begin+jid) {
 			t.Errorf("pushed  %s\nwritten %s", raw, payload)
 		}
 		if !f.raw.SIsMember(t.Context(), "queues", "a").Val() {
@@ -121,7 +121,8 @@ func TestPush(t *testing.T) {
 			_, err := outbox.Push(t.Context(), tx, "Job", nil, queue.Options{})
 			return err
 		})
-		if !errors.Is(err, outbox.ErrNoTable) || !strings.Contains(err.Error(), "workerctl migrate") {
+		if !errors.Is(err, outbox.ErrNoTable) ||
+			!strings.Contains(err.Error(), "workerctl migrate") {
 			t.Error(err)
 		}
 	})

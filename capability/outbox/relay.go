@@ -13,19 +13,22 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
+// pauses are how long a relay waits between two looks at the table.
+type pauses struct {
+	busy    time.Duration // soon after rows were found
+	idle    time.Duration // when none have been found for a while
+	table   time.Duration // while there is no table
+	backoff time.Duration // at most, while Postgres or Redis does not answer
+}
+
+var usual = pauses{50 * time.Millisecond, 1200 * time.Millisecond, time.Minute, 5 * time.Second}
+
 const (
-	// busyWait and idleWait are the pauses between two looks at the table: soon after rows were
-	// found, and when none have been found for a while.
-	busyWait = 50 * time.Millisecond
-	idleWait = 1200 * time.Millisecond
-	// tableWait is the pause while there is no table.
-	tableWait = time.Minute
-	// maxBackoff is the longest pause while Postgres or Redis does not answer.
-	maxBackoff = 5 * time.Second
 	// flushLimit is how long Tx waits for the push of its jobs.
 	flushLimit = time.Second
-	// pageLimit is how long the push of a page may take, also when the process stops.
+	// pageLimit is how long a page may take, and stopLimit for how much longer when Run stops.
 	pageLimit = 30 * time.Second
+	stopLimit = 3 * time.Second
 	// purgeEvery is the pause between two purges of the inbox.
 	purgeEvery = time.Hour
 )
@@ -47,6 +50,7 @@ type Relay struct {
 	limit   int           // how many rows the next page reads; under turn
 	outage  outage        // under turn
 	purgeAt time.Time     // of Run
+	pauses  pauses
 
 	relayed, aside atomic.Int64 // rows, since New
 }
@@ -56,7 +60,9 @@ func New(c Config) *Relay {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Relay{Config: c, turn: make(chan struct{}, 1), limit: pageRows, outage: outage{log: c.Logger},
+	return &Relay{Config: c, turn: make(chan struct{}, 1), limit: pageRows,
+		outage:  outage{log: c.Logger},
+		pauses:  usual,
 		purgeAt: time.Now().Add(rand.N(purgeEvery))}
 }
 
@@ -73,20 +79,20 @@ func (r *Relay) Counts() Counts { return Counts{r.relayed.Load(), r.aside.Load()
 // while the table is not there, it tries again and again. It also purges the inbox. When there is
 // nothing to do it sends less than one query a second.
 func (r *Relay) Run(ctx context.Context) error {
-	wait := busyWait
+	wait := r.pauses.busy
 	for ctx.Err() == nil {
 		found, err := r.round(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ErrNoTable):
-			wait = tableWait
+			wait = r.pauses.table
 		case err != nil:
 			wait = r.backoff(err)
 		case found:
-			wait = busyWait
+			wait = r.pauses.busy
 		default:
-			wait = min(2*wait, idleWait)
+			wait = min(2*wait, r.pauses.idle)
 		}
 		select {
 		case <-time.After(wait*9/10 + rand.N(wait/5)):

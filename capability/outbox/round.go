@@ -11,6 +11,16 @@ import (
 
 // round looks at the table once, and moves all its rows if there are some.
 func (r *Relay) round(ctx context.Context) (found bool, err error) {
+	if found, err = r.look(ctx); err != nil || !found {
+		return false, err
+	}
+	return r.drain(ctx)
+}
+
+// look purges the inbox if that is due, and reports whether a row waits.
+func (r *Relay) look(ctx context.Context) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pageLimit)
+	defer cancel()
 	if !time.Now().Before(r.purgeAt) {
 		r.purgeAt = time.Now().Add(purgeEvery)
 		if _, err := inbox.Purge(ctx, r.Pool, inbox.Life); err != nil {
@@ -24,19 +34,13 @@ func (r *Relay) round(ctx context.Context) (found bool, err error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
-	if err != nil {
-		return false, explain(err)
-	}
-	return r.drain(ctx)
+	return err == nil, explain(err)
 }
 
 // drain moves pages until one is not full, or another process moves rows.
 func (r *Relay) drain(ctx context.Context) (found bool, err error) {
 	for ctx.Err() == nil {
-		// The end of ctx does not interrupt a page: its rows would be pushed again.
-		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageLimit)
-		p, err := r.step(within, false, func() bool { return true })
-		cancel()
+		p, err := r.wholePage(ctx)
 		if err != nil {
 			return found, err
 		}
@@ -46,6 +50,16 @@ func (r *Relay) drain(ctx context.Context) (found bool, err error) {
 		}
 	}
 	return found, nil
+}
+
+// wholePage moves a page that may go on for a while after the end of ctx: the rows of a page that
+// is interrupted are pushed again.
+func (r *Relay) wholePage(ctx context.Context) (page, error) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageLimit)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(stopLimit, cancel) })
+	defer stop()
+	return r.step(within, false, func() bool { return true })
 }
 
 // step moves a page when no other goroutine does and needed says so.
@@ -73,7 +87,7 @@ func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page
 func (r *Relay) backoff(err error) time.Duration {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
-	return r.outage.failed(err)
+	return r.outage.failed(err, r.pauses)
 }
 
 // Flush pushes the rows that are committed now, as Tx does after its commit: it is for a

@@ -149,8 +149,8 @@ func (s *State) readTable(ctx context.Context, tx pgx.Tx) error {
 	var vacuumed *time.Time
 	err := tx.QueryRow(ctx, `SELECT pg_table_size(c.oid), pg_indexes_size(c.oid),
 		COALESCE(t.n_dead_tup, 0), greatest(t.last_vacuum, t.last_autovacuum),
-		current_setting('autovacuum') = 'off' OR 'autovacuum_enabled=false' = ANY (c.reloptions) OR
-		'autovacuum_enabled=off' = ANY (c.reloptions)
+		current_setting('autovacuum') = 'off' OR
+		COALESCE(c.reloptions && '{autovacuum_enabled=false,autovacuum_enabled=off}', false)
 		FROM pg_class c LEFT JOIN pg_stat_user_tables t ON t.relid = c.oid
 		WHERE c.oid = 'kyu_outbox'::regclass`).Scan(&s.Bytes, &s.IndexBytes, &s.Dead, &vacuumed,
 		&s.NoAutovacuum)

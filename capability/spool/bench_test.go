@@ -48,7 +48,7 @@ func pushAll(b *testing.B, backend queue.Backend) {
 	}
 }
 
-// BenchmarkKeep writes pushes to the disk, one by one and from 16 goroutines, and then replays them.
+// BenchmarkKeep writes pushes to the disk, one by one and from 16 goroutines.
 func BenchmarkKeep(b *testing.B) {
 	away := unreachable{}
 	b.Run("one by one", func(b *testing.B) { pushAll(b, openIn(b, b.TempDir(), away)) })

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	reconnectAfter = time.Second     // for which the error of an attempt is given to other pushes too
+	// reconnectAfter is how long the error of an attempt to connect is given to other pushes too.
+	reconnectAfter = time.Second
 	connectLimit   = 5 * time.Second // of an attempt
 )
 

@@ -43,7 +43,8 @@ func (o *outboxTable) begin(ctx context.Context) (end func(), err error) {
 // push pushes a job whose arguments are made last in its transaction.
 func (o *outboxTable) push(ctx context.Context, item int, class string, args func() []any) error {
 	return o.tx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "INSERT INTO compare_orders (item) VALUES ($1)", item); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO compare_orders (item) VALUES ($1)",
+			item); err != nil {
 			return err
 		}
 		_, err := outbox.Push(ctx, tx, class, args(), queue.Options{})
