@@ -90,7 +90,7 @@ func (c *comparison) transactionals(ctx context.Context) (end func(), list []tra
 		return pgx.BeginFunc(ctx, pool, fn)
 	}}
 	flushed := &outboxTable{c: c, pool: pool, relay: relay, tx: relay.Tx}
-	return pool.Close, []transactional{flushed.rival("kyu, outbox.Tx"),
+	return pool.Close, []transactional{flushed.rival("kyu, Relay.Tx"),
 		polled.rival("kyu, Run alone"), c.riverTx()}, nil
 }
 
