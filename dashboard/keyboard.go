@@ -4,7 +4,8 @@ package dashboard
 var pageKeys = map[string]string{"overview": "o", "queues": "q", "busy": "b", "processes": "p",
 	"retries": "r", "scheduled": "s", "dead": "d", "held": "h", "operations": "u", "audit": "a",
 	"metrics": "m", "lanes": "w", "locks": "l", "cron": "c", "classes": "k", "errors": "e",
-	"hosts": "t", "redis": "i", "postgres": "y", "settings": "n"}
+	"hosts": "t", "redis": "i", "postgres": "y", "settings": "n",
+	"outbox": "x"}
 
 // shortcut is a row of the help about the keyboard.
 type shortcut struct {

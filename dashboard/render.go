@@ -95,7 +95,7 @@ var (
 	navigation = []string{"overview", "queues", "busy", "processes", "retries", "scheduled", "dead",
 		"metrics"}
 	moreNavigation = []string{"classes", "lanes", "held", "errors", "hosts", "locks", "cron",
-		"operations", "audit", "redis", "postgres", "settings"}
+		"operations", "audit", "redis", "postgres", "outbox", "settings"}
 )
 
 // rowID names a row of a live page in the document, by what it shows: so a row that moves stays the

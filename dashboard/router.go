@@ -140,7 +140,7 @@ func (d *Dashboard) routes() []route {
 		both("/held", (*request).held), live("/operations", (*request).operations),
 		both("/audit", (*request).audit), page("/stats", (*request).sidekiqStats),
 		page("/stats/queues", (*request).sidekiqQueues), d.toolsRoutes(), d.lanesRoutes(),
-		d.classesRoutes())
+		d.classesRoutes(), d.outboxRoutes())
 	for pattern, open := range sources {
 		list = append(list, both(pattern, listOf(open))...)
 	}
@@ -171,5 +171,5 @@ func (d *Dashboard) acts() []route {
 			route{method: "GET", pattern: pattern + "/confirm", role: access.Admin,
 				read: confirm(open)})
 	}
-	return slices.Concat(list, d.toolsActs(), queueLanesActs())
+	return slices.Concat(list, d.toolsActs(), d.outboxActs(), queueLanesActs())
 }

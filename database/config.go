@@ -263,6 +263,8 @@ func (c Config) poolConfig(address string, threads int) (*pgxpool.Config, error)
 	p.PrepareConn = func(_ context.Context, c *pgx.Conn) (bool, error) {
 		return alive(c.PgConn().Conn()), nil
 	}
+	// alive has looked. pgx would send a query of its own to a connection that was idle for 1 s.
+	p.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	x.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
 	}

@@ -15,33 +15,39 @@ var allowed = map[string]string{
 	"queue/inspect":   "internal/redisdb queue", "internal/protocol": "queue",
 	"worker":            "internal/protocol internal/redisdb queue",
 	"worker/workertest": "queue worker", "database": "queue", "database/migrate": "database",
+	"capability/inbox": "queue", "capability/outbox": "capability/inbox database " +
+		"internal/redisdb queue",
 	"jobs":    "database internal/guard internal/httpsig queue",
 	"monitor": "queue queue/inspect worker", "tracing": "queue worker", "deploy/systemd": "",
 	"dashboard/access":  "queue",
 	"capability/lanes":  "internal/redisdb queue queue/inspect",
 	"capability/unique": "internal/redisdb queue queue/inspect worker",
+	"capability/spool":  "internal/redisdb queue",
 	"cli": "capability/cron capability/lanes capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
-	"dashboard/live":      "",
-	"loadtest":            "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
-	"loadtest/pages":      "dashboard loadtest/lab queue/inspect",
-	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
+	"dashboard/live": "",
+	"loadtest":       "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
+	"loadtest/pages": "dashboard loadtest/lab queue/inspect",
+	"loadtest/compare": "capability/outbox database/migrate loadtest/lab internal/kerneltimer " +
+		"test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
 	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
-	"internal/mastodon": "capability/lanes cli database jobs queue worker",
+	"internal/mastodon": "capability/lanes capability/outbox cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
-	"internal/doctor":   "capability/cron capability/lanes database internal/redisdb queue queue/inspect",
-	"cmd/workerctl": "capability/cron capability/lanes capability/unique database " +
-		"database/migrate deploy/systemd cmd/workerctl/top internal/doctor " +
+	"internal/doctor": "capability/cron capability/lanes capability/outbox database " +
+		"internal/redisdb queue queue/inspect",
+	"cmd/workerctl": "capability/cron capability/lanes capability/outbox capability/unique " +
+		"database database/migrate deploy/systemd cmd/workerctl/top internal/doctor " +
 		"internal/mastodon internal/redisdb internal/text queue queue/inspect",
 	"database/activity": "database",
-	"dashboard": "capability/cron capability/lanes capability/unique dashboard/access " +
-		"dashboard/live database database/activity internal/doctor internal/redisdb internal/text queue queue/inspect",
+	"dashboard": "capability/cron capability/lanes capability/outbox capability/unique " +
+		"dashboard/access dashboard/live database database/activity internal/doctor " +
+		"internal/redisdb internal/text queue queue/inspect",
 	"cmd/dashboard": "capability/cron capability/lanes capability/unique dashboard " +
 		"dashboard/access dashboard/live internal/doctor internal/manpage queue queue/inspect",
 	"cmd/workerctl/top":   "internal/redisdb internal/text queue queue/inspect",
 	"test/kit/testworker": "cli worker internal/mastodon test/kit/testjobs",
-	"test/kit/testjobs":   "jobs queue worker internal/kerneltimer",
+	"test/kit/testjobs":   "capability/inbox jobs queue worker internal/kerneltimer",
 	"examples/hello":      "cli worker",
 	"examples/demo":       "database/migrate internal/httpsig test/kit/pgserver queue",
 	"test/kit/redistest":  "queue test/kit/testwait",

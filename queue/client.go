@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -39,6 +40,8 @@ type Batch struct {
 	Queue      string // the schedule set if empty
 	Jobs       []Pushed
 	Idempotent bool // leave out jobs whose JIDs were pushed before, as Options.Idempotent says
+	// Life is how long the markers of an idempotent batch are kept, in whole seconds. 0: an hour.
+	Life time.Duration
 }
 
 // Pushed is a job as it is stored.
@@ -57,9 +60,10 @@ type Pushed struct {
 func NewClient(b Backend, middleware ...ClientMiddleware) *Client {
 	c := &Client{backend: b, middleware: middleware, timestamps: Float,
 		maxPayload: DefaultMaxPayload}
-	if s, ok := b.(*Store); ok {
-		c.maxPayload = s.maxPayload
-		if s.timestamps == Millis {
+	if f, ok := b.(Former); ok {
+		form := f.Form()
+		c.maxPayload = form.MaxPayload
+		if form.Timestamps == Millis {
 			c.timestamps = Millis
 		}
 	}
@@ -174,7 +178,7 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 		dest = s.ks.Schedule()
 	}
 	if b.Idempotent {
-		life = int(markerLife.Seconds())
+		life = int(cmp.Or(b.Life, markerLife).Seconds())
 	}
 	keys, args = append(keys, dest), append(args, b.Queue, life, len(b.Jobs))
 	for i := range b.Jobs {

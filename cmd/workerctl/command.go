@@ -39,7 +39,7 @@ func (c *call) program() *cobra.Command {
 		c.classesCommand(), c.metricsCommand(), c.historyCommand(), c.deployCommand(),
 		c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),
-		c.migrateCommand(), c.doctorCommand(), c.planCommand(),
+		c.migrateCommand(), c.outboxCommand(), c.doctorCommand(), c.planCommand(),
 		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
 		c.completionCommand(), c.manCommand(), help)
 	everyCommand(root, hide)

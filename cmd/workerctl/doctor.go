@@ -20,9 +20,9 @@ func (c *call) doctorCommand() *cobra.Command {
 	d := &doctorCommand{}
 	// It is local because it reports a Redis that cannot be reached.
 	cmd := c.local("doctor", "report problems of Redis, queues, processes and Postgres", d.run)
-	cmd.Long = "look at Redis, queues, processes, pools, Postgres, PgBouncer and replicas, and\n" +
-		"print the problems with their remedies; exit code 0, 1 (warnings) or 2 (something is\n" +
-		"wrong)"
+	cmd.Long = "look at Redis, queues, processes, pools, Postgres, PgBouncer, replicas and the\n" +
+		"outbox, and print the problems with their remedies; exit code 0, 1 (warnings) or 2\n" +
+		"(something is wrong)"
 	cmd.Example = "workerctl doctor --env-file /home/mastodon/live/.env.production --streaming 1x10"
 	cmd.Args = d.check
 	d.flags(cmd.Flags())
@@ -67,6 +67,7 @@ func (d *doctorCommand) run(ctx context.Context, c *call, _ []string) error {
 		e.Lanes(ctx)
 	}
 	e.Postgres(ctx)
+	e.Outbox(ctx)
 	return c.report(e.Findings)
 }
 

@@ -1,5 +1,5 @@
 // Package doctor looks for problems of a running system: Redis, queues, processes, schedules,
-// Postgres, PgBouncer and replicas. workerctl and the dashboard show what it finds.
+// Postgres, PgBouncer, replicas and the outbox. workerctl and the dashboard show what it finds.
 package doctor
 
 import (
@@ -20,8 +20,9 @@ const (
 
 // Finding is something that is well, or that is not.
 type Finding struct {
-	Level  string `json:"level"`
-	About  string `json:"about"` // redis, queues, processes, cron, lanes, postgres, pgbouncer or replica
+	Level string `json:"level"`
+	// redis, queues, processes, cron, lanes, postgres, pgbouncer, replica or outbox
+	About  string `json:"about"`
 	Text   string `json:"text"`
 	Remedy string `json:"remedy,omitempty"`
 }

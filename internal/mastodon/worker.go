@@ -4,8 +4,10 @@ package mastodon
 
 import (
 	"context"
+	"sync"
 
 	"github.com/kyujobs/kyu/capability/lanes"
+	"github.com/kyujobs/kyu/capability/outbox"
 	"github.com/kyujobs/kyu/cli"
 	"github.com/kyujobs/kyu/database"
 	"github.com/kyujobs/kyu/jobs"
@@ -20,9 +22,11 @@ type Worker struct {
 	*cli.App
 	Database *database.Database // set by Open; nil if no Postgres is configured
 	Jobs     *jobs.Server       // set by Open
+	Outbox   *outbox.Relay      // set by Open; nil without Postgres, and with OUTBOX=false
 
 	postgres database.Config
 	config   jobs.Config
+	noOutbox bool
 }
 
 // New makes the program. name is how it calls itself in logs and errors.
@@ -30,6 +34,9 @@ func New(name string) *Worker {
 	w := &Worker{App: cli.New(name)}
 	w.Configure = func(s *cli.Settings, c worker.Config) {
 		w.postgres, w.config = database.ConfigFromEnv(s), jobs.ConfigFromEnv(s)
+		if w.postgres.URL != "" {
+			w.noOutbox = !s.Bool("postgres outbox", true, "OUTBOX")
+		}
 		if w.config.MailErr != nil && serves(c, mailQueue) {
 			s.Problem("%w", w.config.MailErr)
 		}
@@ -97,6 +104,7 @@ func (w *Worker) open(ctx context.Context, b *cli.Boot) (closer func(), err erro
 	if w.Database != nil {
 		b.Metrics.MustRegister(&collector{w.Database})
 		b.Mux.Use(w.begin)
+		w.openOutbox(b)
 	}
 	register(b.Mux, w.Jobs)
 	stop := w.watch(ctx)
@@ -107,17 +115,26 @@ func (w *Worker) open(ctx context.Context, b *cli.Boot) (closer func(), err erro
 	}, nil
 }
 
-// watch lets the database look at its replicas until stop is called.
+// openOutbox makes the relay of the outbox.
+func (w *Worker) openOutbox(b *cli.Boot) {
+	if w.noOutbox {
+		return
+	}
+	w.Outbox = outbox.New(outbox.Config{Pool: w.Database.Pool(), Store: b.Store, Logger: b.Log})
+	b.Metrics.MustRegister(&outboxCollector{w.Outbox})
+}
+
+// watch lets the database look at its replicas, and the relay move rows, until stop is called.
 func (w *Worker) watch(ctx context.Context) (stop func()) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	watched := make(chan struct{})
-	go func() { // ends with watching, in stop
-		defer close(watched)
-		w.Database.Run(watching)
-	}()
+	var loops sync.WaitGroup // which end with watching, in stop
+	loops.Go(func() { w.Database.Run(watching) })
+	if w.Outbox != nil {
+		loops.Go(func() { w.Outbox.Run(watching) })
+	}
 	return func() {
 		cancel()
-		<-watched
+		loops.Wait()
 	}
 }
 

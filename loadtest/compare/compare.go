@@ -91,7 +91,7 @@ func parts() []part {
 		{"push", (*comparison).pushes}, {"latency", (*comparison).latencies},
 		{"payload", (*comparison).payloads}, {"network", (*comparison).network},
 		{"backlog", (*comparison).backlogs}, {"kill", (*comparison).kills},
-		{"idle", (*comparison).idle}}
+		{"idle", (*comparison).idle}, {"outbox", (*comparison).outboxes}}
 }
 
 func partNames() (names []string) {

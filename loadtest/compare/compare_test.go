@@ -128,3 +128,30 @@ func TestLedger(t *testing.T) {
 		}
 	})
 }
+
+func TestOutboxTable(t *testing.T) {
+	list := []transactional{{name: "kyu"}, {name: "river"}}
+	all := map[string][]outboxFigure{
+		"kyu": {{perSec: 900, postgres: 7}, {perSec: 300, postgres: 7},
+			{perSec: 600, p50: 1.5, p99: 3, postgres: 9, redis: 2}},
+		"river": {{perSec: 1200, p50: 1, p99: 2, postgres: 14}},
+	}
+	t.Run("shows medians, and the ratios to River", func(t *testing.T) {
+		c, out := made(Options{})
+		c.printOutboxes(list, all)
+		lines := strings.Split(out.String(), "\n")
+		for i, want := range []string{"kyu 600 0.00 0.00 7.0 0.0", "river 1200 1.00 2.00 14.0 0.0",
+			"kyu / river 0.50 0.00 0.00 0.50"} {
+			if got := strings.Join(strings.Fields(lines[i+2]), " "); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+	})
+	t.Run("is left out without River", func(t *testing.T) {
+		c, out := made(Options{})
+		if err := c.outboxes(t.Context()); err != nil ||
+			!strings.Contains(out.String(), "left out") {
+			t.Error(err, out)
+		}
+	})
+}

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if plan := os.Getenv(outboxPlan); plan != "" { // a pusher of TestOutbox
+		fmt.Fprintln(os.Stderr, pushThroughOutbox(plan))
+		os.Exit(1)
+	}
 	flag.Parse()
 	if *seed == 0 {
 		*seed = time.Now().UnixNano() % 1_000_000

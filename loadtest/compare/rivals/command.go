@@ -20,9 +20,27 @@ var commands = map[string]command{
 	"setup":   {0, func(ctx context.Context, r rival, _ []string) error { return r.setup(ctx) }},
 	"work":    {1, work},
 	"fill":    {4, fill},
-	"push":    {2, push},
-	"trickle": {2, trickle},
+	"push":    {2, pushBy(onePush)},
+	"trickle": {2, trickleBy(onePush)},
 	"ledger":  {3, ledger},
+
+	"pushtx":    {2, pushBy(onePushTx)},
+	"trickletx": {2, trickleBy(onePushTx)},
+}
+
+// transactor is a rival that pushes jobs in transactions, each beside a row of a table.
+type transactor interface {
+	pushTx(ctx context.Context, j Job) error
+}
+
+func onePush(ctx context.Context, r rival, j Job) error { return r.push(ctx, j) }
+
+func onePushTx(ctx context.Context, r rival, j Job) error {
+	t, ok := r.(transactor)
+	if !ok {
+		return errors.New("it has no transactions")
+	}
+	return t.pushTx(ctx, j)
 }
 
 // numbers reads the arguments of a command that are numbers.
@@ -62,33 +80,39 @@ func fill(ctx context.Context, r rival, args []string) error {
 	return timed(len(jobs), func() error { return r.bulk(ctx, jobs) })
 }
 
-func push(ctx context.Context, r rival, args []string) error {
-	n, err := numbers(args...)
-	if err != nil {
-		return err
-	}
-	return timed(n[0], func() error {
-		return spread(n[0], n[1], func(i int) error {
-			return r.push(ctx, Job{Kind: "wait", N: i})
-		})
-	})
-}
-
-func trickle(ctx context.Context, r rival, args []string) error {
-	n, err := numbers(args[0])
-	if err != nil {
-		return err
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range n[0] {
-		<-tick.C
-		if err := r.push(ctx, Job{Kind: "stamp", Path: args[1],
-			Pushed: time.Now().UnixMicro()}); err != nil {
+func pushBy(one func(context.Context, rival, Job) error) func(context.Context, rival,
+	[]string) error {
+	return func(ctx context.Context, r rival, args []string) error {
+		n, err := numbers(args...)
+		if err != nil {
 			return err
 		}
+		return timed(n[0], func() error {
+			return spread(n[0], n[1], func(i int) error {
+				return one(ctx, r, Job{Kind: "wait", N: i})
+			})
+		})
 	}
-	return nil
+}
+
+func trickleBy(one func(context.Context, rival, Job) error) func(context.Context, rival,
+	[]string) error {
+	return func(ctx context.Context, r rival, args []string) error {
+		n, err := numbers(args[0])
+		if err != nil {
+			return err
+		}
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for range n[0] {
+			<-tick.C
+			if err := one(ctx, r, Job{Kind: "stamp", Path: args[1],
+				Pushed: time.Now().UnixMicro()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 func ledger(ctx context.Context, r rival, args []string) error {

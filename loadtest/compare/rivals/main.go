@@ -5,6 +5,8 @@
 //	rivals asynq|river fill N BYTES MS GOTIMER  push N jobs as fast as it can; prints jobs/s
 //	rivals asynq|river push N GOROUTINES        push N jobs one by one; prints jobs/s
 //	rivals asynq|river trickle N PATH           push 200 jobs/s, which write how long they waited
+//	rivals river pushtx N GOROUTINES            push N jobs, each in a transaction; prints jobs/s
+//	rivals river trickletx N PATH               trickle, each job in a transaction
 //	rivals asynq|river ledger N PATH MS         push N jobs that write when they start and end
 //	rivals asynq|river work THREADS             run jobs until it is interrupted
 //
@@ -47,7 +49,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	command := commands[args[1]]
 	if command.run == nil {
-		return fmt.Errorf("%q: want setup, fill, push, trickle, ledger or work", args[1])
+		return fmt.Errorf("%q: want setup, fill, push, trickle, pushtx, trickletx, ledger or "+
+			"work", args[1])
 	}
 	rest := args[2:]
 	if len(rest) != command.arguments {

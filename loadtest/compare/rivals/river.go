@@ -55,6 +55,21 @@ func (r *riverRival) push(ctx context.Context, j Job) error {
 	return err
 }
 
+// pushTx pushes beside a row of the table compare_orders, which loadtest/compare makes.
+func (r *riverRival) pushTx(ctx context.Context, j Job) error {
+	return pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO compare_orders (item) VALUES ($1)",
+			j.N); err != nil {
+			return err
+		}
+		if j.Kind == "stamp" {
+			j.Pushed = time.Now().UnixMicro()
+		}
+		_, err := r.insert.InsertTx(ctx, tx, riverArgs{j}, nil)
+		return err
+	})
+}
+
 func (r *riverRival) bulk(ctx context.Context, jobs []Job) error {
 	const batch = 10_000
 	for start := 0; start < len(jobs); start += batch {

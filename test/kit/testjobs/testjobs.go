@@ -12,14 +12,17 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/kyujobs/kyu/internal/kerneltimer"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/worker"
 )
 
-// Sleeper holds a database connection for a while.
-type Sleeper interface {
+// Database is the Postgres of the test jobs.
+type Database interface {
+	// Sleep holds a connection for a while.
 	Sleep(ctx context.Context, d time.Duration) error
+	Pool() *pgxpool.Pool
 }
 
 type millis struct{ MS int64 }
@@ -28,7 +31,7 @@ func (m millis) duration() time.Duration { return time.Duration(m.MS) * time.Mil
 
 // Register adds the classes Test::*. Test::DB and Test::DBLedger use db; Test::Family pushes to
 // store.
-func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
+func Register(m *worker.Mux, db Database, store *queue.Store) {
 	worker.Handle(m, "Test::NoOp", func(context.Context, []json.RawMessage) error { return nil })
 	worker.Handle(m, "Test::Sleep", func(ctx context.Context, a millis) error {
 		return sleep(ctx, a.duration())
@@ -70,6 +73,7 @@ func Register(m *worker.Mux, db Sleeper, store *queue.Store) {
 		}
 		return appendLine(a.Path, "end "+a.ID)
 	}, worker.Options{RetryDelay: soon})
+	registerOnce(m, db)
 	worker.Handle(m, "Test::DB", func(ctx context.Context, a millis) error {
 		return db.Sleep(ctx, a.duration())
 	})
