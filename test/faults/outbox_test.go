@@ -137,7 +137,7 @@ func (o *outboxRun) count(what string) (n int) {
 	return n
 }
 
-// check compares what was committed with what ran, and returns how many jobs started more than once.
+// check compares what was committed with what ran. It returns how many jobs started again.
 func (o *outboxRun) check() (again int) {
 	for what, query := range map[string]string{
 		"jobs were lost": "committed WHERE id NOT IN (SELECT id FROM effects)",
