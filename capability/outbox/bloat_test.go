@@ -48,8 +48,12 @@ func TestBloat(t *testing.T) {
 		f.exec("VACUUM kyu_outbox")
 		t.Logf("%d rows, %.0f a second: %d KB at most, %d KB at the end, %d KB after a vacuum",
 			*manyRows, rate, largest>>10, last>>10, f.size()>>10)
-		if f.size() > 4<<20 {
-			t.Errorf("%d bytes after a vacuum", f.size())
+		most := int64(4 << 20)
+		if *manyRows > 1_000_000 { // a minute's worth of pages that a vacuum keeps for later
+			most = 64 << 20
+		}
+		if f.size() > most {
+			t.Errorf("%d bytes after a vacuum, want %d at most", f.size(), most)
 		}
 	})
 }

@@ -11,7 +11,7 @@ func (r *Relay) Compress(n int) {
 
 // Attempts returns how many attempts of the present outage have failed.
 func (r *Relay) Attempts() int {
-	r.turn <- struct{}{}
-	defer func() { <-r.turn }()
+	r.outage.mu.Lock()
+	defer r.outage.mu.Unlock()
 	return r.outage.attempts
 }

@@ -12,8 +12,12 @@ import (
 
 var (
 	errNoQueue = errors.New("no queue: neither the column queue nor the payload names one")
+	errJID     = errors.New("the jid has more than 128 bytes")
 	errName    = errors.New("the name of the queue has a line break")
 )
+
+// maxJID is how many bytes a JID may have, as in a push.
+const maxJID = 128
 
 // job is the job of a row.
 type job struct {
@@ -45,6 +49,9 @@ func (w *row) job(now time.Time) (job, error) {
 		now)}}
 	if j.JID == "" {
 		result.JID = w.jid
+	}
+	if len(result.JID) > maxJID {
+		return job{}, errJID
 	}
 	if later {
 		result.place, result.At = "", at

@@ -61,10 +61,12 @@ func TestPlainSQL(t *testing.T) {
 func TestBadRows(t *testing.T) {
 	f := newFixture(t)
 	for name, c := range map[string]struct{ values, reason string }{
-		"no JSON":           {`'a', NULL, '{"class":'`, "not a valid job"},
-		"no class":          {`'a', NULL, '{"args":[]}'`, "class"},
-		"no queue":          {`NULL, NULL, '{"class":"A"}'`, "no queue"},
-		"two queues":        {`'a', NULL, '{"class":"A","queue":"b"}'`, "says"},
+		"no JSON":    {`'a', NULL, '{"class":'`, "not a valid job"},
+		"no class":   {`'a', NULL, '{"args":[]}'`, "class"},
+		"no queue":   {`NULL, NULL, '{"class":"A"}'`, "no queue"},
+		"two queues": {`'a', NULL, '{"class":"A","queue":"b"}'`, "says"},
+		"a JID too long": {`'a', NULL, '{"class":"A","jid":"' || repeat('x', 129) || '"}'`,
+			"128"},
 		"a line break":      {`E'a\nb', NULL, '{"class":"A"}'`, "line break"},
 		"no UTF-16, later":  {`'a', now() + interval '1 h', '{"class":"A","x":"\ud83d"}'`, "Ruby"},
 		"a queue of a hash": {`'spoiled', NULL, '{"class":"A"}'`, "WRONGTYPE"},

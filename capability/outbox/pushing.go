@@ -68,7 +68,7 @@ func (r *Relay) send(ctx context.Context, batches []queue.Batch, ids map[string]
 			}
 			if alone != nil {
 				for _, id := range ids[place] {
-					m.keepAside(id, fmt.Errorf("Redis refuses its place: %w", alone))
+					m.keepAside(id, fmt.Errorf("its place is refused: %w", alone))
 				}
 				continue
 			}

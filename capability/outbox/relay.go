@@ -48,8 +48,8 @@ type Relay struct {
 	commits atomic.Int64  // of Tx
 	covered int64         // the commits before the last page that found all; under turn
 	limit   int           // how many rows the next page reads; under turn
-	outage  outage        // under turn
-	purgeAt time.Time     // of Run
+	outage  outage
+	purgeAt time.Time // of Run
 	pauses  pauses
 
 	relayed, aside atomic.Int64 // rows, since New
@@ -88,7 +88,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		case errors.Is(err, ErrNoTable):
 			wait = r.pauses.table
 		case err != nil:
-			wait = r.backoff(err)
+			wait = r.outage.failed(err, r.pauses)
 		case found:
 			wait = r.pauses.busy
 		default:

@@ -62,12 +62,15 @@ func (r *Relay) wholePage(ctx context.Context) (page, error) {
 	return r.step(within, false, func() bool { return true })
 }
 
+// errBusy means that another goroutine moved rows for as long as this one could wait.
+var errBusy = errors.New("another goroutine moves rows")
+
 // step moves a page when no other goroutine does and needed says so.
 func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page, err error) {
 	select {
 	case r.turn <- struct{}{}:
 	case <-ctx.Done():
-		return p, ctx.Err()
+		return p, errBusy
 	}
 	defer func() { <-r.turn }()
 	if !needed() {
@@ -77,17 +80,13 @@ func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page
 	if p, err = r.page(ctx, wait); err != nil {
 		return p, err
 	}
-	if r.outage.ended(); p.ours && !p.full {
+	if p.ours {
+		r.outage.ended()
+	}
+	if p.ours && !p.full {
 		r.covered = before
 	}
 	return p, nil
-}
-
-// backoff returns how long Run waits after an error.
-func (r *Relay) backoff(err error) time.Duration {
-	r.turn <- struct{}{}
-	defer func() { <-r.turn }()
-	return r.outage.failed(err, r.pauses)
 }
 
 // Flush pushes the rows that are committed now, as Tx does after its commit: it is for a
@@ -99,8 +98,9 @@ func (r *Relay) Flush(ctx context.Context) {
 	defer cancel()
 	for full := true; full; {
 		p, err := r.step(ctx, true, func() bool { return r.covered < mine && !r.outage.on() })
-		if err != nil && !errors.Is(err, context.Canceled) && !isLockTimeout(err) {
-			r.backoff(err)
+		if err != nil && !errors.Is(err, errBusy) && !errors.Is(err, context.Canceled) &&
+			!isLockTimeout(err) {
+			r.outage.failed(err, r.pauses)
 		}
 		full = err == nil && p.full
 	}

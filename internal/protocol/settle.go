@@ -37,6 +37,9 @@ func (p *Process) Finish(e *Entry, s *queue.Settlement) bool {
 	c.running = c.running[:last]
 	e.State, e.Settlement = Finished, s
 	c.wakeBounded(e.Queue)
+	if e.Sourced { // its place may be what another job waits for: the ack goes with a fetch, now
+		c.asleep, c.short = false, false
+	}
 	if s == nil && e.Owner == p.Owner && !p.quiet {
 		c.acks = append(c.acks, e)
 	} else {

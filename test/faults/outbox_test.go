@@ -50,8 +50,8 @@ func TestOutbox(t *testing.T) {
 	retriedUntilDone(t, o.Site, o.ledger, 2*time.Minute)
 	again := o.check()
 	row("%d kills of pushers, relays, Redis and Postgres in turn: %d jobs of committed "+
-		"transactions, lost 0, run after a rollback 0, effects that happened twice 0 (%d jobs ran "+
-		"twice)", kills, o.count("committed"), again)
+		"transactions, lost 0, run after a rollback 0, effects that happened twice 0 (%d jobs "+
+		"started more than once)", kills, o.count("committed"), again)
 }
 
 // outboxRun is one run of TestOutbox.
@@ -137,7 +137,7 @@ func (o *outboxRun) count(what string) (n int) {
 	return n
 }
 
-// check compares what was committed with what ran, and returns how many jobs ran more than once.
+// check compares what was committed with what ran. It returns how many jobs started again.
 func (o *outboxRun) check() (again int) {
 	for what, query := range map[string]string{
 		"jobs were lost": "committed WHERE id NOT IN (SELECT id FROM effects)",
