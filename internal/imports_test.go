@@ -27,7 +27,7 @@ var allowed = map[string]string{
 	"loadtest/pages":      "dashboard loadtest/lab queue/inspect",
 	"loadtest/compare":    "loadtest/lab internal/kerneltimer test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
-	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
+	"loadtest/starvation": "capability/lanes loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "capability/lanes cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
 	"internal/doctor":   "capability/cron database internal/redisdb queue queue/inspect",

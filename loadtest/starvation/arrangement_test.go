@@ -12,12 +12,12 @@ func TestPlayable(t *testing.T) {
 		}
 		return list
 	}
-	t.Run("Kyu plays all arrangements, and Sidekiq those without floors", func(t *testing.T) {
+	t.Run("Kyu plays all arrangements, and Sidekiq those without floors and lanes", func(t *testing.T) {
 		if got := names("kyu"); len(got) != len(arrangements()) || !slices.Contains(got, "floor") {
 			t.Error(got)
 		}
 		if got := names("sidekiq"); slices.Contains(got, "floor") ||
-			len(got) != len(arrangements())-1 {
+			slices.Contains(got, "lanes") || len(got) != len(arrangements())-2 {
 			t.Error(got)
 		}
 	})

@@ -74,11 +74,13 @@ type experiment struct {
 	burst   burst
 	burstAt time.Duration // of life
 	load    []arrival
+	longest time.Duration // of life, that a job takes
 }
 
 func newExperiment(o Options) (*experiment, error) {
 	b, err := findBurst(o.burst)
-	e := &experiment{Options: o, burst: b, burstAt: o.length / 6}
+	e := &experiment{Options: o, burst: b, burstAt: o.length / 6,
+		longest: longestJob}
 	if err == nil {
 		e.load = workload(o.seed, o.busy, o.limit, e.burstAt, b)
 	}
@@ -111,11 +113,31 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		}
 		all = append(all, got)
 	}
-	answers, wrong := e.knownAnswers(ctx)
-	r := newReport(e, all, answers)
+	scenes, err := e.scenes(ctx)
+	if err != nil {
+		return err
+	}
+	answers, wrong := e.knownAnswers(ctx, scenes)
+	r := newReport(e, all, scenes, answers)
 	r.print(out)
 	if err := r.write(o.dir, out); err != nil {
 		return err
 	}
 	return wrong
+}
+
+// scenes plays the scenarios of lanes, which Sidekiq has not.
+func (e *experiment) scenes(ctx context.Context) (list []played, err error) {
+	if e.runtime != "kyu" {
+		return nil, nil
+	}
+	for _, s := range scenarios() {
+		fmt.Fprintf(os.Stderr, "%s (takes a minute)\n", s.Name)
+		p, err := e.playAll(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }
