@@ -46,8 +46,8 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 		"--worker are compared alone")
 	f.StringVar(&o.flags[0], "flags", defaultFlags, "flags of --worker, with spaces between them; "+
 		"the jobs are in default")
-	f.StringVar(&o.flags[1], "before-flags", defaultFlags, "the same for --before, which may be the "+
-		"same program: so two settings are compared")
+	f.StringVar(&o.flags[1], "before-flags", defaultFlags, "the same for --before, which may be "+
+		"the same program: so two settings are compared")
 	f.StringVar(&o.json, "json", "", "also write the figures of the part drain to this file")
 	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "values of -c")
 	f.StringVar(&o.program, "rivals", "bin/rivals", "the built program of Asynq and River; "+

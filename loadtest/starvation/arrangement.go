@@ -59,6 +59,11 @@ func playable(runtime string) []arrangement {
 	})
 }
 
+// named finds an arrangement by its name.
+func named(name string) func(arrangement) bool {
+	return func(a arrangement) bool { return a.Name == name }
+}
+
 // each gives the flags that serve queues.
 func each(queues ...string) (flags []string) {
 	for _, q := range queues {

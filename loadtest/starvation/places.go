@@ -54,8 +54,8 @@ func (e *experiment) lanesCostLittle(ctx context.Context) (answer, error) {
 		ratios, speeds = append(ratios, speed[1]/speed[0]), append(speeds, speed[1])
 	}
 	ratio := lab.Median(ratios)
-	return answer{"lanes of 5 jobs, 1,000 hosts, jobs of 5 ms: at least 90 % of the speed without " +
-		"lanes",
+	return answer{"lanes of 5 jobs, 1,000 hosts, jobs of 5 ms: at least 90 % of the speed " +
+		"without lanes",
 		fmt.Sprintf("%.1f %% (median of %d pairs), %.0f jobs/s", 100*ratio, rounds,
 			lab.Median(speeds)), ratio >= 0.9}, nil
 }

@@ -102,12 +102,16 @@ func (e *experiment) launchAll(ctx context.Context,
 // play runs the load on an arrangement.
 func (e *experiment) play(ctx context.Context, a arrangement) (*outcome, error) {
 	e.Raw.FlushAll(ctx)
+	path := e.File("runs-" + a.Name)
+	if err := os.RemoveAll(path); err != nil { // of the same arrangement before
+		return nil, err
+	}
 	stopAll, err := e.launchAll(ctx, a.processes)
 	if err != nil {
 		return nil, err
 	}
 	defer stopAll()
-	path, start := e.File("runs-"+a.Name), time.Now()
+	start := time.Now()
 	looks, err := e.feed(ctx, path, start)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,9 @@ func newReport(e *experiment, all []*outcome, scenarios []played, answers []answ
 	for _, q := range r.Arrangements[0].Queues {
 		r.Jobs += q.Jobs
 	}
-	r.Conclusion = r.conclude()
+	if len(e.only) == 0 {
+		r.Conclusion = r.conclude()
+	}
 	return r
 }
 
@@ -87,8 +89,8 @@ func (r *report) conclude() string {
 	return text
 }
 
-// print writes the tables for the terminal.
-func (r *report) print(out io.Writer) {
+// printWaits writes how long the jobs of each arrangement wait.
+func (r *report) printWaits(out io.Writer) {
 	fmt.Fprintf(out, "\n%s, %s, seed %d. Waits from push to start.\n\n", r.Date, r.Machine, r.Seed)
 	w := lab.Table(out, "\tqueue\tjobs\tleft\tp50\tp95\tp99\tmax\tlongest queue\tthreads busy\t"+
 		"late jobs until")
@@ -105,6 +107,11 @@ func (r *report) print(out io.Writer) {
 		}
 	}
 	w.Flush()
+}
+
+// print writes the tables for the terminal.
+func (r *report) print(out io.Writer) {
+	r.printWaits(out)
 	r.printScenarios(out)
 	fmt.Fprintln(out)
 	for _, a := range r.Answers {
@@ -126,8 +133,8 @@ func (r *report) printScenarios(out io.Writer) {
 	if len(r.Scenarios) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "\nWaits of the other hosts, without lanes and with at most %d jobs of a host "+
-		"at once.\n\n", hostMax)
+	fmt.Fprintf(out, "\nWaits of the other hosts, without lanes and with at most %d jobs of a "+
+		"host at once.\n\n", hostMax)
 	t := lab.Table(out, "scenario\t\tjobs\tp50\tp95\tp99\tmax\tthreads of the one host")
 	for _, p := range r.Scenarios {
 		for _, w := range p.Ways {

@@ -26,7 +26,8 @@ func written(t *testing.T) (page, picture, terminal string) {
 		}
 		all = append(all, o)
 	}
-	r := newReport(e, all, []played{scene()}, []answer{{"two and two", "four", true}, {"three", "<b>5</b>", false}})
+	r := newReport(e, all, []played{scene()},
+		[]answer{{"two and two", "four", true}, {"three", "<b>5</b>", false}})
 	var out bytes.Buffer
 	r.print(&out)
 	dir := t.TempDir()
@@ -74,7 +75,8 @@ func TestReport(t *testing.T) {
 	})
 	t.Run("the page and the terminal show the waits of a scenario", func(t *testing.T) {
 		for name, text := range map[string]string{"page": page, "terminal": terminal} {
-			if !strings.Contains(text, "one loud tenant") || !strings.Contains(text, "lanes, loud") {
+			if !strings.Contains(text, "one loud tenant") ||
+				!strings.Contains(text, "lanes, loud") {
 				t.Errorf("the %s does not", name)
 			}
 		}

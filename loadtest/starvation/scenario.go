@@ -30,8 +30,8 @@ func scenarios() []scenario {
 
 // oneSlowHost has jobs of 2 s for one host beside steady jobs of 10 ms for a hundred others.
 func oneSlowHost(slow, others int) scenario {
-	s := scenario{Name: "one slow host", host: "slow", Story: fmt.Sprintf("100 deliveries a second "+
-		"go to a hundred hosts that answer within 10 ms; after 2 s come %d for a host that "+
+	s := scenario{Name: "one slow host", host: "slow", Story: fmt.Sprintf("100 deliveries a "+
+		"second go to a hundred hosts that answer within 10 ms; after 2 s come %d for a host that "+
 		"answers within 2 s", slow),
 		promise: "the p99 wait of the others with lanes is at most a tenth of that without",
 		most:    func(plain, _ way) float64 { return plain.P99 / 10 }}

@@ -88,8 +88,8 @@ var bursts = []burst{
 		}
 		return list
 	}},
-	{"deadhosts", "push", "two hosts die: for two minutes four deliveries a second more run into a " +
-		"timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
+	{"deadhosts", "push", "two hosts die: for two minutes four deliveries a second more run into " +
+		"a timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
 		for i := range 480 {
 			list = append(list, arrival{at + rand64(r, 2*time.Minute), "push", 10 * time.Second,
 				fmt.Sprint("dead", i%2)})
