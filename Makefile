@@ -50,7 +50,7 @@ bin/rivals:
 bench-compare: deps bin/loadtest bin/rivals ## measure speed and cost beside Sidekiq, Asynq, River and a bare loop (50 minutes)
 	@bin/loadtest compare
 
-starvation: deps bin/loadtest ## compare one process with several when a queue is over-filled (5 minutes)
+starvation: deps bin/loadtest ## compare one process with several and lanes with none, when a queue is over-filled (8 minutes)
 	@bin/loadtest starvation
 
 bench-live: bin/loadtest ## measure the stream of the dashboard with up to 10,000 clients (3 minutes)

@@ -31,7 +31,7 @@ var allowed = map[string]string{
 	"loadtest/compare": "capability/outbox database/migrate loadtest/lab internal/kerneltimer " +
 		"test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",
-	"loadtest/starvation": "loadtest/lab queue", "loadtest/lab": "queue",
+	"loadtest/starvation": "capability/lanes loadtest/lab queue", "loadtest/lab": "queue",
 	"internal/mastodon": "capability/lanes capability/outbox cli database jobs queue worker",
 	"cmd/worker":        "internal/mastodon",
 	"internal/doctor": "capability/cron capability/lanes capability/outbox database " +

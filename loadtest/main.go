@@ -31,7 +31,7 @@ const usage = `Usage: loadtest EXPERIMENT [flags]
 
   compare      throughput, latency, CPU and lost jobs after kill -9, beside the rivals:
                Sidekiq, Asynq, River, and the bare loop of Kyu's own scripts
-  starvation   one process against several, when a queue is over-filled
+  starvation   one process against several, when a queue is over-filled; lanes against none
   live         the stream of the dashboard with up to 10,000 clients
   pages        the pages of the dashboard beside millions of jobs
 

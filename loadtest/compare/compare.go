@@ -24,14 +24,18 @@ type Options struct {
 	rounds  int
 	scale   float64
 	worker  string
-	before  string // another built worker: it and worker are compared alone
-	program string // the program of Asynq and River; empty: without them
+	before  string    // another built worker: it and worker are compared alone
+	flags   [2]string // of the worker and of the one before; the jobs are in default
+	program string    // the program of Asynq and River; empty: without them
 	json    string
 	threads []int
 	backlog int
 	only    []string // names of parts; empty: all
 	noRuby  bool
 }
+
+// defaultFlags serve the queue of the jobs.
+const defaultFlags = "-q default"
 
 // Flags defines the flags of the experiment.
 func (o *Options) Flags(f *pflag.FlagSet) {
@@ -40,6 +44,10 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	f.StringVar(&o.worker, "worker", "bin/testworker", "the built testworker")
 	f.StringVar(&o.before, "before", "", "another built testworker, of an earlier commit: it and "+
 		"--worker are compared alone")
+	f.StringVar(&o.flags[0], "flags", defaultFlags, "flags of --worker, with spaces between them; "+
+		"the jobs are in default")
+	f.StringVar(&o.flags[1], "before-flags", defaultFlags, "the same for --before, which may be "+
+		"the same program: so two settings are compared")
 	f.StringVar(&o.json, "json", "", "also write the figures of the part drain to this file")
 	f.IntSliceVar(&o.threads, "threads", []int{1, 15, 100}, "values of -c")
 	f.StringVar(&o.program, "rivals", "bin/rivals", "the built program of Asynq and River; "+

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,16 @@ func TestRivals(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestKyuArgs(t *testing.T) {
+	t.Run("have each of the flags as a word", func(t *testing.T) {
+		got := kyuArgs(15, "-q other -q default,floor=75%", "warn")
+		if want := []string{"--test-jobs", "-c", "15", "--log-level", "warn", "-q", "other", "-q",
+			"default,floor=75%"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
 }
 
 func TestDrainTables(t *testing.T) {

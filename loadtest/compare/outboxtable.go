@@ -25,7 +25,7 @@ type outboxTable struct {
 
 func (o *outboxTable) rival(name string) transactional {
 	return transactional{name, o.begin, o.pushes, o.trickle, o.left,
-		o.c.startKyu(o.c.worker, "warn")}
+		o.c.startKyu(o.c.worker, "", "warn")}
 }
 
 // begin empties the tables and runs the relay, as each worker process with a Postgres does.

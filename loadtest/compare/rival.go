@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // rival is one of those that are compared, Kyu too.
@@ -62,11 +63,12 @@ func few(one, several int) func(threads int) int {
 // rivals are all that are compared in this run.
 func (c *comparison) rivals() []rival {
 	if c.before != "" {
-		return []rival{c.kyu("kyu before", c.before), c.kyu("kyu", c.worker)}
+		return []rival{c.kyu("kyu before", c.before, c.flags[1]),
+			c.kyu("kyu", c.worker, c.flags[0])}
 	}
-	bare := c.kyu("bare loop", "")
+	bare := c.kyu("bare loop", "", "")
 	bare.start = nil
-	list := []rival{bare, c.kyu("kyu", c.worker), c.kyuWithJobLog()}
+	list := []rival{bare, c.kyu("kyu", c.worker, c.flags[0]), c.kyuWithJobLog()}
 	if !c.noRuby {
 		list = append(list, c.sidekiq("sidekiq", false), c.sidekiq("sidekiq, job log", true))
 	}
@@ -81,23 +83,28 @@ func (c *comparison) workers() []rival {
 	return slices.DeleteFunc(c.rivals(), func(r rival) bool { return r.start == nil || r.jobLog })
 }
 
-func (c *comparison) kyu(name, worker string) rival {
+func (c *comparison) kyu(name, worker, flags string) rival {
 	lists := sidekiqLists{c.Lab}
 	return rival{name: name, promise: "runs again", jobs: few(30_000, 200_000), pusher: lists,
-		store: lists, start: c.startKyu(worker, "warn")}
+		store: lists, start: c.startKyu(worker, flags, "warn")}
 }
 
 func (c *comparison) kyuWithJobLog() rival {
-	r := c.kyu("kyu, job log", c.worker)
-	r.jobs, r.start, r.jobLog = few(15_000, 100_000), c.startKyu(c.worker, "info"), true
+	r := c.kyu("kyu, job log", c.worker, c.flags[0])
+	r.jobs, r.start, r.jobLog = few(15_000, 100_000), c.startKyu(c.worker, c.flags[0], "info"), true
 	return r
 }
 
-func (c *comparison) startKyu(worker, level string) func(int, bool) (*exec.Cmd, error) {
+func (c *comparison) startKyu(worker, flags, level string) func(int, bool) (*exec.Cmd, error) {
 	return func(threads int, pinned bool) (*exec.Cmd, error) {
-		return c.Spawn(pinned, nil, worker, "--test-jobs", "-q", "default",
-			"-c", strconv.Itoa(threads), "--log-level", level)
+		return c.Spawn(pinned, nil, worker, kyuArgs(threads, flags, level)...)
 	}
+}
+
+// kyuArgs are the arguments of a worker with flags that are one text.
+func kyuArgs(threads int, flags, level string) []string {
+	return append([]string{"--test-jobs", "-c", strconv.Itoa(threads), "--log-level", level},
+		strings.Fields(flags)...)
 }
 
 func (c *comparison) sidekiq(name string, jobLog bool) rival {

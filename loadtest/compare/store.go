@@ -60,13 +60,15 @@ func (s sidekiqLists) begun(ctx context.Context, n int) (bool, error) {
 	return left < int64(n), err
 }
 
-// left counts jobs that wait, and those that a Kyu worker has taken. Redis does not show the
-// jobs that a Sidekiq worker has taken.
+// left counts jobs that wait, also in lanes, and those that a Kyu worker has taken. Redis does not
+// show the jobs that a Sidekiq worker has taken.
 func (s sidekiqLists) left(ctx context.Context) (int64, error) {
 	n, err := s.Raw.LLen(ctx, "queue:default").Result()
 	if n > 0 || err != nil {
 		return n, err
 	}
+	parked, _ := s.Raw.HGet(ctx, "kyu:{queue:default}:lanes", "parked").Int64() // 0 without lanes
+	n += parked
 	for _, key := range s.Raw.Keys(ctx, "kyu:{queue:default}:*").Val() {
 		if strings.Contains(key, ":inflight:") {
 			n += s.Raw.HLen(ctx, key).Val()

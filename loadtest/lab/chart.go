@@ -126,7 +126,7 @@ func (c Chart) labels(b *strings.Builder, lines []Line, base float64) {
 	})
 	y := base - float64(len(lines)-1)*labelHeight
 	for _, i := range order {
-		x := c.x(lines[i].end()) + 5
+		x := c.x(lines[i].End()) + 5
 		fmt.Fprintf(b, `<path class="line k%d" d="M%.1f %.1fh24"/>`+"\n", i, x, y)
 		text(b, x+28, y+4, "name", lines[i].Name)
 		y += labelHeight
@@ -140,7 +140,8 @@ func (l Line) highest() (top float64) {
 	return top
 }
 
-func (l Line) end() float64 {
+// End is the X of the last point; 0 without points.
+func (l Line) End() float64 {
 	if len(l.Points) == 0 {
 		return 0
 	}

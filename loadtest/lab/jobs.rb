@@ -31,11 +31,11 @@ module Test
   end
   class Work
     include Sidekiq::Worker
-    def perform(path, queue, pushed, takes)
+    def perform(path, queue, pushed, takes, host)
       start = Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)
       sleep takes / 1e6
       File.open(path, "a") { |f|
-        f.write("#{queue} #{pushed} #{start} " \
+        f.write("#{queue} #{host} #{pushed} #{start} " \
           "#{Process.clock_gettime(Process::CLOCK_REALTIME, :microsecond)}\n") }
     end
   end

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/kyujobs/kyu/queue"
 )
 
 // answer is the result of a small experiment whose right result is known (docs/wire.md 14.5).
@@ -17,12 +15,16 @@ type answer struct {
 	Right bool
 }
 
-// knownAnswers checks order and shares. The error names the answers that are wrong.
-func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong error) {
+// knownAnswers checks order, shares and limits. The error names the answers that are wrong.
+func (e *experiment) knownAnswers(ctx context.Context, scenes []played) (list []answer,
+	wrong error) {
+	for _, p := range scenes {
+		list = append(list, p.answers()...)
+	}
 	checks := []func(context.Context) (answer, error){e.pullStarves, e.pullGetsANinth,
 		e.sharesFollowWeights}
 	if e.runtime == "kyu" {
-		checks = append(checks, e.floorHolds)
+		checks = append(checks, e.floorHolds, e.placesFill, e.lanesCostLittle)
 	}
 	for _, check := range checks {
 		a, err := check(ctx)
@@ -30,30 +32,43 @@ func (e *experiment) knownAnswers(ctx context.Context) (list []answer, wrong err
 			wrong = errors.Join(wrong, err)
 			continue
 		}
+		list = append(list, a)
+	}
+	for _, a := range list {
 		if !a.Right {
 			wrong = errors.Join(wrong,
 				fmt.Errorf("a known answer is wrong: %s: %s", a.Case, a.Found))
 		}
-		list = append(list, a)
 	}
 	return list, wrong
 }
 
-// saturate fills queues with jobs of 5 ms, runs one process of 20 threads until so many have
-// run, and gives the queues in the order in which their jobs started.
-func (e *experiment) saturate(ctx context.Context, name string, sizes map[string]int,
+// order gives the queues in the order in which their jobs of 5 ms started, when one process of 20
+// threads has run so many of them.
+func (e *experiment) order(ctx context.Context, name string, sizes map[string]int,
 	flags []string, enough int) ([]string, error) {
+	var load []arrival
+	for q, n := range sizes {
+		load = append(load, slices.Repeat([]arrival{{0, q, 5 * time.Millisecond, ""}}, n)...)
+	}
+	runs, err := e.saturate(ctx, name, load, flags, enough)
+	queues := make([]string, len(runs))
+	for i, r := range runs {
+		queues[i] = r.queue
+	}
+	return queues, err
+}
+
+// saturate pushes jobs, whose times are real ones, runs one process of 20 threads until so many of
+// them have run, and gives these in the order in which they started.
+func (e *experiment) saturate(ctx context.Context, name string, load []arrival, flags []string,
+	enough int) ([]ran, error) {
+	real := *e
+	real.speed = 1
 	e.Raw.FlushAll(ctx)
 	path := e.File("answer-" + name)
-	for q, n := range sizes {
-		args := make([][]any, n)
-		for i := range args {
-			args[i] = []any{path, q, 0, 5000}
-		}
-		if _, err := e.Client.PushBulk(ctx, "Test::Work", args,
-			queue.Options{Queue: q}); err != nil {
-			return nil, err
-		}
+	if err := real.push(ctx, load, path); err != nil {
+		return nil, err
 	}
 	start := time.Now()
 	stopAll, err := e.launchAll(ctx, [][]string{with(threads, flags)})
@@ -64,11 +79,7 @@ func (e *experiment) saturate(ctx context.Context, name string, sizes map[string
 	for limit := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		runs, err := readRuns(path, start, 1)
 		if err == nil && len(runs) >= enough {
-			order := make([]string, len(runs))
-			for i, r := range runs {
-				order[i] = r.queue
-			}
-			return order, nil
+			return runs, nil
 		}
 		if time.Now().After(limit) || ctx.Err() != nil {
 			return nil, fmt.Errorf("%s: only %d of %d jobs ran within a minute", name,
@@ -89,7 +100,7 @@ func count(list []string, one string) (n int) {
 // pullStarves checks that with strict order no job of pull starts while default has jobs.
 func (e *experiment) pullStarves(ctx context.Context) (answer, error) {
 	const n = 6000
-	order, err := e.saturate(ctx, "strict", map[string]int{"default": n, "pull": 50},
+	order, err := e.order(ctx, "strict", map[string]int{"default": n, "pull": 50},
 		each("default", "pull"), n+10)
 	if err != nil {
 		return answer{}, err
@@ -104,7 +115,7 @@ func (e *experiment) pullStarves(ctx context.Context) (answer, error) {
 // pullGetsANinth checks that with weights 8 and 1 pull is drawn in 1/9 of the cases.
 func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
 	const n = 4500
-	order, err := e.saturate(ctx, "ninth", map[string]int{"default": n, "pull": n},
+	order, err := e.order(ctx, "ninth", map[string]int{"default": n, "pull": n},
 		each("default,8", "pull,1"), n)
 	if err != nil {
 		return answer{}, err
@@ -118,7 +129,7 @@ func (e *experiment) pullGetsANinth(ctx context.Context) (answer, error) {
 // floorHolds checks that a floor of 5 % gives pull its share of any 1,000 starts.
 func (e *experiment) floorHolds(ctx context.Context) (answer, error) {
 	const n, window = 4500, 1000
-	order, err := e.saturate(ctx, "floor", map[string]int{"default": n, "pull": n},
+	order, err := e.order(ctx, "floor", map[string]int{"default": n, "pull": n},
 		each("default", "pull,floor=5%"), n)
 	if err != nil {
 		return answer{}, err
@@ -140,7 +151,7 @@ func (e *experiment) sharesFollowWeights(ctx context.Context) (answer, error) {
 	for _, q := range queues {
 		sizes[q] = n
 	}
-	order, err := e.saturate(ctx, "shares", sizes,
+	order, err := e.order(ctx, "shares", sizes,
 		each("default,8", "push,6", "mailers,2", "pull,1"), n)
 	if err != nil {
 		return answer{}, err

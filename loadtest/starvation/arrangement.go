@@ -1,6 +1,7 @@
 package starvation
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -34,14 +35,33 @@ func arrangements() []arrangement {
 				with(5, each("pull", "default", "push", "mailers"))}},
 		{"floor", "-c 20 -q default -q push -q mailers,floor=2% -q pull,floor=20%", "Floors",
 			[][]string{with(20, each("default", "push", "mailers,floor=2%", "pull,floor=20%"))}},
+		{"lanes", "strict order with --lanes push,key=args.4,max=5", "A lane per host",
+			[][]string{withLanes(with(20, each(queues...)))}},
 	}
 }
 
-// playable are the arrangements that a runtime has: Sidekiq has no floors.
+// hostMax is how many jobs of one host run at once with lanes: a quarter of the threads, as the
+// worker's own rule for push says.
+const hostMax = threads / 4
+
+// withLanes gives the deliveries to each host a lane.
+func withLanes(flags []string) []string { return withRule(flags, hostMax) }
+
+// withRule gives the deliveries to each host a lane of so many jobs at once.
+func withRule(flags []string, most int) []string {
+	return append(flags, "--lanes", fmt.Sprintf("push,key=args.4,max=%d", most))
+}
+
+// playable are the arrangements that a runtime has: Sidekiq has neither floors nor lanes.
 func playable(runtime string) []arrangement {
 	return slices.DeleteFunc(arrangements(), func(a arrangement) bool {
-		return a.Name == "floor" && runtime != "kyu"
+		return (a.Name == "floor" || a.Name == "lanes") && runtime != "kyu"
 	})
+}
+
+// named finds an arrangement by its name.
+func named(name string) func(arrangement) bool {
+	return func(a arrangement) bool { return a.Name == name }
 }
 
 // each gives the flags that serve queues.

@@ -12,13 +12,21 @@ func TestPlayable(t *testing.T) {
 		}
 		return list
 	}
-	t.Run("Kyu plays all arrangements, and Sidekiq those without floors", func(t *testing.T) {
-		if got := names("kyu"); len(got) != len(arrangements()) || !slices.Contains(got, "floor") {
+	t.Run("Kyu plays all, and Sidekiq those without floors and lanes", func(t *testing.T) {
+		if got := names("kyu"); len(got) != len(arrangements()) ||
+			!slices.Contains(got, "floor") {
 			t.Error(got)
 		}
 		if got := names("sidekiq"); slices.Contains(got, "floor") ||
-			len(got) != len(arrangements())-1 {
+			slices.Contains(got, "lanes") || len(got) != len(arrangements())-2 {
 			t.Error(got)
+		}
+	})
+	t.Run("--only chooses some, and may repeat them", func(t *testing.T) {
+		o := Options{runtime: "kyu", only: []string{"lanes", "single", "lanes"}}
+		list := o.arrangements()
+		if len(list) != 3 || list[0].Name != "lanes" || list[1].Name != "single" {
+			t.Errorf("%v", list)
 		}
 	})
 	t.Run("all have the same number of threads", func(t *testing.T) {

@@ -46,27 +46,62 @@ type queueFigures struct {
 	Longest int     `json:"longest_queue"`
 }
 
-// figures sums up one queue. A queue is first in, first out, so that the jobs that have not
-// ended are those that came last.
-func (o *outcome) figures(q string, load []arrival, length time.Duration) queueFigures {
-	var came []time.Duration
+// split gives the jobs of a queue that came before a moment: those that ended, and when those came
+// that have not. The jobs of a host start in the order of their pushes, so these came last.
+func (o *outcome) split(q string, load []arrival, until time.Duration) (ended []ran,
+	left []time.Duration) {
+	came := map[string][]time.Duration{}
 	for _, a := range load {
-		if a.queue == q && a.at < length {
-			came = append(came, a.at)
+		if a.queue == q && a.at < until {
+			came[a.host] = append(came[a.host], a.at)
 		}
 	}
-	runs := slices.DeleteFunc(slices.Clone(o.runs), func(r ran) bool { return r.queue != q })
+	runs := slices.Clone(o.runs)
 	slices.SortStableFunc(runs, func(a, b ran) int { return int(a.pushed - b.pushed) })
-	runs = runs[:min(len(runs), len(came))]
+	for _, r := range runs {
+		if r.queue == q && len(came[r.host]) > 0 {
+			came[r.host] = came[r.host][1:]
+			ended = append(ended, r)
+		}
+	}
+	for _, list := range came {
+		left = append(left, list...)
+	}
+	return ended, left
+}
+
+// age sets how old the oldest job of a queue with lanes was at each look. The jobs tell it: Redis
+// shows the oldest job of a list, but not of a thousand lanes.
+func (o *outcome) age(q string, load []arrival) {
+	ended, left := o.split(q, load, o.end())
+	for _, l := range o.looks {
+		var oldest time.Duration
+		for _, r := range ended {
+			if r.pushed <= l.at && l.at < r.start {
+				oldest = max(oldest, l.at-r.pushed)
+			}
+		}
+		for _, at := range left {
+			oldest = max(oldest, l.at-at)
+		}
+		if l.age != nil {
+			l.age[q] = oldest
+		}
+	}
+}
+
+// figures sums up one queue.
+func (o *outcome) figures(q string, load []arrival, length time.Duration) queueFigures {
+	runs, left := o.split(q, load, length)
 	var waits []float64
 	for _, r := range runs {
 		waits = append(waits, (r.start - r.pushed).Seconds())
 	}
-	for _, at := range came[len(runs):] {
+	for _, at := range left {
 		waits = append(waits, (o.end() - at).Seconds())
 	}
 	slices.Sort(waits)
-	f := queueFigures{Queue: q, Jobs: len(came), Left: len(came) - len(runs),
+	f := queueFigures{Queue: q, Jobs: len(waits), Left: len(left),
 		P50: lab.Quantile(waits, 0.50), P95: lab.Quantile(waits, 0.95),
 		P99: lab.Quantile(waits, 0.99), Max: lab.Quantile(waits, 1)}
 	for _, l := range o.looks {

@@ -12,11 +12,12 @@ func at(second, age int) look {
 }
 
 func TestFigures(t *testing.T) {
-	load := []arrival{{0, "push", 0}, {time.Second, "push", 0}, {2 * time.Second, "push", 0},
-		{time.Second, "pull", 0}, {11 * time.Second, "push", 0}}
+	load := []arrival{{0, "push", 0, "a"}, {time.Second, "push", 0, "a"},
+		{2 * time.Second, "push", 0, "a"},
+		{time.Second, "pull", 0, ""}, {11 * time.Second, "push", 0, "a"}}
 	run := func(pushed, start int) ran {
-		return ran{"push", time.Duration(pushed) * time.Second, time.Duration(start) * time.Second,
-			time.Duration(start+1) * time.Second}
+		return ran{"push", "a", time.Duration(pushed) * time.Second,
+			time.Duration(start) * time.Second, time.Duration(start+1) * time.Second}
 	}
 	t.Run("a job that has not started waits until the end, at least", func(t *testing.T) {
 		o := &outcome{runs: []ran{run(0, 1)}, looks: []look{at(5, 7), at(12, 2)}}
@@ -26,6 +27,17 @@ func TestFigures(t *testing.T) {
 		}
 		if got := f.upTo(); got != "at least 11 s" {
 			t.Errorf("upTo gives %q", got)
+		}
+	})
+	t.Run("of each host the jobs are left that came last", func(t *testing.T) {
+		hosts := []arrival{{0, "push", 0, "b"}, {0, "push", 0, "a"}, {time.Second, "push", 0, "a"}}
+		o := &outcome{runs: []ran{run(1, 2), run(0, 1)}, looks: []look{at(9, 0)}}
+		if f := o.figures("push", hosts, 10*time.Second); f.Left != 1 || f.Max != 9 {
+			t.Errorf("%+v", f)
+		}
+		o.age("push", hosts)
+		if got := o.looks[0].age["push"]; got != 9*time.Second {
+			t.Errorf("the oldest job is %v old, want 9s", got)
 		}
 	})
 	t.Run("a job that came after the measured time does not count", func(t *testing.T) {

@@ -1,6 +1,8 @@
 package starvation
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/loadtest/lab"
@@ -18,6 +20,56 @@ func (r *report) Charts() []lab.Chart {
 		r.chart("Jobs of each queue that wait",
 			func(o *outcome) []sample { return samples(o.looks, look.sizes) }),
 		r.chart("Threads that work for each queue", (*outcome).busy)}
+}
+
+// Chart shows the others' waits in each way.
+func (p played) Chart() lab.Chart {
+	c := lab.Chart{Title: p.Name + ": wait of the oldest job of the others, in seconds",
+		XTitle:   "seconds; a line ends when all jobs of the other hosts have started",
+		MarkName: p.scenario.host + " host", Mark: p.scenario.begins().Seconds(), Height: 0.1}
+	for _, w := range p.Ways {
+		line := lab.Line{Name: "others", Points: w.ages(p.scenario.host), Shaded: true}
+		c.Width, c.Height = max(c.Width, line.End()), max(c.Height, w.Max*1.05)
+		c.Panels = append(c.Panels, lab.Panel{Title: w.title(), Subtitle: w.Subtitle(),
+			Lines: []lab.Line{line}})
+	}
+	return c
+}
+
+// begins is when the first job of the host that is apart comes.
+func (s scenario) begins() time.Duration {
+	i := slices.IndexFunc(s.load, func(a arrival) bool { return a.host == s.host })
+	return s.load[i].at
+}
+
+func (w way) title() string { return w.Name + ": the others wait up to " + human(w.Max) }
+
+// Subtitle says how many jobs of the one host ran at once.
+func (w way) Subtitle() string {
+	if w.AtOnce == 0 {
+		return "it sends nothing"
+	}
+	return fmt.Sprintf("it holds up to %d of %d threads", w.AtOnce, threads)
+}
+
+// ages is how long the oldest job of the other hosts had waited at each of 300 moments.
+func (w way) ages(apart string) []lab.Point {
+	others := slices.DeleteFunc(slices.Clone(w.runs), func(r ran) bool { return r.host == apart })
+	var end time.Duration
+	for _, r := range others {
+		end = max(end, r.start)
+	}
+	points := make([]lab.Point, 301)
+	for i := range points {
+		at := end * time.Duration(i) / 300
+		points[i].X = at.Seconds()
+		for _, r := range others {
+			if r.pushed <= at && at < r.start {
+				points[i].Y = max(points[i].Y, (at - r.pushed).Seconds())
+			}
+		}
+	}
+	return points
 }
 
 // sample is a value of each queue at a moment.

@@ -2,6 +2,7 @@ package starvation
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kyujobs/kyu/capability/lanes"
 	"github.com/kyujobs/kyu/loadtest/lab"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
@@ -20,7 +22,7 @@ import (
 
 // ran is a job that has run, in times of life since the start of the experiment.
 type ran struct {
-	queue              string
+	queue, host        string
 	pushed, start, end time.Duration
 }
 
@@ -50,9 +52,25 @@ func (e *experiment) launch(flags []string) (*exec.Cmd, error) {
 		append([]string{"--test-jobs", "--log-level", "warn"}, flags...)...)
 }
 
+// prepare turns the worker's own lanes of push off, unless an arrangement has lanes.
+func (e *experiment) prepare(ctx context.Context, processes [][]string) error {
+	if e.runtime != "kyu" || slices.Contains(processes[0], "--lanes") {
+		return nil
+	}
+	control := lanes.Control{Store: e.Store}
+	if err := control.Set(ctx, "push", lanes.Rule{Max: hostMax}); err != nil {
+		return err
+	}
+	_, err := control.Drain(ctx, "push")
+	return err
+}
+
 // launchAll starts the processes of an arrangement, and waits until all are registered.
 func (e *experiment) launchAll(ctx context.Context,
 	processes [][]string) (stopAll func(), err error) {
+	if err := e.prepare(ctx, processes); err != nil {
+		return nil, err
+	}
 	var cmds []*exec.Cmd
 	stopAll = func() {
 		for _, c := range cmds {
@@ -84,25 +102,33 @@ func (e *experiment) launchAll(ctx context.Context,
 // play runs the load on an arrangement.
 func (e *experiment) play(ctx context.Context, a arrangement) (*outcome, error) {
 	e.Raw.FlushAll(ctx)
+	path := e.File("runs-" + a.Name)
+	if err := os.RemoveAll(path); err != nil { // of the same arrangement before
+		return nil, err
+	}
 	stopAll, err := e.launchAll(ctx, a.processes)
 	if err != nil {
 		return nil, err
 	}
 	defer stopAll()
-	path, start := e.File("runs-"+a.Name), time.Now()
+	start := time.Now()
 	looks, err := e.feed(ctx, path, start)
 	if err != nil {
 		return nil, err
 	}
 	if looks[len(looks)-1].empty() { // all jobs have started: let them end
 		select {
-		case <-time.After(e.real(longestJob)):
+		case <-time.After(e.real(e.longest)):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 	runs, err := readRuns(path, start, e.speed)
-	return &outcome{a, runs, looks}, err
+	o := &outcome{a, runs, looks}
+	if a.Name == "lanes" {
+		o.age("push", e.load)
+	}
+	return o, err
 }
 
 // feed pushes each job at its time, and looks at the queues ten times a second. It returns
@@ -117,14 +143,10 @@ func (e *experiment) feed(ctx context.Context, path string, start time.Time) ([]
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		now, due := e.life(time.Since(start)), 0
-		for due < len(load) && load[due].at <= now {
-			due++
-		}
-		if err := e.push(ctx, load[:due], path); err != nil {
+		now := e.life(time.Since(start))
+		if err := e.pushDue(ctx, &load, path, start); err != nil {
 			return nil, err
 		}
-		load = load[due:]
 		if now-looks[len(looks)-1].at < e.life(100*time.Millisecond) {
 			continue
 		}
@@ -139,12 +161,23 @@ func (e *experiment) feed(ctx context.Context, path string, start time.Time) ([]
 	}
 }
 
+// pushDue pushes the jobs whose time has come, and takes them off the load.
+func (e *experiment) pushDue(ctx context.Context, load *[]arrival, path string,
+	start time.Time) error {
+	now, due := e.life(time.Since(start)), 0
+	for due < len(*load) && (*load)[due].at <= now {
+		due++
+	}
+	err := e.push(ctx, (*load)[:due], path)
+	*load = (*load)[due:]
+	return err
+}
+
 // push pushes jobs, those of one queue together.
 func (e *experiment) push(ctx context.Context, due []arrival, path string) error {
 	jobs := map[string][][]any{}
 	for _, j := range due {
-		jobs[j.queue] = append(jobs[j.queue], []any{path, j.queue, time.Now().UnixMicro(),
-			e.real(j.takes).Microseconds()})
+		jobs[j.queue] = append(jobs[j.queue], e.words(path, j))
 	}
 	for name, args := range jobs {
 		if _, err := e.Client.PushBulk(ctx, "Test::Work", args,
@@ -154,6 +187,15 @@ func (e *experiment) push(ctx context.Context, due []arrival, path string) error
 	}
 	return nil
 }
+
+// words are the arguments of a job that is pushed now.
+func (e *experiment) words(path string, j arrival) []any {
+	return []any{path, j.queue, time.Now().UnixMicro(), e.real(j.takes).Microseconds(),
+		cmp.Or(j.host, nobody)}
+}
+
+// nobody stands for the host of a job that has none.
+const nobody = "-"
 
 func (e *experiment) look(ctx context.Context, now time.Duration) (look, error) {
 	l := look{now, map[string]int{}, map[string]time.Duration{}}
@@ -166,8 +208,12 @@ func (e *experiment) look(ctx context.Context, now time.Duration) (look, error) 
 	}); err != nil && !errors.Is(err, redis.Nil) {
 		return l, err
 	}
+	parked, err := lanes.Control{Store: e.Store}.Parked(ctx)
+	if err != nil {
+		return l, err
+	}
 	for _, q := range queues {
-		l.size[q] = int(sizes[q].Val())
+		l.size[q] = int(sizes[q].Val() + parked[q])
 		if j, err := envelope.ParseJob(oldest[q].Val()); err == nil {
 			l.age[q] = e.life(time.Since(j.Time("enqueued_at")))
 		}
@@ -186,14 +232,15 @@ func readRuns(path string, start time.Time, speed float64) (runs []ran, err erro
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
-		if len(words) != 4 {
-			return nil, fmt.Errorf("%s: a line without four words: %q", path, lines.Text())
+		if len(words) != 5 {
+			return nil, fmt.Errorf("%s: a line without five words: %q", path, lines.Text())
 		}
 		life := func(text string) time.Duration {
 			n, _ := strconv.ParseInt(text, 10, 64)
 			return time.Duration(float64(n-origin)*speed) * time.Microsecond
 		}
-		runs = append(runs, ran{words[0], life(words[1]), life(words[2]), life(words[3])})
+		runs = append(runs, ran{words[0], strings.TrimPrefix(words[1], nobody), life(words[2]),
+			life(words[3]), life(words[4])})
 	}
 	slices.SortFunc(runs, func(a, b ran) int { return int(a.start - b.start) })
 	return runs, lines.Err()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/loadtest/lab"
@@ -25,6 +26,7 @@ type report struct {
 	Burst        string               `json:"burst"`
 	BurstAt      float64              `json:"burst_at_s"`
 	Arrangements []arrangementFigures `json:"arrangements"`
+	Scenarios    []played             `json:"scenarios,omitempty"`
 	Answers      []answer             `json:"known_answers"`
 	Conclusion   string               `json:"conclusion"`
 
@@ -32,18 +34,21 @@ type report struct {
 	outcomes   []*outcome
 }
 
-func newReport(e *experiment, all []*outcome, answers []answer) *report {
+func newReport(e *experiment, all []*outcome, scenarios []played, answers []answer) *report {
 	r := &report{Runtime: e.runtimeName(), Date: time.Now().Format(time.DateOnly),
 		Machine: fmt.Sprintf("%d cores, %s", lab.Cores(), lab.Processor()), Seed: e.seed,
 		Speed: e.speed, Seconds: e.length.Seconds(), Burst: e.burst.story,
-		BurstAt: e.burstAt.Seconds(), Answers: answers, burstQueue: e.burst.queue, outcomes: all}
+		BurstAt: e.burstAt.Seconds(), Scenarios: scenarios, Answers: answers,
+		burstQueue: e.burst.queue, outcomes: all}
 	for _, got := range all {
 		r.Arrangements = append(r.Arrangements, got.allFigures(e))
 	}
 	for _, q := range r.Arrangements[0].Queues {
 		r.Jobs += q.Jobs
 	}
-	r.Conclusion = r.conclude()
+	if len(e.only) == 0 {
+		r.Conclusion = r.conclude()
+	}
 	return r
 }
 
@@ -76,11 +81,16 @@ func (r *report) conclude() string {
 	text += fmt.Sprintf(" Rotated processes keep a quarter of the threads for each queue while "+
 		"it has jobs, and lend them when it has none: p95 %s for %s, %s for %s.",
 		p95("rotated", victim), victim, p95("rotated", burst), burst)
+	if _, has := by["lanes"]; has {
+		text += fmt.Sprintf(" A lane per host, of at most %d threads, leaves the order of queues "+
+			"as it is, and bounds what one host holds: p95 %s for %s, %s for %s.", hostMax,
+			p95("lanes", victim), victim, p95("lanes", burst), burst)
+	}
 	return text
 }
 
-// print writes the tables for the terminal.
-func (r *report) print(out io.Writer) {
+// printWaits writes how long the jobs of each arrangement wait.
+func (r *report) printWaits(out io.Writer) {
 	fmt.Fprintf(out, "\n%s, %s, seed %d. Waits from push to start.\n\n", r.Date, r.Machine, r.Seed)
 	w := lab.Table(out, "\tqueue\tjobs\tleft\tp50\tp95\tp99\tmax\tlongest queue\tthreads busy\t"+
 		"late jobs until")
@@ -97,6 +107,12 @@ func (r *report) print(out io.Writer) {
 		}
 	}
 	w.Flush()
+}
+
+// print writes the tables for the terminal.
+func (r *report) print(out io.Writer) {
+	r.printWaits(out)
+	r.printScenarios(out)
 	fmt.Fprintln(out)
 	for _, a := range r.Answers {
 		verdict := "right"
@@ -110,6 +126,23 @@ func (r *report) print(out io.Writer) {
 		fmt.Fprintln(out, a.Finding)
 	}
 	fmt.Fprintf(out, "\n%s\n", r.Conclusion)
+}
+
+// printScenarios writes how long the other hosts wait in each scenario.
+func (r *report) printScenarios(out io.Writer) {
+	if len(r.Scenarios) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\nWaits of the other hosts, without lanes and with at most %d jobs of a "+
+		"host at once.\n\n", hostMax)
+	t := lab.Table(out, "scenario\t\tjobs\tp50\tp95\tp99\tmax\tthreads of the one host")
+	for _, p := range r.Scenarios {
+		for _, w := range p.Ways {
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%d\n", p.Name, w.Name, w.Jobs,
+				human(w.P50), human(w.P95), human(w.P99), human(w.Max), w.AtOnce)
+		}
+	}
+	t.Flush()
 }
 
 //go:embed report.html
@@ -134,12 +167,19 @@ func (r *report) write(dir string, out io.Writer) error {
 	if err := os.WriteFile(name+".svg", []byte(r.agesChart().SVG()), 0o644); err != nil {
 		return err
 	}
+	for _, p := range r.Scenarios {
+		path := name + "-" + strings.ReplaceAll(p.Name, " ", "-") + ".svg"
+		if err := os.WriteFile(path, []byte(p.Chart().SVG()), 0o644); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(out, "\nThe report is %s.html, with .json and .svg beside it.\n", name)
 	return r.writePage(name + ".html")
 }
 
 func (r *report) writePage(path string) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"picture": picture}).Parse(page)
+	t, err := template.New("report").Funcs(template.FuncMap{"picture": picture,
+		"human": human}).Parse(page)
 	if err != nil {
 		return err
 	}

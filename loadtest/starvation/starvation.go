@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/kyujobs/kyu/loadtest/lab"
@@ -21,6 +22,7 @@ type Options struct {
 	speed                       float64       // how many times faster than life it runs
 	busy                        float64
 	seed                        uint64
+	only                        []string // arrangements alone; empty: all, and the known answers
 }
 
 // Flags defines the flags of the experiment.
@@ -36,6 +38,8 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	f.Float64Var(&o.speed, "speed", 10, "how many times faster than life it runs")
 	f.Float64Var(&o.busy, "busy", 0.6, "share of the threads that the steady load keeps busy")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the arrivals and of the times that jobs take")
+	f.StringSliceVar(&o.only, "only", nil, "some arrangements alone, without scenarios, known "+
+		"answers and report, such as single,lanes,single,lanes")
 	f.StringVar(&o.dir, "out", "bin/report", "folder for the report")
 }
 
@@ -47,10 +51,28 @@ func (o *Options) check() error {
 		return errors.New("want --speed above 0, --length of a minute or more, --limit of " +
 			"--length or more, and --busy between 0 and 1")
 	}
+	for _, name := range o.only {
+		if !slices.ContainsFunc(playable(o.runtime), named(name)) {
+			return fmt.Errorf("--only %q: no such arrangement of %s", name, o.runtimeName())
+		}
+	}
 	if _, err := os.Stat(o.worker); err != nil {
 		return fmt.Errorf("%w: run `make bin/testworker` first", err)
 	}
 	return nil
+}
+
+// arrangements are those that are played, in order.
+func (o *Options) arrangements() []arrangement {
+	all := playable(o.runtime)
+	if len(o.only) == 0 {
+		return all
+	}
+	list := make([]arrangement, len(o.only))
+	for i, name := range o.only {
+		list[i] = all[slices.IndexFunc(all, named(name))]
+	}
+	return list
 }
 
 func (o *Options) runtimeName() string {
@@ -74,11 +96,13 @@ type experiment struct {
 	burst   burst
 	burstAt time.Duration // of life
 	load    []arrival
+	longest time.Duration // of life, that a job takes
 }
 
 func newExperiment(o Options) (*experiment, error) {
 	b, err := findBurst(o.burst)
-	e := &experiment{Options: o, burst: b, burstAt: o.length / 6}
+	e := &experiment{Options: o, burst: b, burstAt: o.length / 6,
+		longest: longestJob}
 	if err == nil {
 		e.load = workload(o.seed, o.busy, o.limit, e.burstAt, b)
 	}
@@ -102,7 +126,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	fmt.Fprintf(out, "%s: the jobs of %v, %.0f times faster than life, on %s; at %v %s\n",
 		o.runtimeName(), o.length, o.speed, lab.Processor(), e.burstAt, e.burst.story)
 	var all []*outcome
-	for _, a := range playable(o.runtime) {
+	for _, a := range o.arrangements() {
 		fmt.Fprintf(os.Stderr, "%s: %s (takes %v to %v)\n", a.Name, a.Story, o.real(o.length),
 			o.real(o.limit))
 		got, err := e.play(ctx, a)
@@ -111,11 +135,35 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		}
 		all = append(all, got)
 	}
-	answers, wrong := e.knownAnswers(ctx)
-	r := newReport(e, all, answers)
+	if len(o.only) > 0 {
+		newReport(e, all, nil, nil).printWaits(out)
+		return nil
+	}
+	scenes, err := e.scenes(ctx)
+	if err != nil {
+		return err
+	}
+	answers, wrong := e.knownAnswers(ctx, scenes)
+	r := newReport(e, all, scenes, answers)
 	r.print(out)
 	if err := r.write(o.dir, out); err != nil {
 		return err
 	}
 	return wrong
+}
+
+// scenes plays the scenarios of lanes, which Sidekiq has not.
+func (e *experiment) scenes(ctx context.Context) (list []played, err error) {
+	if e.runtime != "kyu" {
+		return nil, nil
+	}
+	for _, s := range scenarios() {
+		fmt.Fprintf(os.Stderr, "%s (takes a minute)\n", s.Name)
+		p, err := e.playAll(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }

@@ -55,7 +55,11 @@ type arrival struct {
 	at    time.Duration
 	queue string
 	takes time.Duration
+	host  string // of a delivery; jobs of other queues have none
 }
+
+// hostOf is the host of the nth delivery: all hosts get as many.
+func hostOf(n int) string { return fmt.Sprint("host", n%1000) }
 
 // burst over-fills a queue at a moment.
 type burst struct {
@@ -71,7 +75,8 @@ var bursts = []burst{
 			if i >= 3000 {
 				when += rand64(r, time.Minute)
 			}
-			list = append(list, arrival{when, "push", services["push"].draw(r)})
+			list = append(list, arrival{when, "push", services["push"].draw(r),
+				hostOf(i)})
 		}
 		return list
 	}},
@@ -79,14 +84,15 @@ var bursts = []burst{
 		"seconds, 100 ms each", func(r *rand.Rand, at time.Duration) (list []arrival) {
 		for range 20_000 {
 			list = append(list, arrival{at + rand64(r, 10*time.Second), "default",
-				100 * time.Millisecond})
+				100 * time.Millisecond, ""})
 		}
 		return list
 	}},
-	{"deadhosts", "push", "hosts die: for two minutes four deliveries a second more run into a " +
-		"timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
-		for range 480 {
-			list = append(list, arrival{at + rand64(r, 2*time.Minute), "push", 10 * time.Second})
+	{"deadhosts", "push", "two hosts die: for two minutes four deliveries a second more run into " +
+		"a timeout of 10 s", func(r *rand.Rand, at time.Duration) (list []arrival) {
+		for i := range 480 {
+			list = append(list, arrival{at + rand64(r, 2*time.Minute), "push", 10 * time.Second,
+				fmt.Sprint("dead", i%2)})
 		}
 		return list
 	}},
@@ -122,8 +128,12 @@ func workload(seed uint64, busy float64, length, burstAt time.Duration, b burst)
 				break
 			}
 		}
+		host := ""
+		if name == "push" {
+			host = hostOf(len(list))
+		}
 		list = append(list, arrival{time.Duration(at * float64(time.Second)), name,
-			services[name].draw(r)})
+			services[name].draw(r), host})
 	}
 	// A generator of its own: the burst is the same, however long the load goes on.
 	list = append(list, b.add(rand.New(rand.NewPCG(seed, 1)), burstAt)...)

@@ -142,17 +142,18 @@ type workArgs struct {
 	Queue  string
 	Pushed int64 // microseconds since 1970
 	Takes  int64 // microseconds
+	Host   string
 }
 
-// work sleeps, and writes its queue and the times of its push, start and end, in microseconds
-// since 1970.
+// work sleeps, and writes its queue, its host and the times of its push, start and end, in
+// microseconds since 1970.
 func work(ctx context.Context, a workArgs) error {
 	start := time.Now().UnixMicro()
 	if err := sleep(ctx, time.Duration(a.Takes)*time.Microsecond); err != nil {
 		return err
 	}
-	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Pushed, " ", start, " ",
-		time.Now().UnixMicro()))
+	return appendLine(a.Path, fmt.Sprint(a.Queue, " ", a.Host, " ", a.Pushed, " ", start,
+		" ", time.Now().UnixMicro()))
 }
 
 type dbLedgerArgs struct {
