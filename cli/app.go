@@ -98,8 +98,9 @@ func New(name string) *App {
 	mux := worker.NewMux()
 	mux.Use(unique.Middleware())
 	return &App{Name: name, Mux: mux, Flags: newFlagSet(name),
-		Capabilities: []queue.Capability{unique.Capability(), cron.Capability(), lanes.Capability()},
-		Stdout:       os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+		Capabilities: []queue.Capability{unique.Capability(), cron.Capability(),
+			lanes.Capability()},
+		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 }
 
 // Main runs the program with the process's arguments and exits.

@@ -73,8 +73,8 @@ func (o *options) workFlags(f *pflag.FlagSet) {
 		"without weights in strict order (default: default, push, mailers, pull), and then also "+
 		"QUEUE,floor=5%,max=3,late=60s: a share of the jobs, a bound on threads, and the age "+
 		"that raises the share")
-	f.StringArrayVar(&o.lanes, "lanes", nil, "a `QUEUE,RULE` for the lanes of a queue, repeatable: "+
-		"push,key=args.2|host,max=8,rate=20/s,burst=40 (docs/lanes.md)")
+	f.StringArrayVar(&o.lanes, "lanes", nil, "a `QUEUE,RULE` for the lanes of a queue, "+
+		"repeatable: push,key=args.2|host,max=8,rate=20/s,burst=40 (docs/lanes.md)")
 	f.StringVarP(&o.config, "config", "C", "", "a YAML `FILE` like Sidekiq's (default: "+
 		"config/sidekiq.yml if it exists)")
 	f.StringVarP(&o.environment, "environment", "e", "", "the `SECTION` of the file that applies "+

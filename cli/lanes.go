@@ -26,7 +26,8 @@ func (s *settings) resolveLanes() {
 	if v := s.f.value("lanes"); v != nil && len(s.o.lanes) == 0 {
 		source = s.f.source("lanes")
 		if v.Kind != yaml.MappingNode {
-			s.env.Problem("%s: want a rule for each queue, such as push: key=args.2|host,max=8", source)
+			s.env.Problem("%s: want a rule for each queue, such as push: key=args.2|host,max=8",
+				source)
 			return
 		}
 		for i := 0; i+1 < len(v.Content); i += 2 {

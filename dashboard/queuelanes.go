@@ -10,8 +10,8 @@ import (
 	"github.com/kyujobs/kyu/dashboard/access"
 )
 
-// queuesWithLanes is the data of the page of the queues that have lanes: limits by key. What threads
-// ran lately, on lines that are also called lanes, is another page (lanes.go).
+// queuesWithLanes is the data of the page of the queues that have lanes: limits by key. What
+// threads ran lately, on lines that are also called lanes, is another page (lanes.go).
 type queuesWithLanes struct {
 	Queues []lanedQueue `json:"queues"` // by name
 }

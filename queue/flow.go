@@ -42,10 +42,10 @@ type Flush struct {
 func (f Flush) field() string { return "history:" + f.Field }
 
 // FlushHistory adds to the rings of at most MaxHistoryQueues queues, and writes how many jobs wait,
-// with those that the Store's source keeps. The first flush of a slot also writes the age of the oldest job. now is Redis's time. broken are
-// the queues with a ring of a wrong type, whose other rings are written. ok is false if the owner
-// has no record any more: nothing is written then. After an error of Redis nothing is written
-// either; after any other error it may have been.
+// with those that the Store's source keeps. The first flush of a slot also writes the age of the
+// oldest job. now is Redis's time. broken are the queues with a ring of a wrong type, whose other
+// rings are written. ok is false if the owner has no record any more: nothing is written then.
+// After an error of Redis nothing is written either; after any other error it may have been.
 func (o *Owner) FlushHistory(ctx context.Context, f Flush,
 	flows []Flow) (now time.Time, broken []string, ok bool, err error) {
 	ks := o.store.ks

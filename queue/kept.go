@@ -55,9 +55,9 @@ func (s *Store) countKeys(queue string) []string {
 func (s *Store) Listed(ctx context.Context, queue string) error {
 	kept, err := s.Kept(ctx)
 	if k := kept[queue]; err == nil && (k.Moves || k.Parked > 0) {
-		err = fmt.Errorf("%w: %s, and its %d parked jobs would not be found: workerctl lanes drain "+
-			"%[2]s puts them back into the queue, and workerctl lanes set turns its lanes on again "+
-			"afterwards", ErrLanes, queue, k.Parked)
+		err = fmt.Errorf("%w: %s, and its %d parked jobs would not be found: workerctl lanes "+
+			"drain %[2]s puts them back into the queue, and workerctl lanes set turns its lanes "+
+			"on again afterwards", ErrLanes, queue, k.Parked)
 	}
 	return err
 }

@@ -22,10 +22,10 @@ type Source struct {
 	// Words returns the keys, without the namespace, and the arguments of Take for a queue and an
 	// owner.
 	Words func(queue, identity string) (keys, args []string)
-	// Bells returns keys of a queue, without the namespace: the list to which a doorbell moves a job
-	// that arrives in the queue's list, and the list that has an element while a job may run that
-	// no process has taken. The source puts the jobs of the first back, before it looks at those of
-	// the queue's list.
+	// Bells returns keys of a queue, without the namespace: the list to which a doorbell moves a
+	// job that arrives in the queue's list, and the list that has an element while a job may run
+	// that no process has taken. The source puts the jobs of the first back, before it looks at
+	// those of the queue's list.
 	Bells func(queue string) (arrived, ready string)
 	// Waits returns keys of a queue, without the namespace, one of which exists while the source
 	// may have a job to run.

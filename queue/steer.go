@@ -43,9 +43,9 @@ func RetryIn(d time.Duration, err error) error { return &Steer{Action: Retry, In
 // as a failure.
 func Snooze(d time.Duration) error { return &Steer{Action: Schedule, In: d} }
 
-// RateLimited returns an error that says that the other side wants no request for d, such as an HTTP
-// answer 429 with Retry-After. If the job came from a lane (package lanes), the lane is closed for
-// d, the job is its first again, and no attempt is counted. Otherwise it is RetryIn(d, err).
+// RateLimited returns an error that says that the other side wants no request for d, such as an
+// HTTP answer 429 with Retry-After. If the job came from a lane (package lanes), the lane is closed
+// for d, the job is its first again, and no attempt is counted. Otherwise it is RetryIn(d, err).
 func RateLimited(d time.Duration, err error) error {
 	return &Steer{Action: Retry, In: d, Err: err, Closes: true}
 }

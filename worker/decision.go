@@ -104,8 +104,9 @@ func (p *policy) decide(j *queue.Job, from string, err error, stopping bool,
 	return p.decideFailure(j, from, err, steer, now)
 }
 
-// decideClosed computes the outcome of a job whose lane is to be closed, after a run that ended with
-// err: it is the first of its lane again, and no attempt is counted. ok is false for other errors.
+// decideClosed computes the outcome of a job whose lane is to be closed, after a run that ended
+// with err: it is the first of its lane again, and no attempt is counted. ok is false for other
+// errors.
 func decideClosed(err error, now time.Time) (d decision, ok bool) {
 	var steer *queue.Steer
 	if !errors.As(err, &steer) || !steer.Closes || steer.In <= 0 {

@@ -58,8 +58,8 @@ func (s *sifter) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// refresh calls Refresh once a second. It wakes the fetchers of queues whose jobs may run: a process
-// that was woken for them may have died.
+// refresh calls Refresh once a second. It wakes the fetchers of queues whose jobs may run: a
+// process that was woken for them may have died.
 func (s *sifter) refresh(ctx context.Context) {
 	for sleep(ctx, jittered(refreshEvery)) {
 		waiting, err := s.source.Refresh(context.WithoutCancel(ctx), s.ledger.queues)
@@ -80,6 +80,7 @@ func (s *sifter) refresh(ctx context.Context) {
 // sift moves jobs whenever a fetch has found some that the source has not seen. It goes through a
 // whole list, also while all threads are busy: the jobs behind those of a full lane may run.
 func (s *sifter) sift(ctx context.Context) {
+	calls := context.WithoutCancel(ctx) // a call under way is not interrupted
 	var wait backoff
 	for {
 		queues, identity := s.ledger.unseen()
@@ -92,7 +93,7 @@ func (s *sifter) sift(ctx context.Context) {
 			}
 		}
 		for _, q := range queues {
-			more, busy, err := s.source.Sift(context.WithoutCancel(ctx), s.ledger.queues[q], identity)
+			more, busy, err := s.source.Sift(calls, s.ledger.queues[q], identity)
 			switch {
 			case err != nil:
 				s.outage.failed("sift", err)

@@ -57,8 +57,8 @@ func fillQueue(b *testing.B, raw *redis.Client, n, hosts int) {
 	for at := 0; at < n; at += 1000 {
 		var page []any
 		for i := at; i < min(n, at+1000); i++ {
-			page = append(page, fmt.Sprintf(`{"class":"Job","args":["{\"id\":\"https://here/%d\"}",%d,`+
-				`"https://host%d.example/inbox",{}],"jid":"%024x","queue":"a","retry":true,`+
+			page = append(page, fmt.Sprintf(`{"class":"Job","args":["{\"id\":\"https://here/`+
+				`%d\"}",%d,"https://host%d.example/inbox",{}],"jid":"%024x","queue":"a","retry":true,`+
 				`"created_at":1764380000.1,"enqueued_at":1764380000.1}`, i, i%1000, i%hosts, i))
 		}
 		if err := raw.LPush(ctx, "queue:a", page...).Err(); err != nil {
@@ -110,8 +110,9 @@ func BenchmarkSift(b *testing.B) {
 // BenchmarkDrain measures a worker that empties a queue whose jobs do nothing.
 func BenchmarkDrain(b *testing.B) {
 	for _, threads := range []int{15, 100} {
-		for name, rule := range map[string]string{"no lanes": "", "unbound": "key=args.2|host,max=1000",
-			"turns": "key=args.2|host", "bound": "key=args.2|host,max=2"} {
+		for name, rule := range map[string]string{"no lanes": "",
+			"unbound": "key=args.2|host,max=1000",
+			"turns":   "key=args.2|host", "bound": "key=args.2|host,max=2"} {
 			b.Run(fmt.Sprint(threads, " threads/", name), func(b *testing.B) {
 				benchDrain(b, threads, rule)
 			})

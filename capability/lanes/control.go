@@ -39,8 +39,8 @@ type Status struct {
 	Beside  string    `json:"beside,omitempty"` // process of Ruby's for which lanes are off
 	Origin  string    `json:"origin"`           // hand, config or default
 	Changed time.Time `json:"changed,omitzero"`
-	// Seen is when a process that moves the queue's jobs to lanes noted that it is there, by Redis's
-	// clock: each does every 5 seconds.
+	// Seen is when a process that moves the queue's jobs to lanes noted that it is there, by
+	// Redis's clock: each does every 5 seconds.
 	Seen time.Time `json:"seen,omitzero"`
 	// BesideRuby says that lanes stay on while processes of Ruby's serve the queue.
 	BesideRuby bool  `json:"beside_ruby,omitempty"`
@@ -48,7 +48,7 @@ type Status struct {
 	Parked     int64 `json:"parked"`  // jobs in lanes that do not run
 	Ready      int64 `json:"ready"`   // lanes whose next job waits for a thread
 	Full       int64 `json:"full"`    // lanes whose jobs wait for one that runs
-	Closed     int64 `json:"closed"`  // lanes whose time has not come: by their rate, or after a 429
+	Closed     int64 `json:"closed"`  // lanes whose time has not come: a rate, or a 429
 }
 
 // On reports whether lanes are on.

@@ -41,7 +41,7 @@ func TestTake(t *testing.T) {
 		}
 		b.same("status", b.status(), "running 0, parked 1, ready 1, full 0, closed 0")
 	})
-	t.Run("frees the lane of a finished job although the queue has no lanes now", func(t *testing.T) {
+	t.Run("frees the lane of a finished job after lanes were turned off", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
 		b.rule("key=args.0,max=1")

@@ -59,8 +59,8 @@ func New(s *queue.Store, log *slog.Logger) *Lanes {
 }
 
 // Refresh reads the rules of the given queues, and returns the queues of which parked jobs may run
-// now. A process that calls it once a second obeys a new rule after a second. It also gives the jobs
-// of queues whose lanes are off back to their lists.
+// now. A process that calls it once a second obeys a new rule after a second. It also gives the
+// jobs of queues whose lanes are off back to their lists.
 func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string, err error) {
 	with, err := l.store.DB().Own.SMembers(ctx, l.store.Keys().Key(keyQueues)).Result()
 	if err != nil {

@@ -36,9 +36,9 @@ const (
 	maxWeights = 1000
 )
 
-// ParseRule parses a list of settings with commas, such as key=args.2|host,max=8,rate=20/s,burst=40.
-// The settings are key, max, total, rate (a number per s, m, h or d), burst, weight.LANE and
-// beside-ruby. The error joins all problems.
+// ParseRule parses a list of settings with commas, such as
+// key=args.2|host,max=8,rate=20/s,burst=40. The settings are key, max, total, rate (a number per s,
+// m, h or d), burst, weight.LANE and beside-ruby. The error joins all problems.
 func ParseRule(text string) (r Rule, err error) {
 	var problems []error
 	bad := func(format string, args ...any) {
@@ -81,8 +81,10 @@ func (r *Rule) set(name, value string, has bool) (err error) {
 		r.Rate, err = ParseRate(value)
 	case weight:
 		var w float64
-		if w, err = strconv.ParseFloat(value, 64); err != nil || !(w >= minWeight && w <= maxWeight) {
-			return fmt.Errorf("%s=%s: want a number from %g to %d", name, value, minWeight, maxWeight)
+		w, err = strconv.ParseFloat(value, 64)
+		if err != nil || !(w >= minWeight && w <= maxWeight) {
+			return fmt.Errorf("%s=%s: want a number from %g to %d", name, value, minWeight,
+				maxWeight)
 		}
 		if r.Weights == nil {
 			r.Weights = map[string]float64{}

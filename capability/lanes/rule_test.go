@@ -9,8 +9,8 @@ import (
 
 func TestParseRule(t *testing.T) {
 	t.Run("reads what String writes", func(t *testing.T) {
-		for _, text := range []string{"key=args.2|host,max=8,rate=20/s,burst=40", "max=1", "total=100",
-			"key=class,rate=100/h", "key=args.0,weight.a=2,weight.b=0.5,beside-ruby",
+		for _, text := range []string{"key=args.2|host,max=8,rate=20/s,burst=40", "max=1",
+			"total=100", "key=class,rate=100/h", "key=args.0,weight.a=2,weight.b=0.5,beside-ruby",
 			"key=tags.0|lower,max=3,total=9", "key=args.0,rate=30/m"} {
 			r, err := lanes.ParseRule(text)
 			if err != nil {
@@ -24,7 +24,8 @@ func TestParseRule(t *testing.T) {
 	})
 	t.Run("refuses with all problems", func(t *testing.T) {
 		_, err := lanes.ParseRule("max=x,rate=20,speed=3,weight.a=0,burst=2,max=3")
-		for _, part := range []string{"max=x: want a number", "rate=20: want a number per s, m, h or d",
+		for _, part := range []string{"max=x: want a number",
+			"rate=20: want a number per s, m, h or d",
 			`no setting "speed"`, "weight.a=0: want a number from 0.001", "max: it is there twice",
 			"burst: it needs a rate"} {
 			if err == nil || !strings.Contains(err.Error(), part) {
@@ -57,8 +58,9 @@ func FuzzParseRule(f *testing.F) {
 }
 
 func TestKey(t *testing.T) {
-	const job = `{"class":"A","jid":"1","args":[1,"x",{"url":"https://User@Host.Example:8443/in?box"},` +
-		`["q"],"A@B.Example",null],"tags":["Loud"],"kyu":{"tenant":"t1"}}`
+	const job = `{"class":"A","jid":"1","args":[1,"x",` +
+		`{"url":"https://User@Host.Example:8443/in?box"},["q"],"A@B.Example",null],` +
+		`"tags":["Loud"],"kyu":{"tenant":"t1"}}`
 	const wrapped = `{"class":"Sidekiq::ActiveJob::Wrapper","wrapped":"Mail","jid":"1",` +
 		`"args":[{"job_class":"Mail","arguments":["x","y"]}]}`
 	for key, want := range map[string]string{"class": "A", "args.0": "1", "args.1": "x",

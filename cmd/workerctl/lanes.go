@@ -24,8 +24,8 @@ func (c *call) lanesCommand() *cobra.Command {
 	l := &laneCommand{}
 	cmd := c.command("lanes [QUEUE]", "queues with lanes: limits by key; set, close, drain them",
 		l.run)
-	cmd.Long = "the queues whose jobs have lanes, with their rules, or the lanes of one queue, those\n" +
-		"with the most parked jobs at first (docs/lanes.md)"
+	cmd.Long = "the queues whose jobs have lanes, with their rules, or the lanes of one queue,\n" +
+		"those with the most parked jobs at first (docs/lanes.md)"
 	cmd.Example = "workerctl lanes\nworkerctl lanes push --limit 50"
 	cmd.Args = checked(func(words []string) error {
 		if len(words) > 1 {
@@ -101,8 +101,8 @@ func (l *laneCommand) closeCommand(c *call) *cobra.Command {
 func (l *laneCommand) drainCommand(c *call) *cobra.Command {
 	cmd := l.verb(c, "drain QUEUE", "turn the lanes of a queue off, and put its parked jobs back",
 		"drain push --yes", l.drain)
-	cmd.Long = "turn the lanes of a queue off, and put its parked jobs back into the queue, where\n" +
-		"any process takes them without limits, Ruby's too; lanes set turns them on again"
+	cmd.Long = "turn the lanes of a queue off, and put its parked jobs back into the queue,\n" +
+		"where any process takes them without limits, Ruby's too; lanes set turns them on again"
 	l.question.flags(cmd.Flags())
 	return cmd
 }

@@ -53,8 +53,8 @@ func (e *Examination) laned(ctx context.Context, control lanes.Control, name, ru
 	}
 }
 
-// unseenFor is how long no process may have noted that it serves a queue with lanes: each does every
-// 5 seconds.
+// unseenFor is how long no process may have noted that it serves a queue with lanes: each does
+// every 5 seconds.
 const unseenFor = 30 * time.Second
 
 // besideLanes looks for what keeps the lanes of a queue from their work. now is Redis's time.
@@ -71,8 +71,8 @@ func (e *Examination) besideLanes(s lanes.Status, ruby string, now time.Time) {
 			"queue %s: it has a rule, and its lanes are off, because a process of Ruby's serves "+
 				"it, which cannot see parked jobs: %s", s.Queue, cmp.Or(s.Beside, ruby))
 	case now.Sub(s.Seen) > unseenFor:
-		e.bad(Wrong, "lanes", "start a worker of this version with -q "+s.Queue, "queue %s: it has "+
-			"lanes, and no process that knows lanes serves it; %d jobs are parked", s.Queue,
+		e.bad(Wrong, "lanes", "start a worker of this version with -q "+s.Queue, "queue %s: it "+
+			"has lanes, and no process that knows lanes serves it; %d jobs are parked", s.Queue,
 			s.Parked)
 	}
 }

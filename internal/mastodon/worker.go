@@ -58,7 +58,8 @@ func (w *Worker) Check(root string, args []string) (Needs, error) {
 }
 
 // hostLanes gives each server to which push sends a lane, which may hold a quarter of the threads,
-// so that a slow one delays nobody else. Ruby's processes know no lanes: beside them there are none.
+// so that a slow one delays nobody else. Ruby's processes know no lanes: beside them there are
+// none.
 func hostLanes(c worker.Config) map[string]lanes.Rule {
 	key, err := lanes.ParseKey("args.2|host") // the inbox of ActivityPub::DeliveryWorker
 	if err != nil {

@@ -39,7 +39,7 @@ type Place struct {
 	Lane    string    `json:"lane,omitempty"`    // of InLane
 	Class   string    `json:"class,omitempty"`   // of InHold
 	Process string    `json:"process,omitempty"` // the identity, of InLanding, InFlight, InRuby
-	Before  int64     `json:"before,omitempty"`  // of InQueue and InLane: jobs that are taken before it
+	Before  int64     `json:"before,omitempty"`  // of InQueue, InLane: jobs that are taken first
 	At      time.Time `json:"at,omitzero"`       // of sets: when it is due, died, or was held
 	// Operation is the id, of InOperation and InTrash.
 	Operation string `json:"operation,omitempty"`
@@ -50,8 +50,8 @@ const walkPage = 500
 
 // Walk calls fn with each job in Redis and its place, until fn returns false: first the sets from
 // which jobs go to queues, then the queues, their lanes and what bulk operations hold of them, then
-// the jobs that processes have, then the dead set and the trash. A job that moves on meanwhile is met at
-// least once. One that goes back, such as a job that fails, may be missed.
+// the jobs that processes have, then the dead set and the trash. A job that moves on meanwhile is
+// met at least once. One that goes back, such as a job that fails, may be missed.
 func (in *Inspector) Walk(ctx context.Context, fn func(p Place, raw string) bool) error {
 	w := &walk{in: in, fn: fn}
 	return w.run(ctx)

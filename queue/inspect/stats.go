@@ -45,8 +45,8 @@ func (in *Inspector) Stats(ctx context.Context) (st Stats, err error) {
 	return st, err
 }
 
-// Totals reads the numbers that Redis keeps ready. Enqueued, Parked, Busy and DefaultLatency are 0: they
-// are sums over the queues and processes. It costs five commands.
+// Totals reads the numbers that Redis keeps ready. Enqueued, Parked, Busy and DefaultLatency are 0:
+// they are sums over the queues and processes. It costs five commands.
 func (in *Inspector) Totals(ctx context.Context) (st Stats, err error) {
 	pipe := in.rdb.Pipeline()
 	runs := pipe.MGet(ctx, in.ks.Processed(), in.ks.Failed(), in.ks.Expired())

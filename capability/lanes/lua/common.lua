@@ -1,12 +1,13 @@
 -- Begin a step on the lanes of a queue: what all scripts and functions of package lanes share.
--- keys   1 the rule, a hash: state, max, total, rate, burst, weighted, w:LANE, and what changes with
---        each job: v (virtual time), running, parked; 2 ready, the lanes whose next job may run, by
---        virtual time; 3 full, those whose jobs wait for one that runs, by virtual time; 4 wait,
---        those that are closed until an instant, in milliseconds, with or without jobs; 5 past, the
---        virtual time of lanes without jobs; 6 busy, a hash: lane to jobs that run; 7 tat, lanes by
---        the theoretical arrival time of GCRA, in milliseconds; 8 inlane, a hash of the owner: token
---        to lane; 9 the lane bell, a list; 10 the queue's list; 11 arrived, a list: the jobs that doorbells
---        took from the end of it that is taken next, and that go back there
+-- keys   1 the rule, a hash: state, max, total, rate, burst, weighted, w:LANE, and what changes
+--        with each job: v (virtual time), running, parked; 2 ready, the lanes whose next job may
+--        run, by virtual time; 3 full, those whose jobs wait for one that runs, by virtual time; 4
+--        wait, those that are closed until an instant, in milliseconds, with or without jobs; 5
+--        past, the virtual time of lanes without jobs; 6 busy, a hash: lane to jobs that run; 7
+--        tat, lanes by the theoretical arrival time of GCRA, in milliseconds; 8 inlane, a hash of
+--        the owner: token to lane; 9 the lane bell, a list; 10 the queue's list; 11 arrived, a
+--        list: the jobs that doorbells took from the end of it that is taken next, and that go back
+--        there
 -- A lane with jobs is in one of ready, full and wait. A lane's list has the key of the rule, with
 -- :lane: and its name. Its name is known only here, so it is not among KEYS; the keys have one tag,
 -- so they are in one slot. The oldest job is at the right end, as in the queue's list.
@@ -16,14 +17,16 @@ local rule, ready, full, wait, past, busy, tat, inlane, bell, list, arrived = un
 local values = call('HMGET', rule, 'state', 'max', 'total', 'rate', 'burst', 'weighted', 'v',
   'running', 'parked', 'beside', 'besides')
 local on = values[1] == 'on' and (not values[10] or values[11] == '1')
-local max, total, rate = tonumber(values[2] or 0), tonumber(values[3] or 0), tonumber(values[4] or 0)
-local burst, weighted = tonumber(values[5] or 1), values[6] == '1'
-local v, running, parked = tonumber(values[7] or 0), tonumber(values[8] or 0), tonumber(values[9] or 0)
+local weighted = values[6] == '1'
+local function number(i) return tonumber(values[i] or 0) end
+local max, total, rate, burst = number(2), number(3), number(4), number(5)
+local v, running, parked = number(7), number(8), number(9)
 local before = {v, running, parked}
 
 local function list_of(lane) return rule .. ':lane:' .. lane end
 
--- gather puts the jobs that doorbells took back to the queue's list, which is then as they found it.
+-- gather puts the jobs that doorbells took back to the queue's list, which is then as they found
+-- it.
 local function gather()
   while call('LMOVE', arrived, list, 'LEFT', 'RIGHT') do end
 end
@@ -40,7 +43,8 @@ local function some(command, key, words)
   end
 end
 
--- The jobs of lanes that run, as far as the step knows them, and the lanes of which it changes that.
+-- The jobs of lanes that run, as far as the step knows them, and the lanes of which it changes
+-- that.
 local counts, changed = {}, {}
 
 -- count returns how many jobs of a lane run.

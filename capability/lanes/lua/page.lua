@@ -1,10 +1,10 @@
 -- Read the jobs at the taking end of a queue's list, for a process that will sift them.
--- KEYS   1 the queue's list, 2 the lease of the process that sifts it, 3 the jobs that doorbells took
---        from the list, which sift.lua puts back: they come first
+-- KEYS   1 the queue's list, 2 the lease of the process that sifts it, 3 the jobs that doorbells
+--        took from the list, which sift.lua puts back: they come first
 -- ARGV   1 identity of the caller, 2 milliseconds of the lease, 3 jobs at most, 4 bytes of all of
 --        them at most, but for the first, 5 bytes from which on a job is too large to be read
--- Result the jobs, the one to be taken next at first, '' in the place of one that is too large; none
---        if the list is empty; -1 if another process sifts the queue
+-- Result the jobs, the one to be taken next at first, '' in the place of one that is too large;
+--        none if the list is empty; -1 if another process sifts the queue
 -- Atomic so that one process of many reads and sifts a page. The lease only saves work: sift.lua
 -- moves no job twice without it.
 local call = redis.call

@@ -1,7 +1,7 @@
 -- Change the rule of a queue's lanes.
 -- KEYS   see common.lua; 8 is not used; 12 kyu:lanes, the set of the queues with a rule
--- ARGV   1 queue, 2 the revision that the caller has read, or '' for any, then the fields and values
---        to set
+-- ARGV   1 queue, 2 the revision that the caller has read, or '' for any, then the fields and
+--        values to set
 -- Result the revision; -1 if the revision is another one
 -- Atomic so that of two people who change a rule at once the second is told.
 if ARGV[2] ~= '' and ARGV[2] ~= (call('HGET', rule, 'rev') or '0') then return -1 end

@@ -3,7 +3,8 @@
 -- lanes have turns in the proportion of their weights, however many jobs each has.
 local source = {on = on}
 local lane, at, job, arrival -- of the last call of next
-local heads, head, least = {}, 1, math.huge -- lanes taken off ready, and the least time of the others
+local heads, head = {}, 1 -- lanes that are taken off ready, with their times
+local least = math.huge -- the least time of the lanes that go back to it
 local taken, moved = {}, {} -- tokens with their lanes; lanes with their next times
 local soonest = on and call('ZRANGE', wait, 0, 0, 'WITHSCORES')[2]
 local time = (soonest or on and rate > 0) and now()

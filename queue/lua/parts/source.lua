@@ -6,16 +6,16 @@
 --        the arguments
 -- Result {that of fetch.lua, the indexes, a byte each, of queues whose lists hold jobs that the
 --        source has not seen, milliseconds until a source may have a job that it has not now, or
---        -1, the indexes of queues whose sources are on}; that of fetch.lua alone if no jobs are asked for, or if the lease is lost
--- Atomic with the rest of the script: a job that a source gives is in flight in the same moment, and
--- what a finished job held of the source is free before jobs are taken.
--- In strict order no job is taken from a queue behind one with jobs that its source has not seen:
--- one of these may be taken before it.
--- A source is a table of functions: done(tokens) frees what finished jobs held; next() takes a job
--- out, and returns nil if none may run; then took(token) says that it is in flight, gone() that it is
--- not kept, or back() puts it where next found it; more() reports whether the list holds jobs;
--- rest(leaves) ends the call, and returns the milliseconds of the result; leaves says that it takes
--- no jobs. on is false while the queue's jobs are in its list alone.
+--        -1, the indexes of queues whose sources are on}; that of fetch.lua alone if no jobs are
+--        asked for, or if the lease is lost
+-- Atomic with the rest of the script: a job that a source gives is in flight in the same moment,
+-- and what a finished job held of the source is free before jobs are taken. In strict order no job
+-- is taken from a queue behind one with jobs that its source has not seen: one of these may be
+-- taken before it. A source is a table of functions: done(tokens) frees what finished jobs held;
+-- next() takes a job out, and returns nil if none may run; then took(token) says that it is in
+-- flight, gone() that it is not kept, or back() puts it where next found it; more() reports whether
+-- the list holds jobs; rest(leaves) ends the call, and returns the milliseconds of the result;
+-- leaves says that it takes no jobs. on is false while the queue's jobs are in its list alone.
 local kinds = {}
 -- (kinds)
 local sources, broken, turned = {}, {}, ARGV[at] == 'turns'
