@@ -130,8 +130,7 @@ func (q *request) problemOf(err error) *problem {
 		return p
 	case errors.Is(err, queue.ErrNotFound):
 		return &problem{http.StatusNotFound, err.Error()}
-	case errors.As(err, &operation), errors.Is(err, inspect.ErrEmbedded),
-		errors.Is(err, queue.ErrLanes):
+	case errors.As(err, &operation), errors.Is(err, inspect.ErrEmbedded):
 		return &problem{http.StatusConflict, err.Error()}
 	case errors.As(err, &tooLarge):
 		return &problem{http.StatusRequestEntityTooLarge, err.Error()}

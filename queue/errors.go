@@ -19,9 +19,6 @@ var (
 	ErrFull = errors.New("over maxmemory: Redis refuses writes")
 	// ErrWrongType says that a key of Kyu has a wrong type. Jobs that need the key wait.
 	ErrWrongType = errors.New("a key holds a wrong type")
-	// ErrLanes says that jobs of a queue are in lanes, where what goes through the list of the
-	// queue does not find them.
-	ErrLanes = errors.New("the queue has lanes")
 	// ErrNotFound says that a job, an entry of a set, or a process does not exist, or no longer.
 	ErrNotFound = errors.New("not found")
 )

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -11,7 +10,6 @@ type Kept struct {
 	Parked  int64         // jobs that a limit keeps, or that wait for their turn
 	Arrived int64         // jobs that a doorbell took from the list, and that go back there
 	Age     time.Duration // how long the parked job that may run next has waited; 0 if none may
-	Moves   bool          // jobs of the list go to the source
 }
 
 // KeptList is a list in which a source keeps jobs of a queue. Its last job is taken first.
@@ -51,13 +49,11 @@ func (s *Store) countKeys(queue string) []string {
 	return []string{s.ks.Key(arrived), s.ks.Key(c.Source.Count(queue))}
 }
 
-// Listed returns an ErrLanes if jobs of a queue are in a source, or may go there.
-func (s *Store) Listed(ctx context.Context, queue string) error {
-	kept, err := s.Kept(ctx)
-	if k := kept[queue]; err == nil && (k.Moves || k.Parked > 0) {
-		err = fmt.Errorf("%w: %s, and its %d parked jobs would not be found: workerctl lanes "+
-			"drain %[2]s puts them back into the queue, and workerctl lanes set turns its lanes "+
-			"on again afterwards", ErrLanes, queue, k.Parked)
+// Suspend has the source give the jobs that it keeps of a queue back to the queue's list, and keep
+// none for a time: a bulk operation goes through the list. 0 ends that time.
+func (s *Store) Suspend(ctx context.Context, queue string, d time.Duration) error {
+	if c := s.source(); c != nil {
+		return c.Source.Suspend(ctx, s, queue, d)
 	}
-	return err
+	return nil
 }

@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -31,15 +33,14 @@ func (s *Store) removeFromList(ctx context.Context, list, raw string) (int, erro
 
 // ClearQueue removes all jobs of a queue, and its name from the set of queues. With capabilities it
 // removes the jobs that are there when it begins, a page at a time, and the error may be an
-// *EffectsError as for DeleteFromQueue. A queue with lanes is not cleared; see Listed.
+// *EffectsError as for DeleteFromQueue. Parked jobs are removed too.
 func (s *Store) ClearQueue(ctx context.Context, name string) (err error) {
-	switch err = s.Listed(ctx, name); {
-	case err != nil:
-	case s.effects != nil:
+	if err = s.Suspend(ctx, name, time.Minute); err == nil && s.effects != nil {
 		err = s.removeQueue(ctx, name)
-	default:
+	} else if err == nil {
 		err = s.unlinkQueue(ctx, name)
 	}
+	err = errors.Join(err, s.Suspend(context.WithoutCancel(ctx), name, 0))
 	if err != nil {
 		return fmt.Errorf("queue %s: clear: %w", name, err)
 	}

@@ -28,19 +28,22 @@ var (
 	drainLua string
 	//go:embed lua/close.lua
 	closeLua string
+	//go:embed lua/suspend.lua
+	suspendLua string
 	//go:embed lua/repair.lua
 	repairLua string
 	//go:embed lua/forget.lua
 	forgetLua string
 
-	pageScript   = redisdb.NewScript("#!lua flags=allow-oom\n" + pageLua)
-	siftScript   = step(siftLua)
-	setScript    = step(setLua)
-	relistScript = step(relistLua)
-	drainScript  = step(drainLua)
-	closeScript  = step(closeLua)
-	repairScript = step(repairLua)
-	forgetScript = step(forgetLua)
+	pageScript    = redisdb.NewScript("#!lua flags=allow-oom\n" + pageLua)
+	siftScript    = step(siftLua)
+	setScript     = step(setLua)
+	relistScript  = step(relistLua)
+	drainScript   = step(drainLua)
+	closeScript   = step(closeLua)
+	suspendScript = step(suspendLua)
+	repairScript  = step(repairLua)
+	forgetScript  = step(forgetLua)
 )
 
 // step returns a script on the lanes of a queue. Over its memory limit Redis runs it too, because
@@ -57,7 +60,8 @@ const kindName = "lane"
 func Capability() queue.Capability {
 	return queue.Capability{Kind: kindName, Lua: commonLua + effectLua,
 		Source: &queue.Source{Take: commonLua + takeLua, Words: words, Left: left,
-			Bells: bells, Waits: waits, Count: ruleKey, Kept: kept, Lists: lists}}
+			Bells: bells, Waits: waits, Count: ruleKey, Kept: kept, Lists: lists,
+			Suspend: suspend}}
 }
 
 // left returns the effect that frees a delivery's place in a lane.

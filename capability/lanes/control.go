@@ -39,6 +39,9 @@ type Status struct {
 	Beside  string    `json:"beside,omitempty"` // process of Ruby's for which lanes are off
 	Origin  string    `json:"origin"`           // hand, config or default
 	Changed time.Time `json:"changed,omitzero"`
+	// Suspended is the time for which lanes are off, because a bulk operation goes through the
+	// queue.
+	Suspended time.Duration `json:"-"`
 	// Seen is when a process that moves the queue's jobs to lanes noted that it is there, by
 	// Redis's clock: each does every 5 seconds.
 	Seen time.Time `json:"seen,omitzero"`
@@ -52,7 +55,7 @@ type Status struct {
 }
 
 // On reports whether lanes are on.
-func (s *Status) On() bool { return s.State == stateOn && s.Beside == "" }
+func (s *Status) On() bool { return s.State == stateOn && s.Beside == "" && s.Suspended == 0 }
 
 // Off reports whether a person has turned lanes off.
 func (s *Status) Off() bool { return s.State == stateOff }
@@ -63,9 +66,11 @@ type row []any
 func (r row) text(i int) string  { v, _ := r[i].(string); return v }
 func (r row) number(i int) int64 { n, _ := strconv.ParseInt(r.text(i), 10, 64); return n }
 
-// isOn reports whether lanes are on by the fields of a rule.
-func isOn(state, beside, besides string) bool {
-	return state == stateOn && (beside == "" || besides == "1")
+// isOn reports whether lanes are on by the fields state, beside, besides and until of a rule, from
+// the given field on. now is Redis's time.
+func (r row) isOn(from int, now time.Time) bool {
+	return r.text(from) == stateOn && (r.text(from+1) == "" || r.text(from+2) == "1") &&
+		r.number(from+3) < now.UnixMilli()
 }
 
 // Queues returns the queues that have a rule, sorted.
@@ -83,7 +88,8 @@ func (c Control) Status(ctx context.Context, name string) (s Status, err error) 
 	keys := callKeys(c.Store.Keys(), name)
 	pipe := c.Store.DB().Shared.Pipeline()
 	fields := pipe.HMGet(ctx, keys[0], "text", "state", "beside", "besides", "origin", "at",
-		"running", "parked", "seen")
+		"running", "parked", "seen", "until")
+	now := pipe.Time(ctx)
 	sets := make([]*redis.IntCmd, 3)
 	for i := range sets {
 		sets[i] = pipe.ZCard(ctx, keys[1+i])
@@ -100,6 +106,9 @@ func (c Control) Status(ctx context.Context, name string) (s Status, err error) 
 		Closed: sets[2].Val(), BesideRuby: f.text(3) == "1"}
 	if !s.BesideRuby {
 		s.Beside = f.text(2)
+	}
+	if ms := f.number(9); ms > 0 {
+		s.Suspended = max(0, time.UnixMilli(ms).Sub(now.Val()))
 	}
 	if ms := f.number(8); ms > 0 {
 		s.Seen = time.UnixMilli(ms)

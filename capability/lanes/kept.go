@@ -23,7 +23,7 @@ func kept(ctx context.Context, s *queue.Store) (map[string]queue.Kept, error) {
 	turn := make([]*redis.StringSliceCmd, len(names))
 	for i, name := range names {
 		keys := callKeys(ks, name)
-		fields[i] = pipe.HMGet(ctx, keys[0], "parked", "state", "beside", "besides")
+		fields[i] = pipe.HMGet(ctx, keys[0], "parked")
 		turn[i], arrived[i] = pipe.ZRange(ctx, keys[1], 0, 0), pipe.LLen(ctx, keys[10])
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -41,7 +41,7 @@ func kept(ctx context.Context, s *queue.Store) (map[string]queue.Kept, error) {
 	for i, name := range names {
 		f := row(fields[i].Val())
 		all[name] = queue.Kept{Parked: max(f.number(0), 0), Arrived: arrived[i].Val(),
-			Age: lines[i].Age, Moves: isOn(f.text(1), f.text(2), f.text(3))}
+			Age: lines[i].Age}
 	}
 	return all, nil
 }

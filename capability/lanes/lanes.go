@@ -110,7 +110,8 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 	ks := l.store.Keys()
 	pipe := l.store.DB().Own.Pipeline()
 	fields := pipe.HMGet(ctx, ks.Key(ruleKey(name)), "key", "rev", "state", "beside", "besides",
-		"parked")
+		"until", "parked")
+	now := pipe.Time(ctx)
 	var keys []string
 	for _, k := range waits(name) {
 		keys = append(keys, ks.Key(k))
@@ -125,8 +126,8 @@ func (l *Lanes) read(ctx context.Context, name string) (a active, err error) {
 	if a.key, err = ParseKey(f.text(0)); err != nil {
 		return a, err
 	}
-	a.rev, a.waits, a.parked = f.text(1), exist.Val() > 0, f.number(5)
-	a.on, a.opens = isOn(f.text(2), f.text(3), f.text(4)), due.Val() > 0
+	a.rev, a.waits, a.parked = f.text(1), exist.Val() > 0, f.number(6)
+	a.on, a.opens = f.isOn(2, now.Val()), due.Val() > 0
 	return a, nil
 }
 

@@ -17,6 +17,10 @@ import (
 const (
 	// noteEvery is how often an operation that changes nothing notes how far it is.
 	noteEvery = time.Second
+	// suspendFor is how long lanes of a queue stay off after the operation on it has last said so,
+	// which it does every suspendEvery.
+	suspendFor   = 15 * time.Second
+	suspendEvery = 3 * time.Second
 	// endWithin is how long the end of an operation may take after its context has ended.
 	endWithin = 5 * time.Second
 	// listPage is the most jobs of a queue that one call reads.
@@ -29,6 +33,7 @@ type carrying struct {
 	ticket   *queue.Ticket
 	progress func(Operation)
 	noted    time.Time // when Redis last knew how far the operation was
+	off      time.Time // when the lanes of the queue were last said to be off
 	stay     []error   // of single jobs
 }
 
@@ -65,9 +70,12 @@ func (c *carrying) carryOut(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 		defer cancel()
 		err = errors.Join(err, c.putBack(ctx, way))
+		if !c.off.IsZero() {
+			err = errors.Join(err, c.in.store.Suspend(ctx, c.Queue, 0))
+		}
 	}()
 	err = c.putBack(ctx, way) // what an earlier caller has left
-	if err = errors.Join(err, c.in.noLanes(ctx, c.Queue), c.enter(ctx)); err != nil {
+	if err = errors.Join(err, c.enter(ctx), c.noLanes(ctx)); err != nil {
 		return err
 	}
 	if c.Verb == queue.VerbMove && c.filter.Empty() && len(c.JIDs) == 0 {
@@ -76,6 +84,16 @@ func (c *carrying) carryOut(ctx context.Context) (err error) {
 		}
 	}
 	return c.sift(ctx, way)
+}
+
+// noLanes keeps the lanes of the queue off: the operation goes through the list of the queue, where
+// all jobs are then. If the operation dies, they come on again by themselves.
+func (c *carrying) noLanes(ctx context.Context) error {
+	if c.Queue == "" || time.Since(c.off) < suspendEvery {
+		return nil
+	}
+	c.off = time.Now()
+	return c.in.store.Suspend(ctx, c.Queue, suspendFor)
 }
 
 // enter lets the operation go through its queue, also if the caller of another one has died there.
@@ -300,6 +318,9 @@ func (ch choice) count(n int) (chosen int) {
 // newest carries out a page of the newest jobs of a long queue. rest is -1 while it is long.
 func (c *carrying) newest(ctx context.Context, way queue.Sift, page []string) (rest int,
 	err error) {
+	if err := c.noLanes(ctx); err != nil {
+		return -1, err
+	}
 	t, ch := c.ticket, c.choose(page)
 	seen, matched := t.Seen, t.Matched
 	t.Seen, t.Matched = seen+len(page), matched+ch.count(len(page))
@@ -334,6 +355,9 @@ func (c *carrying) oldest(ctx context.Context, way queue.Sift) error {
 		slices.Reverse(pages)
 	}
 	for _, page := range pages {
+		if err := c.noLanes(ctx); err != nil {
+			return err
+		}
 		ch := c.choose(page)
 		c.ticket.Seen += len(page)
 		c.ticket.Matched += ch.count(len(page))
@@ -366,6 +390,9 @@ const oldestPage = queue.MaxEffectItems
 func (c *carrying) shift(ctx context.Context) (over bool, err error) {
 	size := listSize{most: listPage}
 	for {
+		if err := c.noLanes(ctx); err != nil {
+			return false, err
+		}
 		page, err := c.in.QueuePage(ctx, c.Queue, 0, size.next())
 		if err != nil || len(page) == 0 {
 			return true, err

@@ -77,7 +77,7 @@ func (in *Inspector) Now(ctx context.Context) (time.Time, error) {
 // Begin writes the record of an operation, which Run carries out. The error says what is wrong with
 // the request; then nothing was written.
 func (in *Inspector) Begin(ctx context.Context, r Request) (*Operation, error) {
-	if err := errors.Join(r.check(), in.noLanes(ctx, r.Queue)); err != nil {
+	if err := r.check(); err != nil {
 		return nil, err
 	}
 	now, err := in.Now(ctx)
@@ -106,15 +106,6 @@ func (in *Inspector) Begin(ctx context.Context, r Request) (*Operation, error) {
 		return nil, fmt.Errorf("operation: %w", err)
 	}
 	return o, nil
-}
-
-// noLanes returns an error if jobs of a queue are, or may be, in lanes: an operation goes through
-// the list of a queue, and would not find them.
-func (in *Inspector) noLanes(ctx context.Context, name string) error {
-	if name == "" {
-		return nil
-	}
-	return wrapped("operation", in.store.Listed(ctx, name))
 }
 
 // check returns what is wrong with a request.

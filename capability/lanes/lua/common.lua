@@ -1,6 +1,7 @@
 -- Begin a step on the lanes of a queue: what all scripts and functions of package lanes share.
 -- keys   1 the rule, a hash: state, max, total, rate, burst, weighted, w:LANE, and what changes
---        with each job: v (virtual time), running, parked; 2 ready, the lanes whose next job may
+--        with each job: v (virtual time), running, parked; until, before which lanes are off for a
+--        bulk operation, in milliseconds; 2 ready, the lanes whose next job may
 --        run, by virtual time; 3 full, those whose jobs wait for one that runs, by virtual time; 4
 --        wait, those that are closed until an instant, in milliseconds, with or without jobs; 5
 --        past, the virtual time of lanes without jobs; 6 busy, a hash: lane to jobs that run; 7
@@ -15,8 +16,15 @@
 local call = redis.call
 local rule, ready, full, wait, past, busy, tat, inlane, bell, list, arrived = unpack(keys)
 local values = call('HMGET', rule, 'state', 'max', 'total', 'rate', 'burst', 'weighted', 'v',
-  'running', 'parked', 'beside', 'besides')
+  'running', 'parked', 'beside', 'besides', 'until')
+
+local function now()
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 local on = values[1] == 'on' and (not values[10] or values[11] == '1')
+  and (not values[12] or tonumber(values[12]) < now())
 local weighted = values[6] == '1'
 local function number(i) return tonumber(values[i] or 0) end
 local max, total, rate, burst = number(2), number(3), number(4), number(5)
@@ -29,11 +37,6 @@ local function list_of(lane) return rule .. ':lane:' .. lane end
 -- it.
 local function gather()
   while call('LMOVE', arrived, list, 'LEFT', 'RIGHT') do end
-end
-
-local function now()
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- some calls a command with a key and a list of values, if there are any.

@@ -28,8 +28,6 @@ func (x *search) bring(c *call) queue.Fetched {
 			Owner: owners[c.id], Token: t.Token,
 			Sourced: t.Queue == laneQueue && len(c.fetch.Sources) > 0})
 	}
-	for _, at := range c.fetched.Unseen {
-		b.Unseen = append(b.Unseen, at)
-	}
+	b.Unseen = c.fetched.Unseen
 	return b
 }
