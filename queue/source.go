@@ -30,8 +30,8 @@ type Source struct {
 	// Waits returns keys of a queue, without the namespace, one of which exists while the source
 	// may have a job to run.
 	Waits func(queue string) []string
-	// Suspend gives all that the source keeps of a queue back to the queue's list, and keeps nothing
-	// for the given time; 0 ends that time.
+	// Suspend gives all that the source keeps of a queue back to the queue's list, and keeps
+	// nothing for the given time; 0 ends that time.
 	Suspend func(ctx context.Context, s *Store, queue string, d time.Duration) error
 	// Left returns the effects, of the capability's Lua, that free what a delivery held, when the
 	// delivery leaves in another way than by a fetch that acknowledges it. back says that the

@@ -59,7 +59,8 @@ func fillQueue(b *testing.B, raw *redis.Client, n, hosts int) {
 		for i := at; i < min(n, at+1000); i++ {
 			page = append(page, fmt.Sprintf(`{"class":"Job","args":["{\"id\":\"https://here/`+
 				`%d\"}",%d,"https://host%d.example/inbox",{}],"jid":"%024x","queue":"a",`+
-				`"retry":true,"created_at":1764380000.1,"enqueued_at":1764380000.1}`, i, i%1000, i%hosts, i))
+				`"retry":true,"created_at":1764380000.1,"enqueued_at":1764380000.1}`, i,
+				i%1000, i%hosts, i))
 		}
 		if err := raw.LPush(ctx, "queue:a", page...).Err(); err != nil {
 			b.Fatal(err)
