@@ -19,10 +19,14 @@ type queuesWithLanes struct {
 // lanedQueue is a queue with lanes.
 type lanedQueue struct{ lanes.Status }
 
-// Word is the state: on, off, or beside, if lanes are off because of a process of Ruby's.
+// Word is the state: on, off, beside, if lanes are off because of a process of Ruby's, or
+// suspended, if they are because a bulk operation goes through the queue.
 func (q lanedQueue) Word() string {
 	if q.Beside != "" && !q.Off() {
 		return "beside"
+	}
+	if q.Suspended > 0 && !q.Off() {
+		return "suspended"
 	}
 	return q.State
 }

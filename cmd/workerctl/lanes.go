@@ -157,6 +157,9 @@ func laneState(s lanes.Status) string {
 	if s.Beside != "" && !s.Off() {
 		return "off beside Ruby"
 	}
+	if s.Suspended > 0 && !s.Off() {
+		return "off for an operation"
+	}
 	return s.State
 }
 
