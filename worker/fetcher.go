@@ -135,11 +135,18 @@ func (f *fetcher) send(ctx context.Context) {
 
 // patience returns how long the loop waits for an event before it looks again.
 func (f *fetcher) patience() time.Duration {
+	wait := f.untilTurn()
+	if !f.opens.IsZero() && !time.Now().Before(f.pace.notTill) {
+		wait = min(wait, max(time.Until(f.opens), 0))
+	}
+	return wait
+}
+
+// untilTurn is patience without regard to sources.
+func (f *fetcher) untilTurn() time.Duration {
 	switch left := time.Until(f.pace.notTill); {
 	case left > 0:
 		return left
-	case !f.opens.IsZero():
-		return min(max(time.Until(f.opens), 0), turnEvery)
 	case !f.fullAt.IsZero() && time.Since(f.fullAt) < fullFor:
 		return fullFor
 	case f.bells.polling():
