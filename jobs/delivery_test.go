@@ -226,6 +226,14 @@ func TestRetryAfter(t *testing.T) {
 				c.want+time.Second)
 		})
 	}
+	t.Run("closes the lane of the host, if the job has one", func(t *testing.T) {
+		in.header.Set("Retry-After", "1")
+		err := d.Deliver(queue.WithLane(t.Context()), in.to("/inbox"))
+		var steer *queue.Steer
+		if !errors.As(err, &steer) || !steer.Closes || steer.In != time.Second {
+			t.Errorf("%v, want a lane that is closed for 1 s", err)
+		}
+	})
 	t.Run("that cannot be read", func(t *testing.T) {
 		in.header.Set("Retry-After", "soon")
 		if err := d.Deliver(t.Context(), in.to("/inbox")); outcome(err) != "retry" {
