@@ -61,8 +61,9 @@ type laneRun struct {
 	t           *testing.T
 	jobs, kills int
 
-	looks, left atomic.Int64    // watch writes them
-	most        [2]atomic.Int64 // jobs of a lane in flight, in default and in push; watch writes them
+	// watch writes these. most is of the jobs of a lane in flight, in default and in push.
+	looks, left atomic.Int64
+	most        [2]atomic.Int64
 }
 
 // fill pushes the jobs as a Ruby client does. Those of a lane have rising numbers.
@@ -156,8 +157,8 @@ func (l *laneRun) watch(ended chan struct{}) {
 	}
 }
 
-// checkRuns checks by the ledger that each job has ended, and that the jobs of a lane with the limit
-// 1 began in their order.
+// checkRuns checks by the ledger that each job has ended, and that the jobs of a lane with the
+// limit 1 began in their order.
 func (l *laneRun) checkRuns() {
 	text, err := os.ReadFile(l.LedgerPath())
 	l.Must(err)
