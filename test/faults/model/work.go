@@ -245,7 +245,7 @@ func (x *search) turnBells(n *next, i, k int) (any bool) {
 		m := &command{kind: x.kindOf(p, t), id: idOf(t.Owner), ledger: k, capsule: c,
 			queue: t.Adopt[0]}
 		m.fetch, m.expect = x.request(t, c)
-		for _, q := range l.SourcesOf(c) {
+		for _, q := range l.SourcesOf(t.Capsule) {
 			m.fetch.Sources = []int{slices.Index(x.Capsules[c].Queues, q)}
 		}
 		p.calls = append(p.calls, call{command: m.seal()})
