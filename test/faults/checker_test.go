@@ -41,6 +41,11 @@ end
 for _, key in ipairs(redis.call('KEYS', '*queue:*')) do
   local kind = redis.call('TYPE', key).ok
   local at = string.find(key, 'queue:', 1, true) == 1 and 'queue' or 'in flight'
+  if string.find(key, ':lanes:lane:', 1, true) or string.find(key, ':lanes:arrived', 1, true) then
+    at = 'queue' -- it is parked, or a doorbell took it
+  elseif string.find(key, ':lanes', 1, true) then
+    kind = 'no jobs'
+  end
   if kind == 'hash' then add(at, redis.call('HVALS', key)) end
   if kind == 'list' then add(at, redis.call('LRANGE', key, 0, -1)) end
 end

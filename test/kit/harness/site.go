@@ -123,10 +123,13 @@ func (s *Site) InFlight() (n int64) {
 	return n
 }
 
-// Waiting is the number of jobs in all queues.
+// Waiting is the number of jobs in all queues, also of those that are parked in lanes.
 func (s *Site) Waiting() (n int64) {
-	for _, key := range s.Raw.Keys(context.Background(), "queue:*").Val() {
-		n += s.Raw.LLen(context.Background(), key).Val()
+	for _, pattern := range []string{"queue:*", "kyu:{queue:*}:lanes:lane:*",
+		"kyu:{queue:*}:lanes:arrived"} {
+		for _, key := range s.Raw.Keys(context.Background(), pattern).Val() {
+			n += s.Raw.LLen(context.Background(), key).Val()
+		}
 	}
 	return n
 }
@@ -153,7 +156,10 @@ const countAll = `local n = 0
 for _, key in ipairs(redis.call('KEYS', 'queue:*')) do n = n + redis.call('LLEN', key) end
 for _, key in ipairs(redis.call('KEYS', 'kyu:{queue:*')) do
   if string.find(key, ':inflight:') then n = n + redis.call('HLEN', key)
-  elseif string.find(key, ':landing:') then n = n + redis.call('LLEN', key) end
+  elseif string.find(key, ':landing:') or string.find(key, ':lanes:lane:', 1, true)
+      or string.find(key, ':lanes:arrived', 1, true) then
+    n = n + redis.call('LLEN', key)
+  end
 end
 return n`
 
