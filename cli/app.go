@@ -235,7 +235,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if boot.Err() != nil {
 		return ExitBoot
 	}
-	if err := a.offerLanes(boot, s, store); err != nil {
+	if err := a.offerLanes(boot, s, store, log); err != nil {
 		return a.fail(boot, err)
 	}
 	a.announce(log, s, store)

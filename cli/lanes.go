@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/kyujobs/kyu/capability/lanes"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
 	"go.yaml.in/yaml/v3"
 )
@@ -93,19 +95,27 @@ func ruleText(v *yaml.Node) (string, error) {
 
 // offerLanes writes the rules to Redis: those of the configuration, and those of the program for
 // queues that have none.
-func (a *App) offerLanes(ctx context.Context, s *settings, store *queue.Store) error {
+// A key of a wrong type costs its own queue the lanes, and is logged.
+func (a *App) offerLanes(ctx context.Context, s *settings, store *queue.Store,
+	log *slog.Logger) error {
+	offer := func(rules laneRules, to func(context.Context, string, lanes.Rule) error) error {
+		for name, rule := range rules {
+			err := to(ctx, name, rule)
+			if err != nil && !redisdb.Rejected(err) {
+				return err
+			}
+			if err != nil {
+				log.Error("a queue gets no lanes: rename or delete the key kyu:{queue:NAME}:lanes",
+					"queue", name, "err", err)
+			}
+		}
+		return nil
+	}
 	control := lanes.Control{Store: store}
-	for name, rule := range s.lanes {
-		if err := control.Offer(ctx, name, rule); err != nil {
-			return err
-		}
+	if err := offer(s.lanes, control.Offer); err != nil {
+		return err
 	}
-	for name, rule := range a.lanes(s) {
-		if err := control.OfferDefault(ctx, name, rule); err != nil {
-			return err
-		}
-	}
-	return nil
+	return offer(a.lanes(s), control.OfferDefault)
 }
 
 // lanes returns the program's own rules for queues that the worker serves and that the

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -41,6 +42,10 @@ func (s *sifter) start(ctx context.Context) error {
 		return nil
 	}
 	_, err := s.source.Refresh(ctx, s.ledger.queues)
+	if redisdb.Rejected(err) { // a key of one queue: the others are served
+		s.outage.failed("refresh", err)
+		err = nil
+	}
 	if err == nil {
 		s.ledger.setSourced(s.source.Serves)
 	}
@@ -65,9 +70,12 @@ func (s *sifter) refresh(ctx context.Context) {
 		waiting, err := s.source.Refresh(context.WithoutCancel(ctx), s.ledger.queues)
 		if err != nil {
 			s.outage.failed("refresh", err)
-			continue
+			if !redisdb.Rejected(err) {
+				continue
+			}
+		} else {
+			s.outage.worked("refresh")
 		}
-		s.outage.worked("refresh")
 		s.ledger.setSourced(s.source.Serves)
 		for i, name := range s.ledger.queues {
 			if slices.Contains(waiting, name) {

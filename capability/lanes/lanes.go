@@ -74,16 +74,16 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 		}
 	}
 	rules := map[string]active{}
+	var broken error // of single queues: their jobs are in their lists alone, and others go on
 	for _, name := range with {
 		a, err := l.read(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("lanes of %s: %w", name, err)
+			broken = errors.Join(broken, fmt.Errorf("lanes of %s are off: %w", name, err))
+			continue
 		}
 		rules[name] = a
 		if !a.on && (a.parked > 0 || a.waits) { // a late doorbell may have taken a job
-			if err := l.drain(ctx, name); err != nil {
-				return nil, err
-			}
+			broken = errors.Join(broken, l.drain(ctx, name))
 		} else if a.on && (a.waits || a.opens) {
 			waiting = append(waiting, name)
 		}
@@ -93,7 +93,7 @@ func (l *Lanes) Refresh(ctx context.Context, queues []string) (waiting []string,
 	l.rules = rules
 	l.mu.Unlock()
 	l.tell(before, rules)
-	return waiting, nil
+	return waiting, broken
 }
 
 // tell logs which queues have lanes now, or no more.

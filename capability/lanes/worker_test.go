@@ -183,4 +183,20 @@ func TestWorker(t *testing.T) {
 			return err == nil && s.On()
 		})
 	})
+	t.Run("serves all queues although the rule of one has a wrong type", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		b.rule("key=args.0,max=1")
+		b.raw.Del(t.Context(), "kyu:{queue:a}:lanes")
+		b.raw.Set(t.Context(), "kyu:{queue:a}:lanes", "wrong", 0)
+		c := newTally()
+		b.work(func(_ context.Context, lane string, n int) error {
+			c.begin(lane, n)
+			c.end(lane)
+			return nil
+		})
+		b.push("x1 x2")
+		b.raw.LPush(t.Context(), "queue:b", payload("b", "z", 1))
+		testwait.Until(t, 10*time.Second, "all ran", func() bool { return c.ended() == 3 })
+	})
 }
