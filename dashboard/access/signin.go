@@ -145,7 +145,8 @@ func (a *Access) localPath(next string) string {
 	base := a.options.Base
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" ||
-		!strings.HasPrefix(u.Path, base+"/") || strings.HasPrefix(u.EscapedPath(), "//") ||
+		!strings.HasPrefix(u.Path, base+"/") || !strings.HasPrefix(u.EscapedPath(), base+"/") ||
+		strings.HasPrefix(u.EscapedPath(), "//") ||
 		strings.Contains(u.Path, "/..") ||
 		u.Path == base+"/login" || u.Path == base+"/logout" ||
 		strings.HasPrefix(u.Path, base+"/oidc/") {
@@ -153,7 +154,7 @@ func (a *Access) localPath(next string) string {
 	}
 	path := u.EscapedPath()
 	if u.RawQuery != "" {
-		path += "?" + u.RawQuery
+		path += "?" + strings.ReplaceAll(u.RawQuery, `\`, "%5C") // browsers take \ for / in a path
 	}
 	return path
 }

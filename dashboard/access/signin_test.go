@@ -314,7 +314,7 @@ func TestLocalPath(t *testing.T) {
 		for next, want := range map[string]string{"//evil.example": "/", "////evil.example": "/",
 			`/\evil.example`: "/%5Cevil.example", "/queues": "/queues",
 			"/%2F/evil.example": "/%2F/evil.example",
-			"/.//evil.example":  "/.//evil.example"} {
+			"/.//evil.example":  "/.//evil.example", "%2f0": "/"} {
 			if got := a.localPath(next); got != want {
 				t.Errorf("%q: %q, want %q", next, got, want)
 			}
@@ -323,7 +323,8 @@ func TestLocalPath(t *testing.T) {
 }
 
 func FuzzLocalPath(f *testing.F) {
-	for _, next := range []string{"/kyu/x?y=z", "//evil", `/\evil`, "/kyu//evil", "/%2f/evil"} {
+	for _, next := range []string{"/kyu/x?y=z", "//evil", `/\evil`, "/kyu//evil", "/%2f/evil",
+		"%2f0", `/?\`} {
 		f.Add(next)
 	}
 	origin := &url.URL{Scheme: "https", Host: "kyu.example"}
