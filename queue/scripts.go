@@ -39,6 +39,8 @@ var (
 	ticketScript   = mustScript("ticket")
 	oldestScript   = mustScript("oldest")
 
+	shardStateScript = mustScript("shardstate")
+
 	historyScript      = mustScript("history")
 	historyAgeScript   = mustScript("historyage")
 	historyClassScript = mustScript("historyclass")
@@ -48,7 +50,7 @@ var (
 		forgetScript, sweepScript, aloneScript, besideScript, publishScript, pageScript,
 		operateScript, enterScript, siftScript, shiftScript, unsiftScript, restoreScript,
 		ticketScript, tailScript, oldestScript, historyScript, historyAgeScript,
-		historyClassScript}
+		historyClassScript, shardStateScript}
 )
 
 //go:embed lua/parts/turns.lua

@@ -13,6 +13,7 @@ import (
 type Store struct {
 	db         *redisdb.DB
 	tokens     atomic.Uint64 // the last token that was reserved
+	connected  atomic.Bool   // Connect has succeeded
 	ks         redisdb.Keyspace
 	timestamps Timestamps
 	maxPayload int            // bytes of a payload that a push accepts
@@ -34,6 +35,20 @@ type deadLimits struct {
 // how to correct a wrong address, password or version, and names a capability that cannot be used.
 // The caller closes the Store.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	s, err := NewStore(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Connect(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// NewStore returns a Store that has not connected yet: before anything else is done with it,
+// Connect must have succeeded. The error names a setting that is wrong.
+func NewStore(c Config) (*Store, error) {
 	o, err := c.redisOptions()
 	if err != nil {
 		return nil, err
@@ -46,18 +61,27 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.effects, err = newEffectScripts(c.Capabilities); err != nil {
 		return nil, err
 	}
-	s.db, err = redisdb.Open(ctx, redisdb.Options{Redis: o, Connect: c.client, Addr: c.where(o),
+	s.db = redisdb.New(redisdb.Options{Redis: o, Connect: c.client, Addr: c.where(o),
 		Connections: c.PoolSize, MaxReply: s.maxTaken, Scripts: allScripts,
 		Probe: s.ks.Key("kyu:probe"), Sent: sent})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.effects.load(ctx, s.db); err != nil {
-		s.Close()
-		return nil, err
-	}
 	return s, nil
 }
+
+// Connect connects a Store of NewStore, as Open does. After an error it can be called again. It
+// must not be called by several goroutines at once, nor after it has succeeded.
+func (s *Store) Connect(ctx context.Context) error {
+	if err := s.db.Connect(ctx); err != nil {
+		return err
+	}
+	if err := s.effects.load(ctx, s.db); err != nil {
+		return err
+	}
+	s.connected.Store(true)
+	return nil
+}
+
+// Connected reports whether Connect has succeeded.
+func (s *Store) Connected() bool { return s.connected.Load() }
 
 // Close closes all connections.
 func (s *Store) Close() error { return s.db.Close() }

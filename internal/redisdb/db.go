@@ -53,11 +53,13 @@ type DB struct {
 	NoUnblock  bool // no CLIENT ID or CLIENT UNBLOCK: doorbells come down only by their time-out
 	NoBitfield bool // no BITFIELD
 	plainLua   bool // no script flags
+
+	options Options // of New
 }
 
-// Open connects, finds out which commands the server has, and loads the scripts. The error says how
-// to correct a wrong address, password or version.
-func Open(ctx context.Context, o Options) (*DB, error) {
+// New returns a DB that has not connected yet. Before anything else is done with it, Connect must
+// have succeeded, or Close ends it.
+func New(o Options) *DB {
 	base := safe(o.Redis, o.Sent)
 	base.PoolSize = cmp.Or(o.Connections, 10)
 	own, bells := *base, *base
@@ -67,12 +69,18 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	bells.Dialer = limitReplies(base.Dialer, o.MaxReply)
 
 	redis.SetLogger(noLog{})
-	db := &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr}
+	return &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr,
+		options: o}
+}
+
+// Connect connects, finds out which commands the server has, and loads the scripts. After an error
+// it can be called again. The error says how to correct a wrong address, password or version.
+func (db *DB) Connect(ctx context.Context) error {
+	o := &db.options
 	if err := db.probe(ctx, o); err != nil {
-		db.Close()
-		return nil, explain(err, o.Addr, o.Redis.TLSConfig != nil)
+		return explain(err, o.Addr, o.Redis.TLSConfig != nil)
 	}
-	return db, nil
+	return nil
 }
 
 // safe sets the options on which the guarantees depend: a call is sent once and ends in time, and a
@@ -112,7 +120,7 @@ func (db *DB) Close() error {
 
 // probe finds out the server's version and which commands it lacks: a managed server or an embedded
 // one may forbid INFO or CLIENT.
-func (db *DB) probe(ctx context.Context, o Options) error {
+func (db *DB) probe(ctx context.Context, o *Options) error {
 	if err := db.Shared.Ping(ctx).Err(); err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ func (k Keyspace) Expired() string { return k.Key("kyu:stat:expired") }
 // Leases is the sorted set of the owners' leases.
 func (k Keyspace) Leases() string { return k.Key("kyu:leases") }
 
+// ShardStates is the hash of the states of all shards: the same one in every shard.
+func (k Keyspace) ShardStates() string { return k.Key("kyu:shards") }
+
 // Held is the set of the classes that have held jobs.
 func (k Keyspace) Held() string { return k.Key("kyu:held") }
 

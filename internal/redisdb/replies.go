@@ -44,6 +44,14 @@ func ForbidsKey(err error) bool {
 			strings.Contains(err.Error(), "access a key"))
 }
 
+// Settled reports whether an error of Connect would come again until somebody changes the settings,
+// the rights or the server: Redis answered with an error, or TLS failed.
+func Settled(err error) bool {
+	var old *versionError
+	return Answered(err) || errors.As(err, &old) || strings.Contains(err.Error(), "x509:") ||
+		strings.Contains(err.Error(), "tls:")
+}
+
 // Unsent reports whether err means that the command never left this process.
 func Unsent(err error) bool {
 	var op *net.OpError
