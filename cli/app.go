@@ -313,7 +313,7 @@ func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
 	log *slog.Logger) (*worker.Runner, error) {
 	c := s.worker
 	c.Mux, c.Logger, c.Version = a.Mux, log, "kyu "+version.Number
-	c.Source = lanes.New(store, log)
+	c.Source = func(s *queue.Store) worker.Source { return lanes.New(s, log) }
 	if a.Adjust != nil {
 		a.Adjust(&c)
 	}

@@ -84,6 +84,32 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string,
 	return rung, err
 }
 
+// Land is Ring for a job that is not delivered: it stays in the landing list until a Fetch moves it
+// back. It is for a worker that must look at other shards before the job may start.
+func (b *Bell) Land(ctx context.Context) (rung Rung, err error) {
+	if b.conn == nil {
+		if err := b.connect(ctx); err != nil {
+			return rung, err
+		}
+	}
+	k := b.owner.queue(b.queue)
+	b.hung.Store(b.id)
+	move := b.conn.Do(ctx, "BLMOVE", k.list, k.landing, "RIGHT", "LEFT",
+		b.owner.store.bellSeconds())
+	b.hung.Store(0)
+	return b.waited(move, k)
+}
+
+// waited returns the result of a bell that only waits, without a script behind it.
+func (b *Bell) waited(wait *redis.Cmd, k *ownerKeys) (rung Rung, err error) {
+	if err := wait.Err(); err != nil && !errors.Is(err, redis.Nil) && !redisdb.Answered(err) {
+		b.Close()
+		return rung, fmt.Errorf("bell: %w", err)
+	}
+	rung.Landed, err = landed(wait.Err(), k)
+	return rung, err
+}
+
 // landed reports whether a doorbell whose command ended with err has rung.
 func landed(err error, k *ownerKeys) (bool, error) {
 	switch {
@@ -114,12 +140,7 @@ func (b *Bell) ringSource(ctx context.Context, k *ownerKeys) (rung Rung, err err
 		wait = b.conn.Do(ctx, "BLMOVE", k.list, s.ks.Key(arrived), "RIGHT", "LEFT", seconds)
 	}
 	b.hung.Store(0)
-	if err := wait.Err(); err != nil && !errors.Is(err, redis.Nil) && !redisdb.Answered(err) {
-		b.Close()
-		return rung, fmt.Errorf("bell: %w", err)
-	}
-	rung.Landed, err = landed(wait.Err(), k)
-	return rung, err
+	return b.waited(wait, k)
 }
 
 func (b *Bell) connect(ctx context.Context) error {

@@ -43,6 +43,9 @@ func (s *Store) Owner(identity string) *Owner {
 	return &Owner{Identity: identity, store: s, keys: map[string]*ownerKeys{}}
 }
 
+// Store returns the Store of the owner.
+func (o *Owner) Store() *Store { return o.store }
+
 func (o *Owner) queue(name string) *ownerKeys {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -120,17 +123,27 @@ type Fetched struct {
 // The error is ErrLeaseLost if the lease is lost; Done is acknowledged nevertheless. After any
 // other error the outcome is unknown: Done can be settled again by Settle, and InFlight finds the
 // jobs that may have been taken.
-func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error) {
-	r.Sources = sourcesOf(&r)
-	keys, args := o.fetchArgs(&r)
-	script := fetchScript
+func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (Fetched, error) {
+	script, keys, args := o.fetchCall(&r)
+	reply, err := o.store.db.RunOwn(ctx, script, keys, args...).Slice()
+	return o.fetched(&r, reply, err)
+}
+
+// fetchCall returns the script of a fetch with its keys and arguments.
+func (o *Owner) fetchCall(r *FetchRequest) (script *redisdb.Script, keys []string, args []any) {
+	r.Sources = sourcesOf(r)
+	keys, args = o.fetchArgs(r)
 	switch {
 	case len(r.Sources) > 0:
-		script = o.store.effects.source
+		return o.store.effects.source, keys, args
 	case r.Turns != nil:
-		script = turnsScript
+		return turnsScript, keys, args
 	}
-	reply, err := o.store.db.RunOwn(ctx, script, keys, args...).Slice()
+	return fetchScript, keys, args
+}
+
+// fetched decodes the reply of a fetch.
+func (o *Owner) fetched(r *FetchRequest, reply []any, err error) (f Fetched, _ error) {
 	if err != nil {
 		return f, fmt.Errorf("fetch: %w", err)
 	}
@@ -145,7 +158,7 @@ func (o *Owner) Fetch(ctx context.Context, r FetchRequest) (f Fetched, err error
 	f.Oversized, f.More = number(2), number(3) == 1
 	f.BadKey, _ = reply[4].(string)
 	f.Refused, f.Paused = queueIndexes(reply[5]), queueIndexes(reply[6])
-	f.Jobs = o.deliveries(reply[7:], &r, f.sourced)
+	f.Jobs = o.deliveries(reply[7:], r, f.sourced)
 	return f, nil
 }
 

@@ -13,7 +13,6 @@ import (
 // environment is what running jobs can ask for besides their arguments. New writes it; afterwards
 // it does not change.
 type environment struct {
-	store        *queue.Store
 	quiet        <-chan struct{} // closed when the worker takes no more jobs
 	timeout      time.Duration   // how long a stop waits for running jobs
 	maxIteration time.Duration   // 0: no limit

@@ -188,12 +188,20 @@ func (d *doorbells) unhang(ctx context.Context, list []int) {
 // thread can run on this core as soon as this goroutine waits.
 func (d *doorbells) answer(ctx context.Context, b *doorbell) {
 	for e := range b.hang {
-		rung, err := e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule],
-			d.ledger.sourced(e.trip.Capsule)...)
+		rung, err := d.ring(ctx, e)
 		d.down(e.trip, rung, d.failed(b, err))
 		d.back <- b.index
 		d.ledger.wakeOne(e.trip.Capsule)
 	}
+}
+
+// ring hangs a bell and waits until it comes down.
+func (d *doorbells) ring(ctx context.Context, e toHang) (queue.Rung, error) {
+	if e.trip.Landing {
+		return e.bell.Land(ctx)
+	}
+	return e.bell.Ring(ctx, e.trip.First, d.serve[e.trip.Capsule],
+		d.ledger.sourced(e.trip.Capsule)...)
 }
 
 // failed takes the error with which a bell came down, or nil. It reports whether the reply is lost:
@@ -234,7 +242,7 @@ func (d *doorbells) down(t *protocol.Trip, r queue.Rung, lost bool) {
 		notify(l.pools[wake].freed)
 	}
 	if urgent { // there is no seat for the job: it goes back
-		notify(l.pools[t.Capsule].settle)
+		notify(l.settle[t.Capsule])
 	}
 	if lost {
 		notify(l.audit)

@@ -38,31 +38,50 @@ const (
 // fetchPage bounds what one round trip may bring.
 var fetchPage = protocol.Page{Count: queue.MaxFetch, Bytes: queue.FetchBytes}
 
-// fetcher makes the round trips that the ledger decides for a capsule. Its loop is the goroutine of
-// Run. Capsules with many threads have senders besides, which make the round trips.
+// fetcher makes the round trips that the ledgers decide for a capsule. Its loop is the goroutine of
+// Run. Capsules with many threads, and those of several shards, have senders besides, which make
+// the round trips.
 type fetcher struct {
 	// newFetcher writes these; afterwards they do not change.
 	capsule  *Capsule
 	names    []string // of its queues
-	queues   []int    // their indexes in the ledger
+	queues   []int    // their indexes in the ledgers
 	pool     *pool
-	ledger   *ledger
-	bells    *doorbells
-	outage   *outage
+	shards   []*origin // at least one
 	log      *slog.Logger
 	observer Observer
 
-	trips   chan *protocol.Trip // from the loop to the senders
-	results chan *protocol.Trip // from the senders to the loop
+	results chan errand // from the senders to the loop
 
 	// Only the loop reads and writes these.
-	pace   pace
-	fullAt time.Time // since when no seat is free; zero: one is free
-	opens  time.Time // when a source may have a job that it has not now; zero: not known
+	looks  *protocol.Looks // nil: there is one shard
+	fullAt time.Time       // since when no seat is free; zero: one is free
 
-	// The loop writes these; Status and the watchdog read them.
-	turned  atomic.Int64 // when the loop last turned, in Unix milliseconds
-	fetched atomic.Bool  // a fetch has succeeded
+	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
+}
+
+// origin is a shard from which a fetcher takes jobs.
+type origin struct {
+	// newFetcher writes these; afterwards they do not change.
+	*shard
+	index   int         // among the shards
+	errands chan errand // from the loop to the senders
+
+	// Only the loop reads and writes these.
+	pace  pace
+	opens time.Time // when a source of lanes may have a job that it has not now; zero: not known
+
+	fetched atomic.Bool // a fetch has succeeded; the loop sets it, Status reads it
+}
+
+// errand is a round trip to a shard: one that takes jobs, or a look.
+type errand struct {
+	to      *origin
+	trip    *protocol.Trip // nil: it only looks
+	sources []int          // queues of the capsule, by place, whose jobs lanes keep
+	sent    time.Time
+	lengths []int // by queue of the capsule; nil: not known
+	err     error // of a look
 }
 
 // pace bounds the round trips: how much one carries, and how long to wait after a failed one.
@@ -81,12 +100,41 @@ func (c *Capsule) trips() int {
 	return 2
 }
 
-func newFetcher(c *Capsule, p *pool, b *doorbells, o *outage, log *slog.Logger,
-	observer Observer) *fetcher {
-	return &fetcher{capsule: c, names: c.names(), queues: indexes(p.ledger.queues, c.names()),
-		pool: p, ledger: p.ledger, bells: b, outage: o, log: log, observer: observer,
-		pace:  pace{page: fetchPage, pop: queue.FetchPop},
-		trips: make(chan *protocol.Trip, c.trips()), results: make(chan *protocol.Trip, c.trips())}
+func newFetcher(c *Capsule, p *pool, shards []*shard, log *slog.Logger, ob Observer) *fetcher {
+	n := len(shards) * (c.trips() + 1)
+	f := &fetcher{capsule: c, names: c.names(), queues: indexes(shards[0].ledger.queues, c.names()),
+		pool: p, log: log, observer: ob, results: make(chan errand, n)}
+	for i, s := range shards {
+		f.shards = append(f.shards, &origin{shard: s, index: i, errands: make(chan errand, n),
+			pace: pace{page: fetchPage, pop: queue.FetchPop}})
+	}
+	if len(shards) > 1 {
+		f.looks = protocol.NewLooks(len(shards), len(f.names), c.Mode() == Strict)
+	}
+	return f
+}
+
+// senders returns how many goroutines make the round trips to a shard. With none the loop makes
+// them itself, which saves two changes of goroutine. With several shards there is one more than
+// trips, so that a shard that hangs can be asked again.
+func (f *fetcher) senders() int {
+	switch n := f.capsule.trips(); {
+	case f.looks != nil:
+		return n + 1
+	case n > 1:
+		return n
+	}
+	return 0
+}
+
+// hasFetched reports whether a fetch has succeeded, from any shard.
+func (f *fetcher) hasFetched() bool {
+	for _, s := range f.shards {
+		if s.fetched.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // Run fetches until ctx ends. It closes the pool, and returns when every round trip has ended. If
@@ -95,9 +143,9 @@ func (f *fetcher) Run(ctx context.Context) error {
 	g := new(errgroup.Group)
 	// A call under way is not interrupted, because the jobs of its reply would be lost.
 	calls := context.WithoutCancel(ctx)
-	if n := f.capsule.trips(); n > 1 {
-		for range n {
-			g.Go(func() error { f.send(calls); return nil })
+	for _, s := range f.shards {
+		for range f.senders() {
+			g.Go(func() error { f.send(calls, s); return nil })
 		}
 	}
 	timer := time.NewTimer(0)
@@ -109,14 +157,16 @@ func (f *fetcher) Run(ctx context.Context) error {
 		timer.Reset(f.patience())
 		select {
 		case <-f.pool.freed:
-		case t := <-f.results:
-			f.receive(t)
+		case e := <-f.results:
+			f.receive(e)
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}
 	ended := f.finish()
-	close(f.trips)
+	for _, s := range f.shards {
+		close(s.errands)
+	}
 	f.pool.close()
 	if !ended {
 		f.log.Warn("Redis does not answer: a reclaimer takes the jobs that late replies may bring")
@@ -125,31 +175,53 @@ func (f *fetcher) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// send makes round trips until the loop has closed the channel.
-func (f *fetcher) send(ctx context.Context) {
-	for t := range f.trips {
-		makeTrip(ctx, t)
-		f.results <- t
+// send makes round trips to a shard until the loop has closed the channel.
+func (f *fetcher) send(ctx context.Context, s *origin) {
+	for e := range s.errands {
+		f.run(ctx, &e)
+		f.results <- e
+	}
+}
+
+// run makes a round trip, and puts its reply into e.
+func (f *fetcher) run(ctx context.Context, e *errand) {
+	switch {
+	case e.trip == nil:
+		look, cancel := context.WithTimeout(ctx, protocol.Silent)
+		e.lengths, e.err = e.to.store.Look(look, f.names, e.sources)
+		cancel()
+	case f.looks == nil:
+		makeTrip(ctx, e.trip)
+	default:
+		e.lengths = makeTripAndLook(ctx, e.trip, e.sources)
 	}
 }
 
 // patience returns how long the loop waits for an event before it looks again.
 func (f *fetcher) patience() time.Duration {
-	wait := f.untilTurn()
-	if !f.opens.IsZero() && !time.Now().Before(f.pace.notTill) {
-		wait = min(wait, max(time.Until(f.opens), 0))
+	wait := turnEvery
+	for _, s := range f.shards {
+		wait = min(wait, f.untilTurn(s))
+		if !s.opens.IsZero() && !time.Now().Before(s.pace.notTill) {
+			wait = min(wait, max(time.Until(s.opens), 0))
+		}
+	}
+	if f.looks != nil {
+		if _, late := f.looks.Late(time.Now()); late > 0 {
+			wait = min(wait, late)
+		}
 	}
 	return wait
 }
 
-// untilTurn is patience without regard to sources.
-func (f *fetcher) untilTurn() time.Duration {
-	switch left := time.Until(f.pace.notTill); {
+// untilTurn is patience for one shard, without regard to lanes.
+func (f *fetcher) untilTurn(s *origin) time.Duration {
+	switch left := time.Until(s.pace.notTill); {
 	case left > 0:
 		return left
 	case !f.fullAt.IsZero() && time.Since(f.fullAt) < fullFor:
 		return fullFor
-	case f.bells.polling():
+	case s.bells.polling():
 		return pollEvery
 	default:
 		return turnEvery
@@ -158,27 +230,32 @@ func (f *fetcher) untilTurn() time.Duration {
 
 // act makes a round trip, if one is due, and reports whether another one may be due.
 func (f *fetcher) act(ctx context.Context) (again bool) {
-	if due := f.look(); !due || time.Now().Before(f.pace.notTill) {
+	if f.looks != nil {
+		return f.choose()
+	}
+	s := f.shards[0]
+	if due := f.look(s); !due || time.Now().Before(s.pace.notTill) {
 		return false
 	}
 	f.gather()
-	t := f.begin()
+	t := f.begin(s, len(f.names))
 	if t == nil {
 		return false
 	}
 	failpoint.Hit("before_fetch")
-	if f.capsule.trips() > 1 {
-		f.trips <- t
+	e := errand{to: s, trip: t}
+	if f.senders() > 0 {
+		s.errands <- e
 		return true
 	}
-	makeTrip(ctx, t) // in this goroutine, which saves two changes of goroutine
-	return f.receive(t)
+	f.run(ctx, &e) // in this goroutine, which saves two changes of goroutine
+	return f.receive(e)
 }
 
-// look asks the ledger whether a round trip is due. It also tells the ledger when all seats have
-// been taken for fullFor, and when one is free again.
-func (f *fetcher) look() (due bool) {
-	l, ci := f.ledger, f.pool.index
+// look asks the ledger of a shard whether a round trip is due. It also tells the ledger when all
+// seats have been taken for fullFor, and when one is free again.
+func (f *fetcher) look(s *origin) (due bool) {
+	l, ci := s.ledger, f.pool.index
 	l.mu.Lock()
 	free := l.process.Free(ci)
 	switch {
@@ -188,14 +265,14 @@ func (f *fetcher) look() (due bool) {
 		f.fullAt = time.Now()
 	}
 	news := l.process.Full(ci, free == 0 && time.Since(f.fullAt) >= fullFor)
-	opened := !f.opens.IsZero() && !time.Now().Before(f.opens)
+	opened := !s.opens.IsZero() && !time.Now().Before(s.opens)
 	if opened {
-		f.opens = time.Time{}
+		s.opens = time.Time{}
 	}
-	if opened || f.bells.polling() {
+	if opened || s.bells.polling() {
 		l.process.Wake(ci)
 	}
-	due = l.process.Due(ci, f.limit())
+	due = l.process.Due(ci, f.limit(s))
 	l.mu.Unlock()
 	if news {
 		notify(l.bells)
@@ -203,9 +280,9 @@ func (f *fetcher) look() (due bool) {
 	return due
 }
 
-// limit returns the most jobs that the next round trip may bring.
-func (f *fetcher) limit() int {
-	limit := min(f.pace.page.Count, queue.MaxFetch)
+// limit returns the most jobs that the next round trip to a shard may bring.
+func (f *fetcher) limit(s *origin) int {
+	limit := min(s.pace.page.Count, queue.MaxFetch)
 	if f.capsule.Mode() != Strict {
 		limit = min(limit, max(1, drawsTimesQueues/len(f.names)))
 	}
@@ -225,13 +302,14 @@ func (f *fetcher) gather() {
 	}
 }
 
-// begin asks the ledger for a round trip, and fills in its request. It returns nil if none is due.
-func (f *fetcher) begin() *protocol.Trip {
-	l := f.ledger
+// begin asks the ledger of a shard for a round trip that takes jobs from the first queues of the
+// capsule, and fills in its request. It returns nil if none is due.
+func (f *fetcher) begin(s *origin, queues int) *protocol.Trip {
+	l := s.ledger
 	l.mu.Lock()
-	t, ok := l.process.Begin(f.pool.index, l.owners.valid(time.Now()), f.limit())
+	t, ok := l.process.BeginTo(f.pool.index, l.owners.valid(time.Now()), f.limit(s), queues)
 	if ok && len(t.Acks) > 0 {
-		f.pool.carried++
+		l.carried[f.pool.index]++
 	}
 	l.mu.Unlock()
 	if !ok {
@@ -239,7 +317,7 @@ func (f *fetcher) begin() *protocol.Trip {
 	}
 	r := &t.Request
 	*r = queue.FetchRequest{Queues: f.names, Want: t.Want, First: t.First,
-		Draws: f.capsule.draws(t.Want), Bytes: f.pace.page.Bytes, Pop: f.pace.pop,
+		Draws: f.capsule.draws(t.Want), Bytes: s.pace.page.Bytes, Pop: s.pace.pop,
 		Sources: t.Sources}
 	r.Done = make([]*queue.Delivery, len(t.Acks))
 	for i, e := range t.Acks {
@@ -263,11 +341,32 @@ func makeTrip(ctx context.Context, t *protocol.Trip) {
 	t.Took = time.Since(began)
 }
 
-// receive hands the jobs of a reply to the ledger, and reports whether another round trip is due at
+// makeTripAndLook makes a round trip that also reads how long the queues are after it. The lengths
+// are nil if they are not known.
+func makeTripAndLook(ctx context.Context, t *protocol.Trip, sources []int) (lengths []int) {
+	began := time.Now()
+	t.Got, lengths, t.Err = t.Owner.FetchAndLook(ctx, t.Request, sources)
+	failpoint.Hit("fetch_reply")
+	t.Took = time.Since(began)
+	return lengths
+}
+
+// receive takes the reply of a round trip, and reports whether another one is due at once.
+func (f *fetcher) receive(e errand) (again bool) {
+	if f.looks != nil {
+		f.learn(e)
+	}
+	if e.trip == nil {
+		return true
+	}
+	return f.deliver(e.to, e.trip)
+}
+
+// deliver hands the jobs of a reply to the ledger, and reports whether another round trip is due at
 // once. It wakes a thread last: while this goroutine still runs, the thread would start on another
 // core.
-func (f *fetcher) receive(t *protocol.Trip) (again bool) {
-	l, p := f.ledger, f.pool
+func (f *fetcher) deliver(s *origin, t *protocol.Trip) (again bool) {
+	l, p := s.ledger, f.pool
 	l.mu.Lock()
 	stale := l.process.Returned(t, t.Got, t.Err)
 	if t.Err == nil || errors.Is(t.Err, queue.ErrLeaseLost) { // else they are settled again
@@ -280,16 +379,16 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	for _, i := range t.Got.Paused { // a beat will say when they are open again
 		l.process.Pause(f.queues[i])
 	}
-	again = l.process.Due(p.index, f.limit())
+	again = l.process.Due(p.index, f.limit(s))
 	unseen := len(t.Got.Unseen) > 0
 	l.mu.Unlock()
 	if unseen {
 		notify(l.sift)
 	}
-	f.reopen(t)
+	s.reopen(t)
 	l.count(stale)
 	if urgent {
-		notify(p.settle)
+		notify(l.settle[p.index])
 	}
 	if asleep {
 		notify(l.bells)
@@ -297,50 +396,50 @@ func (f *fetcher) receive(t *protocol.Trip) (again bool) {
 	if audit {
 		notify(l.audit)
 	}
-	f.tell(t)
-	f.judge(t)
+	f.tell(s, t)
+	s.judge(t)
 	l.wakeOne(p.index)
 	return again
 }
 
-// reopen notes when a source may have a job that the round trip did not find.
-func (f *fetcher) reopen(t *protocol.Trip) {
+// reopen notes when lanes may have a job that the round trip did not find.
+func (s *origin) reopen(t *protocol.Trip) {
 	if t.Err != nil || t.Want == 0 {
 		return // it does not say
 	}
-	if f.opens = (time.Time{}); len(t.Sources) > 0 && t.Got.Opens >= 0 {
-		f.opens = time.Now().Add(t.Got.Opens)
+	if s.opens = (time.Time{}); len(t.Sources) > 0 && t.Got.Opens >= 0 {
+		s.opens = time.Now().Add(t.Got.Opens)
 	}
 }
 
 // judge sets the pace of the next round trip after the outcome of t.
-func (f *fetcher) judge(t *protocol.Trip) {
+func (s *origin) judge(t *protocol.Trip) {
 	switch {
 	case errors.Is(t.Err, queue.ErrLeaseLost):
-		f.ledger.owners.lost(t.Owner)
-		f.rest()
+		s.owners.lost(t.Owner)
+		s.rest()
 	case t.Err != nil:
-		f.pace.page = f.pace.page.Halved()
-		f.outage.failed("fetch", t.Err)
-		f.rest()
+		s.pace.page = s.pace.page.Halved()
+		s.outage.failed("fetch", t.Err)
+		s.rest()
 	default:
-		f.pace.page = f.pace.page.Doubled(fetchPage)
-		if f.pace.pop = min(2*f.pace.pop, queue.FetchPop); t.Got.More {
-			f.pace.pop = 1
+		s.pace.page = s.pace.page.Doubled(fetchPage)
+		if s.pace.pop = min(2*s.pace.pop, queue.FetchPop); t.Got.More {
+			s.pace.pop = 1
 		}
-		f.fetched.Store(true)
-		f.outage.worked("fetch")
-		f.pace.wait.reset()
+		s.fetched.Store(true)
+		s.outage.worked("fetch")
+		s.pace.wait.reset()
 	}
 }
 
 // tell reports the round trip to the observer, and what it found besides jobs to the log.
-func (f *fetcher) tell(t *protocol.Trip) {
+func (f *fetcher) tell(s *origin, t *protocol.Trip) {
 	if f.observer != nil {
 		f.observer.Fetched(t.Took, len(t.Got.Jobs), t.Err)
 	}
 	if t.Got.Oversized > 0 {
-		f.log.Error("payloads too large to be read went to the dead set unchanged",
+		s.log.Error("payloads too large to be read went to the dead set unchanged",
 			"jobs", t.Got.Oversized)
 	}
 	if t.Got.BadKey != "" {
@@ -348,12 +447,12 @@ func (f *fetcher) tell(t *protocol.Trip) {
 		for _, i := range t.Got.Refused {
 			refused = append(refused, f.names[i])
 		}
-		f.bells.shun(refused, t.Got.BadKey)
+		s.bells.shun(refused, t.Got.BadKey)
 	}
 }
 
-// rest has the loop wait before its next round trip.
-func (f *fetcher) rest() { f.pace.notTill = time.Now().Add(f.pace.wait.next()) }
+// rest has the loop wait before its next round trip to the shard.
+func (s *origin) rest() { s.pace.notTill = time.Now().Add(s.pace.wait.next()) }
 
 // finish waits for the round trips under way, and reports whether all have ended. It waits no
 // longer than finishWithin, so that a Redis that hangs does not delay the stop of the process.
@@ -362,8 +461,8 @@ func (f *fetcher) finish() bool {
 	defer limit.Stop()
 	for f.underway() {
 		select {
-		case t := <-f.results:
-			f.receive(t)
+		case e := <-f.results:
+			f.receive(e)
 		case <-limit.C:
 			return false
 		}
@@ -373,9 +472,15 @@ func (f *fetcher) finish() bool {
 
 // underway reports whether round trips of the capsule are under way.
 func (f *fetcher) underway() bool {
-	f.ledger.mu.Lock()
-	defer f.ledger.mu.Unlock()
-	return f.ledger.process.Underway(f.pool.index)
+	mu := f.pool.mu()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, s := range f.shards {
+		if s.ledger.process.Underway(f.pool.index) {
+			return true
+		}
+	}
+	return false
 }
 
 // join returns names of queues as an attribute of a log line.

@@ -37,27 +37,28 @@ func pacesItself(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	o := newOutage(log)
 	f := newFetcher(&Capsule{Concurrency: 3, Queues: queues("x")}, l.pools[0],
-		newDoorbells(l, o, log, nil), o, log, nil)
+		[]*shard{{ledger: l, outage: o, bells: newDoorbells(l, o, log, nil), log: log}}, log, nil)
+	s := f.shards[0]
 	if got := f.patience(); got != turnEvery {
 		t.Errorf("with nothing to do it waits %v, want %v", got, turnEvery)
 	}
 	for i, most := range []time.Duration{50, 100, 200} {
-		f.judge(&protocol.Trip{Owner: owner, Err: errors.New("gone")})
+		s.judge(&protocol.Trip{Owner: owner, Err: errors.New("gone")})
 		most *= time.Millisecond
 		if got := f.patience(); got < most/2 || got > most {
 			t.Errorf("after failure %d it waits %v, want %v to %v", i+1, got, most/2, most)
 		}
 	}
-	if want := fetchPage.Halved().Halved().Halved(); f.pace.page != want {
-		t.Errorf("the next page is %+v, want %+v", f.pace.page, want)
+	if want := fetchPage.Halved().Halved().Halved(); s.pace.page != want {
+		t.Errorf("the next page is %+v, want %+v", s.pace.page, want)
 	}
 	<-time.After(time.Second)
-	f.judge(&protocol.Trip{Owner: owner, Took: time.Millisecond})
-	if want := fetchPage.Halved().Halved(); f.pace.page != want {
-		t.Errorf("after a success the next page is %+v, want %+v", f.pace.page, want)
+	s.judge(&protocol.Trip{Owner: owner, Took: time.Millisecond})
+	if want := fetchPage.Halved().Halved(); s.pace.page != want {
+		t.Errorf("after a success the next page is %+v, want %+v", s.pace.page, want)
 	}
-	if f.pace.wait.failures != 0 || o.last() != nil {
-		t.Errorf("after a success: %d failures, %v", f.pace.wait.failures, o.last())
+	if s.pace.wait.failures != 0 || o.last() != nil {
+		t.Errorf("after a success: %d failures, %v", s.pace.wait.failures, o.last())
 	}
 }
 

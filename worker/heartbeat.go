@@ -22,19 +22,17 @@ const (
 	stuckGrace   = time.Second     // how long a handler gets to return after its time is over
 )
 
-// heartbeat writes the record of the process to Redis, obeys the signals that come through Redis,
-// and replaces the threads of handlers that do not return. It stops last. The lease has a loop of
-// its own (ownership).
+// heartbeat writes the record of the process to the Redis of a shard, and obeys the signals that
+// come through it. That of the first shard also replaces the threads of handlers that do not
+// return, and calls the hooks. It stops last. The lease has a loop of its own (ownership).
 type heartbeat struct {
-	runner  *Runner             // New writes it
-	log     *slog.Logger        // New writes it
-	record  queue.ProcessRecord // the parts that do not change; New writes it
-	replace func(*slot)         // replaces the thread of a stuck handler; Runner.Run writes it
-	asked   chan struct{}       // obey notifies the loop: somebody wants the last runs
+	runner *Runner             // New writes it
+	shard  *shard              // New writes it
+	log    *slog.Logger        // New writes it
+	record queue.ProcessRecord // the parts that do not change; New writes it
+	asked  chan struct{}       // obey notifies the loop: somebody wants the last runs
 
-	quiet  atomic.Bool  // becomeQuiet writes it; Status and the watchdog read it
 	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
-	stuck  atomic.Int64 // handlers that should have returned; the loop writes it, Status reads it
 
 	// Only the loop of Run reads and writes these.
 	shown     *queue.Owner  // the identity whose record is in Redis; nil before the first
@@ -53,16 +51,22 @@ func (h *heartbeat) Run(ctx context.Context) error {
 	calls := context.WithoutCancel(ctx)
 	for {
 		h.turned.Store(time.Now().UnixMilli())
-		if h.shown != h.runner.owners.current() ||
+		if h.shown != h.shard.owners.current() ||
 			time.Since(h.published) >= publishEvery-lookEvery/2 {
 			h.tryPublish(calls)
 		}
-		h.watch()
+		if h.leads() {
+			h.watch()
+		}
 		if !h.rest(ctx) {
 			return nil
 		}
 	}
 }
+
+// leads reports whether this is the heartbeat of the first shard, which does what concerns the
+// process and not a shard.
+func (h *heartbeat) leads() bool { return h.shard == h.runner.shards[0] }
 
 // rest waits for the next look. Meanwhile it publishes the last runs for those who ask. It returns
 // false if ctx ends.
@@ -84,12 +88,12 @@ func (h *heartbeat) rest(ctx context.Context) bool {
 // tryPublish writes the record, and removes the record of an identity before.
 func (h *heartbeat) tryPublish(ctx context.Context) {
 	failpoint.Hit("heartbeat_mid")
-	owner := h.runner.owners.current()
+	owner := h.shard.owners.current()
 	if err := h.publish(ctx, owner); err != nil {
-		h.runner.outage.failed("publish", err)
+		h.shard.outage.failed("publish", err)
 		return
 	}
-	h.runner.outage.worked("publish")
+	h.shard.outage.worked("publish")
 	if h.shown != nil && h.shown != owner {
 		h.shown.Retire(ctx) // if it fails, the old record expires by itself
 	}
@@ -118,7 +122,7 @@ func (h *heartbeat) obey(o queue.Orders) {
 		h.paused = o.Paused
 		h.log.Info("paused queues", "queues", join(o.Paused))
 	}
-	h.runner.ledger.setPaused(o.Paused)
+	h.shard.ledger.setPaused(o.Paused)
 }
 
 // publish writes the record, and adds the counts and metrics in Redis. It keeps counts until Redis
@@ -126,15 +130,15 @@ func (h *heartbeat) obey(o queue.Orders) {
 func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 	if !h.counted {
 		h.counts = queue.Counts{Flush: h.counts.Flush + 1,
-			Processed: h.runner.processor.processed.Swap(0),
-			Failed:    h.runner.processor.failed.Swap(0),
-			Expired:   h.runner.processor.expired.Swap(0)}
+			Processed: h.shard.ledger.processed.Swap(0),
+			Failed:    h.shard.ledger.failed.Swap(0),
+			Expired:   h.shard.ledger.expired.Swap(0)}
 		h.counted = true
 	}
 	r := h.record
-	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.quiet.Load(), h.rtt,
-		residentKiB(), h.runner.work()
-	r.Stuck = int(h.stuck.Load())
+	r.Identity, r.Quiet, r.RTT, r.RSS, r.Work = owner.Identity, h.runner.quiet.Load(), h.rtt,
+		residentKiB(), h.runner.work(h.shard.store)
+	r.Stuck = int(h.runner.stuck.Load())
 	if turned := h.runner.Turned(); turned.UnixMilli() > 0 { // every loop has begun a turn
 		r.Turned = turned
 	}
@@ -149,7 +153,7 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 		h.runner.giveUp(fmt.Errorf("%w: %d MiB are in use, more than %d", ErrMemory,
 			r.RSS/1024, limit>>20))
 	}
-	if !known {
+	if !known && h.leads() {
 		for _, hook := range h.runner.config.Hooks.Heartbeat {
 			h.runner.callbacks.later("heartbeat hook", hook)
 		}
@@ -162,7 +166,7 @@ func (h *heartbeat) publish(ctx context.Context, owner *queue.Owner) error {
 // is full, they are kept for the next flush.
 func (h *heartbeat) flushMetrics(ctx context.Context) {
 	h.drainMetrics()
-	if h.runner.store.FlushMetrics(ctx, h.metrics, time.Now()) == nil {
+	if h.shard.store.FlushMetrics(ctx, h.metrics, time.Now()) == nil {
 		clear(h.metrics)
 	}
 }
@@ -171,9 +175,9 @@ func (h *heartbeat) flushMetrics(ctx context.Context) {
 func (h *heartbeat) drainMetrics() {
 	fresh := map[string]*queue.ClassMetrics{}
 	for _, s := range h.runner.slots() {
-		s.drainMetrics(fresh)
+		s.drainMetrics(h.shard.ledger.shard, fresh)
 	}
-	h.runner.historian.add(fresh)
+	h.shard.historian.add(fresh)
 	mergeMetrics(h.metrics, fresh)
 }
 
@@ -181,12 +185,12 @@ func (h *heartbeat) drainMetrics() {
 // settled. Otherwise it lets the lease end by itself: a reclaimer takes at once the jobs of an
 // owner that gave up its lease, also those that ended here and are not settled.
 func (h *heartbeat) leave(ctx context.Context) {
-	o := h.runner.owners
+	o := h.shard.owners
 	owner := o.current()
 	var wait backoff
 	for {
 		err := errors.Join(h.publish(ctx, owner), owner.Retire(ctx))
-		if err == nil && h.runner.ledger.settled() {
+		if err == nil && h.shard.ledger.settled() {
 			err = owner.Leave(ctx, o.host, o.queues)
 		}
 		if err == nil {
@@ -222,9 +226,9 @@ func (h *heartbeat) watch() {
 			"another thread takes its place", "class", class, "tid", s.tid,
 			"ran", logSeconds(ran), "stack", stackOf(goroutine))
 	}
-	h.stuck.Store(n) // before the other threads start: their jobs may read it
+	h.runner.stuck.Store(n) // before the other threads start: their jobs may read it
 	for _, s := range fresh {
-		h.replace(s)
+		h.runner.replaceSlot(s)
 	}
 	if limit := h.runner.config.MaxStuck; limit > 0 && n >= int64(limit) {
 		h.runner.giveUp(fmt.Errorf("%w: %d of %d threads", ErrStuck, n, h.runner.config.Threads()))

@@ -145,7 +145,7 @@ func inFlightHistory(t *testing.T) {
 	out, held := h.ledger.flow()
 	is(t, "out", out["x"], 0)
 	is(t, "in flight", held["x"], 3)
-	e, _ := h.ledger.pools[0].next(h.ledger.pools[0].all[0], false)
+	e, _, _ := h.ledger.pools[0].next(h.ledger.pools[0].all[0], false)
 	h.ledger.finish(e, nil)
 	batch := h.ledger.process.Batch(0)
 	h.ledger.left.settled(batch, []queue.Result{queue.Settled}, 0)

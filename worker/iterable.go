@@ -147,6 +147,7 @@ func call1[A any](ctx context.Context, hook func(context.Context, A) error, args
 type place struct {
 	jid    string
 	env    *environment // nil: the place is not stored
+	store  *queue.Store // of the job's shard
 	at     queue.Iteration
 	cursor any           // of the next element; nil before the first
 	before time.Duration // how long earlier runs took together
@@ -159,8 +160,8 @@ type place struct {
 func openPlace(ctx context.Context, jid string) (*place, error) {
 	p := &place{jid: jid, began: time.Now(), saved: time.Now()}
 	if c := jobContextOf(ctx); c != nil && c.env != nil && jid != "" {
-		p.env = c.env
-		at, _, err := p.env.store.Iteration(ctx, jid)
+		p.env, p.store = c.env, c.delivery.Owner.Store()
+		at, _, err := p.store.Iteration(ctx, jid)
 		if err != nil {
 			return nil, err
 		}
@@ -214,7 +215,7 @@ func (p *place) save(ctx context.Context) (cancelled bool) {
 		p.at.Cursor = cursor
 	}
 	p.at.Runtime = p.before + time.Since(p.began)
-	since, err := p.env.store.SaveIteration(context.WithoutCancel(ctx), p.jid, p.at)
+	since, err := p.store.SaveIteration(context.WithoutCancel(ctx), p.jid, p.at)
 	if err != nil {
 		LogFrom(ctx).Warn("the place of an iterable job was not stored: its last steps may run "+
 			"again", "err", err)
@@ -231,7 +232,7 @@ func (p *place) end(ctx context.Context) error {
 	if cause := context.Cause(ctx); errors.Is(cause, queue.ErrLeaseLost) {
 		return cause
 	}
-	return p.env.store.EndIteration(context.WithoutCancel(ctx), p.jid)
+	return p.store.EndIteration(context.WithoutCancel(ctx), p.jid)
 }
 
 // warnIfSlow logs, once in a run, that a step took longer than a stop waits.

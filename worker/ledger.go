@@ -14,34 +14,58 @@ import (
 // answer one step. A goroutine that has the mutex calls nothing that can block.
 type ledger struct {
 	// newLedger writes these; afterwards they do not change.
+	shard  int      // its index among the shards of the process
 	queues []string // of all capsules
 	owners *ownership
 	report func(stale int)
 	bells  chan struct{} // notifies the doorbells: some may have to be hung or taken down
 	audit  chan struct{} // notifies the auditor: Redis is to be compared with the ledger
 	sift   chan struct{} // notifies the sifter: a source has not seen some jobs
-	pools  []*pool       // by capsule; the mutex guards their fields
+	// settle notifies the settler of each capsule: there are results.
+	settle []chan struct{}
+	pools  []*pool // by capsule, for all shards; the mutex guards their fields
 
 	stale atomic.Int64 // results that came after their delivery was taken away; only grows
+	// Slots add; the heartbeat takes the counts and sets them to zero.
+	processed, failed, expired atomic.Int64
 
-	mu      sync.Mutex
+	mu      *sync.Mutex       // one for the ledgers of all shards, because they share threads
 	process *protocol.Process // guarded by mu
 	left    departed          // since the last flush of history; guarded by mu
+	carried []uint64          // by capsule: round trips that took results along; guarded by mu
 }
 
 func newLedger(capsules []Capsule, queues []string, tokens func(n int) uint64, o *ownership,
 	report func(int)) *ledger {
 	l := &ledger{queues: queues, owners: o, report: report, bells: make(chan struct{}, 1),
-		audit: make(chan struct{}, 1), sift: make(chan struct{}, 1), left: departed{}}
+		audit: make(chan struct{}, 1), sift: make(chan struct{}, 1), left: departed{},
+		mu: new(sync.Mutex), carried: make([]uint64, len(capsules))}
 	var list []protocol.Capsule
 	for i := range capsules {
 		c := &capsules[i]
 		list = append(list, protocol.Capsule{Queues: indexes(queues, c.names()),
-			Seats: c.Concurrency, Trips: c.trips(), Floors: c.floors(queues)})
+			Seats: c.Concurrency, Trips: c.trips(), Floors: c.floors(queues),
+			Strict: c.Mode() == Strict})
+		l.settle = append(l.settle, make(chan struct{}, 1))
 		l.pools = append(l.pools, newPool(l, i, c.Name, c.Concurrency))
 	}
 	l.process = protocol.New(list, len(queues), tokens)
 	return l
+}
+
+// joinLedgers has the ledgers of several shards share the threads of the first one.
+func joinLedgers(list []*ledger) {
+	processes := make([]*protocol.Process, len(list))
+	for i, l := range list {
+		processes[i] = l.process
+		if l.shard = i; i > 0 {
+			l.mu, l.pools = list[0].mu, list[0].pools
+		}
+	}
+	for _, p := range list[0].pools {
+		p.ledgers = list
+	}
+	protocol.Join(processes)
 }
 
 // indexes returns the index in queues of each name. A name that is not there gets 0.
@@ -168,6 +192,25 @@ func intersect(a, b []string) (both []string) {
 	return both
 }
 
+// locked calls fn under the mutex.
+func (l *ledger) locked(fn func(*protocol.Process)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fn(l.process)
+}
+
+// alone reports whether nothing runs but the suspect, which is inside the gate.
+func (l *ledger) alone(e *protocol.Entry) (alone bool) {
+	l.locked(func(p *protocol.Process) { alone = p.Alone(e) })
+	return alone
+}
+
+// beside ends the wait of a suspect, unless another suspect is inside the gate.
+func (l *ledger) beside() (ok bool) {
+	l.locked(func(p *protocol.Process) { ok = p.Beside() })
+	return ok
+}
+
 // notifyAll wakes all loops, and a thread of each capsule, after a change that may concern each.
 func (l *ledger) notifyAll() {
 	l.mu.Lock()
@@ -177,7 +220,7 @@ func (l *ledger) notifyAll() {
 	l.mu.Unlock()
 	for _, p := range l.pools {
 		notify(p.freed)
-		notify(p.settle)
+		notify(l.settle[p.index])
 	}
 	notify(l.bells)
 }
@@ -198,7 +241,7 @@ func (l *ledger) finish(e *protocol.Entry, x *queue.Settlement) {
 	l.mu.Unlock()
 	p.ended.Add(1)
 	if first || x != nil {
-		notify(p.settle)
+		notify(l.settle[e.Capsule])
 	}
 }
 

@@ -60,7 +60,7 @@ func TestLedger(t *testing.T) {
 		l, _ := newTestLedger(3)
 		p := l.pools[0]
 		l.bring(t, "1")
-		e, _ := p.next(p.all[0], false)
+		e, _, _ := p.next(p.all[0], false)
 		if n := l.abandon(); n != 1 || l.settled() {
 			t.Errorf("%d jobs abandoned, want 1, which is not settled", n)
 		}
@@ -86,17 +86,17 @@ func notifiesSettler(t *testing.T) {
 	l, _ := newTestLedger(3)
 	p := l.pools[0]
 	l.bring(t, "1", "2", "3")
-	notified(p.settle)
+	notified(l.settle[0])
 	for i, want := range []bool{true, false} {
-		e, _ := p.next(p.all[0], false)
+		e, _, _ := p.next(p.all[0], false)
 		l.finish(e, nil)
-		if got := notified(p.settle); got != want {
+		if got := notified(l.settle[0]); got != want {
 			t.Errorf("after result %d: notified is %v", i+1, got)
 		}
 	}
-	e, _ := p.next(p.all[0], false)
+	e, _, _ := p.next(p.all[0], false)
 	l.finish(e, &queue.Settlement{Delivery: &e.Delivery, Action: queue.Retry})
-	if !notified(p.settle) {
+	if !notified(l.settle[0]) {
 		t.Error("not notified of a retry")
 	}
 }
@@ -104,7 +104,7 @@ func notifiesSettler(t *testing.T) {
 func wakesForPauses(t *testing.T) {
 	l, _ := newTestLedger(1)
 	loops := map[string]chan struct{}{"doorbells": l.bells, "fetcher": l.pools[0].freed,
-		"settler": l.pools[0].settle}
+		"settler": l.settle[0]}
 	for i, names := range [][]string{{"x", "of another process"}, {"x"}, nil} {
 		for _, c := range loops {
 			notified(c)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
@@ -25,6 +26,7 @@ type poller struct {
 	fixed    time.Duration // the average time between two polls of this process; 0: by interval
 	classes  []string      // that have a handler here
 	queues   []string      // that this process serves
+	fleet    *atomic.Int64 // the loop writes here how many processes there are
 
 	// Only the loop of Run reads and writes these.
 	due     []*queue.Promotion // a walk over each set, kept from poll to poll
@@ -99,6 +101,9 @@ func (p *poller) warn(keys []string) {
 func (p *poller) pause(ctx context.Context) time.Duration {
 	n, err := p.store.ProcessCount(ctx)
 	n = max(n, 1)
+	if err == nil && p.fleet != nil {
+		p.fleet.Store(int64(n))
+	}
 	average := p.fixed
 	if average == 0 {
 		average = time.Duration(n) * p.interval

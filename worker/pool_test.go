@@ -18,7 +18,7 @@ func TestPool(t *testing.T) {
 		l.bring(t, "1", "2")
 		l.renewed(&queue.Owner{Identity: "h:1:b"})
 		l.pools[0].close()
-		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
+		if e, _, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
 		var back []string
@@ -34,7 +34,7 @@ func TestPool(t *testing.T) {
 		p := l.pools[0]
 		stuck := p.all[0]
 		l.bring(t, "1")
-		e, _ := p.next(stuck, false)
+		e, _, _ := p.next(stuck, false)
 		fresh := p.replace(stuck)
 		if fresh == nil || p.replace(stuck) != nil {
 			t.Fatalf("replaced by %v, want one slot, once", fresh)
@@ -43,10 +43,10 @@ func TestPool(t *testing.T) {
 			t.Errorf("the next round trip asks for %d jobs, want 1", n)
 		}
 		l.finish(e, nil)
-		if e, _ := p.next(stuck, true); e != nil {
+		if e, _, _ := p.next(stuck, true); e != nil {
 			t.Errorf("the stuck slot got %s", e.Raw)
 		}
-		if e, _ := p.next(fresh, false); e == nil || e.Raw != "2" {
+		if e, _, _ := p.next(fresh, false); e == nil || e.Raw != "2" {
 			t.Errorf("the new slot got %v", e)
 		}
 		if all := p.slots(); !slices.Equal(all, []*slot{fresh}) {
@@ -58,7 +58,7 @@ func TestPool(t *testing.T) {
 		l.bring(t, "1")
 		l.owners.until.Store(0)
 		l.pools[0].close()
-		if e, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
+		if e, _, _ := l.pools[0].next(l.pools[0].all[0], false); e != nil {
 			t.Errorf("%s started", e.Raw)
 		}
 	})
@@ -71,7 +71,7 @@ func longJobsStartBesideEachOther(t *testing.T) {
 	running, release := make(chan string), make(chan struct{})
 	for _, s := range p.slots() {
 		go func() {
-			for e, _ := p.next(s, false); e != nil; e, _ = p.next(s, true) {
+			for e, _, _ := p.next(s, false); e != nil; e, _, _ = p.next(s, true) {
 				running <- e.Raw
 				<-release
 				l.finish(e, nil)

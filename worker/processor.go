@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 
 	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/queue"
@@ -21,9 +20,8 @@ type ErrorHandler func(ctx context.Context, err error, j *queue.Job)
 type DeathHandler func(ctx context.Context, j *queue.Job, err error)
 
 // processor is what the slots of all capsules share to run jobs. newProcessor writes its fields;
-// afterwards they do not change, except the counters.
+// afterwards they do not change.
 type processor struct {
-	ledger    *ledger
 	callbacks *callbacks
 	handlers  map[string]*entry // by class
 	classes   []string          // that have a handler
@@ -40,16 +38,12 @@ type processor struct {
 	poison     queue.Poison
 	quarantine *quarantine
 	recent     *recent
-
-	// Slots add; the heartbeat takes the counts and sets them to zero.
-	processed, failed, expired atomic.Int64
 }
 
 // work has s run jobs until no more come. done says that s has just run one. A handler that calls
 // runtime.Goexit ends the goroutine, which nothing can prevent. Then work calls goOn, which starts
 // another goroutine for s.
-func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done bool,
-	goOn func()) error {
+func (p *processor) work(s *slot, pool *pool, done bool, goOn func()) error {
 	s.mu.Lock()
 	s.goroutine = goroutineName()
 	s.mu.Unlock()
@@ -60,9 +54,9 @@ func (p *processor) work(s *slot, pool *pool, epoch func() context.Context, done
 		}
 	}()
 	r := new(run)
-	for e, now := pool.next(s, done); e != nil; e, now = pool.next(s, true) {
+	for e, l, now := pool.next(s, done); e != nil; e, l, now = pool.next(s, true) {
 		failpoint.Hit("registered")
-		*r = run{processor: p, entry: e, slot: s, epoch: epoch(), start: now}
+		*r = run{processor: p, entry: e, ledger: l, slot: s, epoch: l.owners.context(), start: now}
 		r.process()
 		*r = run{} // a thread that waits must not keep a payload in memory
 	}

@@ -18,6 +18,8 @@ const (
 	emptyWithin = time.Second
 	// aloneFor is how long a suspect has the process to itself.
 	aloneFor = time.Second
+	// openWithin is how long the gate stays closed for a shard that does not answer.
+	openWithin = time.Second
 	// aloneEvery is the time between two looks of a suspect whether it is its turn.
 	aloneEvery = 5 * time.Millisecond
 )
@@ -29,23 +31,22 @@ const (
 // for at most 2 s, then open for as long as it was closed, and a suspect waits for at most 5 s. Its
 // methods run on the threads of the suspects.
 type quarantine struct {
-	ledger *ledger
-	log    *slog.Logger
+	log *slog.Logger
 
-	// The threads of suspects read and write these; the ledger's mutex guards them.
+	// The threads of suspects read and write these; the mutex of the ledgers guards them.
 	closedAt time.Time // when the gate was last closed
 	openTill time.Time // until when it must stay open
 }
 
-// run calls fn for a suspect, alone if it gets a turn. If ctx ends before its turn, run returns
+// run calls fn for a suspect of a ledger, alone if it gets a turn. If ctx ends before its turn, run returns
 // false and does not call fn.
-func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool {
-	alone, ok := q.turn(ctx, e)
+func (q *quarantine) run(ctx context.Context, l *ledger, e *protocol.Entry, fn func()) bool {
+	alone, ok := q.turn(ctx, l, e)
 	if !ok {
 		return false
 	}
 	if !alone {
-		if !q.mark(ctx, e) {
+		if !q.mark(ctx, l, e) {
 			return false
 		}
 		q.log.Warn("a suspect got no turn to run alone: it runs beside other jobs",
@@ -61,9 +62,9 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 		select {
 		case <-done:
 		case <-timer.C: // the suspect goes on beside other jobs
-			q.mark(q.ledger.owners.jobs, e)
+			q.mark(l.owners.jobs, l, e)
 		}
-		q.open(ctx, e)
+		q.open(ctx, l, e)
 	}()
 	defer func() { // deferred, because a handler may call runtime.Goexit
 		close(done)
@@ -75,48 +76,41 @@ func (q *quarantine) run(ctx context.Context, e *protocol.Entry, fn func()) bool
 
 // turn waits until the suspect may run, and reports whether it is alone. ok is false if ctx ended
 // first.
-func (q *quarantine) turn(ctx context.Context, e *protocol.Entry) (alone, ok bool) {
-	q.locked(func(p *protocol.Process) { p.Wait() })
+func (q *quarantine) turn(ctx context.Context, l *ledger, e *protocol.Entry) (alone, ok bool) {
+	l.locked(func(p *protocol.Process) { p.Wait() })
 	limit, entered := time.Now().Add(turnWithin), false
 	for {
 		now := time.Now()
 		switch {
 		case ctx.Err() != nil:
 			if entered {
-				q.open(ctx, e)
+				q.open(ctx, l, e)
 			} else {
-				q.locked(func(p *protocol.Process) { p.Leave() })
+				l.locked(func(p *protocol.Process) { p.Leave() })
 			}
 			return false, false
 		case !entered:
-			entered = q.enter(e, now)
-		case q.alone(e):
+			entered = q.enter(l, e, now)
+		case l.alone(e):
 			if e.Owner.Alone(ctx, &e.Delivery) == nil {
 				return true, true
 			}
-			q.open(ctx, e)
+			q.open(ctx, l, e)
 			return false, true
-		case now.Sub(q.closed()) > emptyWithin:
-			q.open(ctx, e)
+		case now.Sub(q.closed(l)) > emptyWithin:
+			q.open(ctx, l, e)
 			return false, true
 		}
-		if !entered && now.After(limit) && q.beside() {
+		if !entered && now.After(limit) && l.beside() {
 			return false, true
 		}
 		sleep(ctx, aloneEvery)
 	}
 }
 
-// locked calls fn under the ledger's mutex.
-func (q *quarantine) locked(fn func(*protocol.Process)) {
-	q.ledger.mu.Lock()
-	defer q.ledger.mu.Unlock()
-	fn(q.ledger.process)
-}
-
 // enter closes the gate for a suspect, unless the gate must stay open or another suspect is inside.
-func (q *quarantine) enter(e *protocol.Entry, now time.Time) (entered bool) {
-	q.locked(func(p *protocol.Process) {
+func (q *quarantine) enter(l *ledger, e *protocol.Entry, now time.Time) (entered bool) {
+	l.locked(func(p *protocol.Process) {
 		if now.Before(q.openTill) {
 			return
 		}
@@ -128,29 +122,17 @@ func (q *quarantine) enter(e *protocol.Entry, now time.Time) (entered bool) {
 }
 
 // closed returns when the gate was last closed.
-func (q *quarantine) closed() (at time.Time) {
-	q.locked(func(*protocol.Process) { at = q.closedAt })
+func (q *quarantine) closed(l *ledger) (at time.Time) {
+	l.locked(func(*protocol.Process) { at = q.closedAt })
 	return at
-}
-
-// alone reports whether nothing runs but the suspect, which is inside the gate.
-func (q *quarantine) alone(e *protocol.Entry) (alone bool) {
-	q.locked(func(p *protocol.Process) { alone = p.Alone(e) })
-	return alone
-}
-
-// beside ends the wait of a suspect, unless another suspect is inside the gate.
-func (q *quarantine) beside() (ok bool) {
-	q.locked(func(p *protocol.Process) { ok = p.Beside() })
-	return ok
 }
 
 // mark writes to Redis that a suspect runs beside other jobs from now on. Without the mark a crash
 // would not count for it. mark returns false if ctx or the identity ended before Redis had it.
-func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
+func (q *quarantine) mark(ctx context.Context, l *ledger, e *protocol.Entry) bool {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
-	for ctx.Err() == nil && q.ledger.owners.current() == e.Owner {
+	for ctx.Err() == nil && l.owners.current() == e.Owner {
 		err := e.Owner.Beside(calls, &e.Delivery)
 		// If Redis refuses the mark, no crash will count for this job.
 		if err == nil || redisdb.Rejected(err) {
@@ -164,20 +146,25 @@ func (q *quarantine) mark(ctx context.Context, e *protocol.Entry) bool {
 // open lets other jobs start again. First it removes the mark in Redis that the suspect runs alone,
 // because a crash caused by another job must not count for the suspect only. While Redis does not
 // answer, nothing starts, until the identity changes or a stop cancels all jobs. A lapse of the
-// lease does not open the gate: the lease can come back while the mark is still there.
-func (q *quarantine) open(ctx context.Context, e *protocol.Entry) {
+// lease does not open the gate: the lease can come back while the mark is still there. With several
+// shards the gate opens after openWithin in any case: a shard that is down must not stop the others.
+func (q *quarantine) open(ctx context.Context, l *ledger, e *protocol.Entry) {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff
-	for q.ledger.owners.jobs.Err() == nil && q.ledger.owners.current() == e.Owner {
+	since := time.Now()
+	for l.owners.jobs.Err() == nil && l.owners.current() == e.Owner {
+		if len(l.pools[0].ledgers) > 1 && time.Since(since) > openWithin {
+			break
+		}
 		err := e.Owner.Alone(calls, nil)
 		if err == nil || redisdb.Rejected(err) { // if Redis refuses this, it refused the mark too
 			break
 		}
 		sleep(calls, wait.next())
 	}
-	q.locked(func(p *protocol.Process) {
+	l.locked(func(p *protocol.Process) {
 		p.Open(e)
 		q.openTill = time.Now().Add(time.Since(q.closedAt))
 	})
-	q.ledger.notifyAll()
+	l.notifyAll()
 }

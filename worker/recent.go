@@ -80,7 +80,7 @@ func (h *heartbeat) publishRuns(ctx context.Context) {
 			list = append(list, r)
 		}
 	}
-	err := h.runner.owners.current().PublishRuns(ctx, threads, list, now)
+	err := h.shard.owners.current().PublishRuns(ctx, threads, list, now)
 	if err != nil {
 		h.log.Warn("Redis does not take what the threads ran lately, for which somebody asked",
 			"err", err)

@@ -17,6 +17,7 @@ import (
 type run struct {
 	*processor
 	entry   *protocol.Entry
+	ledger  *ledger // of the shard from which the delivery came
 	slot    *slot
 	epoch   context.Context // ends when the worker stops or its lease is lost
 	job     *queue.Job      // nil: the payload is not a job
@@ -49,7 +50,7 @@ func (r *run) process() {
 		r.start = time.Now() // the job may have waited for its turn
 		r.dispatch()
 	}
-	if !r.quarantine.run(r.epoch, r.entry, alone) {
+	if !r.quarantine.run(r.epoch, r.ledger, r.entry, alone) {
 		r.settle(&decidedRequeue)
 	}
 }
@@ -76,7 +77,7 @@ func (r *run) dispatch() {
 	}
 	if expired(r.job, r.start) {
 		r.ctx.logger().Warn("expired: discarded")
-		r.expired.Add(1)
+		r.ledger.expired.Add(1)
 		r.conclude(&decidedExpired, 0)
 		return
 	}
@@ -137,7 +138,7 @@ func (r *run) finish(jobLog bool, err error) {
 		failpoint.Hit("requeue_on_stop")
 	}
 	// A job that no handler ran is not in the metrics (docs/wire.md 3.4).
-	r.slot.end(elapsed, d.failed, r.handler != nil && !isRefused(err))
+	r.slot.end(r.ledger.shard, elapsed, d.failed, r.handler != nil && !isRefused(err))
 	r.recent.add(r.slot, r, d.told, elapsed)
 	r.ctx.end()
 	r.count(&d)
@@ -219,9 +220,9 @@ func (r *run) count(d *decision) {
 	case queue.Requeue, queue.Schedule, queue.Forward:
 		return
 	}
-	r.processed.Add(1)
+	r.ledger.processed.Add(1)
 	if d.failed {
-		r.failed.Add(1)
+		r.ledger.failed.Add(1)
 	}
 }
 

@@ -30,19 +30,16 @@ var (
 // Runner takes jobs from its queues and runs them. All its methods are safe for concurrent use.
 type Runner struct {
 	// New writes these; afterwards they do not change.
-	store     *queue.Store
 	config    Config // with defaults
-	owners    *ownership
-	outage    *outage
-	ledger    *ledger
+	queues    []string
+	shards    []*shard   // at least one
+	pools     []*pool    // by capsule: the threads, which run the jobs of all shards
+	fetchers  []*fetcher // by capsule
 	processor *processor
-	heartbeat *heartbeat
-	historian *historian
-	lateness  *lateness
-	sifter    *sifter
 	callbacks *callbacks
-	bells     *doorbells
-	capsules  []*capsuleRun
+	observer  Observer
+
+	processors *errgroup.Group // of the threads; Run writes it
 
 	began     atomic.Bool   // set by the first Run
 	quietOnce sync.Once     // closes quieted
@@ -53,69 +50,81 @@ type Runner struct {
 	hurry     chan struct{} // closed by the second Stop
 	running   chan struct{} // closed by Run when it takes jobs
 
+	quiet atomic.Bool  // becomeQuiet sets it; the heartbeats, Status and the watchdog read it
+	stuck atomic.Int64 // handlers that should have returned; the first heartbeat writes it
+
 	mu     sync.Mutex
 	failed error // why the Runner gave up; giveUp writes it once, Run reads it at its end
 }
 
-// capsuleRun is a capsule with the loops that serve it.
-type capsuleRun struct {
-	pool    *pool
-	settler *settler
-	fetcher *fetcher
-}
-
 // New returns a Runner, and starts nothing. The error joins all problems of the configuration.
 func New(store *queue.Store, c Config) (*Runner, error) {
+	return NewSharded([]queue.Shard{{Store: store}}, c)
+}
+
+// NewSharded returns a Runner that serves the same queues in several shards, with the same threads.
+// No job is taken from a lower queue unless, a few milliseconds ago, every shard that answers was
+// seen without a job in a higher one. A shard that is down stops only its own jobs, and those that
+// are not connected when Run begins are served as soon as they answer; at least one must be
+// connected. The error joins all problems of the configuration.
+func NewSharded(shards []queue.Shard, c Config) (*Runner, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if len(shards) == 0 {
+		return nil, errors.New("no shards: at least one Redis is needed")
+	}
 	c = c.withDefaults()
-	r := &Runner{store: store, config: c, outage: newOutage(c.Logger),
-		callbacks: newCallbacks(c.Logger), quieted: make(chan struct{}),
+	r := &Runner{config: c, queues: c.queues(), callbacks: newCallbacks(c.Logger),
+		quieted:  make(chan struct{}),
 		stopping: make(chan struct{}), hurry: make(chan struct{}), running: make(chan struct{})}
-	queues := c.queues()
+	r.observer = r.callbacks.observer(c.Observer)
 	host := thisHost()
 	host.Classes, host.Pool = c.Mux.Classes(), c.Pool
-	r.owners = newOwnership(store, host, queues, c.Lease, r.outage, c.Logger)
-	r.ledger = newLedger(c.Capsules, queues, store.Tokens, r.owners, r.reportStale)
-	observer := r.callbacks.observer(c.Observer)
-	r.bells = newDoorbells(r.ledger, r.outage, c.Logger, observer)
-	r.processor = newProcessor(r, observer)
-	for i := range c.Capsules {
-		capsule, p := &c.Capsules[i], r.ledger.pools[i]
-		s := &settler{store: store, pool: p, ledger: r.ledger, outage: r.outage, log: c.Logger,
-			observer: observer}
-		f := newFetcher(capsule, p, r.bells, r.outage, c.Logger, observer)
-		r.capsules = append(r.capsules, &capsuleRun{p, s, f})
-		r.bells.serve = append(r.bells.serve, f.names)
+	var ledgers []*ledger
+	for _, s := range shards {
+		made := r.newShard(s, host, r.queues)
+		r.shards, ledgers = append(r.shards, made), append(ledgers, made.ledger)
 	}
-	r.heartbeat = &heartbeat{runner: r, log: c.Logger, record: r.record(),
-		asked: make(chan struct{}, 1)}
-	r.historian = newHistorian(r.ledger, r.outage, c.Logger)
-	r.lateness = newLateness(r.ledger, r.outage, c.Capsules, store.Waiting)
-	r.sifter = &sifter{c.Source, r.ledger, r.outage}
-	r.historian.drain, r.historian.rings = r.heartbeat.drainMetrics, historyKeys(store)
-	r.owners.renewed, r.owners.obey = r.ledger.renewed, r.heartbeat.obey
+	joinLedgers(ledgers)
+	r.pools = ledgers[0].pools
+	r.processor = newProcessor(r)
+	for i := range c.Capsules {
+		r.addCapsule(&c.Capsules[i], r.pools[i])
+	}
+	for _, s := range r.shards {
+		s.heartbeat.record = r.record(host)
+	}
 	return r, nil
 }
 
-func newProcessor(r *Runner, observer Observer) *processor {
-	c := &r.config
-	return &processor{ledger: r.ledger, callbacks: r.callbacks, handlers: c.Mux.wrapped(),
+// addCapsule adds the loops that serve a capsule.
+func (r *Runner) addCapsule(c *Capsule, p *pool) {
+	f := newFetcher(c, p, r.shards, r.config.Logger, r.observer)
+	r.fetchers = append(r.fetchers, f)
+	for _, s := range r.shards {
+		s.settlers = append(s.settlers, &settler{store: s.store, pool: p, ledger: s.ledger,
+			outage: s.outage, log: s.log, observer: r.observer})
+		s.bells.serve = append(s.bells.serve, f.names)
+	}
+}
+
+func newProcessor(r *Runner) *processor {
+	c, store := &r.config, r.shards[0].store // all stores make payloads of the same form
+	return &processor{callbacks: r.callbacks, handlers: c.Mux.wrapped(),
 		classes: c.Mux.Classes(),
 		log:     c.Logger, jobLog: !c.NoJobLog, onError: c.ErrorHandlers, onDeath: c.DeathHandlers,
-		env: &environment{store: r.store, quiet: r.quieted, timeout: c.Timeout,
+		env: &environment{quiet: r.quieted, timeout: c.Timeout,
 			maxIteration: c.MaxIteration, logged: c.LogAttributes},
-		unknown: c.Unknown, batches: c.AllowBatches, observer: observer,
-		policy: policy{maxRetries: c.MaxRetries, failure: r.store.Failed,
-			again: r.store.Enqueued, jitter: jitter, log: c.Logger},
+		unknown: c.Unknown, batches: c.AllowBatches, observer: r.observer,
+		policy: policy{maxRetries: c.MaxRetries, failure: store.Failed,
+			again: store.Enqueued, jitter: jitter, log: c.Logger},
 		poison:     queue.Poison{Times: max(c.Poison.Times, 0), Within: c.Poison.Within},
-		quarantine: &quarantine{ledger: r.ledger, log: c.Logger}, recent: new(recent)}
+		quarantine: &quarantine{log: c.Logger}, recent: new(recent)}
 }
 
 // record returns the parts of the process's record that do not change.
-func (r *Runner) record() queue.ProcessRecord {
-	h := r.owners.host
+func (r *Runner) record(h queue.Host) queue.ProcessRecord {
 	p := queue.ProcessRecord{Hostname: h.Name, PID: os.Getpid(), Tag: r.config.Tag,
 		Labels:  r.config.Labels,
 		Version: r.config.Version, StartedAt: time.Now(), Concurrency: r.config.Threads()}
@@ -141,30 +150,34 @@ func (r *Runner) Run(ctx context.Context) error {
 	root := context.WithoutCancel(ctx)
 	jobCtx, abort := context.WithCancelCause(root)
 	defer abort(ErrShutdown)
-	r.owners.jobs = jobCtx
+	for _, s := range r.shards {
+		s.owners.jobs = jobCtx
+	}
+	r.processors = new(errgroup.Group)
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	support, processors := newTier(root), new(errgroup.Group)
+	support, recording, reporting := newTier(root), newTier(root), newTier(root)
 	settling, intake := newTier(root), newTier(root)
-	r.heartbeat.replace = func(s *slot) { r.replace(processors, s) }
-	support.run(r.owners.Run)
-	recording := newTier(root)
-	if !r.config.NoHistory {
-		recording.run(r.historian.Run)
-	}
-	reporting := newTier(root)
-	reporting.run(r.callbacks.Run, r.heartbeat.Run)
-	for _, c := range r.capsules {
-		settling.run(c.settler.Run)
-		for _, s := range c.pool.slots() {
-			r.employ(processors, c, s, false)
+	reporting.run(r.callbacks.Run)
+	for _, s := range r.shards {
+		support.run(s.after(s.owners.Run), s.connect)
+		if !r.config.NoHistory {
+			recording.run(s.after(s.historian.Run))
 		}
-		intake.run(c.fetcher.Run)
+		reporting.run(s.after(s.heartbeat.Run))
+		for _, settler := range s.settlers {
+			settling.run(s.after(settler.Run))
+		}
+		settling.run(s.after(s.auditor().Run)) // also while the process is quiet
+		intake.run(s.after(s.bells.Run), s.after(s.lateness.Run), s.after(s.sifter.Run))
 	}
-	audit := &auditor{ledger: r.ledger, bells: r.bells, outage: r.outage, log: r.log()}
-	settling.run(audit.Run) // also while the process is quiet
-	intake.run(r.bells.Run, r.lateness.Run, r.sifter.Run)
+	for i, p := range r.pools {
+		for _, s := range p.slots() {
+			r.employ(p, s, false)
+		}
+		intake.run(r.fetchers[i].Run)
+	}
 	feeding := newTier(intake.ctx) // ends with the intake; Run waits for its calls at the end
 	r.feed(feeding)
 	close(r.running)
@@ -173,19 +186,31 @@ func (r *Runner) Run(ctx context.Context) error {
 	// The deadline counts from here: a Redis that hangs may delay the end of the intake.
 	deadline := time.Now().Add(r.config.Timeout)
 	err := intake.end()
-	if !r.drain(processors, abort, deadline) {
+	if !r.drain(r.processors, abort, deadline) {
 		r.putBack()
 	}
-	audit.last(root)
+	r.eachOpen(func(s *shard) { s.auditor().last(root) })
 	reporting.cancel()
 	// The lease is kept until everything is settled.
 	err = errors.Join(err, feeding.end(), settling.end(), reporting.end(), recording.end(),
 		support.end())
 	last, cancel := context.WithTimeout(root, leaveWithin)
 	defer cancel()
-	r.heartbeat.leave(last)
+	r.eachOpen(func(s *shard) { s.heartbeat.leave(last) })
 	r.log().Info("Bye!")
 	return errors.Join(r.failure(), err)
+}
+
+// eachOpen calls fn for all open shards at once: one that does not answer must not use up the time
+// of the others.
+func (r *Runner) eachOpen(fn func(*shard)) {
+	var calls sync.WaitGroup // ends before eachOpen returns
+	for _, s := range r.shards {
+		if s.isOpen() {
+			calls.Go(func() { fn(s) })
+		}
+	}
+	calls.Wait()
 }
 
 // leaveWithin is how long a stop tries to tell Redis that the process ends.
@@ -199,45 +224,39 @@ func (r *Runner) start(ctx context.Context) error {
 			return fmt.Errorf("startup: %w", err)
 		}
 	}
-	if err := r.owners.take(ctx); err != nil {
-		return fmt.Errorf("cannot register with Redis: %w", err)
-	}
-	if err := r.sifter.start(ctx); err != nil {
-		return fmt.Errorf("cannot read the lanes of the queues: %w", err)
-	}
-	return nil
+	return openAll(ctx, r.shards)
 }
 
 // feed starts the loops that bring jobs into the queues.
 func (r *Runner) feed(t *tier) {
-	p := &poller{store: r.store, outage: r.outage, interval: r.config.PollInterval,
-		fixed:   r.config.PollFixed,
-		classes: r.config.Mux.Classes(), queues: r.owners.queues}
-	rec := &reclaimer{store: r.store, owners: r.owners, outage: r.outage, log: r.log(),
-		notify:   r.tellPoison,
-		observer: r.processor.observer, poison: r.processor.poison}
-	t.run(p.Run, rec.Run)
+	for _, s := range r.shards {
+		p := &poller{store: s.store, outage: s.outage, interval: r.config.PollInterval,
+			fixed: r.config.PollFixed, classes: r.config.Mux.Classes(), queues: r.queues,
+			fleet: &s.fleet}
+		rec := &reclaimer{store: s.store, owners: s.owners, outage: s.outage, log: s.log,
+			notify: r.tellPoison, observer: r.observer, poison: r.processor.poison}
+		t.run(s.after(p.Run), s.after(rec.Run))
+	}
 }
 
 // employ starts a goroutine for a slot. done says that the slot has just run a job.
-func (r *Runner) employ(processors *errgroup.Group, c *capsuleRun, s *slot, done bool) {
-	processors.Go(func() error {
-		return r.processor.work(s, c.pool, r.owners.context, done,
-			func() { r.employ(processors, c, s, true) })
+func (r *Runner) employ(p *pool, s *slot, done bool) {
+	r.processors.Go(func() error {
+		return r.processor.work(s, p, done, func() { r.employ(p, s, true) })
 	})
 }
 
-// replace gives the capsule of a slot another slot, because the handler does not return.
-func (r *Runner) replace(processors *errgroup.Group, s *slot) {
-	for _, c := range r.capsules {
-		if fresh := c.pool.replace(s); fresh != nil {
-			r.employ(processors, c, fresh, false)
+// replaceSlot gives the capsule of a slot another slot, because the handler does not return.
+func (r *Runner) replaceSlot(s *slot) {
+	for _, p := range r.pools {
+		if fresh := p.replace(s); fresh != nil {
+			r.employ(p, fresh, false)
 		}
 	}
 }
 
 // Queues returns the queues that the Runner serves, in all capsules.
-func (r *Runner) Queues() []string { return slices.Clone(r.owners.queues) }
+func (r *Runner) Queues() []string { return slices.Clone(r.queues) }
 
 // Running returns a channel that is closed when the Runner takes jobs.
 func (r *Runner) Running() <-chan struct{} { return r.running }
@@ -250,17 +269,21 @@ func (r *Runner) log() *slog.Logger { return r.config.Logger }
 // slots returns the threads of all capsules.
 func (r *Runner) slots() []*slot {
 	var all []*slot
-	for _, c := range r.capsules {
-		all = append(all, c.pool.slots()...)
+	for _, p := range r.pools {
+		all = append(all, p.slots()...)
 	}
 	return all
 }
 
-// work returns the jobs that run now, as Sidekiq's Busy page shows them.
-func (r *Runner) work() []queue.WorkRecord {
+// work returns the jobs that run now, as Sidekiq's Busy page shows them. With a store these are the
+// jobs of that shard.
+func (r *Runner) work(of *queue.Store) []queue.WorkRecord {
+	if len(r.shards) == 1 {
+		of = nil
+	}
 	var list []queue.WorkRecord
 	for _, s := range r.slots() {
-		if w, busy := s.work(); busy {
+		if w, busy := s.work(of); busy {
 			list = append(list, w)
 		}
 	}

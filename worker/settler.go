@@ -45,7 +45,7 @@ func (s *settler) Run(ctx context.Context) error {
 	defer again.Stop()
 	for {
 		select {
-		case <-s.pool.settle:
+		case <-s.ledger.settle[s.pool.index]:
 			if s.lingers(ctx) {
 				continue
 			}
@@ -74,7 +74,7 @@ func (s *settler) lingers(ctx context.Context) bool {
 	if after == before || urgent || ctx.Err() != nil {
 		return false
 	}
-	notify(s.pool.settle)
+	notify(s.ledger.settle[s.pool.index])
 	return true
 }
 
@@ -83,7 +83,7 @@ func (s *settler) lingers(ctx context.Context) bool {
 func (s *settler) look() (carried uint64, urgent bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	return s.pool.carried, s.ledger.process.Urgent(s.pool.index)
+	return s.ledger.carried[s.pool.index], s.ledger.process.Urgent(s.pool.index)
 }
 
 // retry puts refused results back among those to be sent, and reports whether there are any.

@@ -42,7 +42,7 @@ func lingers(t *testing.T) {
 	}
 	l.bring(t, "1", "2", "3")
 	for range 2 {
-		e, _ := l.pools[0].next(l.pools[0].all[0], false)
+		e, _, _ := l.pools[0].next(l.pools[0].all[0], false)
 		l.finish(e, nil)
 	}
 	if d, taken := waited(); d != linger || taken {
@@ -51,13 +51,13 @@ func lingers(t *testing.T) {
 	go func() { // a fetch takes the results along while the settler waits
 		<-time.After(linger / 2)
 		l.mu.Lock()
-		l.pools[0].carried++
+		l.carried[0]++
 		l.mu.Unlock()
 	}()
 	if d, taken := waited(); d != linger || !taken {
 		t.Errorf("with a fetch: waited %v, taken %v; want %v and true", d, taken, linger)
 	}
-	e, _ := l.pools[0].next(l.pools[0].all[0], false)
+	e, _, _ := l.pools[0].next(l.pools[0].all[0], false)
 	l.finish(e, &queue.Settlement{Delivery: &e.Delivery, Action: queue.Retry})
 	if d, taken := waited(); d != 0 || taken {
 		t.Errorf("with a retry, which no fetch takes: waited %v, taken %v; want 0 and false", d,

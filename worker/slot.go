@@ -17,17 +17,17 @@ type slot struct {
 	// mu guards the rest. The slot's goroutine writes all of it; the heartbeat writes stuck and
 	// metrics; the heartbeat and Status read.
 	mu        sync.Mutex
-	delivery  *queue.Delivery // of the job that runs; nil between two jobs
-	class     string          // of the job that runs
-	started   time.Time       // when the job that runs started
-	overdue   time.Time       // when its handler should have returned; zero: it has no limit
-	stuck     bool            // that handler was reported as stuck
-	goroutine string          // its name in a dump of all stacks: "goroutine 12"
-	metrics   map[string]*queue.ClassMetrics
+	delivery  *queue.Delivery                  // of the job that runs; nil between two jobs
+	class     string                           // of the job that runs
+	started   time.Time                        // when the job that runs started
+	overdue   time.Time                        // when its handler should have returned; zero: it has no limit
+	stuck     bool                             // that handler was reported as stuck
+	goroutine string                           // its name in a dump of all stacks: "goroutine 12"
+	metrics   []map[string]*queue.ClassMetrics // by shard
 }
 
 func newSlot(tid string) *slot {
-	return &slot{tid: tid, wake: make(chan struct{}, 1), metrics: map[string]*queue.ClassMetrics{}}
+	return &slot{tid: tid, wake: make(chan struct{}, 1)}
 }
 
 // begin notes that a job runs.
@@ -37,14 +37,16 @@ func (s *slot) begin(d *queue.Delivery, class string, now, overdue time.Time) {
 	s.mu.Unlock()
 }
 
-// end notes that the handler has returned. counted says that the run belongs in the metrics.
-func (s *slot) end(elapsed time.Duration, failed, counted bool) {
+// end notes that the handler has returned. counted says that the run belongs in the metrics of the
+// shard.
+func (s *slot) end(shard int, elapsed time.Duration, failed, counted bool) {
 	s.mu.Lock()
 	if counted {
-		m := s.metrics[s.class]
+		classes := s.metricsOf(shard)
+		m := classes[s.class]
 		if m == nil {
 			m = &queue.ClassMetrics{}
-			s.metrics[s.class] = m
+			classes[s.class] = m
 		}
 		m.Add(elapsed, failed)
 	}
@@ -64,11 +66,12 @@ func (s *slot) late(now time.Time) (late, first bool) {
 	return late, first
 }
 
-// work returns the job that runs, as Sidekiq's Busy page shows it.
-func (s *slot) work() (w queue.WorkRecord, busy bool) {
+// work returns the job that runs, as Sidekiq's Busy page shows it. With a store it must be a job of
+// that shard.
+func (s *slot) work(of *queue.Store) (w queue.WorkRecord, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.delivery == nil {
+	if s.delivery == nil || of != nil && s.delivery.Owner.Store() != of {
 		return w, false
 	}
 	return queue.WorkRecord{TID: s.tid, Queue: s.delivery.Queue, Payload: s.delivery.Raw,
@@ -92,10 +95,19 @@ func (s *slot) current(now time.Time) (r queue.RunRecord, running bool) {
 	return r, true
 }
 
-// drainMetrics moves the metrics of the slot into m.
-func (s *slot) drainMetrics(m map[string]*queue.ClassMetrics) {
+// metricsOf returns the metrics of a shard. The caller holds the mutex.
+func (s *slot) metricsOf(shard int) map[string]*queue.ClassMetrics {
+	for len(s.metrics) <= shard {
+		s.metrics = append(s.metrics, map[string]*queue.ClassMetrics{})
+	}
+	return s.metrics[shard]
+}
+
+// drainMetrics moves the slot's metrics of a shard into m.
+func (s *slot) drainMetrics(shard int, m map[string]*queue.ClassMetrics) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mergeMetrics(m, s.metrics)
-	clear(s.metrics)
+	classes := s.metricsOf(shard)
+	mergeMetrics(m, classes)
+	clear(classes)
 }

@@ -18,8 +18,10 @@ func (r *Runner) Quiet() {
 // becomeQuiet ends the intake, and reports whether this call was the first.
 func (r *Runner) becomeQuiet() (first bool) {
 	r.quietOnce.Do(func() {
-		r.ledger.quiet() // before the flag: whoever sees the process quiet sees it take no job
-		r.heartbeat.quiet.Store(true)
+		for _, s := range r.shards { // before the flag: a process that shows quiet takes no job
+			s.ledger.quiet()
+		}
+		r.quiet.Store(true)
 		close(r.quieted)
 		first = true
 	})
@@ -68,7 +70,7 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 		processors.Wait()
 		close(done)
 	}()
-	if n := len(r.work()); n > 0 {
+	if n := len(r.work(nil)); n > 0 {
 		r.log().Info("Pausing to allow jobs to finish...", "busy", n, "timeout",
 			logSeconds(r.config.Timeout))
 	}
@@ -80,7 +82,7 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 	case <-timeout.C:
 	case <-r.hurry:
 	}
-	if n := len(r.work()); n > 0 {
+	if n := len(r.work(nil)); n > 0 {
 		r.log().Warn("Terminating busy threads", "busy", n)
 	}
 	abort(ErrShutdown)
@@ -97,7 +99,11 @@ func (r *Runner) drain(processors *errgroup.Group, abort context.CancelCauseFunc
 // putBack puts jobs whose handlers ignore the end of their context back to their queues. They may
 // run twice. The settlers carry it out; later results of these handlers are ignored.
 func (r *Runner) putBack() {
-	if n := r.ledger.abandon(); n > 0 {
+	n := 0
+	for _, s := range r.shards {
+		n += s.ledger.abandon()
+	}
+	if n > 0 {
 		r.log().Warn("Pushed jobs back to Redis: their handlers ignore the end of their context",
 			"jobs", n)
 	}

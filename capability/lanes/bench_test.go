@@ -136,7 +136,8 @@ func benchDrain(b *testing.B, threads int, rule string) {
 		return nil
 	})
 	r, err := worker.New(store, worker.Config{Mux: mux, Logger: log, NoJobLog: true,
-		Source: lanes.New(store, log), NoHistory: true, Timeout: time.Second,
+		Source:    func(s *queue.Store) worker.Source { return lanes.New(s, log) },
+		NoHistory: true, Timeout: time.Second,
 		Capsules: []worker.Capsule{{Concurrency: threads,
 			Queues: []worker.QueueWeight{{Name: "a"}}}}})
 	if err != nil {

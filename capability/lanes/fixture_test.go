@@ -157,7 +157,8 @@ func (b *bench) work(handler func(ctx context.Context, lane string, n int) error
 		return handler(ctx, a.Lane, a.N)
 	})
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
-	c := worker.Config{Mux: mux, Logger: log, NoJobLog: true, Source: lanes.New(b.store, log),
+	source := func(s *queue.Store) worker.Source { return lanes.New(s, log) }
+	c := worker.Config{Mux: mux, Logger: log, NoJobLog: true, Source: source,
 		Capsules: []worker.Capsule{{Concurrency: 5,
 			Queues: []worker.QueueWeight{{Name: "a"}, {Name: "b"}}}},
 		Timeout: 5 * time.Second}

@@ -44,6 +44,8 @@ func (p *Process) bell(ci, q int, second bool) *Trip {
 	t := &Trip{Capsule: ci, Owner: p.Owner, Adopt: []int{q}, Source: second}
 	if !p.sourced[q] {
 		t.Want, t.First = 1, p.token(1)
+		c := &p.capsules[ci]
+		t.Landing = len(p.peers) > 0 && c.Strict && q != c.Queues[0]
 	}
 	return t
 }
@@ -106,7 +108,7 @@ func (p *Process) wanted(q int) int {
 	}
 	for i := range p.capsules {
 		c := &p.capsules[i]
-		if c.asleep && len(c.trips) == 0 && c.held() < c.Seats && c.serves(q) &&
+		if c.asleep && len(c.trips) == 0 && p.Free(i) > 0 && c.serves(q) &&
 			!c.bounded(q) {
 			return i
 		}
@@ -167,7 +169,7 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 	}
 	if r.Job != nil {
 		c.ready = append(c.ready, &Entry{Delivery: *r.Job, Capsule: t.Capsule})
-		p.returnSurplus(c)
+		p.returnSurplus(t.Capsule)
 		p.returnReady()
 	}
 	if t.Owner != p.Owner {
@@ -186,7 +188,7 @@ func (p *Process) Down(t *Trip, r Rung) (wake int) {
 func (p *Process) look(q, capsule int) (wake int) {
 	p.landed[q] = true
 	for i := range p.capsules {
-		if c := &p.capsules[i]; c.serves(q) && c.asleep && c.held() < c.Seats {
+		if c := &p.capsules[i]; c.serves(q) && c.asleep && p.Free(i) > 0 {
 			return i
 		}
 	}

@@ -21,6 +21,12 @@ type Trip struct {
 	Turns   []Turn   // the order in which it takes jobs; nil: strict order without bounds
 	Source  bool     // it is that of a source's doorbell, which brings no job
 	Sources []int    // queues of the capsule, by their place in it, whose jobs a source keeps
+	// Partial says that it takes jobs from the first queues of the capsule only, besides what
+	// floors grant. So it does not tell whether the others are empty.
+	Partial bool
+	// Landing says that the job of a doorbell stays in the landing list: a look at the other shards
+	// must decide whether it may start.
+	Landing bool
 
 	granted []int // by floor: the jobs that Turns takes by its share
 
@@ -29,6 +35,7 @@ type Trip struct {
 	Got     queue.Fetched
 	Err     error
 	Took    time.Duration
+	Shard   int // which of the shards it goes to
 }
 
 // asked reports whether the trip may bring a token.
@@ -40,11 +47,20 @@ func (t *Trip) asked(o *queue.Owner, token uint64) bool {
 // lease surely holds; otherwise there is no trip. limit is the most jobs and the most acks of a
 // trip.
 func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
+	return p.BeginTo(ci, held, limit, len(p.capsules[ci].Queues))
+}
+
+// BeginTo is Begin for a trip that takes jobs from the first queues of the capsule only. With 0 it
+// takes none, and only puts landed jobs back.
+func (p *Process) BeginTo(ci int, held bool, limit, queues int) (t *Trip, ok bool) {
 	c := &p.capsules[ci]
 	if p.Owner == nil || !held {
 		return nil, false
 	}
-	want, acks := p.wants(c, limit)
+	want, acks := p.wants(ci, limit)
+	if queues == 0 {
+		want, acks = 0, 0
+	}
 	adopt := p.adoptable(c, want)
 	if want == 0 && len(adopt) == 0 {
 		return nil, false
@@ -53,6 +69,9 @@ func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 	if want > 0 {
 		t.First = p.token(want)
 		t.Turns, t.granted = c.turns(want)
+	}
+	if t.Partial = queues < len(c.Queues); t.Partial && want > 0 {
+		t.Turns = c.upTo(queues, t.Turns, t.granted, want)
 	}
 	for i, q := range c.Queues {
 		if p.sourced[q] || p.rung[q] && slices.Contains(adopt, q) {
@@ -70,9 +89,8 @@ func (p *Process) Begin(ci int, held bool, limit int) (t *Trip, ok bool) {
 
 // Due reports whether a capsule has a reason for a trip now.
 func (p *Process) Due(ci, limit int) bool {
-	c := &p.capsules[ci]
-	want, _ := p.wants(c, limit)
-	return want > 0 || len(p.adoptable(c, 0)) > 0
+	want, _ := p.wants(ci, limit)
+	return want > 0 || len(p.adoptable(&p.capsules[ci], 0)) > 0
 }
 
 // Underway reports whether trips of a capsule have not come back.
@@ -81,13 +99,14 @@ func (p *Process) Underway(ci int) bool { return len(p.capsules[ci].trips) > 0 }
 // wants returns how many jobs a trip of the capsule asks for now, and how many acks it carries.
 // There is no trip for acks alone. The script acknowledges before it takes jobs, so the seats
 // of the acks count as free, and there are never more deliveries in flight than seats.
-func (p *Process) wants(c *capsule, limit int) (want, acks int) {
+func (p *Process) wants(ci, limit int) (want, acks int) {
+	c := &p.capsules[ci]
 	if p.quiet || p.gate.closed() || (c.asleep && !p.rang(c)) {
 		return 0, 0
 	}
 	acks = min(len(c.acks), limit)
-	want = min(c.Seats-c.held()+acks, limit)
-	switch out := len(c.trips); {
+	want = min(c.Seats-p.occupied(ci)+acks, limit)
+	switch out := p.underway(ci); {
 	case want <= 0:
 		return 0, 0
 	case out > 0 && (out >= c.Trips || c.short || want < secondTrip):
@@ -144,11 +163,11 @@ func (p *Process) Returned(t *Trip, got queue.Fetched, err error) (stale int) {
 	for _, d := range got.Jobs {
 		c.ready = append(c.ready, &Entry{Delivery: d, Capsule: t.Capsule})
 	}
-	p.returnSurplus(c)
+	p.returnSurplus(t.Capsule)
 	for _, i := range got.Unseen {
 		p.unseen[c.Queues[i]] = true
 	}
-	c.short = !got.More && len(got.Jobs) < t.Want
+	c.short = !got.More && len(got.Jobs) < t.Want && !t.Partial
 	c.asleep = !lost && c.short && len(c.trips) == 0 && !p.rang(c)
 	p.returnReady()
 	return stale
@@ -228,12 +247,13 @@ func (p *Process) returnReady() {
 // returnSurplus gives back the newest jobs that have no seat, because a doorbell brought a job
 // while a trip for all seats was under way. Such a job would wait for a seat here while another
 // process may be idle. A job over the bound of its queue goes back too.
-func (p *Process) returnSurplus(c *capsule) {
+func (p *Process) returnSurplus(ci int) {
+	c := &p.capsules[ci]
 	for i := c.overBound(); i >= 0; i = c.overBound() {
 		p.giveBack(c, c.ready[i])
 		c.ready = slices.Delete(c.ready, i, i+1)
 	}
-	for n := c.has() - c.Seats; n > 0 && len(c.ready) > 0; n-- {
+	for n := p.hasOver(ci); n > 0 && len(c.ready) > 0; n-- {
 		last := len(c.ready) - 1
 		e := c.ready[last]
 		c.ready[last] = nil

@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/kyujobs/kyu/queue"
+import (
+	"slices"
+
+	"github.com/kyujobs/kyu/queue"
+)
 
 // Floor is what a capsule grants a queue besides its place in the order.
 type Floor struct {
@@ -121,6 +125,30 @@ func (c *capsule) turns(want int) (list []Turn, granted []int) {
 		return nil, granted
 	}
 	return list, granted
+}
+
+// upTo returns the turns of a trip that takes jobs from the first queues of the capsule, and what
+// floors grant others. turns are those of a trip for all queues; nil means strict order.
+func (c *capsule) upTo(queues int, turns []Turn, granted []int, want int) (list []Turn) {
+	if turns == nil {
+		for _, q := range c.Queues[:queues] {
+			list = append(list, Turn{q, want})
+		}
+		return list
+	}
+	floors := 0
+	for _, n := range granted {
+		if n > 0 {
+			floors++
+		}
+	}
+	list = turns[:floors:floors]
+	for _, turn := range turns[floors:] {
+		if slices.Contains(c.Queues[:queues], turn.Queue) {
+			list = append(list, turn)
+		}
+	}
+	return list
 }
 
 // account settles the credits after a trip. A queue that had fewer jobs than its share was empty:

@@ -29,11 +29,19 @@ func (p *Process) Enter(e *Entry) bool {
 
 // Alone reports whether e is the suspect inside and no other job runs.
 func (p *Process) Alone(e *Entry) bool {
-	n := 0
+	n := p.runs()
+	for _, peer := range p.peers {
+		n += peer.runs()
+	}
+	return p.gate.inside == e && n-p.gate.waiting == 1
+}
+
+// runs counts the running deliveries.
+func (p *Process) runs() (n int) {
 	for i := range p.capsules {
 		n += len(p.capsules[i].running)
 	}
-	return p.gate.inside == e && n-p.gate.waiting == 1
+	return n
 }
 
 // Open opens the gate again, if e is inside. Before, the caller must remove the record in Redis

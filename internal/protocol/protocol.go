@@ -50,6 +50,7 @@ type Capsule struct {
 	Seats  int   // the most deliveries that it may hold
 	Trips  int   // the most trips under way at once; 0: one
 	Floors []Floor
+	Strict bool // its jobs are taken in the order of Queues
 }
 
 // secondTrip is the number of free seats from which another trip is made while one is under
@@ -70,6 +71,7 @@ type capsule struct {
 	short   bool     // the last trip brought fewer jobs than it asked for: the queues are empty
 	asleep  bool     // the queues are empty: it makes no trip until a doorbell or Wake
 	full    bool     // it has had no free seat for a while: its doorbells come down
+	out     bool     // its shard does not answer in time: see lent
 	floors  []floor  // as Floors
 }
 
@@ -116,7 +118,8 @@ type Process struct {
 	token   func(n int) uint64
 	quiet   bool // the intake has ended: it takes no more jobs
 	audit   bool // Redis may hold deliveries that are not in the ledger
-	gate    gate
+	gate    *gate
+	peers   []*Process // of the other shards; see Join
 }
 
 // New makes a Process. queues is the number of queues of all capsules together. token reserves n
@@ -124,7 +127,8 @@ type Process struct {
 func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 	p := &Process{landed: make([]bool, queues), paused: make([]bool, queues),
 		bells: make([]*Trip, 2*queues), shunned: make([]bool, queues), token: token,
-		rung: make([]bool, queues), sourced: make([]bool, queues), unseen: make([]bool, queues)}
+		rung: make([]bool, queues), sourced: make([]bool, queues), unseen: make([]bool, queues),
+		gate: new(gate)}
 	for _, c := range capsules {
 		c.Trips = max(c.Trips, 1)
 		p.capsules = append(p.capsules, capsule{Capsule: c, page: SettlePage,
@@ -134,7 +138,7 @@ func New(capsules []Capsule, queues int, token func(n int) uint64) *Process {
 }
 
 // Free counts the seats of a capsule that are not taken.
-func (p *Process) Free(c int) int { return max(0, p.capsules[c].Seats-p.capsules[c].held()) }
+func (p *Process) Free(c int) int { return max(0, p.capsules[c].Seats-p.occupied(c)) }
 
 // Busy counts the deliveries of a capsule that wait for a thread or have one.
 func (p *Process) Busy(c int) int { return len(p.capsules[c].ready) + len(p.capsules[c].running) }

@@ -13,8 +13,8 @@ import (
 
 // Clone copies p. Changes of the copy do not change p. token is the copy's source of tokens.
 func (p *Process) Clone(token func(n int) uint64) *Process {
-	q := *p
-	q.token = token
+	q, open := *p, *p.gate
+	q.token, q.gate, q.peers = token, &open, nil
 	q.landed, q.paused = append([]bool(nil), p.landed...), append([]bool(nil), p.paused...)
 	q.shunned = append([]bool(nil), p.shunned...)
 	q.rung = slices.Clone(p.rung)
@@ -85,7 +85,7 @@ func (p *Process) AppendKey(b []byte) []byte {
 func (c *capsule) appendKey(b []byte) []byte {
 	b = binary.AppendVarint(b, int64(c.Seats))
 	b = binary.AppendVarint(b, int64(c.page.Count))
-	b = appendBools(b, c.short, c.asleep, c.full)
+	b = appendBools(b, c.short, c.asleep, c.full, c.out)
 	for i := range c.floors {
 		b = binary.AppendVarint(b, int64(c.floors[i].credit))
 		b = appendBools(b, c.floors[i].late)
@@ -96,6 +96,7 @@ func (c *capsule) appendKey(b []byte) []byte {
 	b = append(b, byte(len(c.trips)))
 	for _, t := range c.trips {
 		b = append(appendOwner(b, t.Owner), byte(t.Want), byte(t.First), byte(len(t.Adopt)))
+		b = appendBools(b, t.Partial)
 		for _, q := range t.Adopt {
 			b = append(b, byte(q))
 		}
