@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/capability/cron"
@@ -88,7 +89,8 @@ type Boot struct {
 	Threads int // of all capsules
 	Log     *slog.Logger
 	Mux     *worker.Mux
-	Store   *queue.Store
+	Store   *queue.Store          // of the first shard
+	Shards  *queue.Shards         // all shards; one without KYU_SHARDS
 	Dev     string                // the URL of the embedded Redis; empty without --dev
 	Metrics prometheus.Registerer // the program's own collectors, which --http then serves
 }
@@ -204,27 +206,26 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 		return a.fail(boot, err)
 	}
 	defer stopRedis()
-	s.redis.Capabilities = a.Capabilities
-	store, err := connect(boot, s, w.systemd, log)
+	shards, err := connect(boot, s, a.Capabilities, w.systemd, log)
 	if err != nil {
 		return a.fail(boot, err)
 	}
-	defer store.Close()
-	m, stopHTTP, err := a.monitor(s, store, log)
+	defer shards.Close()
+	m, stopHTTP, err := a.monitor(s, shards, log)
 	if err != nil {
 		return a.fail(boot, err)
 	}
 	defer stopHTTP()
-	closer, err := a.open(boot, s, store, m, log)
+	closer, err := a.open(boot, s, shards, m, log)
 	if err != nil {
 		return a.fail(boot, err)
 	}
 	defer closer()
-	runner, err := a.runner(s, store, m, log)
+	runner, err := a.runner(s, shards, m, log)
 	if err != nil {
 		return a.usage(err)
 	}
-	scheduler, err := s.scheduler(store, log)
+	scheduler, err := s.scheduler(shards.List()[0].Store, log)
 	if err != nil {
 		return a.usage(err)
 	}
@@ -235,10 +236,10 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if boot.Err() != nil {
 		return ExitBoot
 	}
-	if err := a.offerLanes(boot, s, store, log); err != nil {
+	if err := a.offerLanes(boot, s, shards, log); err != nil {
 		return a.fail(boot, err)
 	}
-	a.announce(log, s, store)
+	a.announce(log, s, shards)
 	w.started <- runner
 	return a.run(ctx, runner, scheduler)
 }
@@ -251,21 +252,45 @@ func (a *App) collectLess() {
 	}
 }
 
-// connect opens Redis, and logs the warnings of the settings and of the server. A Redis that loads
-// its data is waited for, as long as that takes.
-func connect(ctx context.Context, s *settings, manager *systemd, log *slog.Logger) (*queue.Store,
-	error) {
-	var store *queue.Store
+// connect connects all shards that answer, and logs the warnings of the settings and of the
+// servers. A Redis that loads its data is waited for, as long as that takes, if no other answers.
+func connect(ctx context.Context, s *settings, capabilities []queue.Capability, manager *systemd,
+	log *slog.Logger) (*queue.Shards, error) {
+	shards, err := queue.NewShards(s.stores(capabilities))
+	if err != nil {
+		return nil, err
+	}
+	if err := connectShards(ctx, shards, manager, log); err != nil {
+		shards.Close()
+		return nil, err
+	}
+	for _, w := range s.warnings {
+		log.Warn(w)
+	}
+	for _, shard := range shards.List() {
+		shard.Store.SetDeadLimits(s.deadMax, s.deadAge)
+		if p := shard.Store.Server().Policy; p != "" && p != "noeviction" {
+			log.Warn("Redis may delete jobs when it is full: set maxmemory-policy to noeviction",
+				"redis", shard.Store.Server().Addr, "maxmemory-policy", p)
+		}
+	}
+	for _, name := range shards.Away() {
+		log.Error("a shard does not answer: its jobs wait until it does", "shard", name)
+	}
+	return shards, nil
+}
+
+func connectShards(ctx context.Context, shards *queue.Shards, manager *systemd,
+	log *slog.Logger) error {
 	for told := false; ; told = true {
 		boot, cancel := context.WithTimeout(ctx, bootDeadline)
-		var err error
-		store, err = queue.Open(boot, s.redis)
+		err := shards.Connect(boot)
 		cancel()
 		if err == nil {
-			break
+			return nil
 		}
 		if !redisdb.IsLoading(err) || ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 		if !told {
 			log.Warn("Redis still loads its data: waiting for it", "err", err)
@@ -274,30 +299,21 @@ func connect(ctx context.Context, s *settings, manager *systemd, log *slog.Logge
 		select {
 		case <-time.After(loadingEvery):
 		case <-ctx.Done():
-			return nil, err
+			return err
 		}
 	}
-	store.SetDeadLimits(s.deadMax, s.deadAge)
-	for _, w := range s.warnings {
-		log.Warn(w)
-	}
-	if p := store.Server().Policy; p != "" && p != "noeviction" {
-		log.Warn("Redis may delete jobs when it is full: set maxmemory-policy to noeviction",
-			"maxmemory-policy", p)
-	}
-	return store, nil
 }
 
 // open opens the connections of the program's handlers.
-func (a *App) open(ctx context.Context, s *settings, store *queue.Store, m *monitor.Monitor,
+func (a *App) open(ctx context.Context, s *settings, shards *queue.Shards, m *monitor.Monitor,
 	log *slog.Logger) (closer func(), err error) {
 	if a.Open == nil {
 		return func() {}, nil
 	}
-	b := &Boot{Threads: s.worker.Threads(), Log: log, Mux: a.Mux, Store: store,
-		Metrics: m.Registry()}
+	b := &Boot{Threads: s.worker.Threads(), Log: log, Mux: a.Mux, Shards: shards,
+		Store: shards.List()[0].Store, Metrics: m.Registry()}
 	if s.dev {
-		b.Dev = s.redis.URL
+		b.Dev = s.shards[0].Config.URL
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
@@ -309,7 +325,7 @@ func (a *App) open(ctx context.Context, s *settings, store *queue.Store, m *moni
 }
 
 // runner makes the worker, which the monitor then watches.
-func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
+func (a *App) runner(s *settings, shards *queue.Shards, m *monitor.Monitor,
 	log *slog.Logger) (*worker.Runner, error) {
 	c := s.worker
 	c.Mux, c.Logger, c.Version = a.Mux, log, "kyu "+version.Number
@@ -320,7 +336,7 @@ func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
 	if s.http != "" {
 		c.Observer = worker.Observers(c.Observer, m)
 	}
-	runner, err := worker.New(store, c)
+	runner, err := worker.NewSharded(shards.List(), c)
 	if err != nil {
 		return nil, err
 	}
@@ -328,10 +344,15 @@ func (a *App) runner(s *settings, store *queue.Store, m *monitor.Monitor,
 	return runner, nil
 }
 
-// announce logs the program, its Redis, and the mode in which each capsule takes jobs.
-func (a *App) announce(log *slog.Logger, s *settings, store *queue.Store) {
-	log.Info("Booted "+a.Name+" "+a.version(), "redis", store.Server().Addr,
-		"redis_version", store.Server().Version,
+// announce logs the program, its shards, and the mode in which each capsule takes jobs.
+func (a *App) announce(log *slog.Logger, s *settings, shards *queue.Shards) {
+	var addrs, versions []string
+	for _, shard := range shards.List() {
+		addrs = append(addrs, shard.Store.Server().Addr)
+		versions = append(versions, shard.Store.Server().Version)
+	}
+	log.Info("Booted "+a.Name+" "+a.version(), "redis", strings.Join(addrs, ","),
+		"redis_version", strings.Join(versions, ","),
 		"environment", s.environment, "threads", s.worker.Threads(), "classes",
 		len(a.Mux.Classes()))
 	for _, c := range s.worker.Capsules {

@@ -37,9 +37,10 @@ func (s *settings) embed(l *slog.Logger) (stop func(), err error) {
 			}
 		}
 	}()
-	s.redis.URL = "redis://" + m.Addr()
+	url := "redis://" + m.Addr()
+	s.shards[0].Config.URL = url
 	l.Warn("--dev: an embedded Redis, in memory only: all jobs are gone when this process ends",
-		"redis", s.redis.URL)
+		"redis", url)
 	return func() {
 		close(done)
 		<-stopped

@@ -10,9 +10,13 @@ import (
 
 // monitor serves health and metrics on the address of --http. Without --http it measures
 // nothing, and no port is open.
-func (a *App) monitor(s *settings, store *queue.Store,
+func (a *App) monitor(s *settings, shards *queue.Shards,
 	log *slog.Logger) (m *monitor.Monitor, stop func(), err error) {
-	m = monitor.New(store)
+	var stores []*queue.Store
+	for _, shard := range shards.List() {
+		stores = append(stores, shard.Store)
+	}
+	m = monitor.New(stores...)
 	if s.http == "" {
 		return m, func() {}, nil
 	}

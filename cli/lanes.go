@@ -93,10 +93,23 @@ func ruleText(v *yaml.Node) (string, error) {
 	return strings.Join(parts, ","), nil
 }
 
-// offerLanes writes the rules to Redis: those of the configuration, and those of the program for
+// offerLanes writes the rules to all shards that answer: those of the configuration, and those of the program for
 // queues that have none.
 // A key of a wrong type costs its own queue the lanes, and is logged.
-func (a *App) offerLanes(ctx context.Context, s *settings, store *queue.Store,
+func (a *App) offerLanes(ctx context.Context, s *settings, shards *queue.Shards,
+	log *slog.Logger) error {
+	for _, shard := range shards.List() {
+		if !shard.Store.Connected() {
+			continue // a worker that starts later writes them
+		}
+		if err := a.offerLanesTo(ctx, s, shard.Store, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) offerLanesTo(ctx context.Context, s *settings, store *queue.Store,
 	log *slog.Logger) error {
 	offer := func(rules laneRules, to func(context.Context, string, lanes.Rule) error) error {
 		for name, rule := range rules {

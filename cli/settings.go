@@ -27,7 +27,8 @@ var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Nam
 // settings are the resolved configuration: flag over file over environment over
 // default.
 type settings struct {
-	redis       queue.Config
+	redis       queue.Config        // what all shards have in common
+	shards      []queue.ShardConfig // one without a name, if KYU_SHARDS is not set
 	worker      worker.Config
 	environment string
 	logFormat   string
@@ -64,8 +65,9 @@ func (a *App) resolve(o *options) *settings {
 	s.resolveLog()
 	if s.dev {
 		s.env.Note("redis", "embedded, in memory only", "--dev")
+		s.shards = []queue.ShardConfig{{}}
 	} else {
-		s.redis = queue.ConfigFromEnv(s.env)
+		s.shards = queue.ShardsFromEnv(s.env)
 	}
 	s.resolveWire()
 	s.resolveHTTP()
@@ -333,6 +335,17 @@ func (s *settings) resolveLog() {
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// stores returns the settings of all shards, with what they have in common.
+func (s *settings) stores(capabilities []queue.Capability) []queue.ShardConfig {
+	list := slices.Clone(s.shards)
+	for i := range list {
+		c := &list[i].Config
+		c.Timestamps, c.Metrics7 = s.redis.Timestamps, s.redis.Metrics7
+		c.Capabilities = capabilities
+	}
+	return list
+}
 
 // print writes every setting with its value and source.
 func (s *settings) print(out io.Writer) {

@@ -82,7 +82,7 @@ func TestWireSettings(t *testing.T) {
 			"--timestamps", "float", "--sidekiq7-metrics", "--allow-batches=false")
 		if s.problems != nil || s.worker.AllowBatches ||
 			s.worker.Unknown.String() != "forward:ruby" || s.redis.Timestamps != queue.Float ||
-			!s.redis.Metrics7 || s.redis.Namespace != "mastodon" {
+			!s.redis.Metrics7 || s.shards[0].Config.Namespace != "mastodon" {
 			t.Errorf("%v %+v", s.problems, s.redis)
 		}
 	})

@@ -27,7 +27,7 @@ const aliveWithin = 30 * time.Second
 // Monitor measures one worker. The methods may be called from many goroutines.
 type Monitor struct {
 	registry *prometheus.Registry
-	store    *queue.Store
+	stores   []*queue.Store
 	runner   atomic.Pointer[worker.Runner] // written by Watch, read by requests and scrapes
 
 	runs       *prometheus.CounterVec
@@ -48,10 +48,11 @@ var seconds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900
 // trips are the histogram's bounds for round trips to Redis, in seconds.
 var trips = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 3}
 
-// New makes a Monitor. Each scrape reads the queues and sets from store.
-func New(store *queue.Store) *Monitor {
+// New makes a Monitor. Each scrape reads the queues and sets from the stores, one for each shard, and
+// adds them up.
+func New(stores ...*queue.Store) *Monitor {
 	job := []string{"queue", "class"}
-	m := &Monitor{registry: prometheus.NewRegistry(), store: store,
+	m := &Monitor{registry: prometheus.NewRegistry(), stores: stores,
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kyu_jobs_total",
 			Help: "Jobs that were taken from a queue, by outcome."},
 			append(job, "outcome")),

@@ -2,8 +2,10 @@ package monitor
 
 import (
 	"context"
+	"sync"
 	"time"
 
+	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -91,30 +93,81 @@ func (f *fleet) Describe(c chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect is a method of prometheus.Collector. It reads Redis. If Redis does not answer, the
-// fleet's metrics are missing, and kyu_redis_up is 0.
+// Collect is a method of prometheus.Collector. It reads all shards. What a shard that does not
+// answer holds is missing, and kyu_redis_up is 0.
 func (f *fleet) Collect(c chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	queues, err := inspect.New(f.store).Queues(ctx)
-	if err != nil {
-		return
+	read := make([]*figures, len(f.stores))
+	var calls sync.WaitGroup // ends before Collect returns
+	for i, store := range f.stores {
+		calls.Go(func() { read[i] = readFigures(ctx, store) })
 	}
-	st, err := inspect.New(f.store).Stats(ctx)
-	if err != nil {
-		return
+	calls.Wait()
+	sum := figures{queues: map[string]inspect.QueueInfo{}}
+	any := false
+	for _, one := range read {
+		if one != nil {
+			any = true
+			sum.add(one)
+		}
 	}
+	if any {
+		sum.send(c)
+	}
+}
+
+// figures are those of one shard, or of all.
+type figures struct {
+	queues map[string]inspect.QueueInfo
+	stats  inspect.Stats
+}
+
+// readFigures returns nil if the shard does not answer.
+func readFigures(ctx context.Context, store *queue.Store) *figures {
+	if !store.Connected() {
+		return nil
+	}
+	queues, err := inspect.New(store).Queues(ctx)
+	if err != nil {
+		return nil
+	}
+	f := &figures{queues: map[string]inspect.QueueInfo{}}
+	for _, q := range queues {
+		f.queues[q.Name] = q
+	}
+	if f.stats, err = inspect.New(store).Stats(ctx); err != nil {
+		return nil
+	}
+	return f
+}
+
+// add adds the figures of a shard. Each shard has a record of each process.
+func (f *figures) add(g *figures) {
+	for name, q := range g.queues {
+		sum := f.queues[name]
+		sum.Size, sum.Parked = sum.Size+q.Size, sum.Parked+q.Parked
+		sum.Latency, sum.Paused = max(sum.Latency, q.Latency), sum.Paused || q.Paused
+		f.queues[name] = sum
+	}
+	f.stats.Retries += g.stats.Retries
+	f.stats.Scheduled += g.stats.Scheduled
+	f.stats.Dead += g.stats.Dead
+	f.stats.Processes = max(f.stats.Processes, g.stats.Processes)
+}
+
+func (f *figures) send(c chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, q := range queues {
-		send(length, float64(q.Size), q.Name)
-		send(oldest, q.Latency, q.Name)
-		send(paused, one(q.Paused), q.Name)
-		send(parked, float64(q.Parked), q.Name)
+	for name, q := range f.queues {
+		send(length, float64(q.Size), name)
+		send(oldest, q.Latency, name)
+		send(paused, one(q.Paused), name)
+		send(parked, float64(q.Parked), name)
 	}
-	send(sets, float64(st.Retries), "retry")
-	send(sets, float64(st.Scheduled), "schedule")
-	send(sets, float64(st.Dead), "dead")
-	send(processes, float64(st.Processes))
+	send(sets, float64(f.stats.Retries), "retry")
+	send(sets, float64(f.stats.Scheduled), "schedule")
+	send(sets, float64(f.stats.Dead), "dead")
+	send(processes, float64(f.stats.Processes))
 }
