@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -179,7 +180,7 @@ func shardsKeepOrder(t *testing.T) {
 		n := len(order)
 		mu.Unlock()
 		if j.Queue == "b" && n < 60 { // a job of the higher queue comes into another shard
-			b.push(n%3, "a", 1)
+			b.push(rand.IntN(3), "a", 1)
 		}
 		<-time.After(10 * time.Millisecond) // longer than figures count
 		return nil
