@@ -171,7 +171,7 @@ func (s *Shards) Connect(ctx context.Context) error {
 
 // away reports whether an error of Store.Connect means that the Redis may come back without a
 // change of the settings.
-func away(err error) bool { return redisdb.IsLoading(err) || !redisdb.Settled(err) }
+func away(err error) bool { return !redisdb.Settled(err) }
 
 // Away lists the shards that are not connected.
 func (s *Shards) Away() (names []string) {

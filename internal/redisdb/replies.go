@@ -45,11 +45,21 @@ func ForbidsKey(err error) bool {
 }
 
 // Settled reports whether an error of Connect would come again until somebody changes the settings,
-// the rights or the server: Redis answered with an error, or TLS failed.
+// the rights or the server: Redis answered with an error that does not pass, or TLS failed.
 func Settled(err error) bool {
 	var old *versionError
-	return Answered(err) || errors.As(err, &old) || strings.Contains(err.Error(), "x509:") ||
-		strings.Contains(err.Error(), "tls:")
+	var reply redis.Error
+	if errors.As(err, &reply) && Answered(err) {
+		for _, passing := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "BUSY",
+			"TRYAGAIN", "MISCONF", "OOM", "ERR max number of clients"} {
+			if redis.HasErrorPrefix(reply, passing) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.As(err, &old) || errors.Is(err, ErrScript) ||
+		strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:")
 }
 
 // Unsent reports whether err means that the command never left this process.
