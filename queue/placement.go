@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -27,6 +28,8 @@ type Placement struct {
 	// Key returns the key of a job, or "" if the next rule decides. It is called by several
 	// goroutines at once, and depends on nothing but the job. ByClass is one such function.
 	Key func(j *Job) string
+
+	Logger *slog.Logger // says when a shard gets no pushes for a while; slog.Default() if nil
 }
 
 // ByClass is a Placement.Key: all jobs of a class are in one shard.

@@ -77,9 +77,12 @@ func (s *Shards) Backend(p Placement) (Backend, error) {
 	if len(s.list) == 0 {
 		return nil, errors.New("placement: there is no shard")
 	}
+	if p.Logger == nil {
+		p.Logger = slog.Default()
+	}
 	b := &placer{shards: s, placement: p}
 	for _, shard := range s.list {
-		b.seats = append(b.seats, &seat{Shard: shard, log: slog.Default()})
+		b.seats = append(b.seats, &seat{Shard: shard, log: p.Logger})
 	}
 	return b, b.placement.check(s.names())
 }
