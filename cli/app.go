@@ -89,6 +89,8 @@ type Boot struct {
 	Log     *slog.Logger
 	Mux     *worker.Mux
 	Store   *queue.Store
+	Shards  *queue.Shards         // all shards; one without KYU_SHARDS
+	Backend queue.Backend         // where jobs push: it places jobs in all shards
 	Dev     string                // the URL of the embedded Redis; empty without --dev
 	Metrics prometheus.Registerer // the program's own collectors, which --http then serves
 }
@@ -295,7 +297,12 @@ func (a *App) open(ctx context.Context, s *settings, store *queue.Store, m *moni
 		return func() {}, nil
 	}
 	b := &Boot{Threads: s.worker.Threads(), Log: log, Mux: a.Mux, Store: store,
-		Metrics: m.Registry()}
+		Shards: queue.OneShard(store), Metrics: m.Registry()}
+	placement := s.placement
+	placement.Logger = log
+	if b.Backend, err = b.Shards.Backend(placement); err != nil {
+		return nil, err
+	}
 	if s.dev {
 		b.Dev = s.redis.URL
 	}

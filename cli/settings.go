@@ -28,6 +28,7 @@ var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Nam
 // default.
 type settings struct {
 	redis       queue.Config
+	placement   queue.Placement
 	worker      worker.Config
 	environment string
 	logFormat   string
@@ -67,6 +68,7 @@ func (a *App) resolve(o *options) *settings {
 	} else {
 		s.redis = queue.ConfigFromEnv(s.env)
 	}
+	s.placement = queue.PlacementFromEnv(s.env, nil)
 	s.resolveWire()
 	s.resolveHTTP()
 	s.resolveLanes()

@@ -45,7 +45,7 @@ const shardKeyField = "shard_key"
 const maxShardKey = 255
 
 // PlacementFromEnv returns the Placement of the environment's variables, for shards with the given
-// names: KYU_SHARD_QUEUES and KYU_SHARD_CLASSES, such as "mailers=a pull=b", and KYU_SHARD_BY,
+// names, none if there is one without a name: KYU_SHARD_QUEUES and KYU_SHARD_CLASSES, such as "mailers=a pull=b", and KYU_SHARD_BY,
 // which is turn (the default) or class. It adds problems to r. It is for package cli; other
 // programs use PlacementFromEnvironment.
 func PlacementFromEnv(r *env.Reader, shards []string) (p Placement) {
@@ -95,6 +95,8 @@ func parseRules(text string, shards []string) (rules map[string]string, problems
 			problems = append(problems, fmt.Sprintf("%q: want NAME=SHARD, such as mailers=a", pair))
 		case twice:
 			problems = append(problems, fmt.Sprintf("%s has two shards: want one", name))
+		case len(shards) == 0:
+			problems = append(problems, fmt.Sprintf("%q: there is one Redis: set KYU_SHARDS", pair))
 		case !slices.Contains(shards, shard):
 			problems = append(problems, fmt.Sprintf("%s: there is no shard %q: want one of %s", pair,
 				shard, strings.Join(shards, ", ")))

@@ -63,8 +63,14 @@ func (r *Relay) committed(ctx context.Context, m moved) {
 		r.Logger.Error("Rows of kyu_outbox cannot be pushed: they are kept aside (see "+
 			"`workerctl outbox`)", "rows", len(m.bad), "first", m.bad[0], "err", m.reasons[0])
 	}
-	err := errors.Join(r.Store.ShortenMarkers(ctx, m.markers, markerAfter),
-		r.Store.ShortenMarkers(ctx, m.idempotent, idempotentAfter))
+	store, ok := r.Store.(interface {
+		ShortenMarkers(ctx context.Context, jids []string, life time.Duration) error
+	})
+	if !ok {
+		return
+	}
+	err := errors.Join(store.ShortenMarkers(ctx, m.markers, markerAfter),
+		store.ShortenMarkers(ctx, m.idempotent, idempotentAfter))
 	if err != nil {
 		r.Logger.Debug("Markers of pushed jobs are kept for a day", "err", err)
 	}

@@ -35,8 +35,9 @@ const (
 
 // Config says where a Relay reads rows, and where it pushes their jobs.
 type Config struct {
-	Pool   *pgxpool.Pool // of the primary, or of a pooler before it
-	Store  *queue.Store
+	Pool *pgxpool.Pool // of the primary, or of a pooler before it
+	// Store is a *queue.Store, or the Backend of several shards (queue.Shards.Backend).
+	Store  queue.Backend
 	Logger *slog.Logger // slog.Default() if nil
 }
 
