@@ -226,7 +226,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if err != nil {
 		return a.usage(err)
 	}
-	scheduler, err := s.scheduler(store, log)
+	scheduler, err := s.scheduler(queue.OneShard(store), log)
 	if err != nil {
 		return a.usage(err)
 	}

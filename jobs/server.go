@@ -63,8 +63,8 @@ type Server struct {
 
 // NewServer makes the jobs of a worker with that many threads. With 0 threads other
 // servers' hosts have neither limits nor breakers (see Hosts). backend is where the jobs push
-// further jobs: a Store, or a Backend over shards. Connections are opened when they are first used, and closed
-// by Close. The error names the Redis address that is wrong.
+// further jobs: a Store, or a Backend over shards. Connections are opened when they are first
+// used, and closed by Close. The error names the Redis address that is wrong.
 func NewServer(c Config, db *database.Database, backend queue.Backend, threads int,
 	log *slog.Logger) (*Server, error) {
 	connections := max(threads, 10) // at least one for each thread

@@ -45,9 +45,9 @@ const shardKeyField = "shard_key"
 const maxShardKey = 255
 
 // PlacementFromEnv returns the Placement of the environment's variables, for shards with the given
-// names, none if there is one without a name: KYU_SHARD_QUEUES and KYU_SHARD_CLASSES, such as "mailers=a pull=b", and KYU_SHARD_BY,
-// which is turn (the default) or class. It adds problems to r. It is for package cli; other
-// programs use PlacementFromEnvironment.
+// names, none if there is one without a name: KYU_SHARD_QUEUES and KYU_SHARD_CLASSES, such as
+// "mailers=a pull=b", and KYU_SHARD_BY, which is turn (the default) or class. It adds problems to
+// r. It is for package cli; other programs use PlacementFromEnvironment.
 func PlacementFromEnv(r *env.Reader, shards []string) (p Placement) {
 	p.Queues = rulesFromEnv(r, "KYU_SHARD_QUEUES", shards)
 	p.Classes = rulesFromEnv(r, "KYU_SHARD_CLASSES", shards)
@@ -87,7 +87,8 @@ func rulesFromEnv(r *env.Reader, variable string, shards []string) map[string]st
 // parseRules parses pairs such as "mailers=a pull=b".
 func parseRules(text string, shards []string) (rules map[string]string, problems []string) {
 	rules = map[string]string{}
-	for _, pair := range strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' }) {
+	between := func(c rune) bool { return c == ' ' || c == ',' }
+	for _, pair := range strings.FieldsFunc(text, between) {
 		name, shard, _ := strings.Cut(pair, "=")
 		_, twice := rules[name]
 		switch {
@@ -98,8 +99,8 @@ func parseRules(text string, shards []string) (rules map[string]string, problems
 		case len(shards) == 0:
 			problems = append(problems, fmt.Sprintf("%q: there is one Redis: set KYU_SHARDS", pair))
 		case !slices.Contains(shards, shard):
-			problems = append(problems, fmt.Sprintf("%s: there is no shard %q: want one of %s", pair,
-				shard, strings.Join(shards, ", ")))
+			problems = append(problems, fmt.Sprintf("%s: there is no shard %q: want one of %s",
+				pair, shard, strings.Join(shards, ", ")))
 		default:
 			rules[name] = shard
 		}

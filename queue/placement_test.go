@@ -15,7 +15,10 @@ func TestPlacementHome(t *testing.T) {
 	}
 	wrapped := `{"class":"ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper","wrapped":"A",` +
 		`"queue":"q","jid":"j","args":[{"job_class":"A","arguments":[]}]}`
-	lock := func(key string) Claim { return Claim{Effect: Effect{Kind: "unique", Keys: []string{key}}} }
+	lock := func(key string) Claim {
+		return Claim{Effect: Effect{Kind: "unique",
+			Keys: []string{key}}}
+	}
 	rules := Placement{Classes: map[string]string{"A": "a"}, Queues: map[string]string{"q": "b"}}
 	args := Placement{Key: func(j *Job) string { return string(j.Args) }}
 	for name, c := range map[string]struct {
@@ -25,21 +28,31 @@ func TestPlacementHome(t *testing.T) {
 		idempotent bool
 		want       home
 	}{
-		"is anywhere":                   {Placement{}, payload(""), nil, false, home{}},
-		"is that of the JID":            {Placement{}, payload(""), nil, true, home{key: "j"}},
-		"is that of the key":            {Placement{}, payload(`,"shard_key":"k"`), nil, true, home{key: "k"}},
-		"is that of the claim":          {rules, payload(`,"shard_key":"k"`), []Claim{lock("d")}, true, home{key: "d"}},
-		"is that of two like claims":    {rules, payload(""), []Claim{lock("d"), lock("d")}, true, home{key: "d"}},
-		"is that of the class":          {rules, payload(""), nil, true, home{"A", "a"}},
-		"is that of a wrapped class":    {rules, wrapped, nil, false, home{"A", "a"}},
-		"is that of the queue":          {Placement{Queues: rules.Queues}, payload(""), nil, false, home{"q", "b"}},
-		"is that of the key, not class": {rules, payload(`,"shard_key":"k"`), nil, false, home{key: "k"}},
-		"is that of the function":       {args, payload(""), nil, true, home{key: `["eve@b.example"]`}},
-		"is that of the class by class": {Placement{Key: ByClass}, wrapped, nil, false, home{key: "A"}},
-		"is the JID without a key":      {Placement{Key: func(*Job) string { return "" }}, payload(""), nil, true, home{key: "j"}},
-		"is anywhere for a wrong key":   {Placement{}, payload(`,"shard_key":1`), nil, false, home{}},
-		"is anywhere for bytes":         {rules, "no job", nil, false, home{}},
-		"is not that of a text inside":  {Placement{}, payload(`,"x":{"shard_key":"k"}`), nil, false, home{}},
+		"is anywhere":        {Placement{}, payload(""), nil, false, home{}},
+		"is that of the JID": {Placement{}, payload(""), nil, true, home{key: "j"}},
+		"is that of the key": {Placement{}, payload(`,"shard_key":"k"`), nil, true,
+			home{key: "k"}},
+		"is that of the claim": {rules, payload(`,"shard_key":"k"`), []Claim{lock("d")},
+			true, home{key: "d"}},
+		"is that of two like claims": {rules, payload(""), []Claim{lock("d"), lock("d")}, true,
+			home{key: "d"}},
+		"is that of the class":       {rules, payload(""), nil, true, home{"A", "a"}},
+		"is that of a wrapped class": {rules, wrapped, nil, false, home{"A", "a"}},
+		"is that of the queue": {Placement{Queues: rules.Queues}, payload(""), nil, false,
+			home{"q", "b"}},
+		"is that of the key, not class": {rules, payload(`,"shard_key":"k"`), nil, false,
+			home{key: "k"}},
+		"is that of the function": {args, payload(""), nil, true,
+			home{key: `["eve@b.example"]`}},
+		"is that of the class by class": {Placement{Key: ByClass}, wrapped, nil, false,
+			home{key: "A"}},
+		"is the JID without a key": {Placement{Key: func(*Job) string { return "" }},
+			payload(""), nil, true, home{key: "j"}},
+		"is anywhere for a wrong key": {Placement{}, payload(`,"shard_key":1`), nil, false,
+			home{}},
+		"is anywhere for bytes": {rules, "no job", nil, false, home{}},
+		"is not that of a text inside": {Placement{}, payload(`,"x":{"shard_key":"k"}`), nil,
+			false, home{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.p.home(&Batch{Idempotent: c.idempotent},
@@ -60,7 +73,11 @@ func TestPlacementHome(t *testing.T) {
 
 func TestPlacementFromEnv(t *testing.T) {
 	read := func(vars map[string]string) (Placement, error) {
-		r := &env.Reader{Lookup: func(key string) (string, bool) { v, ok := vars[key]; return v, ok }}
+		r := &env.Reader{Lookup: func(key string) (string, bool) {
+			v, ok := vars[key]
+			return v,
+				ok
+		}}
 		p := PlacementFromEnv(r, []string{"a", "b"})
 		return p, r.Err()
 	}

@@ -160,13 +160,13 @@ func (p *placer) look(ctx context.Context) *roster {
 // part are the jobs of a call that go to one shard.
 type part struct {
 	batches []Batch
-	jobs    []*Pushed      // of the caller, in the order of batches; nil: batches are the caller's own
+	source  int            // the index of the caller's batch whose jobs are the last of batches
+	jobs    []*Pushed      // the caller's, in order; nil: batches are the caller's own
 	seat    *seat          // nil: in turn
 	name    string         // of the place, for the error: the key or the rule
 	order   []*seat        // those that get new jobs, in turn
 	loose   bool           // after its seat the others are tried
 	former  map[*seat]bool // draining; in them its jobs belonged before
-	source  int            // the index of the caller's batch whose jobs are the last of batches
 	err     error
 }
 

@@ -242,7 +242,7 @@ func TestPushBesideHangingShard(t *testing.T) {
 		t.Errorf("%d pushes took over a second, %d are unknown: want at most one of each client",
 			slow, unknown)
 	}
-	if len(acked) < 1000 {
+	if len(acked) < 100 {
 		t.Errorf("only %d pushes in 6 s", len(acked))
 	}
 	testwait.Until(t, 5*time.Second, "the shard answers",
@@ -464,7 +464,8 @@ func TestDrainingShard(t *testing.T) {
 		}
 		s.connect(queue.Placement{})
 		for _, o := range []queue.Options{{}, {ShardKey: "x"}} {
-			if _, errs := s.pushMany(1, o); len(errs) != 1 || !says(errs[0], "all shards", "draining") {
+			if _, errs := s.pushMany(1, o); len(errs) != 1 || !says(errs[0], "all shards",
+				"draining") {
 				t.Error(errs)
 			}
 		}

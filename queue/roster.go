@@ -64,3 +64,12 @@ func affinity(key, name string) uint64 {
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	return h ^ h>>31
 }
+
+// Home returns the shard in which a key belongs, of all shards, also of those that are draining or
+// away: all programs with the same shards agree on it. It is for what must be in one place, such as
+// the state of a schedule.
+func (s *Shards) Home(key string) Shard {
+	r := &roster{names: s.names(), active: slices.Repeat([]bool{true}, len(s.list))}
+	at, _ := r.settle(home{key: key})
+	return s.list[at]
+}

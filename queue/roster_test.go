@@ -39,14 +39,16 @@ func TestRosterSettle(t *testing.T) {
 		at     int
 		former []int
 	}{
-		"takes the best":                          {x, []bool{true, true, true}, 0, nil},
-		"takes the second if the best drains":     {x, []bool{false, true, true}, 2, []int{0}},
-		"takes the last, and names both others":   {x, []bool{false, true, false}, 1, []int{0, 2}},
-		"does not name a draining shard behind":   {x, []bool{true, false, true}, 0, nil},
-		"is nowhere if all drain":                 {x, []bool{false, false, false}, -1, []int{0, 1, 2}},
-		"obeys a rule":                            {ruled, []bool{true, true, true}, 1, nil},
+		"takes the best":                        {x, []bool{true, true, true}, 0, nil},
+		"takes the second if the best drains":   {x, []bool{false, true, true}, 2, []int{0}},
+		"takes the last, and names both others": {x, []bool{false, true, false}, 1, []int{0, 2}},
+		"does not name a draining shard behind": {x, []bool{true, false, true}, 0, nil},
+		"is nowhere if all drain": {x, []bool{false, false, false}, -1, []int{0, 1,
+			2}},
+		"obeys a rule": {ruled, []bool{true, true, true}, 1, nil},
 		"goes by the key if the ruled one drains": {ruled, []bool{true, false, true}, 0, []int{1}},
-		"names the ruled one and the better one":  {ruled, []bool{false, false, true}, 2, []int{1, 0}},
+		"names the ruled one and the better one": {ruled, []bool{false, false, true}, 2, []int{1,
+			0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &roster{names, c.active}

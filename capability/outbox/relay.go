@@ -49,6 +49,7 @@ type Relay struct {
 	commits atomic.Int64  // of Tx
 	covered int64         // the commits before the last page that found all; under turn
 	limit   int           // how many rows the next page reads; under turn
+	after   int64         // the id behind which the next page begins; under turn
 	outage  outage
 	purgeAt time.Time // of Run
 	pauses  pauses
