@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -548,6 +549,30 @@ func TestLooseBatch(t *testing.T) {
 		err := s.backend.PushBatches(t.Context(), batches())
 		if !errors.Is(err, queue.ErrElsewhere) || !errors.Is(err, queue.ErrUnknown) {
 			t.Error(err)
+		}
+	})
+}
+
+func TestCallerThatGivesUp(t *testing.T) {
+	s := newSharded(t, 2, queue.Placement{})
+	proxy := s.through()
+	s.pushMany(2, queue.Options{})
+	proxy.Delay(200 * time.Millisecond)
+	for range 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		s.client.Push(ctx, "Job", nil, queue.Options{})
+		cancel()
+	}
+	t.Run("leaves no shard out", func(t *testing.T) {
+		proxy.Delay(0)
+		testwait.Until(t, 5*time.Second, "the delayed pushes are in the shard",
+			func() bool { return len(s.jids(0)) >= 2 })
+		before := len(s.jids(0))
+		if _, errs := s.pushMany(10, queue.Options{}); errs != nil {
+			t.Fatal(errs[0])
+		}
+		if got := len(s.jids(0)) - before; got < 5 {
+			t.Errorf("it got %d of 10 jobs", got)
 		}
 	})
 }

@@ -82,8 +82,13 @@ func (s *seat) push(ctx context.Context, batches []Batch) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	start := time.Now()
 	err := s.Store.PushBatches(ctx, batches)
-	s.leave(err, fateOf(err, ctx.Err() != nil))
+	fate := fateOf(err, ctx.Err() != nil)
+	if fate == fateUnknown && ctx.Err() != nil && time.Since(start) < silentAfter {
+		fate = fateRefused // the caller gave up early: that says nothing about the shard
+	}
+	s.leave(err, fate)
 	return err
 }
 
@@ -107,12 +112,13 @@ func (s *seat) enter(ctx context.Context) error {
 	return err
 }
 
-// admit reports whether a push must ask the shard first. The error says that it is away.
+// admit reports whether a push must ask the shard first: after a failure, one does, and the others
+// get the error that it is away; before the first connection all do.
 func (s *seat) admit(now time.Time) (ask bool, err error) {
 	connected := s.Store.Connected()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if (s.failures > 0 || !connected) && (s.asking || now.Before(s.until)) {
+	if s.failures > 0 && (s.asking || now.Before(s.until)) {
 		return false, fmt.Errorf("%w: %s", ErrAway, s.reason)
 	}
 	if s.pending == 0 {

@@ -48,7 +48,7 @@ func TestLockOverShards(t *testing.T) {
 						if err != nil {
 							t.Error(err)
 						}
-						if jid != "" {
+						if err == nil && jid != "" {
 							mu.Lock()
 							taken[i]++
 							mu.Unlock()
