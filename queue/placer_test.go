@@ -237,8 +237,22 @@ func TestPushBesideHangingShard(t *testing.T) {
 			}
 		})
 	}
+	late, delayed := 0, 0
+	g.Go(func() { // a caller that comes while the others still wait for a reply
+		<-time.After(time.Second)
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); late++ {
+			start := time.Now()
+			s.client.Push(t.Context(), "Job", nil, queue.Options{})
+			if time.Since(start) > time.Second {
+				delayed++
+			}
+		}
+	})
 	g.Wait()
 	syscall.Kill(s.servers[0].PID(), syscall.SIGCONT)
+	if late < 5 || delayed > 0 {
+		t.Errorf("of %d pushes of a caller that came late, %d took over a second", late, delayed)
+	}
 	if slow > 8 || unknown > 8 {
 		t.Errorf("%d pushes took over a second, %d are unknown: want at most one of each client",
 			slow, unknown)

@@ -85,11 +85,18 @@ func (s *seat) push(ctx context.Context, batches []Batch) error {
 	start := time.Now()
 	err := s.Store.PushBatches(ctx, batches)
 	fate := fateOf(err, ctx.Err() != nil)
-	if fate == fateUnknown && ctx.Err() != nil && time.Since(start) < silentAfter {
+	if fate == fateUnknown && ends(ctx) && time.Since(start) < silentAfter {
 		fate = fateRefused // the caller gave up early: that says nothing about the shard
 	}
 	s.leave(err, fate)
 	return err
+}
+
+// ends reports whether a context has ended or is about to: a connection's deadline, which go-redis
+// takes from the context, can pass a little before it.
+func ends(ctx context.Context) bool {
+	at, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && time.Until(at) < 100*time.Millisecond
 }
 
 // enter begins a push. A shard that failed is asked first.
