@@ -178,8 +178,8 @@ func homeOfClaims(claims []Claim) (h home, err error) {
 			key = claims[i].Keys[0]
 		}
 		if i > 0 && key != h.key {
-			return home{}, &InvalidError{"claims", fmt.Sprintf("the claims %s and %s may belong in "+
-				"different shards: with several shards, a job can make only claims of one key",
+			return home{}, &InvalidError{"claims", fmt.Sprintf("the claims %s and %s may belong "+
+				"in different shards: with several shards, a job can make only claims of one key",
 				h.key, key)}
 		}
 		h.key = key
