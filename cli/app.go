@@ -91,6 +91,7 @@ type Boot struct {
 	Mux     *worker.Mux
 	Store   *queue.Store          // of the first shard
 	Shards  *queue.Shards         // all shards; one without KYU_SHARDS
+	Backend queue.Backend         // where jobs push: it places jobs in all shards
 	Dev     string                // the URL of the embedded Redis; empty without --dev
 	Metrics prometheus.Registerer // the program's own collectors, which --http then serves
 }
@@ -225,7 +226,7 @@ func (a *App) bootAndRun(ctx, boot context.Context, s *settings, w *watcher,
 	if err != nil {
 		return a.usage(err)
 	}
-	scheduler, err := s.scheduler(shards.List()[0].Store, log)
+	scheduler, err := s.scheduler(shards, log)
 	if err != nil {
 		return a.usage(err)
 	}
@@ -312,6 +313,11 @@ func (a *App) open(ctx context.Context, s *settings, shards *queue.Shards, m *mo
 	}
 	b := &Boot{Threads: s.worker.Threads(), Log: log, Mux: a.Mux, Shards: shards,
 		Store: shards.List()[0].Store, Metrics: m.Registry()}
+	placement := s.placement
+	placement.Logger = log
+	if b.Backend, err = b.Shards.Backend(placement); err != nil {
+		return nil, err
+	}
 	if s.dev {
 		b.Dev = s.shards[0].Config.URL
 	}

@@ -40,8 +40,9 @@ func (s *settings) resolveSchedule(own *cron.Schedule) {
 	s.env.Note("schedule", fmt.Sprintf("%d entries", len(own.Entries)), path)
 }
 
-// scheduler returns the Scheduler of the schedule, or nil without one.
-func (s *settings) scheduler(store *queue.Store, log *slog.Logger) (*cron.Scheduler, error) {
+// scheduler returns the Scheduler of the schedule, or nil without one. One of the shards holds the
+// state of the schedule, and gets its jobs.
+func (s *settings) scheduler(shards *queue.Shards, log *slog.Logger) (*cron.Scheduler, error) {
 	if s.schedule == nil {
 		return nil, nil
 	}
@@ -53,7 +54,8 @@ func (s *settings) scheduler(store *queue.Store, log *slog.Logger) (*cron.Schedu
 	}
 	log.Info("Pushing scheduled jobs", "entries", len(s.schedule.Entries),
 		"listened_queues_only", s.schedule.ListenedQueuesOnly)
-	return cron.New(cron.Config{Store: store, Schedule: *s.schedule, Queues: queues, Logger: log})
+	return cron.New(cron.Config{Store: cron.Home(shards, *s.schedule).Store, Schedule: *s.schedule,
+		Queues: queues, Logger: log})
 }
 
 // beside runs the worker and, if there is one, the scheduler, which ends when the worker has ended.

@@ -29,6 +29,7 @@ var defaultQueues = []worker.QueueWeight{{Name: "default"}, {Name: "push"}, {Nam
 type settings struct {
 	redis       queue.Config        // what all shards have in common
 	shards      []queue.ShardConfig // one without a name, if KYU_SHARDS is not set
+	placement   queue.Placement
 	worker      worker.Config
 	environment string
 	logFormat   string
@@ -69,6 +70,7 @@ func (a *App) resolve(o *options) *settings {
 	} else {
 		s.shards = queue.ShardsFromEnv(s.env)
 	}
+	s.placement = queue.PlacementFromEnv(s.env, s.shardNames())
 	s.resolveWire()
 	s.resolveHTTP()
 	s.resolveLanes()
@@ -335,6 +337,16 @@ func (s *settings) resolveLog() {
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// shardNames returns the names of the shards; none if there is one without a name.
+func (s *settings) shardNames() (names []string) {
+	for _, shard := range s.shards {
+		if shard.Name != "" {
+			names = append(names, shard.Name)
+		}
+	}
+	return names
+}
 
 // stores returns the settings of all shards, with what they have in common.
 func (s *settings) stores(capabilities []queue.Capability) []queue.ShardConfig {

@@ -25,7 +25,7 @@ func ExampleNewServer() {
 		if err != nil {
 			return nil, err
 		}
-		server, err := jobs.NewServer(config, db, b.Store, b.Threads, b.Log)
+		server, err := jobs.NewServer(config, db, b.Backend, b.Threads, b.Log)
 		if err != nil {
 			return nil, err
 		}

@@ -62,10 +62,10 @@ type Server struct {
 }
 
 // NewServer makes the jobs of a worker with that many threads. With 0 threads other
-// servers' hosts have neither limits nor breakers (see Hosts). store is the queue to which
-// the jobs push further jobs. Connections are opened when they are first used, and closed
-// by Close. The error names the Redis address that is wrong.
-func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
+// servers' hosts have neither limits nor breakers (see Hosts). backend is where the jobs push
+// further jobs: a Store, or a Backend over shards. Connections are opened when they are first
+// used, and closed by Close. The error names the Redis address that is wrong.
+func NewServer(c Config, db *database.Database, backend queue.Backend, threads int,
 	log *slog.Logger) (*Server, error) {
 	connections := max(threads, 10) // at least one for each thread
 	app, err := c.Redis.Redis(connections)
@@ -85,7 +85,7 @@ func NewServer(c Config, db *database.Database, store *queue.Store, threads int,
 	}
 	hosts := NewHosts(s.redis, threads, log)
 	s.Notifications = &Notifications{DB: db}
-	s.Feeds = &Feeds{DB: db, Redis: s.redis, Client: queue.NewClient(store, stamp...)}
+	s.Feeds = &Feeds{DB: db, Redis: s.redis, Client: queue.NewClient(backend, stamp...)}
 	actors := NewActors(db, s.cache, c.Domain)
 	s.Deliveries = &Deliveries{HTTP: s.http, Hosts: hosts, Actors: actors,
 		Availability: NewAvailability(db, s.redis, log), Log: log, DoubleKnock: c.DoubleKnock}

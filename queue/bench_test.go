@@ -61,6 +61,56 @@ func BenchmarkBulkEncoding(b *testing.B) { bulk(b, nowhere{}) }
 
 func BenchmarkBulkPush(b *testing.B) { bulk(b, redistest.Start(b).Store()) }
 
+// BenchmarkShards pushes one job at a time to a Store, to the Backend of one shard, and to that of
+// three. All servers share this machine, so three shards are not faster here.
+func BenchmarkShards(b *testing.B) {
+	var configs []queue.ShardConfig
+	for _, name := range []string{"a", "b", "c"} {
+		configs = append(configs, queue.ShardConfig{Name: name,
+			Config: queue.Config{URL: redistest.Start(b).URL}})
+	}
+	backend := func(n int, p queue.Placement) queue.Backend {
+		shards, err := queue.NewShards(configs[:n])
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { shards.Close() })
+		if err := shards.Connect(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		to, err := shards.Backend(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return to
+	}
+	plain, err := queue.Open(b.Context(), configs[0].Config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { plain.Close() })
+	for _, c := range []struct {
+		name string
+		to   queue.Backend
+	}{
+		{"store", plain}, {"one", backend(1, queue.Placement{})},
+		{"three", backend(3, queue.Placement{})},
+		{"three by class", backend(3, queue.Placement{Key: queue.ByClass})},
+	} {
+		b.Run("push/"+c.name, func(b *testing.B) {
+			client := queue.NewClient(c.to)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := client.Push(b.Context(), "Job", []any{1},
+					queue.Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("bulk/"+c.name, func(b *testing.B) { bulk(b, c.to) })
+	}
+}
+
 // fetching takes n jobs at a time from the last of some queues, and acknowledges the n jobs before.
 func fetching(b *testing.B, n int, queues ...string) {
 	store := redistest.Start(b).Store()

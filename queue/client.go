@@ -29,9 +29,11 @@ type Client struct {
 type ClientMiddleware func(ctx context.Context, j *NewJob,
 	next func(context.Context, *NewJob) error) error
 
-// Backend stores pushed jobs. It is a Store, or a fake in tests.
+// Backend stores pushed jobs. It is a Store, a Backend over several shards (Shards.Backend), or a
+// fake in tests.
 type Backend interface {
 	// PushBatches stores the jobs of all batches, or none, except those whose claims are refused.
+	// Over several shards this holds for the jobs of each shard; then it sets Pushed.Stored.
 	PushBatches(ctx context.Context, batches []Batch) error
 }
 
@@ -42,6 +44,10 @@ type Batch struct {
 	Idempotent bool // leave out jobs whose JIDs were pushed before, as Options.Idempotent says
 	// Life is how long the markers of an idempotent batch are kept, in whole seconds. 0: an hour.
 	Life time.Duration
+	// Loose lets the jobs of an idempotent batch go to another shard, without markers, if their own
+	// takes no jobs. It is for a caller that repeats a push after ErrUnknown only, and not after
+	// ErrElsewhere.
+	Loose bool
 }
 
 // Pushed is a job as it is stored.
@@ -52,6 +58,9 @@ type Pushed struct {
 	Claims  []Claim   // its conditions
 	// Refused is set by PushBatches if the job was not stored because a claim was refused.
 	Refused *Refusal
+	// Stored is set by PushBatches if several shards have jobs of the call, and that of this job
+	// has stored or refused it. If the call is repeated, the job is not pushed again.
+	Stored bool
 
 	at int // its index among the jobs of the push
 }
@@ -106,6 +115,8 @@ func (c *Client) PushAt(ctx context.Context, t time.Time, class string, args []a
 // scheduled ones) and 4 MiB. It returns the JIDs, with "" for each job that middleware did not
 // push. After an error it returns the JIDs of the jobs that Redis has confirmed. Then the slice
 // that failed was not pushed or, if the error is ErrUnknown, was pushed completely or not at all.
+// Over several shards a slice whose jobs belong in different ones may be pushed in part, and the
+// error is a *PartlyError.
 // Errors of refused claims are joined after all other jobs were pushed. With a JID in o, more than
 // one job is an *InvalidError.
 func (c *Client) PushBulk(ctx context.Context, class string, args [][]any,

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
@@ -43,4 +44,11 @@ func (c *Config) RedisOptions() (*redis.Options, error) { return c.options() }
 func (s *Store) UnsiftSome(ctx context.Context, id, token string, sift Sift,
 	most int) (int64, error) {
 	return s.unsift(ctx, id, token, sift, most)
+}
+
+// HomeOf returns the index of the shard, of active ones with these names, in which a key belongs.
+func HomeOf(key string, names ...string) int {
+	r := &roster{names: names, active: slices.Repeat([]bool{true}, len(names))}
+	at, _ := r.settle(home{key: key})
+	return at
 }

@@ -35,8 +35,11 @@ type Options struct {
 	// Idempotent makes pushes with the same JID within an hour store one job. It must be set from
 	// the first push on.
 	Idempotent bool
-	Extra      map[string]any // further top-level fields of the payload, for middleware
-	Claims     []Claim        // conditions of the push, for middleware
+	// ShardKey keeps jobs together: with several shards, all jobs with the same key are in one (see
+	// Placement). It is written into the payload, and has at most 255 bytes.
+	ShardKey string
+	Extra    map[string]any // further top-level fields of the payload, for middleware
+	Claims   []Claim        // conditions of the push, for middleware
 }
 
 // RetryOption says how often a job is retried. The zero value leaves it to the worker.
@@ -62,7 +65,8 @@ type NewJob struct {
 // reserved are the fields that Extra cannot set.
 var reserved = []string{"class", "args", "jid", "queue", "retry", "retry_for", "retry_queue",
 	"dead", "backtrace", "tags", "created_at", "enqueued_at", "at", "expires_in", "expires_at",
-	"retry_count", "failed_at", "retried_at", "error_class", "error_message", "error_backtrace"}
+	"retry_count", "failed_at", "retried_at", "error_class", "error_message", "error_backtrace",
+	shardKeyField}
 
 // check returns an *InvalidError for a job that Ruby would refuse (docs/wire.md 3.2), and for names
 // that would break keys.
@@ -82,6 +86,9 @@ func (j *NewJob) check() error {
 			fmt.Sprintf("%v: want 0 to 1,000,000,000 seconds", j.RetryFor)}
 	case j.Expires < 0:
 		return &InvalidError{"expires", fmt.Sprintf("%v is negative", j.Expires)}
+	case len(j.ShardKey) > maxShardKey || !utf8.ValidString(j.ShardKey):
+		return &InvalidError{shardKeyField,
+			fmt.Sprintf("%.300q: want at most %d bytes of UTF-8", j.ShardKey, maxShardKey)}
 	case j.JID == "" || len(j.JID) > 128 || !utf8.ValidString(j.JID):
 		return &InvalidError{"jid", fmt.Sprintf("%q: want 1 to 128 bytes of UTF-8", j.JID)}
 	}
@@ -115,6 +122,9 @@ func (j *NewJob) appendPayload(b []byte, now time.Time, stamp []byte) ([]byte, e
 		if err := w.Value("tags", j.Tags); err != nil {
 			return nil, &InvalidError{"tags", err.Error()}
 		}
+	}
+	if j.ShardKey != "" {
+		w.Text(shardKeyField, j.ShardKey)
 	}
 	for _, key := range sortedKeys(j.Extra) {
 		if err := j.appendExtra(w, key); err != nil {

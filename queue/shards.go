@@ -134,6 +134,10 @@ func NewShards(list []ShardConfig) (*Shards, error) {
 	return s, nil
 }
 
+// OneShard returns the Shards of a program with one Redis, whose Store is connected already. The
+// shard has no name.
+func OneShard(s *Store) *Shards { return &Shards{list: []Shard{{Store: s}}} }
+
 func (c *ShardConfig) explain(err error) error { return Shard{Name: c.Name}.explain(err) }
 
 // explain puts the name of the shard before an error, if it has a name.

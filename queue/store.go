@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ type Store struct {
 	db         *redisdb.DB
 	tokens     atomic.Uint64 // the last token that was reserved
 	connected  atomic.Bool   // Connect has succeeded
+	connecting sync.Mutex    // held by Connect
 	ks         redisdb.Keyspace
 	timestamps Timestamps
 	maxPayload int            // bytes of a payload that a push accepts
@@ -67,9 +69,14 @@ func NewStore(c Config) (*Store, error) {
 	return s, nil
 }
 
-// Connect connects a Store of NewStore, as Open does. After an error it can be called again. It
-// must not be called by several goroutines at once, nor after it has succeeded.
+// Connect connects a Store of NewStore, as Open does. After an error it can be called again. Once
+// it has succeeded, further calls do nothing. Of calls at once, each waits for the one before.
 func (s *Store) Connect(ctx context.Context) error {
+	s.connecting.Lock()
+	defer s.connecting.Unlock()
+	if s.Connected() {
+		return nil
+	}
 	if err := s.db.Connect(ctx); err != nil {
 		return err
 	}

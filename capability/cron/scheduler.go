@@ -26,9 +26,9 @@ const (
 
 // Config says what a Scheduler pushes, and where to.
 type Config struct {
-	// Store must have been opened with Capability().
+	// Store must have been opened with Capability(). Of several shards it is that of Home.
 	Store    *queue.Store
-	Client   *queue.Client // queue.NewClient(Store) if nil
+	Client   *queue.Client // queue.NewClient(Store) if nil; it must push to Store
 	Schedule Schedule
 	Queues   []string     // that this process serves, for Schedule.ListenedQueuesOnly
 	Logger   *slog.Logger // slog.Default() if nil
@@ -109,8 +109,14 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return nil
 }
 
-// round does what is due, and returns how long nothing will be due.
+// round does what is due, and returns how long nothing will be due. A Store that was away at the
+// start is connected.
 func (s *Scheduler) round(ctx context.Context) (time.Duration, error) {
+	if !s.Store.Connected() {
+		if err := s.connect(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if now := s.clock.now(); s.number == 0 || !now.Before(s.ownAt) {
 		if err := s.own(ctx); err != nil {
 			return 0, err
@@ -142,6 +148,15 @@ func (s *Scheduler) round(ctx context.Context) (time.Duration, error) {
 		until = s.ownAt
 	}
 	return max(0, until.Sub(s.clock.now())), errors.Join(problems...)
+}
+
+// connectLimit is how long an attempt to connect may take.
+const connectLimit = 5 * time.Second
+
+func (s *Scheduler) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	return s.Store.Connect(ctx)
 }
 
 // serve claims the slots of an entry that are due, the earliest first.

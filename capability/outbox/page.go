@@ -25,6 +25,10 @@ type page struct {
 	rows int
 	full bool // there may be more rows
 	ours bool // no other process was moving rows
+	// stuck is the error of one of several shards, which keeps some of the rows waiting. The next
+	// page begins behind them.
+	stuck  error
+	behind bool // it began behind rows that wait
 }
 
 // page moves the first rows of the table: it locks them, pushes their jobs, deletes them, and
@@ -33,6 +37,7 @@ type page struct {
 // half a second at most; else it is empty then.
 func (r *Relay) page(ctx context.Context, wait bool) (p page, err error) {
 	var m moved
+	after, next := r.after, int64(0)
 	err = pgx.BeginTxFunc(ctx, r.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted,
 		AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
 		if ours, err := lock(ctx, tx, wait); err != nil || !ours {
@@ -42,14 +47,22 @@ func (r *Relay) page(ctx context.Context, wait bool) (p page, err error) {
 		if err != nil {
 			return err
 		}
-		p = page{len(rows), full, true}
+		p = page{rows: len(rows), full: full, ours: true, behind: after > 0}
 		if m, err = r.push(ctx, rows); err != nil {
 			return err
 		}
+		p.stuck = m.stuck
+		if len(rows) > 0 {
+			next = rows[len(rows)-1].id
+		}
 		return m.finish(ctx, tx)
 	})
+	r.after = 0
 	if err != nil {
 		return page{}, explain(err)
+	}
+	if p.full && (p.stuck != nil || after > 0) {
+		r.after = next
 	}
 	r.committed(ctx, m)
 	return p, nil
@@ -63,8 +76,14 @@ func (r *Relay) committed(ctx context.Context, m moved) {
 		r.Logger.Error("Rows of kyu_outbox cannot be pushed: they are kept aside (see "+
 			"`workerctl outbox`)", "rows", len(m.bad), "first", m.bad[0], "err", m.reasons[0])
 	}
-	err := errors.Join(r.Store.ShortenMarkers(ctx, m.markers, markerAfter),
-		r.Store.ShortenMarkers(ctx, m.idempotent, idempotentAfter))
+	store, ok := r.Store.(interface {
+		ShortenMarkers(ctx context.Context, jids []string, life time.Duration) error
+	})
+	if !ok {
+		return
+	}
+	err := errors.Join(store.ShortenMarkers(ctx, m.markers, markerAfter),
+		store.ShortenMarkers(ctx, m.idempotent, idempotentAfter))
 	if err != nil {
 		r.Logger.Debug("Markers of pushed jobs are kept for a day", "err", err)
 	}
@@ -102,8 +121,8 @@ func isLockTimeout(err error) bool {
 // that were read beyond are left to the next page, which then reads fewer.
 func (r *Relay) read(ctx context.Context, tx pgx.Tx) (list []row, full bool, err error) {
 	rows, err := tx.Query(ctx, `SELECT id, jid, queue, at, payload, idempotent, created_at
-		FROM kyu_outbox WHERE error IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED`,
-		unprepared, r.limit)
+		FROM kyu_outbox WHERE error IS NULL AND id > $2 ORDER BY id LIMIT $1
+		FOR UPDATE SKIP LOCKED`, unprepared, r.limit, r.after)
 	if err != nil {
 		return nil, false, err
 	}
@@ -135,6 +154,7 @@ type moved struct {
 	idempotent []string // the markers of those that are pushed idempotently
 	bad        []int64  // to be kept aside
 	reasons    []string // for each of bad
+	stuck      error    // of one of several shards; its rows wait
 }
 
 // finish deletes the rows that were pushed, and keeps the others aside.

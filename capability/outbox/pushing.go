@@ -21,7 +21,8 @@ const (
 )
 
 // push pushes the jobs of rows. An error means that Redis does not answer, or takes no jobs now:
-// some of the jobs may be in Redis, and are pushed again without effect.
+// some of the jobs may be in Redis, and are pushed again without effect. If this is so for one of
+// several shards, the error is in moved.stuck, and the rows of the other shards are moved.
 func (r *Relay) push(ctx context.Context, rows []row) (m moved, err error) {
 	now := time.Now()
 	ids := map[string][]int64{} // by place
@@ -57,6 +58,11 @@ func (r *Relay) send(ctx context.Context, batches []queue.Batch, ids map[string]
 	m *moved) error {
 	err := r.Store.PushBatches(ctx, batches)
 	if err != nil && !redisdb.Rejected(err) {
+		some := m.addStored(batches, ids)
+		if b, sharded := r.Store.(interface{ Serving() bool }); some || sharded && b.Serving() {
+			m.stuck = err
+			return nil
+		}
 		return err
 	}
 	for i := range batches {
@@ -76,4 +82,17 @@ func (r *Relay) send(ctx context.Context, batches []queue.Batch, ids map[string]
 		m.ids = append(m.ids, ids[place]...)
 	}
 	return nil
+}
+
+// addStored adds the rows whose jobs one of several shards has stored, and reports whether there
+// are some.
+func (m *moved) addStored(batches []queue.Batch, ids map[string][]int64) (some bool) {
+	for i := range batches {
+		for k := range batches[i].Jobs {
+			if batches[i].Jobs[k].Stored {
+				m.ids, some = append(m.ids, ids[batches[i].Queue][k]), true
+			}
+		}
+	}
+	return some
 }

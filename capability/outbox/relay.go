@@ -35,8 +35,9 @@ const (
 
 // Config says where a Relay reads rows, and where it pushes their jobs.
 type Config struct {
-	Pool   *pgxpool.Pool // of the primary, or of a pooler before it
-	Store  *queue.Store
+	Pool *pgxpool.Pool // of the primary, or of a pooler before it
+	// Store is a *queue.Store, or the Backend of several shards (queue.Shards.Backend).
+	Store  queue.Backend
 	Logger *slog.Logger // slog.Default() if nil
 }
 
@@ -48,6 +49,7 @@ type Relay struct {
 	commits atomic.Int64  // of Tx
 	covered int64         // the commits before the last page that found all; under turn
 	limit   int           // how many rows the next page reads; under turn
+	after   int64         // the id behind which the next page begins; under turn
 	outage  outage
 	purgeAt time.Time // of Run
 	pauses  pauses

@@ -37,19 +37,24 @@ func (r *Relay) look(ctx context.Context) (found bool, err error) {
 	return err == nil, explain(err)
 }
 
-// drain moves pages until one is not full, or another process moves rows.
+// drain moves pages until one is not full, or another process moves rows. The error may be that of
+// one of several shards; then the rows of the others are moved.
 func (r *Relay) drain(ctx context.Context) (found bool, err error) {
+	var stuck error
 	for ctx.Err() == nil {
 		p, err := r.wholePage(ctx)
 		if err != nil {
 			return found, err
 		}
 		found = found || p.rows > 0
+		if p.stuck != nil {
+			stuck = p.stuck
+		}
 		if !p.full {
 			break
 		}
 	}
-	return found, nil
+	return found, stuck
 }
 
 // wholePage moves a page that may go on for a while after the end of ctx: the rows of a page that
@@ -80,10 +85,10 @@ func (r *Relay) step(ctx context.Context, wait bool, needed func() bool) (p page
 	if p, err = r.page(ctx, wait); err != nil {
 		return p, err
 	}
-	if p.ours {
+	if p.ours && p.stuck == nil && !p.behind {
 		r.outage.ended()
 	}
-	if p.ours && !p.full {
+	if p.ours && !p.full && p.stuck == nil && !p.behind {
 		r.covered = before
 	}
 	return p, nil
@@ -102,6 +107,9 @@ func (r *Relay) Flush(ctx context.Context) {
 			!isLockTimeout(err) {
 			r.outage.failed(err, r.pauses)
 		}
-		full = err == nil && p.full
+		if p.stuck != nil {
+			r.outage.failed(p.stuck, r.pauses)
+		}
+		full = err == nil && p.full && p.stuck == nil
 	}
 }

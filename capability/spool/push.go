@@ -21,7 +21,7 @@ func (s *Spool) PushBatches(ctx context.Context, batches []queue.Batch) error {
 	for {
 		var direct error
 		if s.empty() {
-			direct = s.backend.PushBatches(ctx, remembered(batches))
+			direct = s.backend.PushBatches(ctx, loose(remembered(batches), batches))
 			if direct == nil {
 				s.confirm(batches)
 				return nil
@@ -41,7 +41,10 @@ func (s *Spool) PushBatches(ctx context.Context, batches []queue.Batch) error {
 // or does not answer.
 func away(err error) bool {
 	switch {
-	case errors.Is(err, errUnconnected), errors.Is(err, queue.ErrUnknown):
+	case errors.Is(err, queue.ErrElsewhere): // nor may it be repeated
+		return false
+	case errors.Is(err, errUnconnected), errors.Is(err, queue.ErrUnknown),
+		errors.Is(err, queue.ErrAway):
 		return true
 	case errors.Is(err, context.Canceled): // before anything was sent: nobody waits for the push
 		return false
@@ -56,6 +59,27 @@ func remembered(batches []queue.Batch) []queue.Batch {
 	list := slices.Clone(batches)
 	for i := range list {
 		list[i].Idempotent, list[i].Life = true, Remember
+	}
+	return list
+}
+
+// loose lets jobs go to another shard, if there are several and their own takes none, unless the
+// caller wants them idempotent. Each batch of list is one of batches.
+func loose(list, batches []queue.Batch) []queue.Batch {
+	for i := range list {
+		list[i].Loose = !batches[i].Idempotent
+	}
+	return list
+}
+
+// unstored returns batches without the jobs that one of several shards has stored.
+func unstored(batches []queue.Batch) []queue.Batch {
+	list := slices.Clone(batches)
+	for i := range list {
+		stored := func(j queue.Pushed) bool { return j.Stored }
+		if slices.ContainsFunc(list[i].Jobs, stored) {
+			list[i].Jobs = slices.DeleteFunc(slices.Clone(list[i].Jobs), stored)
+		}
 	}
 	return list
 }
@@ -91,7 +115,7 @@ func (s *Spool) confirm(batches []queue.Batch) {
 func (s *Spool) keep(batches []queue.Batch, direct error) error {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
-	r := record{time.Now(), batches}
+	r := record{time.Now(), unstored(batches)}
 	if r.jobs() == 0 {
 		return nil
 	}

@@ -24,6 +24,8 @@ const (
 	forgetEvery = time.Second      // how often markers of confirmed pushes are removed
 	forgetPage  = 1000             // of so many, in one call
 	asideFor    = 10 * time.Minute // how long refused jobs stay aside until they are tried again
+	shardFor    = time.Minute      // the same if there are several shards, and one may be back
+	patience    = 20               // attempts, about 30 s, for which all wait for one shard
 )
 
 // Run pushes what is on the disk whenever Redis is there. It returns nil when ctx ends. The Spool
@@ -45,7 +47,7 @@ func (s *Spool) Run(ctx context.Context) error {
 		}
 		s.forget(ctx)
 		s.replay(ctx)
-		if time.Since(tried) >= asideFor {
+		if time.Since(tried) >= s.asideFor() {
 			tried = time.Now()
 			s.readmit()
 		}
@@ -76,7 +78,7 @@ func (s *Spool) forget(ctx context.Context) {
 func (s *Spool) replay(ctx context.Context) {
 	for g := s.next(); g != nil; g = s.next() {
 		for failures := 0; ; failures++ {
-			err := s.try(ctx, g)
+			err := s.try(ctx, g, failures >= patience && s.serving())
 			if err == nil {
 				break
 			}
@@ -121,7 +123,7 @@ func (s *Spool) finish(ctx context.Context) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	for g := s.next(); g != nil; g = s.next() {
-		if s.try(ctx, g) != nil {
+		if s.try(ctx, g, false) != nil {
 			return // replay goes on, and pushes go to the disk
 		}
 	}
@@ -225,15 +227,15 @@ func split(part []queue.Batch) (parts [][]queue.Batch) {
 
 // try pushes what of a group is not pushed yet. If Redis refuses a part, it pushes the jobs of the
 // part one by one, and puts those aside that Redis refuses again. After an error, the group can be
-// tried again.
-func (s *Spool) try(ctx context.Context, g *group) error {
+// tried again. With partly it does the same with jobs whose shard does not answer.
+func (s *Spool) try(ctx context.Context, g *group, partly bool) error {
 	for len(g.parts) > 0 {
 		part := g.parts[0]
 		err := s.backend.PushBatches(ctx, part)
 		switch {
 		case err == nil:
 			err = s.refusals(part)
-		case away(err) || ctx.Err() != nil:
+		case away(err) && !partly || ctx.Err() != nil:
 		case len(part) > 1 || len(part[0].Jobs) > 1:
 			g.parts = append(split(part), g.parts[1:]...)
 			continue
@@ -247,6 +249,23 @@ func (s *Spool) try(ctx context.Context, g *group) error {
 	}
 	s.advance(g)
 	return nil
+}
+
+// sharded is the Backend of several shards.
+type sharded interface{ Serving() bool }
+
+// serving reports whether there are several shards, and one of them answers.
+func (s *Spool) serving() bool {
+	b, ok := s.backend.(sharded)
+	return ok && b.Serving()
+}
+
+// asideFor is how long jobs stay aside.
+func (s *Spool) asideFor() time.Duration {
+	if _, ok := s.backend.(sharded); ok {
+		return shardFor
+	}
+	return asideFor
 }
 
 // advance notes that a group is pushed.

@@ -93,7 +93,7 @@ func (w *Worker) open(ctx context.Context, b *cli.Boot) (closer func(), err erro
 		w.config.Redis = queue.Config{URL: b.Dev}
 		w.config.Cache = w.config.Redis
 	}
-	if w.Jobs, err = jobs.NewServer(w.config, w.Database, b.Store, b.Threads, b.Log); err != nil {
+	if w.Jobs, err = jobs.NewServer(w.config, w.Database, b.Backend, b.Threads, b.Log); err != nil {
 		w.Database.Close()
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (w *Worker) openOutbox(b *cli.Boot) {
 	if w.noOutbox {
 		return
 	}
-	w.Outbox = outbox.New(outbox.Config{Pool: w.Database.Pool(), Store: b.Store, Logger: b.Log})
+	w.Outbox = outbox.New(outbox.Config{Pool: w.Database.Pool(), Store: b.Backend, Logger: b.Log})
 	b.Metrics.MustRegister(&outboxCollector{w.Outbox})
 }
 

@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, pushThroughOutbox(plan))
 		os.Exit(1)
 	}
+	if os.Getenv(shardPusher) != "" { // a pusher of TestPushOverShards
+		fmt.Fprintln(os.Stderr, pushOverShards())
+		os.Exit(1)
+	}
 	flag.Parse()
 	if *seed == 0 {
 		*seed = time.Now().UnixNano() % 1_000_000
