@@ -24,7 +24,7 @@ import (
 func TestShards(t *testing.T) {
 	t.Parallel()
 	row := scores(t, 50)
-	r := newShardRun(t)
+	r := newThreeShards(t)
 	workers := []*harness.Process{r.worker(), r.worker(), r.worker()}
 	r.awaitServing()
 	stop := r.pushSteadily()
@@ -64,8 +64,8 @@ func TestShards(t *testing.T) {
 		r.gap.Load())
 }
 
-// shardRun is three shards, their workers and the jobs.
-type shardRun struct {
+// threeShards is three shards, their workers and the jobs.
+type threeShards struct {
 	*harness.Site
 	t       *testing.T
 	servers []*redistest.Server
@@ -86,11 +86,11 @@ type pace struct {
 
 func (p *pace) per() int { return int(float64(p.jobs) / max(p.took.Seconds(), 0.001)) }
 
-func newShardRun(t *testing.T) *shardRun {
+func newThreeShards(t *testing.T) *threeShards {
 	// With everysec Redis may delay a write for 2 s while the disk is busy, and SIGKILL loses it.
 	// Without fsync each write is in the memory of the system before its reply is sent.
 	written := append(slices.Clone(durable), "--appendfsync", "no")
-	r := &shardRun{Site: harness.New(t, written...), t: t,
+	r := &threeShards{Site: harness.New(t, written...), t: t,
 		env: []string{"KYU_SHARDS=a b c", "TEST_LEASE=3s"}}
 	r.ledger = newLedger(r.Site)
 	r.servers = []*redistest.Server{r.Server, redistest.Start(t, written...),
@@ -107,13 +107,13 @@ func newShardRun(t *testing.T) *shardRun {
 	return r
 }
 
-func (r *shardRun) worker() *harness.Process {
+func (r *threeShards) worker() *harness.Process {
 	return r.WorkerWith(r.env, "-c", "10", "-t", "1", "-q", "default", "-q", "push", "-q",
 		"mailers", "-q", "pull")
 }
 
 // awaitServing waits until all shards have all workers.
-func (r *shardRun) awaitServing() {
+func (r *threeShards) awaitServing() {
 	r.Until(30*time.Second, "all shards are served", func() bool {
 		for _, raw := range r.raws {
 			if raw.ZCard(context.Background(), "kyu:leases").Val() < 3 {
@@ -125,7 +125,7 @@ func (r *shardRun) awaitServing() {
 }
 
 // pushSteadily pushes jobs to every shard until stop is called.
-func (r *shardRun) pushSteadily() (stop func()) {
+func (r *threeShards) pushSteadily() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var producers sync.WaitGroup
 	for shard, client := range r.clients {
@@ -149,7 +149,7 @@ func (r *shardRun) pushSteadily() (stop func()) {
 
 // away takes a shard away for a while, and measures how many jobs of the others end before and
 // meanwhile.
-func (r *shardRun) away(stop, start func(*redistest.Server)) {
+func (r *threeShards) away(stop, start func(*redistest.Server)) {
 	i := rand.IntN(len(r.servers))
 	span := time.Duration(500+rand.IntN(4000)) * time.Millisecond
 	r.measure(&r.before, i, 500*time.Millisecond)
@@ -160,7 +160,7 @@ func (r *shardRun) away(stop, start func(*redistest.Server)) {
 }
 
 // measure counts the jobs of all shards but one that end in a time.
-func (r *shardRun) measure(p *pace, except int, span time.Duration) {
+func (r *threeShards) measure(p *pace, except int, span time.Duration) {
 	began, at := time.Now(), time.Now()
 	first, last := r.endedBut(except), 0
 	for last = first; time.Since(began) < span; {
@@ -176,7 +176,7 @@ func (r *shardRun) measure(p *pace, except int, span time.Duration) {
 }
 
 // endedBut counts the jobs that have ended, without those of a shard.
-func (r *shardRun) endedBut(except int) (n int) {
+func (r *threeShards) endedBut(except int) (n int) {
 	r.ledger.read(r.t)
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
@@ -190,7 +190,7 @@ func (r *shardRun) endedBut(except int) (n int) {
 }
 
 // dead counts the dead jobs of each shard.
-func (r *shardRun) dead() (counts []int64) {
+func (r *threeShards) dead() (counts []int64) {
 	for _, raw := range r.raws {
 		counts = append(counts, raw.ZCard(context.Background(), "dead").Val())
 	}
@@ -198,7 +198,7 @@ func (r *shardRun) dead() (counts []int64) {
 }
 
 // awaitEmpty waits until no shard has a job.
-func (r *shardRun) awaitEmpty() {
+func (r *threeShards) awaitEmpty() {
 	r.Until(2*time.Minute, "all jobs have run", func() bool {
 		for _, raw := range r.raws {
 			n, err := raw.Eval(context.Background(), countLeft, nil).Int()
