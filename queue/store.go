@@ -53,7 +53,7 @@ func NewStore(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{replicas: c.WaitReplicas, ks: redisdb.NewKeyspace(c.Namespace),
+	s := &Store{replicas: c.WaitReplicas, ks: c.keyspace(),
 		metrics7: c.Metrics7, timestamps: cmp.Or(c.Timestamps, Mirror),
 		maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload),
 		maxTaken:   cmp.Or(c.MaxTaken, DefaultMaxTaken),
@@ -63,7 +63,7 @@ func NewStore(c Config) (*Store, error) {
 	}
 	s.db = redisdb.New(redisdb.Options{Redis: o, Connect: c.client, Addr: c.where(o),
 		Connections: c.PoolSize, MaxReply: s.maxTaken, Scripts: allScripts,
-		Probe: s.ks.Key("kyu:probe"), Sent: sent})
+		Probe: s.ks.Key("kyu:probe"), Sent: sent, Cluster: c.slot()})
 	return s, nil
 }
 

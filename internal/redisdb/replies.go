@@ -48,7 +48,9 @@ func ForbidsKey(err error) bool {
 // the rights or the server: Redis answered with an error, or TLS failed.
 func Settled(err error) bool {
 	var old *versionError
-	return Answered(err) || errors.As(err, &old) || strings.Contains(err.Error(), "x509:") ||
+	var single *noClusterError
+	return Answered(err) || errors.As(err, &old) || errors.As(err, &single) ||
+		errors.Is(err, errCluster) || strings.Contains(err.Error(), "x509:") ||
 		strings.Contains(err.Error(), "tls:")
 }
 
