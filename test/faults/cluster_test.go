@@ -54,7 +54,9 @@ func (w *clusterSite) workers() (list []*harness.Process) {
 		for _, q := range fourQueues {
 			args = append(args, "-q", q)
 		}
-		list = append(list, untilServing(w.Site, w.Worker(args...)))
+		// the Redis of package jobs is another one, and these jobs do not use it
+		env := []string{"SIDEKIQ_REDIS_URL=" + w.Server.URL, "REDIS_URL=redis://127.0.0.1:1"}
+		list = append(list, untilServing(w.Site, w.WorkerWith(env, args...)))
 	}
 	return list
 }
