@@ -32,9 +32,9 @@ type clusterSite struct {
 	cluster *rediscluster.Cluster
 }
 
-func newClusterSite(t *testing.T) *clusterSite {
+func newClusterSite(t *testing.T, args ...string) *clusterSite {
 	t.Helper()
-	c := rediscluster.Start(t)
+	c := rediscluster.Start(t, args...)
 	store := c.Store(clusterTag)
 	return &clusterSite{harness.Over(t, c.URL(clusterTag), store.DB().Shared, store), c}
 }
@@ -112,7 +112,7 @@ func followClusterFailovers(t *testing.T) {
 	workers := w.workers()
 	stop := (&sentinelSite{Site: w.Site}).produce(map[*queue.Client]*ledger{w.producer(1): l})
 	times := bySize([]int{1, 1, 1}, []int{20, 20, 5})
-	took := map[string][]time.Duration{}
+	took, stuck := map[string][]time.Duration{}, 0
 	for i := range times[0] {
 		for k, f := range clusterFaults {
 			if i >= times[k] {
@@ -120,7 +120,14 @@ func followClusterFailovers(t *testing.T) {
 			}
 			before := l.ended(t)
 			w.Until(30*time.Second, "jobs run", func() bool { return l.ended(t) > before+50 })
-			took[f.name] = append(took[f.name], w.timeFault(f, l))
+			if d, switched := w.timeFault(f, l); switched {
+				took[f.name] = append(took[f.name], d)
+			} else {
+				stuck++
+			}
+			last := time.Now()
+			w.Until(time.Minute, "the masters may vote again",
+				func() bool { return time.Since(last) > 2*rediscluster.NodeTimeout })
 		}
 	}
 	for *size != "smoke" && len(l.acked) < 50_000 {
@@ -138,6 +145,9 @@ func followClusterFailovers(t *testing.T) {
 	var figures []string
 	for _, f := range clusterFaults {
 		worst := percentile(took[f.name], 1)
+		if len(took[f.name]) == 0 {
+			t.Errorf("%s: no other master was elected", f.name)
+		}
 		if worst > 3*time.Second {
 			t.Errorf("%s: work went on %v after the switch, want 3 s at most", f.name, worst)
 		}
@@ -145,23 +155,28 @@ func followClusterFailovers(t *testing.T) {
 			"most (p50 %.1f s)", len(took[f.name]), f.name, worst.Seconds(),
 			percentile(took[f.name], 0.5).Seconds()))
 	}
-	row("cluster of 3 + 3, REDIS_WAIT_REPLICAS=1: %s; lost %d of %d acknowledged",
-		strings.Join(figures, "; "), lost, len(l.acked))
+	row("cluster of 3 + 3, REDIS_WAIT_REPLICAS=1: %s; %d without a switch within %v; lost %d of "+
+		"%d acknowledged", strings.Join(figures, "; "), stuck, switchWithin, lost, len(l.acked))
 }
 
-// timeFault replaces the master, and returns the time from the switch until a job of a ledger ends.
-// Afterwards the cluster is whole again.
-func (w *clusterSite) timeFault(f clusterFault, l *ledger) time.Duration {
+// switchWithin is how long the nodes get to elect another master. Whether they do is Redis's matter.
+const switchWithin = 20 * time.Second
+
+// timeFault replaces the master, and returns the time from the switch until a job of a ledger ends,
+// or false if the nodes elected no other master. Afterwards the cluster is whole again.
+func (w *clusterSite) timeFault(f clusterFault, l *ledger) (took time.Duration, switched bool) {
 	w.Helper()
 	old := f.begin(w)
-	w.cluster.UntilMoved(clusterTag, old)
+	switched = w.cluster.MovedWithin(switchWithin, clusterTag, old)
 	before, began := l.ended(w), time.Now()
-	w.Until(60*time.Second, "jobs run again after "+f.name,
-		func() bool { return l.ended(w) > before })
-	took := time.Since(began)
+	if switched {
+		w.Until(60*time.Second, "jobs run again after "+f.name,
+			func() bool { return l.ended(w) > before })
+		took = time.Since(began)
+	}
 	f.end(old)
 	w.cluster.UntilHealthy()
-	return took
+	return took, switched
 }
 
 // mover is the load while a slot moves: pushes that are not repeated, whatever comes of them.
@@ -197,7 +212,9 @@ func (m *mover) push(ctx context.Context, c *queue.Client, l *ledger) {
 func followMovedSlot(t *testing.T) {
 	t.Parallel()
 	row := scores(t, 18)
-	w := newClusterSite(t)
+	// MIGRATE of a long list blocks both nodes. If that takes longer than the node timeout, a
+	// replica without the list takes over, and the list is lost. So it is Redis's default here.
+	w := newClusterSite(t, "--cluster-node-timeout", "15000")
 	l := newLedger(w.Site)
 	backlog, moves := bySize(20_000, 300_000), bySize(2, 20)
 	fillBacklog(t, w.Client, backlog)
@@ -286,7 +303,7 @@ func sendOnceInCluster(t *testing.T) {
 			c.MoveSlot(clusterTag, c.Other(clusterTag))
 		}
 		if i == all*2/3 {
-			c.UntilMoved(clusterTag, c.Failover(clusterTag))
+			c.Failover(clusterTag)
 		}
 		jid := queue.NewJID()
 		_, err := client.Push(t.Context(), "X", nil, queue.Options{JID: jid})
@@ -362,7 +379,7 @@ func followOverTLS(t *testing.T) {
 		pushed++
 	}
 	push()
-	c.UntilMoved(clusterTag, c.Failover(clusterTag))
+	c.Failover(clusterTag)
 	push()
 	c.UntilHealthy()
 	c.MoveSlot(clusterTag, c.Other(clusterTag))

@@ -247,11 +247,26 @@ func (c *Cluster) Replica(tag string) *Node {
 // UntilMoved waits until a node other than old has the slot of a tag.
 func (c *Cluster) UntilMoved(tag string, old *Node) *Node {
 	c.t.Helper()
-	c.until(60*time.Second, "another node has the slot", func() bool {
-		n := c.owner(tag)
-		return n != nil && n != old
-	})
+	c.until(60*time.Second, "another node has the slot", func() bool { return c.moved(tag, old) })
 	return c.Owner(tag)
+}
+
+func (c *Cluster) moved(tag string, old *Node) bool {
+	n := c.owner(tag)
+	return n != nil && n != old
+}
+
+// MovedWithin waits until a node other than old has the slot of a tag, and reports whether that
+// happened in time. After two failovers in a row the nodes may not elect a master for a while.
+func (c *Cluster) MovedWithin(limit time.Duration, tag string, old *Node) bool {
+	end := time.Now().Add(limit)
+	for !c.moved(tag, old) {
+		if time.Now().After(end) {
+			return false
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	return true
 }
 
 // Failover makes the replica of the owner of a tag's slot the master, without losing anything, and
@@ -260,10 +275,14 @@ func (c *Cluster) Failover(tag string) (old *Node) {
 	c.t.Helper()
 	old = c.Owner(tag)
 	replica := c.Replica(tag)
-	c.until(30*time.Second, "a planned failover begins", func() bool {
-		return replica.Raw.Do(ctx, "CLUSTER", "FAILOVER").Err() == nil
-	})
-	return old
+	for range 5 { // the masters may not vote for it, soon after another failover
+		replica.must("CLUSTER", "FAILOVER")
+		if c.MovedWithin(6*time.Second, tag, old) {
+			return old
+		}
+	}
+	c.t.Fatal("a planned failover did not happen")
+	return nil
 }
 
 // Other returns a master that does not have the slot of a tag.
@@ -292,7 +311,10 @@ func (c *Cluster) MoveSlot(tag string, to *Node) {
 	to.must("CLUSTER", "SETSLOT", slot, "IMPORTING", from.ID)
 	from.must("CLUSTER", "SETSLOT", slot, "MIGRATING", to.ID)
 	for {
-		keys := from.Raw.ClusterGetKeysInSlot(ctx, slot, 100).Val()
+		keys, err := from.Raw.ClusterGetKeysInSlot(ctx, slot, 100).Result()
+		if err != nil {
+			c.t.Fatalf("keys of the slot at %s: %v", from.Addr, err)
+		}
 		if len(keys) == 0 {
 			break
 		}
