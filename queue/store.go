@@ -92,6 +92,9 @@ func (s *Store) DB() *redisdb.DB { return s.db }
 // Keys returns the names of the keys. It is for the packages of this module.
 func (s *Store) Keys() redisdb.Keyspace { return s.ks }
 
+// WaitReplicas is how many replicas must have a push before it is confirmed.
+func (s *Store) WaitReplicas() int { return s.replicas }
+
 // MaxTaken is the most bytes of a payload that a fetch takes.
 func (s *Store) MaxTaken() int { return s.maxTaken }
 
