@@ -57,7 +57,7 @@ func Moved(err error) bool {
 // The bounds within which a refused command is sent again.
 const (
 	mostMoves  = 5                      // times after MOVED
-	mostWaits  = 16                     // times while the slot moves: 2.2 s in all
+	mostWaits  = 16                     // times while the slot moves: 2.5 s in all
 	firstPause = 10 * time.Millisecond  // while the slot moves, doubled each time
 	mostPause  = 200 * time.Millisecond // up to this
 )
