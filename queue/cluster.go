@@ -55,7 +55,8 @@ func parseClusterURL(raw string) (*clusterURL, error) {
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
 		return nil, wrong
 	}
-	c := &clusterURL{tls: strings.EqualFold(u.Scheme, clusterSchemeTLS), username: u.User.Username()}
+	c := &clusterURL{tls: strings.EqualFold(u.Scheme, clusterSchemeTLS),
+		username: u.User.Username()}
 	c.password, _ = u.User.Password()
 	for _, host := range append([]string{u.Host}, more...) {
 		seed, err := seedOf(host)
@@ -65,8 +66,8 @@ func parseClusterURL(raw string) (*clusterURL, error) {
 		c.Seeds = append(c.Seeds, seed)
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" {
-		return nil, fmt.Errorf("the Redis URL %s has the path /%s: a Redis Cluster has no database "+
-			"numbers, so leave it out; two programs share a cluster by different tags", shown, path)
+		return nil, fmt.Errorf("the Redis URL %s has the path /%s: a Redis Cluster has no "+
+			"database numbers, so leave it out; two programs share a cluster by different tags", shown, path)
 	}
 	query := u.Query()
 	c.Tag = query.Get("tag")
@@ -82,8 +83,8 @@ func parseClusterURL(raw string) (*clusterURL, error) {
 func (c *clusterURL) checkTag(shown string) error {
 	switch {
 	case c.Tag == "":
-		return fmt.Errorf("the Redis URL %s has no tag: all keys of Kyu must be in one slot of the "+
-			"cluster, which the tag names: add /?tag=NAME (workerctl shards plan proposes one)",
+		return fmt.Errorf("the Redis URL %s has no tag: all keys of Kyu must be in one slot of "+
+			"the cluster, which the tag names: add /?tag=NAME (workerctl shards plan proposes one)",
 			shown)
 	case strings.ContainsAny(c.Tag, "{}"):
 		return fmt.Errorf("the Redis URL %s: the tag %q: write it without braces, which Kyu adds",

@@ -114,7 +114,8 @@ func TestClusterFromEnv(t *testing.T) {
 }
 
 func FuzzClusterURL(f *testing.F) {
-	for _, s := range []string{"redis+cluster://u:p@a:1,b:2/?tag=x", "rediss+cluster://[::1]/?tag={x}",
+	for _, s := range []string{"redis+cluster://u:p@a:1,b:2/?tag=x",
+		"rediss+cluster://[::1]/?tag={x}",
 		"redis+cluster://a,b", "redis+cluster://u:p,w@a/?tag=a", "://", "redis+cluster://a/0"} {
 		f.Add(s)
 	}

@@ -39,8 +39,8 @@ func ClusterFromEnv(r *env.Reader, raw string) Config {
 	return c
 }
 
-// withTag returns the URL of one slot of the cluster that a URL names. A database number and another
-// tag are left out.
+// withTag returns the URL of one slot of the cluster that a URL names. A database number and
+// another tag are left out.
 func withTag(raw, tag string) (string, error) {
 	first, more, ok := env.CutHosts(raw)
 	u, err := url.Parse(first)

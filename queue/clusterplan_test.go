@@ -47,7 +47,7 @@ func TestPlanShards(t *testing.T) {
 		"redis+cluster://a:1,b:2":            "redis+cluster://a:1,b:2/?tag=x",
 		"rediss+cluster://a,b/?tag=y":        "rediss+cluster://a,b/?tag=x",
 		"unix:///path":                       "",
-		"redis+cluster://u:p@w,x@a,b/?tag=y": "redis+cluster://u:p%40w%2Cx@a,b/?tag=x",
+		"redis+cluster://u:p@w,x@a,b/?tag=y": "redis+cluster://u:p%40w,x@a,b/?tag=x",
 	} {
 		t.Run("makes of "+raw, func(t *testing.T) {
 			if got, err := withTag(raw, "x"); got != want || (err == nil) != (want != "") {

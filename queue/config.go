@@ -93,8 +93,8 @@ func ConfigFromEnv(r *env.Reader) Config {
 func RedisFromEnv(r *env.Reader, name, prefix string) Config {
 	c := fromEnv(r, name, prefix)
 	if c.InCluster() {
-		r.Problem("%s: %s names one slot of a Redis Cluster, which can hold queues only: give this "+
-			"data a Redis of its own in %sREDIS_URL, and name the queues' cluster in "+
+		r.Problem("%s: %s names one slot of a Redis Cluster, which can hold queues only: give "+
+			"this data a Redis of its own in %sREDIS_URL, and name the queues' cluster in "+
 			"SIDEKIQ_REDIS_URL", name, env.MaskURL(c.URL), prefix)
 	}
 	return c

@@ -8,7 +8,7 @@ import (
 
 // shardsCommand is the command shards, and those below it.
 func (c *call) shardsCommand() *cobra.Command {
-	cmd := c.local("shards", "shards: propose tags of a Redis Cluster",
+	cmd := c.local("shards", "shards of KYU_SHARDS; add, drain, remove them",
 		func(ctx context.Context, c *call, _ []string) error {
 			return (&shardsPlan{1}).run(ctx, c, nil)
 		})

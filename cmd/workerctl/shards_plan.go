@@ -21,9 +21,9 @@ type shardsPlan struct{ shards int }
 func (c *call) shardsPlanCommand() *cobra.Command {
 	p := new(shardsPlan)
 	cmd := c.local("plan [URL]", "propose the tags of shards in a Redis Cluster", p.run)
-	cmd.Long = "read which masters of a Redis Cluster have which slots, and propose shards that are\n" +
-		"spread over the masters, as lines for the environment (docs/scaling.md). The URL is\n" +
-		"that of any node; without it, that of the queues' Redis"
+	cmd.Long = "read which masters of a Redis Cluster have which slots, and propose shards that\n" +
+		"are spread over the masters, as lines for the environment (docs/scaling.md). The URL\n" +
+		"is that of any node; without it, that of the queues' Redis"
 	cmd.Example = "workerctl shards plan redis://node1:6379 --shards 3"
 	cmd.Args = checked(func(words []string) error {
 		switch {
@@ -75,8 +75,8 @@ func (c *call) printPlanned(list []queue.PlannedShard) error {
 	fmt.Fprintf(c.out, "KYU_SHARDS=\"%s\"\n", strings.Join(names, " "))
 	for i := range list {
 		p := &list[i]
-		fmt.Fprintf(c.out, "# slot %d, on %s\n%s=%s\n", p.Slot, printable(p.Master), p.URLVariable(),
-			printable(p.URL))
+		fmt.Fprintf(c.out, "# slot %d, on %s\n%s=%s\n", p.Slot, printable(p.Master),
+			p.URLVariable(), printable(p.URL))
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func (e *Examination) cluster(ctx context.Context) {
 
 // slot looks at the master of the slot, and its replicas.
 func (e *Examination) slot(s *redisdb.ClusterState) {
-	text := fmt.Sprintf("the tag %s is slot %d of the cluster, which %s has", s.Tag, s.Slot, s.Owner)
+	text := fmt.Sprintf("the tag %s is slot %d of the cluster, which %s has", s.Tag, s.Slot,
+		s.Owner)
 	if s.Replicas == 0 {
 		e.bad(Wrong, "redis", "redis-cli --cluster add-node NEW:PORT "+s.Owner+" --cluster-slave",
 			"%s, without a replica: when it dies, all jobs wait for its return", text)

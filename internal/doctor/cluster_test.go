@@ -23,7 +23,7 @@ func TestDoctorCluster(t *testing.T) {
 			"does not say", "CONFIG GET"},
 		"wants full coverage": {(*Examination).failover, redisdb.ClusterState{FullCoverage: "yes"},
 			Warning, "full-coverage is yes", "full-coverage no"},
-		"waits for more replicas than there are": {wait(2), redisdb.ClusterState{Replicas: 1}, Wrong,
+		"waits for too many replicas": {wait(2), redisdb.ClusterState{Replicas: 1}, Wrong,
 			"no push is confirmed", "REDIS_WAIT_REPLICAS=1"},
 		"waits for replicas": {wait(1), redisdb.ClusterState{Replicas: 1}, Good,
 			"when 1 replicas have it", ""},

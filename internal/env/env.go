@@ -185,8 +185,8 @@ func MaskURL(raw string) string {
 // one.
 var hostAndPort = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// CutHosts splits a URL with several hosts, such as redis+cluster://u:p@a:1,b:2/?tag=x, into the URL
-// of the first host and the others. ok is false if the text is no such URL.
+// CutHosts splits a URL with several hosts, such as redis+cluster://u:p@a:1,b:2/?tag=x, into the
+// URL of the first host and the others. ok is false if the text is no such URL.
 func CutHosts(raw string) (first string, more []string, ok bool) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	end := strings.IndexAny(rest, "/?#")

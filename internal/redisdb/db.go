@@ -94,7 +94,8 @@ func New(o Options) *DB {
 
 // SlotClient returns a client of the node that has the slot of a cluster, for other data than
 // queues. connect makes a client of o.
-func SlotClient(c Cluster, o *redis.Options, connect func(*redis.Options) *redis.Client) *redis.Client {
+func SlotClient(c Cluster, o *redis.Options,
+	connect func(*redis.Options) *redis.Client) *redis.Client {
 	if o.Dialer == nil {
 		o.Dialer = redis.NewDialer(o)
 	}

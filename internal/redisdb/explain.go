@@ -46,8 +46,8 @@ func explain(err error, addr string, tls bool) error {
 	case errors.As(err, &old), errors.Is(err, ErrScript):
 		return fmt.Errorf("the Redis at %s: %w", addr, err)
 	case errors.Is(err, errCluster), strings.Contains(text, "SELECT is not allowed in cluster"):
-		return fmt.Errorf("the Redis at %s is a Redis Cluster, where all keys of Kyu must be in one "+
-			"slot: give a URL such as redis+cluster://HOST:PORT/?tag=NAME (with TLS: "+
+		return fmt.Errorf("the Redis at %s is a Redis Cluster, where all keys of Kyu must be in "+
+			"one slot: give a URL such as redis+cluster://HOST:PORT/?tag=NAME (with TLS: "+
 			"rediss+cluster://), whose tag names the slot; workerctl shards plan proposes one: %w",
 			addr, err)
 	case errors.As(err, &single):

@@ -14,7 +14,7 @@ type refusal int
 const (
 	noRefusal refusal = iota
 	moved             // another node has the slot (MOVED)
-	moving            // the slot is on its way to another node, or some of the keys are (ASK, TRYAGAIN)
+	moving            // the slot, or some of the keys, are on their way (ASK, TRYAGAIN)
 	unserved          // the node does not serve the slot now (CLUSTERDOWN, MASTERDOWN, READONLY)
 )
 

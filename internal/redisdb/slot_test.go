@@ -18,7 +18,8 @@ func slotOf12182() (s *slot, marked *[]string) {
 	marked = new([]string)
 	s = newSlot(Cluster{Seeds: []string{"a:1", "b:1", "c:1"}, Tag: "foo"}, &redis.Options{},
 		func(owner string) { *marked = append(*marked, owner) })
-	s.take([]SlotRange{{0, Slots - 1, []ClusterNode{{"a.example:1", "10.0.0.1:1"}, {"b:1", "b:1"}}}})
+	s.take([]SlotRange{{0, Slots - 1, []ClusterNode{{"a.example:1", "10.0.0.1:1"},
+		{"b:1", "b:1"}}}})
 	s.set("a:1")
 	*marked = nil
 	return s, marked
@@ -30,8 +31,9 @@ func TestSlot(t *testing.T) {
 		owner  string
 		marked []string
 	}{
-		"follows MOVED":                      {answer("MOVED 12182 b:1"), "b:1", []string{"b:1"}},
-		"knows a node by its hostname":       {answer("MOVED 12182 10.0.0.1:1"), "a.example:1", []string{"a.example:1"}},
+		"follows MOVED": {answer("MOVED 12182 b:1"), "b:1", []string{"b:1"}},
+		"knows a node by its hostname": {answer("MOVED 12182 10.0.0.1:1"), "a.example:1",
+			[]string{"a.example:1"}},
 		"asks after MOVED without a host":    {answer("MOVED 12182 :1"), "", []string{""}},
 		"does not follow another slot":       {answer("MOVED 7 b:1"), "a:1", nil},
 		"does not follow ASK":                {answer("ASK 12182 b:1"), "a:1", nil},
@@ -80,13 +82,16 @@ func TestSlotHook(t *testing.T) {
 		sent int
 		fine bool
 	}{
-		"sends a refused command again":          {[]error{answer("MOVED 12182 b:1"), nil}, 2, true},
-		"sends again while the slot moves":       {[]error{answer("ASK 12182 b:1"), answer("TRYAGAIN x"), nil}, 3, true},
-		"does not repeat a command without end":  {[]error{answer("MOVED 12182 b:1")}, 2, false},
-		"never repeats one whose reply is lost":  {[]error{io.EOF}, 1, false},
-		"never repeats one that timed out":       {[]error{context.DeadlineExceeded}, 1, false},
-		"does not repeat what nobody serves":     {[]error{answer("CLUSTERDOWN x")}, 1, false},
-		"does not repeat after MOVED, then EOF":  {[]error{answer("MOVED 12182 b:1"), io.EOF}, 2, false},
+		"sends a refused command again": {[]error{answer("MOVED 12182 b:1"), nil}, 2,
+			true},
+		"sends again while the slot moves": {[]error{answer("ASK 12182 b:1"),
+			answer("TRYAGAIN x"), nil}, 3, true},
+		"does not repeat a command without end": {[]error{answer("MOVED 12182 b:1")}, 2, false},
+		"never repeats one whose reply is lost": {[]error{io.EOF}, 1, false},
+		"never repeats one that timed out":      {[]error{context.DeadlineExceeded}, 1, false},
+		"does not repeat what nobody serves":    {[]error{answer("CLUSTERDOWN x")}, 1, false},
+		"does not repeat after MOVED, then EOF": {[]error{answer("MOVED 12182 b:1"), io.EOF}, 2,
+			false},
 		"takes an ordinary error as the outcome": {[]error{answer("ERR x")}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,9 @@ func TestSlotOf(t *testing.T) {
 	}
 }
 
-func node(host any, port int64, more ...any) []any { return append([]any{host, port, "id"}, more...) }
+func node(host any, port int64, more ...any) []any {
+	return append([]any{host, port, "id"}, more...)
+}
 
 func TestReadSlots(t *testing.T) {
 	for name, x := range map[string]struct {

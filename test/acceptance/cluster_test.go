@@ -11,7 +11,7 @@ import (
 	"github.com/kyujobs/kyu/test/kit/rediscluster"
 )
 
-// TestCluster runs the programs on a real cluster: with all keys in one slot, and met without a tag.
+// TestCluster runs the programs on a real cluster, with all keys in one slot and without a tag.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := rediscluster.Start(t)
@@ -147,7 +147,8 @@ func refuseTag(t *testing.T) {
 
 func withoutUnblock(t *testing.T, c *rediscluster.Cluster) {
 	for _, n := range c.Nodes {
-		if err := n.Raw.Do(t.Context(), "ACL", "SETUSER", "kyu", "-client|unblock").Err(); err != nil {
+		err := n.Raw.Do(t.Context(), "ACL", "SETUSER", "kyu", "-client|unblock").Err()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

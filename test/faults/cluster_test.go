@@ -176,7 +176,8 @@ func followClusterFailovers(t *testing.T) {
 		switchWithin, lost, len(safe.acked), looseLost, len(loose.acked))
 }
 
-// switchWithin is how long the nodes get to elect another master. Whether they do is Redis's matter.
+// switchWithin is how long the nodes get to elect another master. Whether they do is Redis's
+// matter.
 const switchWithin = 20 * time.Second
 
 // timeFault replaces the master, and returns the time from the switch until a job of a ledger ends,
@@ -336,7 +337,8 @@ func sendOnceInCluster(t *testing.T) {
 		dropped += p.Dropped()
 		p.DropEvery("", 0)
 	}
-	raws, err := store.DB().Shared.LRange(t.Context(), store.Keys().Queue("default"), 0, -1).Result()
+	list := store.Keys().Queue("default")
+	raws, err := store.DB().Shared.LRange(t.Context(), list, 0, -1).Result()
 	if err != nil {
 		t.Fatal(err)
 	}

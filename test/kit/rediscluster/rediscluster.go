@@ -303,7 +303,8 @@ func (c *Cluster) Other(tag string) *Node {
 func (c *Cluster) MoveSlot(tag string, to *Node) {
 	c.t.Helper()
 	slot, from := redisdb.SlotOf(tag), c.Owner(tag)
-	err := from.Raw.Do(ctx, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", to.ID).Err()
+	err := from.Raw.Do(ctx, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE",
+		to.ID).Err()
 	if err == nil {
 		c.UntilMoved(tag, from)
 		return
