@@ -67,7 +67,8 @@ func parseClusterURL(raw string) (*clusterURL, error) {
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" {
 		return nil, fmt.Errorf("the Redis URL %s has the path /%s: a Redis Cluster has no "+
-			"database numbers, so leave it out; two programs share a cluster by different tags", shown, path)
+			"database numbers, so leave it out; two programs share a cluster by different tags",
+			shown, path)
 	}
 	query := u.Query()
 	c.Tag = query.Get("tag")
