@@ -85,13 +85,12 @@ func workInOneSlot(t *testing.T, c *rediscluster.Cluster) {
 	s.OK("A", "queue", "idle")
 	s.OK("idle", "scheduled")
 	s.OK("", "scheduled", "delete", "--all", "--yes")
-	s.OK("processed", "stats")
-	s.OK("Test::Ledger", "busy")
+	s.OK("PROCESSED", "stats")
+	s.OK("PROCESS", "busy")
 	s.OK("low", "lanes")
 	s.OK("", "find", "A")
-	s.OK("", "queue", "idle", "clear", "--yes")
 	out, _ := s.Ctl("", "doctor")
-	for _, want := range []string{"the tag one is slot", "with 1 replicas", "when the master dies",
+	for _, want := range []string{"the tag one is slot", "with 1 replicas", "+config|get",
 		"REDIS_WAIT_REPLICAS=1"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("doctor does not say %q:\n%s", want, out)
