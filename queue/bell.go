@@ -48,8 +48,24 @@ type Rung struct {
 // The error is ErrFull if Redis is full and so refuses the bell, ErrWrongType if the queue is no
 // list, and an error of Redis (redisdb.Answered) if it refuses the bell for another reason. After
 // any other error a job may have landed, and may have been delivered.
+//
+// A bell on a node of a cluster that no longer has the slot is hung anew, at the node that has it.
 func (b *Bell) Ring(ctx context.Context, token uint64, queues []string,
 	sourced ...string) (rung Rung, err error) {
+	for try := 0; ; try++ {
+		rung, err = b.ring(ctx, token, queues, sourced)
+		if !redisdb.Elsewhere(err) {
+			return rung, err
+		}
+		b.Close() // its connection leads to the wrong node
+		if try == 2 || !redisdb.Moved(err) {
+			return rung, err
+		}
+	}
+}
+
+func (b *Bell) ring(ctx context.Context, token uint64, queues,
+	sourced []string) (rung Rung, err error) {
 	if b.conn == nil {
 		if err := b.connect(ctx); err != nil {
 			return rung, err
@@ -79,6 +95,8 @@ func (b *Bell) Ring(ctx context.Context, token uint64, queues []string,
 	case !errors.Is(err, redis.Nil) && !redisdb.Answered(err):
 		b.Close()
 		return rung, fmt.Errorf("bell: %w", err)
+	case redis.HasErrorPrefix(err, "NOSCRIPT"): // of a server that took the place of another
+		o.store.db.Load(ctx, answerScript)
 	}
 	rung.Landed, err = landed(move.Err(), k)
 	return rung, err

@@ -207,7 +207,19 @@ func (s *Store) destination(keys []string, args []any, b *Batch) ([]string, []an
 
 // pushAndWait pushes, and waits until enough replicas have the push. Both go over one connection,
 // because WAIT is about the writes of its own connection.
+//
+// If the slot of a cluster has moved, the connection led to a node that refused the push without
+// running it. Then the push goes over another one.
 func (s *Store) pushAndWait(ctx context.Context, script *redisdb.Script, keys []string,
+	args []any) *redis.Cmd {
+	cmd := s.pushAndWaitOnce(ctx, script, keys, args)
+	if redisdb.Moved(cmd.Err()) {
+		cmd = s.pushAndWaitOnce(ctx, script, keys, args)
+	}
+	return cmd
+}
+
+func (s *Store) pushAndWaitOnce(ctx context.Context, script *redisdb.Script, keys []string,
 	args []any) *redis.Cmd {
 	conn := s.db.Shared.Conn()
 	defer conn.Close()
@@ -218,8 +230,8 @@ func (s *Store) pushAndWait(ctx context.Context, script *redisdb.Script, keys []
 	}
 	n, err := conn.Wait(ctx, s.replicas, replicaTimeout).Result()
 	switch {
-	case err != nil:
-		cmd.SetErr(fmt.Errorf("push: %w (%w)", ErrUnknown, err))
+	case err != nil: // whatever it is, the push has run
+		cmd.SetErr(fmt.Errorf("push: %w (WAIT: %v)", ErrUnknown, err))
 	case n < int64(s.replicas):
 		cmd.SetErr(fmt.Errorf("push: %w: it is in Redis, but only %d of %d replicas confirmed it "+
 			"within %v: a failover may lose it", ErrUnknown, n, s.replicas, replicaTimeout))

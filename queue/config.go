@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kyujobs/kyu/internal/env"
+	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue/envelope"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -26,7 +27,10 @@ const DefaultMaxTaken = 32 << 20
 // Config says which Redis to use and how to write to it. The zero value is
 // redis://localhost:6379/0.
 type Config struct {
-	URL string // redis://, rediss:// or unix://
+	// redis://, rediss:// or unix://, or one slot of a Redis Cluster:
+	// redis+cluster://[user:password@]host[:port],…/?tag=NAME or rediss+cluster://. Then the keys
+	// begin with {NAME}:, and Addr, DB, Namespace and Sentinels must be empty.
+	URL string
 
 	// These fields replace the part of URL that they name, unless they are zero.
 	Network  string // "tcp" or "unix"
@@ -84,8 +88,27 @@ func ConfigFromEnv(r *env.Reader) Config {
 // RedisFromEnv returns the Config of another Redis of the same program. With the prefix "" it is
 // the Redis of REDIS_URL or REDIS_x, which holds the feeds and counters of a server like Mastodon.
 // With "CACHE_" it is the cache, and REDIS_x gives the fields that CACHE_REDIS_x leaves out. name
-// is its name in --print-config. It adds problems to r. It is for the jobs of this module.
-func RedisFromEnv(r *env.Reader, name, prefix string) Config { return fromEnv(r, name, prefix) }
+// is its name in --print-config. It adds problems to r. It is for the jobs of this module. One slot
+// of a Redis Cluster is refused, because that data has no tag.
+func RedisFromEnv(r *env.Reader, name, prefix string) Config {
+	c := fromEnv(r, name, prefix)
+	if c.InCluster() {
+		r.Problem("%s: %s names one slot of a Redis Cluster, which can hold queues only: give "+
+			"this data a Redis of its own in %sREDIS_URL, and name the queues' cluster in "+
+			"SIDEKIQ_REDIS_URL", name, env.MaskURL(c.URL), prefix)
+	}
+	return c
+}
+
+// CacheFromEnv is RedisFromEnv for a Redis that is only looked at, and need not exist: it is nil if
+// the variables name nothing but the cluster of the queues.
+func CacheFromEnv(r *env.Reader, name, prefix string) *Config {
+	if url, _ := r.Get(prefix+"REDIS_URL", "REDIS_URL"); inCluster(url) {
+		return nil
+	}
+	c := fromEnv(r, name, prefix)
+	return &c
+}
 
 // FromEnvironment returns the Config of the process's environment variables, by the rules of
 // ConfigFromEnv. The error has all problems, one in each line, with the names of the variables.
@@ -104,7 +127,19 @@ func (c *Config) Redis(connections int) (*redis.Client, error) {
 	}
 	o.PoolSize, o.Protocol = connections, 2
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if slot := c.slot(); slot != nil {
+		return redisdb.SlotClient(*slot, o, c.client), nil
+	}
 	return c.client(o), nil
+}
+
+// slot returns the slot of a cluster that c names, or nil.
+func (c *Config) slot() *redisdb.Cluster {
+	u, err := c.cluster()
+	if u == nil || err != nil {
+		return nil
+	}
+	return &u.Cluster
 }
 
 func fromEnv(r *env.Reader, name, prefix string) Config {
@@ -196,7 +231,7 @@ func (c *Config) setAddr(r *env.Reader, host, port string) {
 func (c *Config) setDB(n int) {
 	c.DB = n
 	u, err := url.Parse(c.URL)
-	if n != 0 || err != nil || c.URL == "" || u.Scheme == "unix" {
+	if n != 0 || err != nil || c.URL == "" || u.Scheme == "unix" || inCluster(c.URL) {
 		return
 	}
 	u.Path = "/0"
@@ -245,9 +280,10 @@ func (c *Config) setTLS(r *env.Reader, prefix string) {
 	if ca == "" && cert == "" && key == "" {
 		return
 	}
-	if c.URL != "" && !strings.HasPrefix(c.URL, "rediss://") {
-		r.Problem("REDIS_TLS_* is set, but the URL %s does not ask for TLS: want rediss://",
-			env.MaskURL(c.URL))
+	if c.URL != "" && !strings.HasPrefix(c.URL, "rediss://") &&
+		!strings.HasPrefix(c.URL, clusterSchemeTLS+"://") {
+		r.Problem("REDIS_TLS_* is set, but the URL %s does not ask for TLS: want rediss:// or "+
+			"rediss+cluster://", env.MaskURL(c.URL))
 		return
 	}
 	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -303,10 +339,16 @@ func (c *Config) setNamespace(r *env.Reader) {
 	}
 	r.Note("redis namespace", name, source)
 	c.Namespace = name
+	if _, err := c.cluster(); err != nil {
+		r.Problem("%w", err)
+	}
 }
 
 // where returns the name of the server for messages.
 func (c *Config) where(o *redis.Options) string {
+	if u, _ := c.cluster(); u != nil {
+		return fmt.Sprintf("%s (slot of the tag %s)", strings.Join(u.Seeds, ", "), u.Tag)
+	}
 	if len(c.Sentinels) == 0 {
 		return o.Addr
 	}
@@ -325,7 +367,13 @@ func (c *Config) redisOptions() (*redis.Options, error) {
 // options returns the options of go-redis for the fields of c.
 func (c *Config) options() (*redis.Options, error) {
 	o := &redis.Options{Addr: "localhost:6379"}
-	if c.URL != "" {
+	slot, err := c.cluster()
+	if err != nil {
+		return nil, err
+	}
+	if slot != nil {
+		o = slot.options()
+	} else if c.URL != "" {
 		parsed, err := redis.ParseURL(c.URL)
 		if err != nil {
 			return nil, fmt.Errorf("the Redis URL %s is not understood: want "+
@@ -348,7 +396,9 @@ func (c *Config) options() (*redis.Options, error) {
 	}
 	if c.TLS != nil {
 		name := ""
-		if o.TLSConfig != nil {
+		if slot != nil {
+			name = c.TLS.ServerName // else that of each node
+		} else if o.TLSConfig != nil {
 			name = o.TLSConfig.ServerName
 		} else if host, _, err := net.SplitHostPort(o.Addr); err == nil {
 			name = host

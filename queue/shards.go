@@ -60,10 +60,11 @@ func ShardsFromEnv(r *env.Reader) []ShardConfig {
 		}
 		seen[name] = true
 		s := ShardConfig{name, shardFromEnv(r, name)}
-		if where, err := s.Config.place(); err == nil {
-			if other, twice := places[where]; twice {
+		for _, where := range s.Config.places() {
+			if other, twice := places[where]; twice && other != name {
 				r.Problem("the shards %s and %s are the same place, %s: give each a Redis, a "+
 					"database number or a tag of its own", other, name, where)
+				break
 			}
 			places[where] = name
 		}
@@ -105,13 +106,20 @@ func shardFromEnv(r *env.Reader, name string) Config {
 	return c
 }
 
-// place names the keyspace of c. Two shards must not have the same.
-func (c *Config) place() (string, error) {
+// places names the keyspace of c: once for each seed of a cluster. Two shards must not share one.
+// It is empty if c is wrong.
+func (c *Config) places() (list []string) {
 	o, err := c.options()
 	if err != nil {
-		return "", err
+		return nil
 	}
-	return fmt.Sprintf("%s/%d %s", o.Addr, o.DB, c.Namespace), nil
+	if u, _ := c.cluster(); u != nil {
+		for _, seed := range u.Seeds {
+			list = append(list, fmt.Sprintf("%s with the tag %s", seed, u.Tag))
+		}
+		return list
+	}
+	return []string{fmt.Sprintf("%s/%d %s", o.Addr, o.DB, c.Namespace)}
 }
 
 // NewShards returns the shards of a program, which have not connected yet. The error names the

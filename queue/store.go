@@ -55,7 +55,7 @@ func NewStore(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{replicas: c.WaitReplicas, ks: redisdb.NewKeyspace(c.Namespace),
+	s := &Store{replicas: c.WaitReplicas, ks: c.keyspace(),
 		metrics7: c.Metrics7, timestamps: cmp.Or(c.Timestamps, Mirror),
 		maxPayload: cmp.Or(c.MaxPayload, DefaultMaxPayload),
 		maxTaken:   cmp.Or(c.MaxTaken, DefaultMaxTaken),
@@ -65,7 +65,7 @@ func NewStore(c Config) (*Store, error) {
 	}
 	s.db = redisdb.New(redisdb.Options{Redis: o, Connect: c.client, Addr: c.where(o),
 		Connections: c.PoolSize, MaxReply: s.maxTaken, Scripts: allScripts,
-		Probe: s.ks.Key("kyu:probe"), Sent: sent})
+		Probe: s.ks.Key("kyu:probe"), Sent: sent, Cluster: c.slot()})
 	return s, nil
 }
 
@@ -98,6 +98,9 @@ func (s *Store) DB() *redisdb.DB { return s.db }
 
 // Keys returns the names of the keys. It is for the packages of this module.
 func (s *Store) Keys() redisdb.Keyspace { return s.ks }
+
+// WaitReplicas is how many replicas must have a push before it is confirmed.
+func (s *Store) WaitReplicas() int { return s.replicas }
 
 // MaxTaken is the most bytes of a payload that a fetch takes.
 func (s *Store) MaxTaken() int { return s.maxTaken }

@@ -68,11 +68,13 @@ func (s *server) Run(ctx context.Context) error {
 	hub := s.hub(in)
 	var sites []site
 	if !s.stream.only {
-		jobs, err := s.jobs.Redis(jobsConnections)
+		jobs, err := s.jobsRedis()
 		if err != nil {
 			return err
 		}
-		defer jobs.Close()
+		if jobs != nil {
+			defer jobs.Close()
+		}
 		d, err := s.pages(ctx, store, in, hub, jobs)
 		if err != nil {
 			return err
@@ -88,6 +90,14 @@ func (s *server) Run(ctx context.Context) error {
 			flag: "--stream-listen", server: stream})
 	}
 	return s.serve(ctx, hub, sites)
+}
+
+// jobsRedis returns a client of the Redis of package jobs, or nil if there is none.
+func (s *server) jobsRedis() (*redis.Client, error) {
+	if s.jobs == nil {
+		return nil, nil
+	}
+	return s.jobs.Redis(jobsConnections)
 }
 
 // pages makes the pages. The hub is nil if only other processes have the stream. jobs is the Redis

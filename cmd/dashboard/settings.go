@@ -55,7 +55,7 @@ type settings struct {
 	man      bool
 	redis    queue.Config
 	shown    []dashboard.Setting
-	jobs     queue.Config    // the Redis of package jobs
+	jobs     *queue.Config   // the Redis of package jobs; nil: only the queues' cluster is known
 	database string          // the address of --database-url
 	servers  doctor.Settings // of Postgres and of the cache
 }
@@ -109,7 +109,7 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
-	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.RedisFromEnv(r, "app redis", "")
+	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.CacheFromEnv(r, "app redis", "")
 	if s.database != "" {
 		variable := r.Lookup
 		r.Lookup = func(key string) (string, bool) {

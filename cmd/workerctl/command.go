@@ -33,7 +33,7 @@ func (c *call) program() *cobra.Command {
 		c.explainCommand(),
 		c.retriesCommand(), c.scheduledCommand(), c.deadCommand(), c.heldCommand(),
 		c.jobCommand(), c.findCommand(), c.operationsCommand(), c.undoCommand(), c.locksCommand(),
-		c.lanesCommand(),
+		c.lanesCommand(), c.shardsCommand(),
 		c.processesCommand(), c.busyCommand(), c.runsCommand(), c.topCommand(),
 		c.quietCommand(), c.stopCommand(), c.dumpCommand(),
 		c.classesCommand(), c.metricsCommand(), c.historyCommand(), c.deployCommand(),

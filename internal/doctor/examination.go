@@ -41,9 +41,9 @@ type Settings struct {
 
 // SettingsFromEnv reads the variables that Mastodon and the workers use. It adds problems to r.
 func SettingsFromEnv(r *env.Reader) Settings {
-	cache := queue.RedisFromEnv(r, "cache redis", "CACHE_")
+	cache := queue.CacheFromEnv(r, "cache redis", "CACHE_")
 	direct, _ := r.Get("DIRECT_DATABASE_URL")
-	return Settings{Cache: &cache, Database: database.ConfigFromEnv(r), Direct: direct,
+	return Settings{Cache: cache, Database: database.ConfigFromEnv(r), Direct: direct,
 		RubyPool: number(r, "DB_POOL"), Others: Others{}.Or(r)}
 }
 

@@ -20,6 +20,7 @@ func (e *Examination) Redis(ctx context.Context) {
 	e.eviction(info)
 	e.persistence(info)
 	e.memory(info)
+	e.cluster(ctx)
 	if e.Cache != nil {
 		e.cache(ctx, info.RunID)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -154,6 +155,9 @@ func Mask(secret string) string {
 // "***". It returns "***" for a text that may be a malformed URL, and a plain name as it
 // is.
 func MaskURL(raw string) string {
+	if first, more, ok := CutHosts(raw); ok && len(more) > 0 {
+		return maskHosts(first, more)
+	}
 	if !strings.ContainsAny(raw, ":@?=") {
 		return raw
 	}
@@ -175,4 +179,47 @@ func MaskURL(raw string) string {
 		}
 	}
 	return strings.ReplaceAll(u.String(), "%2A%2A%2A", "***")
+}
+
+// hostAndPort is what a further host of a URL may be, so that no part of a password is taken for
+// one.
+var hostAndPort = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+// CutHosts splits a URL with several hosts, such as redis+cluster://u:p@a:1,b:2/?tag=x, into the
+// URL of the first host and the others. ok is false if the text is no such URL.
+func CutHosts(raw string) (first string, more []string, ok bool) {
+	scheme, rest, found := strings.Cut(raw, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	hosts, tail := rest[:end], rest[end:]
+	if !found || strings.Contains(tail, "@") {
+		return "", nil, false
+	}
+	user := ""
+	if at := strings.LastIndexByte(hosts, '@'); at >= 0 {
+		user, hosts = hosts[:at+1], hosts[at+1:]
+	}
+	list := strings.Split(hosts, ",")
+	for _, h := range list {
+		if !hostAndPort.MatchString(h) {
+			return "", nil, false
+		}
+	}
+	return scheme + "://" + user + list[0] + tail, list[1:], true
+}
+
+// maskHosts is MaskURL for a URL that CutHosts has split.
+func maskHosts(first string, more []string) string {
+	masked := MaskURL(first)
+	scheme, rest, _ := strings.Cut(masked, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	if masked == "***" {
+		return masked
+	}
+	return scheme + "://" + rest[:end] + "," + strings.Join(more, ",") + rest[end:]
 }

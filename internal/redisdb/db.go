@@ -39,6 +39,7 @@ type Options struct {
 	Scripts     []*Script                           // all scripts that will run
 	Probe       string                              // a key that nothing else uses
 	Sent        func(command []byte) (point string) // names the failpoint of a command, or ""
+	Cluster     *Cluster                            // nil: the server is no cluster
 }
 
 // DB is one Redis. It is safe for concurrent use, and its fields do not change. Its clients send
@@ -60,7 +61,19 @@ type DB struct {
 // New returns a DB that has not connected yet. Before anything else is done with it, Connect must
 // have succeeded, or Close ends it.
 func New(o Options) *DB {
-	base := safe(o.Redis, o.Sent)
+	all := &links{silence: replyTimeout, open: map[*link]bool{}}
+	var home *slot
+	base := o.Redis
+	if base.Dialer == nil {
+		base.Dialer = redis.NewDialer(base)
+	}
+	if o.Cluster != nil {
+		home = newSlot(*o.Cluster, base, all.stale)
+	}
+	safe(base, o.Sent, all)
+	if home != nil {
+		base.Dialer = home.dial(base.Dialer)
+	}
 	base.PoolSize = cmp.Or(o.Connections, 10)
 	own, bells := *base, *base
 	own.PoolSize = ownConnections
@@ -69,8 +82,29 @@ func New(o Options) *DB {
 	bells.Dialer = limitReplies(base.Dialer, o.MaxReply)
 
 	redis.SetLogger(noLog{})
-	return &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr,
+	db := &DB{Shared: o.Connect(base), Own: o.Connect(&own), Bells: o.Connect(&bells), Addr: o.Addr,
 		options: o}
+	if home != nil {
+		for _, c := range []*redis.Client{db.Shared, db.Own, db.Bells} {
+			c.AddHook(home) // behind the caller's hooks, which see each command once
+		}
+	}
+	return db
+}
+
+// SlotClient returns a client of the node that has the slot of a cluster, for other data than
+// queues. connect makes a client of o.
+func SlotClient(c Cluster, o *redis.Options,
+	connect func(*redis.Options) *redis.Client) *redis.Client {
+	if o.Dialer == nil {
+		o.Dialer = redis.NewDialer(o)
+	}
+	all := &links{silence: replyTimeout, open: map[*link]bool{}}
+	home := newSlot(c, o, all.stale)
+	o.Dialer = home.dial(all.dial(o.Dialer))
+	client := connect(o)
+	client.AddHook(home)
+	return client
 }
 
 // Connect connects, finds out which commands the server has, and loads the scripts. After an error
@@ -85,10 +119,7 @@ func (db *DB) Connect(ctx context.Context) error {
 
 // safe sets the options on which the guarantees depend: a call is sent once and ends in time, and a
 // connection on which Redis is silent is closed.
-func safe(o *redis.Options, sent func([]byte) string) *redis.Options {
-	if o.Dialer == nil {
-		o.Dialer = redis.NewDialer(o)
-	}
+func safe(o *redis.Options, sent func([]byte) string, all *links) {
 	if failpoint.Enabled {
 		dial := o.Dialer
 		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -96,7 +127,6 @@ func safe(o *redis.Options, sent func([]byte) string) *redis.Options {
 			return failpoint.Conn(conn, sent), err
 		}
 	}
-	all := &links{silence: replyTimeout, open: map[*link]bool{}}
 	o.Dialer = all.dial(o.Dialer)
 	o.MaxRetries = -1
 	o.DialerRetries = 1
@@ -104,8 +134,11 @@ func safe(o *redis.Options, sent func([]byte) string) *redis.Options {
 	o.ReadTimeout, o.WriteTimeout = replyTimeout, replyTimeout
 	o.ContextTimeoutEnabled = true
 	o.Protocol = 2
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return o
+	o.MaintNotificationsConfig = noNotifications()
+}
+
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 // noLog drops what go-redis logs: its errors say the same.
@@ -131,16 +164,37 @@ func (db *DB) probe(ctx context.Context, o *Options) error {
 	if v := db.Server.Version; v != "" && majorVersion(v) < 7 {
 		return &versionError{v}
 	}
+	if db.Server.Cluster && o.Cluster == nil {
+		return errCluster
+	}
 	if err := db.probeLua(ctx, o.Scripts[0]); err != nil {
 		return err
 	}
 	if err := db.Load(ctx, o.Scripts...); err != nil {
 		return err
 	}
+	if db.NoUnblock, err = db.lacksUnblock(ctx); err != nil {
+		return err
+	}
+	err = db.Shared.BitField(ctx, o.Probe, "GET", "u16", "#0").Err()
+	if Elsewhere(err) && o.Cluster == nil {
+		return errCluster // it hides INFO
+	}
+	db.NoBitfield = Answered(err)
+	return nil
+}
+
+// lacksUnblock finds out whether the server lacks CLIENT ID or CLIENT UNBLOCK. Some managed and
+// compatible servers have only the first. The connection that is to be unblocked waits for nothing.
+func (db *DB) lacksUnblock(ctx context.Context) (bool, error) {
 	conn := db.Shared.Conn()
 	defer conn.Close()
 	id, err := conn.ClientID(ctx).Result()
-	db.NoUnblock = err != nil || id == 0
-	db.NoBitfield = Answered(db.Shared.BitField(ctx, o.Probe, "GET", "u16", "#0").Err())
-	return nil
+	if err == nil && id > 0 {
+		err = conn.ClientUnblock(ctx, id).Err()
+	}
+	if err != nil && !Answered(err) {
+		return false, err
+	}
+	return err != nil || id == 0, nil
 }

@@ -20,6 +20,15 @@ func (e *versionError) Error() string {
 		"scripts cannot take jobs out of a full Redis"
 }
 
+// errCluster is the error for a node of a cluster that is used as a server of its own.
+var errCluster = errors.New("it is a node of a Redis Cluster, and no tag says in which slot " +
+	"Kyu's keys are")
+
+// noClusterError is the error for a server that is asked for its slots and is no cluster.
+type noClusterError struct{ reply string }
+
+func (e *noClusterError) Error() string { return "CLUSTER SLOTS: " + e.reply }
+
 // connectionEnded reports whether the server ended the connection. A server that refuses the
 // client's certificate does this after its alert, and the system may drop the alert with the
 // connection.
@@ -32,9 +41,25 @@ func connectionEnded(err error) bool {
 func explain(err error, addr string, tls bool) error {
 	text := err.Error()
 	var old *versionError
+	var single *noClusterError
 	switch {
 	case errors.As(err, &old), errors.Is(err, ErrScript):
 		return fmt.Errorf("the Redis at %s: %w", addr, err)
+	case errors.Is(err, errCluster), strings.Contains(text, "SELECT is not allowed in cluster"):
+		return fmt.Errorf("the Redis at %s is a Redis Cluster, where all keys of Kyu must be in "+
+			"one slot: give a URL such as redis+cluster://HOST:PORT/?tag=NAME (with TLS: "+
+			"rediss+cluster://), whose tag names the slot; workerctl shards plan proposes one: %w",
+			addr, err)
+	case errors.As(err, &single):
+		return fmt.Errorf("the Redis at %s is no Redis Cluster: give a URL such as "+
+			"redis://HOST:PORT/0, without +cluster and without a tag: %w", addr, err)
+	case strings.Contains(text, "NOPERM") && strings.Contains(text, "cluster"):
+		return fmt.Errorf("the Redis at %s: the user may not run CLUSTER SLOTS, which says where "+
+			"the slot is: ACL SETUSER … +cluster|slots (docs/redis.md): %w", addr, err)
+	case strings.Contains(text, "the cluster names"):
+		return fmt.Errorf("the Redis Cluster at %s names a node that cannot be reached from here: "+
+			"does that node run, and does it announce an address that this machine can reach "+
+			"(cluster-announce-hostname, cluster-announce-ip)? %w", addr, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the Redis at %s does not answer: %w", addr, err)
 	case strings.Contains(text, "tls: first record does not look like a TLS handshake"):

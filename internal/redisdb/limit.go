@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 // ErrLarge is the error of a doorbell whose job is larger than Options.MaxReply. The job has
@@ -25,6 +26,11 @@ func limitReplies(dial dialer, limit int) dialer {
 		}
 		return &limitedConn{Conn: c, limit: limit}, nil
 	}
+}
+
+// SyscallConn returns the socket, for go-redis (see link).
+func (c *limitedConn) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
 type limitedConn struct {

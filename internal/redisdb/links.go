@@ -31,6 +31,8 @@ const writePiece = 64 << 10
 type link struct {
 	net.Conn
 	all         *links
+	addr        string       // that was dialed
+	old         atomic.Bool  // of a node that no longer has the slot
 	heard       atomic.Int64 // when bytes last flowed, in Unix milliseconds
 	read, write flow
 }
@@ -55,25 +57,51 @@ func (l *links) dial(d dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
-		made := &link{Conn: c, all: l}
+		made := &link{Conn: c, all: l, addr: addr}
 		made.hear()
 		l.mu.Lock()
 		l.open[made] = true
 		l.mu.Unlock()
-		if _, ok := c.(syscall.Conn); ok {
-			return openLink{made}, nil
-		}
 		return made, nil
 	}
 }
 
-// openLink is a link that shows its socket to go-redis, which checks before it uses a connection
-// whether the server has closed it.
-type openLink struct{ *link }
+// errOld is the error of a connection that go-redis is to drop.
+var errOld = errors.New("the connection leads to a node that no longer has the slot")
 
-// SyscallConn returns the socket.
-func (c openLink) SyscallConn() (syscall.RawConn, error) {
-	return c.Conn.(syscall.Conn).SyscallConn()
+// SyscallConn returns the socket. go-redis asks for it before it takes a connection from a pool, to
+// see whether the server has closed it, and drops the connection after an error. TLS has no socket
+// to look at, so that nothing is seen there but the error.
+func (c *link) SyscallConn() (syscall.RawConn, error) {
+	if c.old.Load() {
+		return nil, errOld
+	}
+	if open, ok := c.Conn.(syscall.Conn); ok {
+		return open.SyscallConn()
+	}
+	return noSocket{}, nil
+}
+
+// noSocket is the socket of a connection that hides its own: there is nothing to see.
+type noSocket struct{}
+
+func (noSocket) Control(func(uintptr)) error    { return nil }
+func (noSocket) Read(func(uintptr) bool) error  { return nil }
+func (noSocket) Write(func(uintptr) bool) error { return nil }
+
+// oldAnswer is how long a node that no longer has the slot may take to answer what is under way.
+const oldAnswer = time.Second
+
+// stale has go-redis drop the connections to all nodes but the owner of the slot. What is under way
+// on them gets an answer soon, or ends: the node may hang. With "" all connections are dropped.
+func (l *links) stale(owner string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.addr != owner && !c.old.Swap(true) {
+			c.Conn.SetReadDeadline(time.Now().Add(oldAnswer))
+		}
+	}
 }
 
 // closeIdle closes the connections that have been idle for a whole time-out.

@@ -48,17 +48,19 @@ func ForbidsKey(err error) bool {
 // the rights or the server: Redis answered with an error that does not pass, or TLS failed.
 func Settled(err error) bool {
 	var old *versionError
+	var single *noClusterError
 	var reply redis.Error
 	if errors.As(err, &reply) && Answered(err) {
 		for _, passing := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "BUSY",
-			"TRYAGAIN", "MISCONF", "OOM", "ERR max number of clients"} {
+			"TRYAGAIN", "MISCONF", "OOM", "max number of clients"} {
 			if redis.HasErrorPrefix(reply, passing) {
 				return false
 			}
 		}
 		return true
 	}
-	return errors.As(err, &old) || errors.Is(err, ErrScript) ||
+	return errors.As(err, &old) || errors.Is(err, ErrScript) || errors.As(err, &single) ||
+		errors.Is(err, errCluster) ||
 		strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:")
 }
 

@@ -14,6 +14,7 @@ type ServerInfo struct {
 	Addr         string // as it was configured, for messages
 	Version      string
 	RunID        string // names the server's process
+	Cluster      bool   // it is a node of a Redis Cluster
 	Policy       string // maxmemory-policy; empty if not known
 	UsedMemory   int64  // bytes
 	MaxMemory    int64  // bytes; 0: no limit
@@ -42,6 +43,7 @@ func Info(ctx context.Context, c redis.Cmdable) (ServerInfo, error) {
 	return ServerInfo{Version: fields["redis_version"], RunID: fields["run_id"],
 		Policy: fields["maxmemory_policy"], UsedMemory: number("used_memory"),
 		MaxMemory: number("maxmemory"), SystemMemory: number("total_system_memory"),
+		Cluster:   fields["cluster_enabled"] == "1",
 		AOF:       fields["aof_enabled"] == "1",
 		AOFFailed: fields["aof_last_write_status"] == "err", Snapshots: "?"}, nil
 }

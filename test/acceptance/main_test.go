@@ -18,7 +18,8 @@ var fourQueues = []string{"default", "push", "mailers", "pull"}
 func TestMain(m *testing.M) {
 	flag.Parse()
 	harness.Parallel(4)
-	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./test/kit/testworker",
+	clean := harness.Build("./cmd/worker", "./cmd/workerctl", "./cmd/dashboard",
+		"./test/kit/testworker",
 		"./examples/hello", "./examples/demo")
 	harness.BuildAs("testworker-failpoints", "failpoints", "./test/kit/testworker")
 	code := m.Run()

@@ -40,6 +40,13 @@ func New(t testing.TB, args ...string) *Site {
 	return s
 }
 
+// Over returns a site on a Redis that the test has started itself. url is for programs.
+func Over(t testing.TB, url string, raw *redis.Client, store *queue.Store) *Site {
+	t.Helper()
+	return &Site{TB: t, Server: &redistest.Server{URL: url}, Raw: raw, Store: store,
+		Client: queue.NewClient(store), Dir: t.TempDir(), records: new(records)}
+}
+
 // With returns the same site for a subtest.
 func (s *Site) With(t testing.TB) *Site {
 	c := *s
