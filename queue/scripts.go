@@ -40,6 +40,9 @@ var (
 	oldestScript   = mustScript("oldest")
 
 	shardStateScript = mustScript("shardstate")
+	liftScript       = mustScript("movelift")
+	landScript       = mustScript("moveland")
+	moveDropScript   = mustScript("movedrop")
 
 	historyScript      = mustScript("history")
 	historyAgeScript   = mustScript("historyage")
@@ -50,7 +53,7 @@ var (
 		forgetScript, sweepScript, aloneScript, besideScript, publishScript, pageScript,
 		operateScript, enterScript, siftScript, shiftScript, unsiftScript, restoreScript,
 		ticketScript, tailScript, oldestScript, historyScript, historyAgeScript,
-		historyClassScript, shardStateScript}
+		historyClassScript, shardStateScript, liftScript, landScript, moveDropScript}
 )
 
 //go:embed lua/parts/turns.lua
