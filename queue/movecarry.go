@@ -122,3 +122,13 @@ func CarryRest(ctx context.Context, from Shard, active []Shard) (said []string, 
 	}
 	return said, errors.Join(errs...)
 }
+
+// Carry carries out an effect that belongs to no job. It is for Moves.Rest.
+func (s *Store) Carry(ctx context.Context, e Effect) error {
+	_, failed, err := s.runEffects(ctx, s.db.Shared, carryScript, []string{s.ks.Moving()}, nil,
+		[][]Effect{{e}})
+	if err == nil && failed[0] != "" {
+		err = errors.New(failed[0])
+	}
+	return err
+}

@@ -40,6 +40,7 @@ func (c *call) program() *cobra.Command {
 		c.deploysCommand(),
 		c.iterationCommand(), c.cancelCommand(), c.cronCommand(), c.auditCommand(),
 		c.migrateCommand(), c.outboxCommand(), c.doctorCommand(), c.planCommand(),
+		c.shardsCommand(),
 		c.installUnitsCommand(), c.uninstallUnitsCommand(), c.healthCommand(),
 		c.completionCommand(), c.manCommand(), help)
 	everyCommand(root, hide)
