@@ -58,8 +58,9 @@ func parseMoving(id, value string) (m moving, err error) {
 	shard, quoted, three := strings.Cut(way, " ")
 	place, err := strconv.Unquote(quoted)
 	page, number, err2 := splitMovingID(id)
+	_, err3 := strconv.ParseFloat(score, 64)
 	_, isList := strings.CutPrefix(place, "queue:")
-	if !two || !three || err != nil || err2 != nil || page == "" || number < 0 ||
+	if !isList && err3 != nil || !two || !three || err != nil || err2 != nil || page == "" || number < 0 ||
 		!isPlace(place) || isList != (score == "") {
 		return m, errMoving
 	}

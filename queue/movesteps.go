@@ -7,10 +7,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/failpoint"
 	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/redis/go-redis/v9"
 )
+
+// moveStep is called before a mover's calls and after their replies. Tests set it, to let the mover
+// die there.
+var moveStep func(step string)
+
+func step(name string) {
+	if moveStep != nil {
+		moveStep(name)
+	}
+}
 
 // operationInQueue says that jobs of a queue stay, because a bulk operation goes through it.
 type operationInQueue struct{ queue string }
@@ -36,24 +45,25 @@ func (s *Store) lift(ctx context.Context, place string, list []moving) (taken []
 		list[i].id = fmt.Sprintf("%s.%d", page, i)
 		args = append(args, list[i].raw, list[i].id, list[i].way())
 	}
-	var codes []int64
-	failpoint.Hit("lift_before")
+	var codes []any
+	step("lift_before")
 	err = s.replicated(ctx, func(c redis.Scripter) (err error) {
-		codes, err = s.db.RunOn(ctx, c, liftScript, keys, args...).Int64Slice()
+		codes, err = s.db.RunOn(ctx, c, liftScript, keys, args...).Slice()
 		return err
 	})
-	failpoint.Hit("lift_after")
+	step("lift_after")
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("move from %s: %w", place, err)
-	case codes[0] == -1:
+	case codes[0] == int64(-1):
 		return nil, s.wrongTypes(ctx, map[string]string{keys[0]: kindOfPlace(place),
 			keys[1]: "hash"}, len(list))
-	case codes[0] == -2:
+	case codes[0] == int64(-2):
 		return nil, operationInQueue{list[0].name()}
 	}
 	for i, code := range codes {
-		if code == 1 {
+		if score, ok := code.(string); ok {
+			list[i].score = score
 			taken = append(taken, list[i])
 		}
 	}
@@ -174,12 +184,12 @@ func (s *Store) land(ctx context.Context, from *Store, list []moving,
 	}
 	var codes []int64
 	var why []string
-	failpoint.Hit("land_before")
+	step("land_before")
 	err = s.replicated(ctx, func(c redis.Scripter) (err error) {
 		codes, why, err = s.runEffects(ctx, c, landScript, l.keys, l.args, l.items)
 		return err
 	})
-	failpoint.Hit("land_after")
+	step("land_after")
 	if err != nil {
 		return nil, failed, fmt.Errorf("move: %w", err)
 	}
@@ -222,9 +232,9 @@ func (s *Store) drop(ctx context.Context, list []moving, held []Carried) (n int,
 		}
 		args, items = append(args, list[i].id, at), append(items, held[i].Drop)
 	}
-	failpoint.Hit("drop_before")
+	step("drop_before")
 	codes, _, err := s.runEffects(ctx, s.db.Shared, moveDropScript, keys, args, items)
-	failpoint.Hit("drop_after")
+	step("drop_after")
 	if err != nil {
 		return 0, fmt.Errorf("move: %w", err)
 	}

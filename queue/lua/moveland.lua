@@ -30,9 +30,8 @@ while at <= #ARGV do
   local position, words = KEYS[tonumber(ARGV[at + 7])], tonumber(ARGV[at + 9])
   local code = -1
   if can(marker, place, kind, name, position) then
-    code = 0
-    if call('SETBIT', marker, bit, 1) == 0 then
-      code = 1
+    code = call('GETBIT', marker, bit) == 0 and 1 or 0
+    if code == 1 then
       if position then
         call('HSET', position, unpack(ARGV, at + 10, at + 9 + words))
         if ARGV[at + 8] ~= '0' then call('PEXPIREAT', position, ARGV[at + 8]) end
@@ -44,6 +43,7 @@ while at <= #ARGV do
         if name ~= '' then call('SADD', KEYS[2], name) end
         call('ZADD', place, 'NX', score, raw) -- the same bytes are the same job
       end
+      call('SETBIT', marker, bit, 1) -- last: an error above leaves no marker without its job
     end
     call('EXPIRE', marker, ARGV[1])
   end

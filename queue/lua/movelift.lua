@@ -5,8 +5,9 @@
 -- ARGV   1 zset, or the name of the queue after "list ", then per job: its bytes, its id, and the
 --        name of the shard that it goes to with the name of its place, in one line. The jobs of a
 --        list are in the order in which they are taken: the oldest first
--- Result per job 1 if it was taken, 0 if it is not there: of a list, not at the taking end; or {-1}
---        if a key has a wrong type, or {-2} if a bulk operation goes through the queue
+-- Result per job its score if it was taken ('' for a list), 0 if it is not there: of a list, not at
+--        the taking end; or {-1} if a key has a wrong type, or {-2} if a bulk operation goes through
+--        the queue
 -- Atomic so that a job is in its place or in kyu:moving, never in both or in none, and so that the
 -- shard to which it goes is written down before any shard can have it. A value of kyu:moving has
 -- three lines: the score, or nothing; the shard and the place; and the bytes of the job.
@@ -25,7 +26,7 @@ for at = 2, #ARGV, 3 do
   local mine
   if set then
     score = call('ZSCORE', place, raw)
-    mine = score and true
+    mine = score
   else
     mine = call('LINDEX', place, -1) == raw -- workers may have taken jobs before it
   end
@@ -33,6 +34,6 @@ for at = 2, #ARGV, 3 do
     call('HSET', moving, ARGV[at + 1], score .. '\n' .. ARGV[at + 2] .. '\n' .. raw)
     if set then call('ZREM', place, raw) else call('RPOP', place) end
   end
-  result[#result + 1] = mine and 1 or 0
+  result[#result + 1] = mine and score or 0
 end
 return result
