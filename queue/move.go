@@ -59,9 +59,9 @@ func parseMoving(id, value string) (m moving, err error) {
 	place, err := strconv.Unquote(quoted)
 	page, number, err2 := splitMovingID(id)
 	_, err3 := strconv.ParseFloat(score, 64)
-	_, isList := strings.CutPrefix(place, "queue:")
-	if !isList && err3 != nil || !two || !three || err != nil || err2 != nil || page == "" || number < 0 ||
-		!isPlace(place) || isList != (score == "") {
+	isList := kindOfPlace(place) == "list"
+	if !two || !three || err != nil || !isPlace(place) || isList != (score == "") ||
+		!isList && err3 != nil || err2 != nil || page == "" || number < 0 {
 		return m, errMoving
 	}
 	m = newMoving(place, raw)

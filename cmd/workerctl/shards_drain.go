@@ -18,8 +18,8 @@ const (
 	shardWait = 500 * time.Millisecond
 	// shardSay is the time between two lines about the progress.
 	shardSay = 2 * time.Second
-	// shardLate is how long a client may take to learn that a shard drains, and a little more: until
-	// then new jobs may come.
+	// shardLate is how long a client may take to learn that a shard drains, and a little more:
+	// until then new jobs may come.
 	shardLate = 7 * time.Second
 )
 
@@ -37,9 +37,9 @@ type shardDrain struct {
 
 func (c *call) drainShardCommand() *cobra.Command {
 	d := &shardDrain{}
-	cmd := c.shardVerb("drain NAME", "move all jobs of a shard to the others", "drain b --rate 500",
-		d.run)
-	cmd.Long = "move all jobs of a shard to the others, each once, with the same bytes and times.\n" +
+	cmd := c.shardVerb("drain NAME", "move all jobs of a shard to the others",
+		"drain b --rate 500", d.run)
+	cmd.Long = "move all jobs of a shard to the others, each once, with the same bytes, times.\n" +
 		"New jobs go elsewhere from now on. Jobs in flight end where they are. It may be\n" +
 		"killed at any moment: call it again, and it goes on. It ends when the shard is\n" +
 		"empty. Counters, history and what deleted jobs could be restored from stay"
@@ -70,8 +70,8 @@ func (d *shardDrain) run(ctx context.Context, c *call, shards *queue.Shards,
 	}
 	err = d.loop(ctx, c)
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted: %d jobs have moved. No job is lost, and %s stays draining: "+
-			"`workerctl shards drain %s` goes on, `workerctl shards activate %s` ends the drain",
+		return fmt.Errorf("interrupted: %d jobs have moved. No job is lost, and %s stays "+
+			"draining: `workerctl shards drain %s` goes on, `workerctl shards activate %s` ends the drain",
 			d.moved, d.from.Name, d.from.Name, d.from.Name)
 	}
 	if err != nil {

@@ -6,8 +6,8 @@
 --        name of the shard that it goes to with the name of its place, in one line. The jobs of a
 --        list are in the order in which they are taken: the oldest first
 -- Result per job its score if it was taken ('' for a list), 0 if it is not there: of a list, not at
---        the taking end; or {-1} if a key has a wrong type, or {-2} if a bulk operation goes through
---        the queue
+--        the taking end; or {-1} if a key has a wrong type, or {-2} if a bulk operation goes
+--        through the queue
 -- Atomic so that a job is in its place or in kyu:moving, never in both or in none, and so that the
 -- shard to which it goes is written down before any shard can have it. A value of kyu:moving has
 -- three lines: the score, or nothing; the shard and the place; and the bytes of the job.
