@@ -60,6 +60,8 @@ type Capability struct {
 	// Fields are fields of a payload. Effects is asked only about jobs that have one of them: most
 	// jobs have none, and cost a few nanoseconds. If it is empty, Effects is asked about all jobs.
 	Fields []string
+	// Moves says what goes along with jobs that move to another shard. nil: nothing does.
+	Moves *Moves
 	// Source is set if the capability keeps jobs of queues. One capability at most has it.
 	Source *Source
 }

@@ -54,7 +54,8 @@ func newEffectScripts(list []Capability) (*effectScripts, error) {
 	}
 	e := &effectScripts{capabilities: c, copies: map[*redisdb.Script]*redisdb.Script{}}
 	for _, base := range []*redisdb.Script{settleScript, reclaimScript, dropScript,
-		operateScript, siftScript, tailScript} {
+		operateScript, siftScript, tailScript, landScript, moveDropScript,
+		carryScript} {
 		e.copies[base] = c.script(base.Text())
 	}
 	for _, base := range []*redisdb.Script{pushScript, claimScript} {

@@ -40,6 +40,10 @@ var (
 	oldestScript   = mustScript("oldest")
 
 	shardStateScript = mustScript("shardstate")
+	liftScript       = mustScript("movelift")
+	landScript       = mustScript("moveland")
+	moveDropScript   = mustScript("movedrop")
+	carryScript      = mustScript("movecarry")
 
 	historyScript      = mustScript("history")
 	historyAgeScript   = mustScript("historyage")
@@ -50,7 +54,8 @@ var (
 		forgetScript, sweepScript, aloneScript, besideScript, publishScript, pageScript,
 		operateScript, enterScript, siftScript, shiftScript, unsiftScript, restoreScript,
 		ticketScript, tailScript, oldestScript, historyScript, historyAgeScript,
-		historyClassScript, shardStateScript}
+		historyClassScript, shardStateScript, liftScript, landScript, moveDropScript,
+		carryScript}
 )
 
 //go:embed lua/parts/turns.lua

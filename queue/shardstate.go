@@ -17,6 +17,9 @@ const (
 	ShardActive ShardState = "active"
 	// ShardDraining shards get no new jobs from clients. Workers serve them until they are empty.
 	ShardDraining ShardState = "draining"
+	// ShardRemoved shards get no new jobs, and are empty. The state stays, because a program that
+	// still has the shard in its KYU_SHARDS would place jobs there if its name had no state.
+	ShardRemoved ShardState = "removed"
 )
 
 // ShardStates are the states of all shards that were ever given one. The highest epoch counts.

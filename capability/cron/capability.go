@@ -21,7 +21,7 @@ var (
 // passes it in queue.Config.Capabilities.
 func Capability() queue.Capability {
 	return queue.Capability{Kind: kind, Claim: claimLua, Lua: releaseLua, Effects: release,
-		Fields: []string{extraField}}
+		Fields: []string{extraField}, Moves: moves()}
 }
 
 // extraField is the field of a payload that holds Kyu's own data.

@@ -61,7 +61,8 @@ func Capability() queue.Capability {
 	return queue.Capability{Kind: kindName, Lua: commonLua + effectLua,
 		Source: &queue.Source{Take: commonLua + takeLua, Words: words, Left: left,
 			Bells: bells, Waits: waits, Count: ruleKey, Kept: kept, Lists: lists,
-			Suspend: suspend}}
+			Suspend: suspend},
+		Moves: &queue.Moves{Rest: carryRules}}
 }
 
 // left returns the effect that frees a delivery's place in a lane.

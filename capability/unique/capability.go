@@ -26,5 +26,6 @@ func Capability() queue.Capability {
 				return nil
 			}
 			return h.effects(j.JID, event)
-		}}
+		},
+		Moves: moves()}
 }

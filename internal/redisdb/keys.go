@@ -62,6 +62,12 @@ func (k Keyspace) Leases() string { return k.Key("kyu:leases") }
 // ShardStates is the hash of the states of all shards: the same one in every shard.
 func (k Keyspace) ShardStates() string { return k.Key("kyu:shards") }
 
+// Moving is the hash of the jobs that are on their way to another shard.
+func (k Keyspace) Moving() string { return k.Key("kyu:moving") }
+
+// Moved is the marker of a page of jobs that came from another shard: a bit for each.
+func (k Keyspace) Moved(page string) string { return k.Key("kyu:moved:" + page) }
+
 // Held is the set of the classes that have held jobs.
 func (k Keyspace) Held() string { return k.Key("kyu:held") }
 
