@@ -89,6 +89,14 @@ func (f *Fleet) Members() []*Member { return f.members }
 // Several reports whether there is more than one shard.
 func (f *Fleet) Several() bool { return len(f.members) > 1 }
 
+// label is the name of a shard in a list over several shards, and "" in a list of one.
+func (f *Fleet) label(m *Member) string {
+	if !f.Several() {
+		return ""
+	}
+	return m.Name
+}
+
 // Member returns the shard with a name. The error names those that there are.
 func (f *Fleet) Member(name string) (*Member, error) {
 	var names []string

@@ -38,6 +38,23 @@ func (f *Fleet) Processes(ctx context.Context) ([]FleetProcess, []Away, error) {
 	return mergeProcesses(found, f.Several()), away, err
 }
 
+// ProcessesOf returns those of the identities, of any shard, that are live processes (see
+// Inspector.ProcessesOf).
+func (f *Fleet) ProcessesOf(ctx context.Context, ids ...string) ([]FleetProcess, []Away, error) {
+	found, away, err := Each(ctx, f, func(ctx context.Context, m *Member) ([]Process, error) {
+		return m.ProcessesOf(ctx, ids...)
+	})
+	return mergeProcesses(found, f.Several()), away, err
+}
+
+// WorkOf returns the jobs that processes run in all shards, the longest running first.
+func (f *Fleet) WorkOf(ctx context.Context, ids ...string) (list []FleetWork, away []Away,
+	err error) {
+	return f.work(ctx, func(ctx context.Context, m *Member) ([]Work, error) {
+		return m.WorkOf(ctx, ids...)
+	})
+}
+
 // processKey tells processes apart. Identities may differ from shard to shard.
 type processKey struct {
 	host, identity string
@@ -161,13 +178,19 @@ type FleetWork struct {
 }
 
 // WorkInProgress returns the jobs that live processes run, the longest running first.
-func (f *Fleet) WorkInProgress(ctx context.Context) (list []FleetWork, away []Away, err error) {
-	found, away, err := Each(ctx, f, func(ctx context.Context, m *Member) ([]Work, error) {
+func (f *Fleet) WorkInProgress(ctx context.Context) ([]FleetWork, []Away, error) {
+	return f.work(ctx, func(ctx context.Context, m *Member) ([]Work, error) {
 		return m.WorkInProgress(ctx)
 	})
+}
+
+func (f *Fleet) work(ctx context.Context,
+	read func(context.Context, *Member) ([]Work, error)) (list []FleetWork, away []Away,
+	err error) {
+	found, away, err := Each(ctx, f, read)
 	for _, of := range found {
 		for _, w := range of.Value {
-			list = append(list, FleetWork{w, of.Member.Name})
+			list = append(list, FleetWork{w, f.label(of.Member)})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b FleetWork) int {

@@ -70,12 +70,10 @@ func (q *QueueInfo) add(o QueueInfo) {
 // QueueStatus returns all queues to which jobs were ever pushed in any shard, by name. A queue that
 // is paused in one shard is paused; PausedIn says where.
 func (f *Fleet) QueueStatus(ctx context.Context) (list []FleetQueue, away []Away, err error) {
-	found, away, err := Each(ctx, f, func(ctx context.Context, m *Member) ([]QueueStatus, error) {
-		return m.QueueStatus(ctx)
-	})
+	found, away, err := Each(ctx, f, shardQueuesOf)
 	if err != nil || !f.Several() {
 		for _, of := range found {
-			for _, q := range of.Value {
+			for _, q := range of.Value.list {
 				list = append(list, FleetQueue{QueueStatus: q})
 			}
 		}
@@ -84,7 +82,7 @@ func (f *Fleet) QueueStatus(ctx context.Context) (list []FleetQueue, away []Away
 	processes, more, err := f.Processes(ctx)
 	at := map[string]int{}
 	for _, of := range found {
-		for _, q := range of.Value {
+		for _, q := range of.Value.list {
 			i, known := at[q.Name]
 			if !known {
 				i = len(list)
@@ -96,10 +94,34 @@ func (f *Fleet) QueueStatus(ctx context.Context) (list []FleetQueue, away []Away
 		}
 	}
 	for i := range list {
+		for _, of := range found {
+			list[i].pausedEmpty(of.Member.Name, of.Value.paused)
+		}
 		list[i].servedBy(processes)
 	}
 	slices.SortFunc(list, func(a, b FleetQueue) int { return strings.Compare(a.Name, b.Name) })
 	return list, alsoAway(away, more), err
+}
+
+// shardQueues are the queues of a shard.
+type shardQueues struct {
+	list   []QueueStatus
+	paused []string // also queues that never had a job there; nil if the shard is the only one
+}
+
+func shardQueuesOf(ctx context.Context, m *Member) (s shardQueues, err error) {
+	if s.list, err = m.QueueStatus(ctx); err != nil || m.alone {
+		return s, err
+	}
+	s.paused, err = m.rdb.SMembers(ctx, m.ks.Paused()).Result()
+	return s, err
+}
+
+// pausedEmpty notes that the queue is paused in a shard in which it never had a job.
+func (q *FleetQueue) pausedEmpty(shard string, paused []string) {
+	if !slices.ContainsFunc(q.Shards, func(s QueueShard) bool { return s.Shard == shard }) {
+		q.merge(shard, QueueStatus{QueueInfo: QueueInfo{Paused: slices.Contains(paused, q.Name)}})
+	}
 }
 
 // merge adds the queue of a shard.
@@ -165,4 +187,35 @@ func (f *Fleet) Queue(ctx context.Context, name string) (q FleetQueue, away []Aw
 		q.merge(of.Member.Name, QueueStatus{QueueInfo: of.Value})
 	}
 	return q, away, err
+}
+
+// FleetPayload is a payload of a queue, and its shard.
+type FleetPayload struct {
+	Raw   string
+	Shard string
+}
+
+// QueuePage returns up to count payloads of a queue, after the first offset, and how many there
+// are. Those of the first shard come first: no order holds between jobs of different shards, which
+// workers take in turn.
+func (f *Fleet) QueuePage(ctx context.Context, name string, offset,
+	count int64) (page []FleetPayload, total int64, away []Away, err error) {
+	infos, away, err := Each(ctx, f, func(ctx context.Context, m *Member) (QueueInfo, error) {
+		return m.Queue(ctx, name)
+	})
+	for _, of := range infos {
+		from := max(offset-total, 0)
+		listed := of.Value.Listed()
+		if left := count - int64(len(page)); from < listed && left > 0 {
+			raws, err := of.Member.QueuePage(ctx, name, from, left)
+			if err != nil {
+				return page, total, away, err
+			}
+			for _, raw := range raws {
+				page = append(page, FleetPayload{raw, of.Member.Name})
+			}
+		}
+		total += listed
+	}
+	return page, total, away, err
 }

@@ -40,7 +40,7 @@ func (f *Fleet) Search(ctx context.Context, filter Filter, limit int) (s FleetSe
 				s.More = true
 				break
 			}
-			s.Found = append(s.Found, FleetFound{found, of.Member.Name})
+			s.Found = append(s.Found, FleetFound{found, f.label(of.Member)})
 		}
 	}
 	return s, err
@@ -99,7 +99,7 @@ func (f *Fleet) Stuck(ctx context.Context, longRun time.Duration) (list []FleetF
 			if f.Several() {
 				found.Where = "shard " + of.Member.Name + ", " + found.Where
 			}
-			list = append(list, FleetFinding{found, of.Member.Name})
+			list = append(list, FleetFinding{found, f.label(of.Member)})
 		}
 	}
 	return list, err
@@ -119,7 +119,7 @@ func (f *Fleet) Operations(ctx context.Context, count int64) (list []FleetOperat
 	})
 	for _, of := range all {
 		for _, o := range of.Value {
-			list = append(list, FleetOperation{o, of.Member.Name})
+			list = append(list, FleetOperation{o, f.label(of.Member)})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b FleetOperation) int {
