@@ -69,15 +69,20 @@ func (p *Process) key() processKey {
 	return processKey{host: p.Hostname, pid: p.PID, started: p.StartedAt.UnixMicro()}
 }
 
-// mergeProcesses makes one process of its records.
+// mergeProcesses makes one process of its records. Two records in one shard are two processes.
 func mergeProcesses(found []Of[[]Process], several bool) (list []FleetProcess) {
-	at := map[processKey]int{}
+	at := map[processKey][]int{}
 	for _, of := range found {
 		for _, p := range of.Value {
-			i, known := at[p.key()]
-			if !known {
+			i := -1
+			for _, k := range at[p.key()] {
+				if !list[k].Serves(of.Member.Name) && i < 0 {
+					i = k
+				}
+			}
+			if i < 0 {
 				i = len(list)
-				at[p.key()] = i
+				at[p.key()] = append(at[p.key()], i)
 				list = append(list, FleetProcess{Process: p, in: map[string]bool{}})
 			} else {
 				list[i].merge(p)
