@@ -182,8 +182,13 @@ func Each[T any](ctx context.Context, f *Fleet,
 	var g sync.WaitGroup // ends before Each returns
 	for i, m := range f.members {
 		g.Go(func() {
-			if errs[i] = m.Answers(ctx); errs[i] == nil {
-				values[i], errs[i] = do(ctx, m)
+			if errs[i] = m.Answers(ctx); errs[i] != nil {
+				return
+			}
+			values[i], errs[i] = do(ctx, m)
+			var network net.Error
+			if errors.As(errs[i], &network) && ctx.Err() == nil && !m.alone {
+				m.note(errs[i])
 			}
 		})
 	}
