@@ -64,7 +64,7 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"path":   d.path,
 		"home":   d.home().path,
 		"pathIn": d.pathIn,
-		"asset":  func(name string) string { return d.home().Base + "/assets/" + assets[name].name },
+		"asset":  d.assetPath,
 		"n":      func(n any) string { return number(n) },
 		"text":   text.Printable,
 		"cut":    cut,
@@ -92,6 +92,11 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"among":      func(page string, list []string) bool { return slices.Contains(list, page) },
 		"languages":  func() []string { return languages },
 	}
+}
+
+// assetPath is the path of a file of the dashboard.
+func (d *Dashboard) assetPath(name string) string {
+	return d.home().Base + "/assets/" + assets[name].name
 }
 
 // navigation are the pages that are always in the navigation; the path of the first is the base.

@@ -26,7 +26,8 @@ func newShards(t *testing.T, change ...func(*dashboard.Options)) (f *fixture,
 		server := redistest.Start(t)
 		in[name] = &fixture{T: t, server: server, raw: server.Client(), store: server.Store()}
 		in[name].in = inspect.New(in[name].store)
-		configs = append(configs, queue.ShardConfig{Name: name, Config: queue.Config{URL: server.URL}})
+		configs = append(configs, queue.ShardConfig{Name: name,
+			Config: queue.Config{URL: server.URL}})
 	}
 	shards, err := queue.NewShards(configs)
 	if err != nil {
@@ -161,7 +162,8 @@ func TestShardsActs(t *testing.T) {
 		f := f.sub(t)
 		f.post("/queues/a/pause", url.Values{})
 		for name := range in {
-			same(f, "paused in "+name, in[name].raw.SIsMember(t.Context(), "paused", "a").Val(), true)
+			same(f, "paused in "+name, in[name].raw.SIsMember(t.Context(), "paused", "a").Val(),
+				true)
 			in[name].sub(t).audited("dashboard queue pause", "paused a")
 		}
 	})
@@ -181,7 +183,8 @@ func TestShardsActs(t *testing.T) {
 		f := f.sub(t)
 		in["b"].server.Kill()
 		began := time.Now()
-		for _, page := range []string{"/", "/queues", "/retries", "/processes", "/busy", "/shards"} {
+		for _, page := range []string{"/", "/queues", "/retries", "/processes", "/busy",
+			"/shards"} {
 			f.has(f.get(page, 200), "away")
 		}
 		if took := time.Since(began); took > 3*time.Second {

@@ -70,7 +70,8 @@ func (c *call) printRunning(list []inspect.FleetWork) error {
 	c.rowOf(t, "SHARD", "PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
 	for _, w := range list {
 		r := newRow(w.Payload, w.Job, time.Time{})
-		c.rowOf(t, w.Shard, w.Process, w.TID, w.Queue, r.Class, r.JID, age(time.Since(w.RunAt).Seconds()))
+		c.rowOf(t, w.Shard, w.Process, w.TID, w.Queue, r.Class, r.JID,
+			age(time.Since(w.RunAt).Seconds()))
 	}
 	return t.Flush()
 }

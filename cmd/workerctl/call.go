@@ -66,7 +66,8 @@ func (c *call) shardsFromEnv() ([]queue.ShardConfig, error) {
 		names = append(names, s.Name)
 	}
 	if list[0].Name == "" {
-		return nil, fmt.Errorf("--shard %s: there is one Redis, without a name, because KYU_SHARDS "+
+		return nil, fmt.Errorf("--shard %s: there is one Redis, without a name, because "+
+			"KYU_SHARDS "+
 			"is not set", c.only)
 	}
 	return nil, fmt.Errorf("--shard %s: KYU_SHARDS has %s", c.only, strings.Join(names, ", "))

@@ -21,7 +21,8 @@ func (c *call) cronCommand() *cobra.Command {
 	s.limit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
-	printed := c.spreading(chosen, "import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
+	printed := c.spreading(chosen, "import", "print the entries of sidekiq-scheduler and "+
+		"sidekiq-cron as a "+
 		"file for --schedule", s.on(s.printImport))
 	printed.Example = "workerctl cron import > schedule.yml"
 	cmd.AddCommand(show,

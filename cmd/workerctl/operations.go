@@ -24,7 +24,8 @@ func (c *call) operationsCommand() *cobra.Command {
 	cmd.Example = "workerctl operations"
 	o.limit.flags(cmd.Flags(), pageSize)
 	c.watchable(cmd)
-	resume := c.spreading(one, "resume ID", "go on with an operation whose process has stopped", o.resume)
+	resume := c.spreading(one, "resume ID", "go on with an operation whose process has stopped",
+		o.resume)
 	resume.Example = "workerctl operations resume " + sampleOperation
 	cancel := c.spreading(one, "cancel ID", "stop an operation; what it has changed stays changed",
 		o.cancel)

@@ -55,7 +55,8 @@ func (c *call) outputFlags(root *cobra.Command) {
 		}
 		return nil
 	})
-	flags.StringVar(&c.only, "shard", "", "the `NAME` of the only shard of KYU_SHARDS that is asked, "+
+	flags.StringVar(&c.only, "shard", "", "the `NAME` of the only shard of KYU_SHARDS that is "+
+		"asked, "+
 		"instead of all")
 	flags.StringVar(&c.as, "as", "", "the `NAME` of the person, for the audit, if it is not the "+
 		"user's")

@@ -116,7 +116,8 @@ func (c *call) home(ctx context.Context, jid string) (*inspect.Member, error) {
 	for _, s := range status {
 		switch {
 		case s.Away != "" && jid != "":
-			return nil, fmt.Errorf("shard %s: away: %s: the job may be there; without --jid it goes "+
+			return nil, fmt.Errorf("shard %s: away: %s: the job may be there; without --jid it "+
+				"goes "+
 				"to another shard", s.Shard, s.Away)
 		case s.Away != "":
 			away = append(away, errors.New("shard "+s.Shard+": away: "+s.Away))

@@ -16,7 +16,8 @@ type queues struct{ limit limit }
 
 func (c *call) queuesCommand() *cobra.Command {
 	q := &queues{}
-	cmd := c.spreading(once, "queues", "all queues, their processes, and how fast they empty", q.run)
+	cmd := c.spreading(once, "queues", "all queues, their processes, and how fast they empty",
+		q.run)
 	cmd.Long = "all queues: their jobs, how many of these are parked in lanes, the age of the\n" +
 		"oldest, the processes and threads that serve them, how many threads run their\n" +
 		"jobs, how many jobs workers of Kyu have, how many jobs come and go a second, and\n" +

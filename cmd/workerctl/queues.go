@@ -30,7 +30,8 @@ func (c *call) queueCommand() *cobra.Command {
 	cmd := c.local("queue", "the jobs of a queue; pause it, clear it, move its jobs", nil)
 	cmd.Args = checked(func([]string) error { return errNoQueue })
 	c.completes(cmd, queueNames)
-	name := c.spreading(q.way, "NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue",
+	name := c.spreading(q.way, "NAME", "the jobs of a queue; --pause, --unpause or --clear "+
+		"change the queue",
 		q.run)
 	name.Long = name.Short
 	name.Example = "workerctl queue push --page 2\nworkerctl queue push --pause"

@@ -166,7 +166,8 @@ func TestShards(t *testing.T) {
 		}
 	})
 	t.Run("every command that asks Redis runs over several shards", func(t *testing.T) {
-		for _, line := range []string{"explain", "held", "locks", "locks --orphans", "lanes", "cron",
+		for _, line := range []string{"explain", "held", "locks", "locks --orphans", "lanes",
+			"cron",
 			"audit", "classes", "metrics", "deploys", "deploy v1", "runs", "busy",
 			"scheduled", "retries list", "operations", "processes --clean", "stats --days 2",
 			"lanes set other key=args.0,max=1 --force", "lanes other", "lanes drain other --yes"} {
@@ -179,8 +180,9 @@ func TestShards(t *testing.T) {
 		s.of(t).ok("", "cron import --shard a")
 	})
 	t.Run("a hostile name of a class cannot steer the terminal", func(t *testing.T) {
-		in["b"].raw.ZAdd(t.Context(), "retry", redis.Z{Score: 2e9, Member: `{"class":"\u001b[31mRed",` +
-			`"jid":"hostile","queue":"default","args":[]}`})
+		in["b"].raw.ZAdd(t.Context(), "retry", redis.Z{Score: 2e9,
+			Member: `{"class":"\u001b[31mRed",` +
+				`"jid":"hostile","queue":"default","args":[]}`})
 		if out := s.of(t).ok("hostile", "retries"); strings.Contains(out, "\x1b") {
 			t.Errorf("%q", out)
 		}

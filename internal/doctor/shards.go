@@ -32,7 +32,8 @@ func (e *Examination) Shards(ctx context.Context, f *inspect.Fleet) {
 	}
 	here, away := f.Here(ctx)
 	for _, a := range away {
-		e.bad(Wrong, "shards", "look at its Redis: its jobs wait until it answers, and clients push "+
+		e.bad(Wrong, "shards", "look at its Redis: its jobs wait until it answers, and clients "+
+			"push "+
 			"elsewhere", "%v", a)
 	}
 	if len(here) == 0 {
@@ -94,15 +95,17 @@ func (e *Examination) lists(here []*inspect.Member, processes []inspect.FleetPro
 			if serving[name] == 0 {
 				by = "by nobody"
 			}
-			e.bad(Wrong, "shards", "give it the same KYU_SHARDS, and restart it", "%s serves %s, and "+
-				"not %s: it has another list of shards. The jobs of the shard %s are served %s",
+			e.bad(Wrong, "shards", "give it the same KYU_SHARDS, and restart it",
+				"%s serves %s, and "+
+					"not %s: it has another list of shards. The jobs of the shard %s are served %s",
 				p.Identity, shardsOf(p), name, name, by)
 		}
 	}
 	for _, m := range here {
 		if serving[m.Name] == 0 && len(processes) > 0 && !some {
-			e.bad(Wrong, "shards", "start a worker whose KYU_SHARDS has it", "no process serves the "+
-				"shard %s", m.Name)
+			e.bad(Wrong, "shards", "start a worker whose KYU_SHARDS has it",
+				"no process serves the "+
+					"shard %s", m.Name)
 		}
 	}
 	if !some && len(processes) > 0 {
@@ -128,7 +131,8 @@ func (e *Examination) servers(ctx context.Context, here []*inspect.Member) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(on)) {
 		if names := on[id]; len(names) > 1 {
-			e.bad(Warning, "shards", "give each a server of its own", "the shards %s are on one Redis "+
+			e.bad(Warning, "shards", "give each a server of its own", "the shards %s are on one "+
+				"Redis "+
 				"server: one failure takes all of them, and they share its one thread",
 				strings.Join(names, " and "))
 		}
@@ -142,8 +146,9 @@ func (e *Examination) states(ctx context.Context, f *inspect.Fleet, here []*insp
 	for _, m := range here {
 		states, err := m.Store.ShardStates(ctx)
 		if err != nil {
-			e.bad(Warning, "shards", "allow the user to read Kyu's keys (docs/redis.md)", "the states "+
-				"in the shard %s cannot be read: %v", m.Name, err)
+			e.bad(Warning, "shards", "allow the user to read Kyu's keys (docs/redis.md)",
+				"the states "+
+					"in the shard %s cannot be read: %v", m.Name, err)
 			return
 		}
 		if written[m.Name] = states; states.Epoch > newest.Epoch {
@@ -155,9 +160,12 @@ func (e *Examination) states(ctx context.Context, f *inspect.Fleet, here []*insp
 		states := written[m.Name]
 		if states.Epoch != newest.Epoch || !maps.Equal(states.States, newest.States) {
 			agree = false
-			e.bad(Warning, "shards", "workerctl shards says the newest again, when all shards answer",
-				"the shard %s has the states of epoch %d, and others those of epoch %d: a program that "+
-					"reaches only this shard believes old states", m.Name, states.Epoch, newest.Epoch)
+			e.bad(Warning, "shards", "workerctl shards says the newest again, when all shards "+
+				"answer",
+				"the shard %s has the states of epoch %d, and others those of epoch %d: a "+
+					"program that "+
+					"reaches only this shard believes old states", m.Name, states.Epoch,
+				newest.Epoch)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(newest.States)) {
@@ -200,7 +208,8 @@ func (e *Examination) draining(ctx context.Context, m *inspect.Member) {
 			continue
 		}
 		e.bad(Warning, "shards", "look for clients with an old list of shards, or a fixed shard; "+
-			"clients learn of a drain within 10 s", "shard %s: it is draining, and a client still pushes "+
+			"clients learn of a drain within 10 s", "shard %s: it is draining, and a client "+
+			"still pushes "+
 			"to it: the job %s of the queue %s was created %v ago", m.Name, j.JID, q.Name,
 			now.Sub(j.Time("created_at")).Round(100*time.Millisecond))
 	}
@@ -231,8 +240,10 @@ func (e *Examination) moving(ctx context.Context, here []*inspect.Member) {
 			}
 		}
 		if stay > 0 {
-			e.bad(Warning, "shards", "workerctl shards drain "+m.Name+" goes on with it", "shard %s: %d "+
-				"jobs are on their way to another shard, and do not arrive: their mover has stopped",
+			e.bad(Warning, "shards", "workerctl shards drain "+m.Name+" goes on with it",
+				"shard %s: %d "+
+					"jobs are on their way to another shard, and do not arrive: their mover has "+
+					"stopped",
 				m.Name, stay)
 		}
 	}

@@ -102,8 +102,8 @@ func (s *shards) publish(shard, identity string, pid, busy int, quiet bool) {
 func (s *shards) entries(shard, set string, scores ...float64) {
 	s.Helper()
 	for i, score := range scores {
-		member := fmt.Sprintf(`{"class":"Job","queue":"a","jid":"%s-%v-%04d","args":[],"retry":true,`+
-			`"created_at":1.5}`, shard, score, i)
+		member := fmt.Sprintf(`{"class":"Job","queue":"a","jid":"%s-%v-%04d","args":[],`+
+			`"retry":true,"created_at":1.5}`, shard, score, i)
 		if err := s.raw[shard].ZAdd(s.Context(), set,
 			redis.Z{Score: score, Member: member}).Err(); err != nil {
 			s.Fatal(err)
@@ -111,7 +111,8 @@ func (s *shards) entries(shard, set string, scores ...float64) {
 	}
 }
 
-// stop stops the process of a shard's server, so that it answers nothing, until the end of the test.
+// stop stops the process of a shard's server, so that it answers nothing, until the end of the
+// test.
 func (s *shards) stop(shard string) {
 	s.Helper()
 	pid := s.servers[shard].PID()
@@ -251,7 +252,8 @@ func TestFleetQueues(t *testing.T) {
 			t.Fatal(away, err)
 		}
 		for name := range s.raw {
-			same(t, "paused in "+name, s.raw[name].SIsMember(t.Context(), "paused", "a").Val(), true)
+			same(t, "paused in "+name, s.raw[name].SIsMember(t.Context(), "paused", "a").Val(),
+				true)
 		}
 		if _, err := s.fleet.Unpause(t.Context(), "a"); err != nil {
 			t.Fatal(err)
@@ -314,7 +316,8 @@ func TestFleetSet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := s.fleet.Set((*inspect.Inspector).RetrySet).Search(t.Context(), f, time.Now(), 1, 3)
+		p, err := s.fleet.Set((*inspect.Inspector).RetrySet).Search(t.Context(), f, time.Now(), 1,
+			3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,16 +363,18 @@ func TestFleetSearch(t *testing.T) {
 		same(t, "the queue", p.Queue, "q")
 		same(t, "JID", j.JID, "b-q-1")
 	})
-	t.Run("Locate says that a job is nowhere, and which shard was not searched", func(t *testing.T) {
-		s := s.sub(t)
-		_, _, _, err := s.fleet.Locate(t.Context(), "none")
-		same(t, "not found", errors.Is(err, queue.ErrNotFound), true)
-		s.servers["b"].Kill()
-		_, _, _, err = s.fleet.Locate(t.Context(), "b-q-1")
-		if !errors.Is(err, queue.ErrNotFound) || !strings.Contains(err.Error(), "shard b: away:") {
-			t.Error(err)
-		}
-	})
+	t.Run("Locate says that a job is nowhere, and which shard was not searched",
+		func(t *testing.T) {
+			s := s.sub(t)
+			_, _, _, err := s.fleet.Locate(t.Context(), "none")
+			same(t, "not found", errors.Is(err, queue.ErrNotFound), true)
+			s.servers["b"].Kill()
+			_, _, _, err = s.fleet.Locate(t.Context(), "b-q-1")
+			if !errors.Is(err, queue.ErrNotFound) || !strings.Contains(err.Error(),
+				"shard b: away:") {
+				t.Error(err)
+			}
+		})
 }
 
 func TestFleetAway(t *testing.T) {

@@ -159,7 +159,10 @@ func (q *FleetQueue) servedBy(processes []FleetProcess) {
 
 // Pause pauses a queue in all shards. A shard that is away is not paused: the caller says so.
 func (f *Fleet) Pause(ctx context.Context, name string) ([]Away, error) {
-	return f.steer(ctx, func(ctx context.Context, s *queue.Store) error { return s.Pause(ctx, name) })
+	return f.steer(ctx, func(ctx context.Context, s *queue.Store) error {
+		return s.Pause(ctx,
+			name)
+	})
 }
 
 // Unpause ends the pause of a queue in all shards.

@@ -91,8 +91,9 @@ func (f *Fleet) Stuck(ctx context.Context, longRun time.Duration) (list []FleetF
 		return m.Stuck(ctx, longRun)
 	})
 	for _, a := range away {
-		list = append(list, FleetFinding{Finding{What: "away: " + a.Error, Where: "shard " + a.Shard,
-			Do: "look at its Redis: its jobs wait until it answers"}, a.Shard})
+		list = append(list, FleetFinding{Finding{What: "away: " + a.Error,
+			Where: "shard " + a.Shard,
+			Do:    "look at its Redis: its jobs wait until it answers"}, a.Shard})
 	}
 	for _, of := range all {
 		for _, found := range of.Value {

@@ -16,7 +16,8 @@ import (
 type ExplainIn func(context.Context, *inspect.Member, inspect.Place, *queue.Job) ([]inspect.Reason,
 	error)
 
-// overShards is the Source of several shards: sums, processes once, and lists of jobs of all shards. A
+// overShards is the Source of several shards: sums, processes once, and lists of jobs of all
+// shards. A
 // shard that is away is left out.
 type overShards struct {
 	*inspect.Fleet
@@ -69,7 +70,8 @@ func (s overShards) Identities(ctx context.Context) ([]string, error) {
 	return ids, err
 }
 
-func (s overShards) Processes(ctx context.Context, ids ...string) (list []inspect.Process, err error) {
+func (s overShards) Processes(ctx context.Context, ids ...string) (list []inspect.Process,
+	err error) {
 	all, _, err := s.Fleet.Processes(ctx)
 	for _, p := range all {
 		if slices.Contains(ids, p.Identity) {
@@ -156,7 +158,8 @@ func (s overShards) queuePage(ctx context.Context, page Page, name string) (Page
 	return page, err
 }
 
-func (s overShards) Count(ctx context.Context, set Set, filter string, asOf time.Time) (int, error) {
+func (s overShards) Count(ctx context.Context, set Set, filter string, asOf time.Time) (int,
+	error) {
 	f, err := inspect.ParseFilter(filter)
 	if err != nil {
 		return 0, err
@@ -267,7 +270,8 @@ func (a *fleetActor) operate(ctx context.Context, r Request) (string, error) {
 		}
 	}
 	if done == "" && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("%s: %w: left %s meanwhile", r.Verb, queue.ErrNotFound, r.Set))
+		errs = append(errs, fmt.Errorf("%s: %w: left %s meanwhile", r.Verb, queue.ErrNotFound,
+			r.Set))
 	}
 	return done, errors.Join(append(errs, all(away, nil))...)
 }
