@@ -38,6 +38,9 @@ type Access interface {
 type Options struct {
 	Store     *queue.Store       // opened with all capabilities whose jobs it deletes
 	Inspector *inspect.Inspector // of Store
+	// Fleet has several shards, instead of Store and Inspector: the pages show all of them, and the
+	// pages of each are below /shards. A Fleet of one shard is the same as its Store.
+	Fleet *inspect.Fleet
 	// Base is the path below which the dashboard is mounted, such as "/kyu". The empty Base is the
 	// root. Requests arrive with it: a proxy in front passes paths on unchanged.
 	Base     string
@@ -78,6 +81,9 @@ type Dashboard struct {
 	Options
 	router   *router
 	handler  http.Handler
+	below    []*Dashboard    // those of the shards
+	over     *Dashboard      // of a shard: that of all
+	member   *inspect.Member // of a shard
 	redact   *redactor
 	pages    map[string]*template.Template // by language
 	csp      string
@@ -98,23 +104,20 @@ type Dashboard struct {
 // New returns a dashboard. The caller closes it, and then the Store. The error names everything
 // that is wrong with the options.
 func New(o Options) (*Dashboard, error) {
+	if o.Fleet != nil && !o.Fleet.Several() {
+		m := o.Fleet.Members()[0]
+		o.Store, o.Inspector, o.Fleet = m.Store, m.Inspector, nil
+	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
-		searchTime: searchTime, looking: make(chan struct{}, 1), contents: contents{age: contentAge,
-			list: map[string]*content{}}}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
-	if o.Redact == nil {
-		o.Redact = DefaultRedact
-	}
-	d.redact = newRedactor(o.Redact)
+	d := newDashboard(o)
 	d.router = newRouter(d)
-	if err := errors.Join(d.parsePages(), d.router.addAll(d.routes())); err != nil {
-		d.cancel()
+	if err := errors.Join(d.parsePages(), d.addRoutes()); err != nil {
+		d.Close()
 		return nil, err
 	}
 	guard := o.guard()
@@ -125,6 +128,30 @@ func New(o Options) (*Dashboard, error) {
 	outside.Handle("GET "+o.Base+"/assets/{file}", http.HandlerFunc(serveAsset))
 	d.handler = d.headers(guard.Handler(outside))
 	return d, nil
+}
+
+// newDashboard returns a dashboard without routes and pages.
+func newDashboard(o Options) *Dashboard {
+	d := &Dashboard{Options: o, csp: contentPolicy(origin(o.StreamURL)), patience: patience,
+		searchTime: searchTime, looking: make(chan struct{}, 1), contents: contents{age: contentAge,
+			list: map[string]*content{}}}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if o.Redact == nil {
+		o.Redact = DefaultRedact
+	}
+	d.redact = newRedactor(o.Redact)
+	return d
+}
+
+// addRoutes adds the routes, and with several shards those of each.
+func (d *Dashboard) addRoutes() error {
+	if !d.several() {
+		return d.router.addAll(d.routes())
+	}
+	if err := d.openShards(); err != nil {
+		return err
+	}
+	return d.router.addAll(d.fleetRoutes())
 }
 
 // ServeHTTP answers a request.
@@ -138,6 +165,9 @@ func (d *Dashboard) Close() {
 	d.mu.Unlock()
 	d.cancel()
 	d.work.Wait()
+	for _, below := range d.below {
+		below.Close()
+	}
 }
 
 var (
@@ -151,8 +181,8 @@ func (o *Options) check() error {
 	say := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("dashboard: "+format, args...))
 	}
-	if o.Store == nil || o.Inspector == nil {
-		say("want a Store and its Inspector")
+	if o.Fleet == nil && (o.Store == nil || o.Inspector == nil) {
+		say("want a Store and its Inspector, or a Fleet")
 	}
 	if o.Access == nil {
 		say("want an Access: without one, everybody could change everything")

@@ -15,6 +15,7 @@ import (
 	"github.com/kyujobs/kyu/dashboard/access"
 	"github.com/kyujobs/kyu/internal/text"
 	"github.com/kyujobs/kyu/internal/version"
+	"github.com/kyujobs/kyu/queue/inspect"
 )
 
 //go:embed pages/*.html
@@ -33,10 +34,12 @@ type frame struct {
 	Flash    *flash
 	Here     string // the path of the page with its query
 	Version  string
-	Stream   string // its address; "" if there is none
-	Ticket   string // the address of tickets for it; "" if it needs none
-	Live     bool   // the content follows the stream
-	Part     bool   // only the content is wanted
+	Stream   string      // its address; "" if there is none
+	Ticket   string      // the address of tickets for it; "" if it needs none
+	Live     bool        // the content follows the stream
+	Part     bool        // only the content is wanted
+	Shards   []shardLink // nil if there is one Redis
+	Away     []inspect.Away
 	Data     any
 }
 
@@ -59,7 +62,9 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 	return template.FuncMap{
 		"t":      func(key string, args ...any) string { return say(lang, key, args...) },
 		"path":   d.path,
-		"asset":  func(name string) string { return d.Base + "/assets/" + assets[name].name },
+		"home":   d.home().path,
+		"pathIn": d.pathIn,
+		"asset":  d.assetPath,
 		"n":      func(n any) string { return number(n) },
 		"text":   text.Printable,
 		"cut":    cut,
@@ -83,10 +88,15 @@ func (d *Dashboard) functions(lang string) template.FuncMap {
 		"pagekey":    func(page string) string { return pageKeys[page] },
 		"shortcuts":  func() []shortcut { return shortcuts },
 		"navigation": func() []string { return navigation },
-		"more":       func() []string { return moreNavigation },
+		"more":       d.moreFor,
 		"among":      func(page string, list []string) bool { return slices.Contains(list, page) },
 		"languages":  func() []string { return languages },
 	}
+}
+
+// assetPath is the path of a file of the dashboard.
+func (d *Dashboard) assetPath(name string) string {
+	return d.home().Base + "/assets/" + assets[name].name
 }
 
 // navigation are the pages that are always in the navigation; the path of the first is the base.
@@ -133,7 +143,8 @@ func (q *request) render(v *view, part bool) ([]byte, error) {
 	f := frame{Lang: q.lang, Title: v.title, Nav: v.nav, Person: q.person, Operator: operator,
 		Admin: operator && q.person.Role >= access.Admin, ReadOnly: q.d.ReadOnly,
 		SignOut: q.d.SignOut, Here: q.URL.RequestURI(), Version: version.Number,
-		Stream: q.d.stream(), Ticket: q.d.ticketPath(), Part: part, Data: v.data}
+		Stream: q.d.stream(), Ticket: q.d.ticketPath(), Part: part, Data: v.data,
+		Shards: q.shardLinks(), Away: v.away}
 	f.Live = v.live && f.Stream != ""
 	if !part {
 		f.Flash = q.takeFlash()

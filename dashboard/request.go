@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -34,8 +35,9 @@ type view struct {
 	nav    string // the entry of the navigation
 	title  string
 	data   any
-	status int  // 0: 200
-	live   bool // the content follows the stream
+	status int            // 0: 200
+	live   bool           // the content follows the stream
+	away   []inspect.Away // shards that the page does not have
 }
 
 func (d *Dashboard) request(w http.ResponseWriter, r *http.Request) *request {
@@ -68,6 +70,12 @@ func (q *request) answer(r route) {
 		q.fail(&problem{http.StatusForbidden, q.t("problem.role", q.t("role."+r.role.String()),
 			q.t("role."+q.person.Role.String()))})
 		return
+	}
+	if q.d.member != nil {
+		if err := q.d.member.Answers(q.ctx); err != nil {
+			q.fail(fmt.Errorf("shard %s: away: %w", q.d.member.Name, err))
+			return
+		}
 	}
 	if r.serve != nil {
 		r.serve(q)

@@ -42,6 +42,12 @@ func (d *Dashboard) Routes() (list []Route) {
 	for _, r := range d.router.routes {
 		list = append(list, Route{r.method, r.pattern, r.role})
 	}
+	for _, below := range d.below {
+		for _, r := range below.router.routes {
+			list = append(list, Route{r.method, strings.TrimPrefix(below.Base, d.Base) + r.pattern,
+				r.role})
+		}
+	}
 	return list
 }
 
@@ -81,6 +87,9 @@ func (ro *router) add(r route) error {
 
 // ServeHTTP answers a request. One that fits no route gets a page that says what is wrong.
 func (ro *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if ro.d.several() && ro.d.chosen(w, r) {
+		return
+	}
 	handler, pattern := ro.mux.Handler(r)
 	if pattern != "" {
 		ro.mux.ServeHTTP(w, r)

@@ -12,8 +12,18 @@ import (
 
 // State is the Sample of the Hub whose stream the pages read (live.Options).
 func State(in *inspect.Inspector) func(context.Context) ([]byte, error) {
+	return sample(in.LiveState)
+}
+
+// FleetState is the Sample of several shards: their sums.
+func FleetState(f *inspect.Fleet) func(context.Context) ([]byte, error) {
+	return sample(f.LiveState)
+}
+
+func sample(read func(context.Context) (inspect.LiveState, error)) func(context.Context) ([]byte,
+	error) {
 	return func(ctx context.Context) ([]byte, error) {
-		state, err := in.LiveState(ctx)
+		state, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -42,6 +52,7 @@ func (q *request) ticket() {
 
 // stream is the address of the stream for the pages; "" if there is none.
 func (d *Dashboard) stream() string {
+	d = d.home()
 	switch {
 	case d.StreamURL != "":
 		return strings.TrimSuffix(d.StreamURL, "/") + "/live"
@@ -53,6 +64,7 @@ func (d *Dashboard) stream() string {
 
 // ticketPath is where the pages get tickets; "" if the stream needs none.
 func (d *Dashboard) ticketPath() string {
+	d = d.home()
 	if d.StreamURL == "" {
 		return ""
 	}

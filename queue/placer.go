@@ -151,7 +151,7 @@ func (p *placer) look(ctx context.Context) *roster {
 	}
 	r := &roster{names: p.shards.names()}
 	for _, name := range r.names {
-		r.active = append(r.active, p.states.Of(name) != ShardDraining)
+		r.active = append(r.active, p.states.Of(name) == ShardActive)
 	}
 	p.roster.Store(r)
 	return r

@@ -37,32 +37,16 @@ func (r *roster) settle(h home) (at int, former []int) {
 	at = -1
 	best := uint64(0)
 	for i, name := range r.names {
-		if weight := affinity(h.key, name); r.active[i] && (at < 0 || weight > best) {
+		if weight := rendezvousWeight(name, h.key); r.active[i] && (at < 0 || weight > best) {
 			at, best = i, weight
 		}
 	}
 	for i, name := range r.names {
-		if !r.active[i] && !slices.Contains(former, i) && affinity(h.key, name) > best {
+		if !r.active[i] && !slices.Contains(former, i) && rendezvousWeight(name, h.key) > best {
 			former = append(former, i)
 		}
 	}
 	return at, former
-}
-
-// affinity is the weight of a shard for a key. A key belongs in the shard with the highest weight
-// (rendezvous hashing): so when a shard is added or goes away, only its own keys move. Programs of
-// all versions must agree on it, so it never changes: FNV-1a over the key, a zero byte and the
-// name, and then the last step of SplitMix64, because FNV-1a mixes the last bytes too little.
-func affinity(key, name string) uint64 {
-	h := uint64(0xcbf29ce484222325)
-	for _, text := range [...]string{key, "\x00", name} {
-		for i := range len(text) {
-			h = (h ^ uint64(text[i])) * 0x100000001b3
-		}
-	}
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
 }
 
 // Home returns the shard in which a key belongs, of all shards, also of those that are draining or

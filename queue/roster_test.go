@@ -30,9 +30,9 @@ func TestRosterTurn(t *testing.T) {
 
 func TestRosterSettle(t *testing.T) {
 	names := []string{"a", "b", "c"}
-	// By affinity, the key x prefers a, then c, then b: see TestAffinity.
-	x := home{key: "x"}
-	ruled := home{key: "x", shard: "b"}
+	// By affinity, the key o prefers a, then c, then b: see TestAffinity.
+	x := home{key: "o"}
+	ruled := home{key: "o", shard: "b"}
 	for name, c := range map[string]struct {
 		home   home
 		active []bool
@@ -60,7 +60,7 @@ func TestRosterSettle(t *testing.T) {
 	}
 	t.Run("ignores a rule for a shard that is not there", func(t *testing.T) {
 		r := &roster{names, []bool{true, true, true}}
-		if at, _ := r.settle(home{key: "x", shard: "gone"}); at != 0 {
+		if at, _ := r.settle(home{key: "o", shard: "gone"}); at != 0 {
 			t.Error(at)
 		}
 	})
@@ -68,8 +68,9 @@ func TestRosterSettle(t *testing.T) {
 
 func TestAffinity(t *testing.T) {
 	t.Run("is the same in all versions", func(t *testing.T) {
-		got := fmt.Sprintf("%x %x %x", affinity("x", "a"), affinity("x", "b"), affinity("x", "c"))
-		if want := "25e3172eb6a85145 cf80ac77b5a5ec 1e7a9e7a125976f6"; got != want {
+		got := fmt.Sprintf("%x %x %x", rendezvousWeight("a", "o"), rendezvousWeight("b", "o"),
+			rendezvousWeight("c", "o"))
+		if want := "c10627a6e3fa62b5 40b940ddd0eb0cf3 411cb409df497574"; got != want {
 			t.Errorf("%s, want %s: programs of two versions would place a key in two shards", got,
 				want)
 		}

@@ -35,8 +35,8 @@ func TestCredentials(t *testing.T) {
 		if s.access.Users != "" || s.access.Tokens != filepath.Join(directory, "dashboard_tokens") {
 			t.Errorf("users %q, tokens %q", s.access.Users, s.access.Tokens)
 		}
-		if s.redis.URL != "redis://127.0.0.1:7/3" {
-			t.Error(s.redis.URL)
+		if s.shards[0].Config.URL != "redis://127.0.0.1:7/3" {
+			t.Error(s.shards[0].Config.URL)
 		}
 	})
 	t.Run("count less than flags", func(t *testing.T) {

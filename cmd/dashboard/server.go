@@ -51,21 +51,25 @@ func (s *server) tell(state string) {
 // Run serves until ctx ends. Bulk operations that run then are interrupted: any process can go on
 // with them.
 func (s *server) Run(ctx context.Context) error {
-	config := s.redis
-	// A job is deleted with its locks, and with what a schedule notes of it.
-	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
-		lanes.Capability()}
-	store, err := queue.Open(ctx, config)
+	for i := range s.shards {
+		// A job is deleted with its locks, and with what a schedule notes of it.
+		s.shards[i].Config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
+			lanes.Capability()}
+	}
+	shards, err := queue.NewShards(s.shards)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer shards.Close()
+	fleet := inspect.NewFleet(shards)
+	if err := fleet.Connect(ctx); err != nil {
+		return err
+	}
 	if s.stream.ignored != "" {
 		s.log.Info(variable+" does not count without --stream-listen or --key-file",
 			"url", s.stream.ignored)
 	}
-	in := inspect.New(store)
-	hub := s.hub(in)
+	hub := s.hub(fleet)
 	var sites []site
 	if !s.stream.only {
 		jobs, err := s.jobsRedis()
@@ -75,7 +79,7 @@ func (s *server) Run(ctx context.Context) error {
 		if jobs != nil {
 			defer jobs.Close()
 		}
-		d, err := s.pages(ctx, store, in, hub, jobs)
+		d, err := s.pages(ctx, fleet, hub, jobs)
 		if err != nil {
 			return err
 		}
@@ -102,10 +106,10 @@ func (s *server) jobsRedis() (*redis.Client, error) {
 
 // pages makes the pages. The hub is nil if only other processes have the stream. jobs is the Redis
 // of package jobs.
-func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Inspector,
-	hub *live.Hub, jobs *redis.Client) (*dashboard.Dashboard, error) {
+func (s *server) pages(ctx context.Context, fleet *inspect.Fleet, hub *live.Hub,
+	jobs *redis.Client) (*dashboard.Dashboard, error) {
 	options := s.access
-	options.Revoked, options.Log = access.RevokedIn(store), s.log
+	options.Revoked, options.Log = access.RevokedIn(firstHere(fleet)), s.log
 	who, err := access.New(options)
 	if err != nil {
 		return nil, err
@@ -113,7 +117,7 @@ func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Insp
 	if err := who.Connect(ctx); err != nil {
 		return nil, err
 	}
-	o := dashboard.Options{Store: store, Inspector: in, Base: s.base, Access: who,
+	o := dashboard.Options{Fleet: fleet, Base: s.base, Access: who,
 		Origins: options.Origins,
 		SignOut: options.Users != "" || options.OIDC != nil, ReadOnly: s.readOnly,
 		StreamURL: s.stream.url, Tickets: s.stream.tickets, Log: s.log,
@@ -123,6 +127,16 @@ func (s *server) pages(ctx context.Context, store *queue.Store, in *inspect.Insp
 		o.Live = hub
 	}
 	return dashboard.New(o)
+}
+
+// firstHere is the first shard that is connected. The sign-outs of this process are there.
+func firstHere(fleet *inspect.Fleet) *queue.Store {
+	for _, m := range fleet.Members() {
+		if m.Store.Connected() {
+			return m.Store
+		}
+	}
+	return fleet.Members()[0].Store
 }
 
 func (s *server) webServer(handler http.Handler) *http.Server {

@@ -33,7 +33,7 @@ Flags:
 
 const environment = `
 Environment:
-  REDIS_URL and the other variables of Redis, as workerctl and the worker read them.
+  REDIS_URL and the other variables of Redis, or KYU_SHARDS, as workerctl and the worker read them.
   STREAMING_API_BASE_URL is --stream-url, if --stream-listen or --key-file is given.
   DATABASE_URL, DIRECT_DATABASE_URL, REPLICA_DATABASE_URL and the other variables of Postgres, for
   the page of Postgres; WEB_CONCURRENCY, MAX_THREADS, STREAMING_CLUSTER_NUM and DB_POOL are the
@@ -53,7 +53,7 @@ type settings struct {
 	stream   streaming
 	version  bool
 	man      bool
-	redis    queue.Config
+	shards   []queue.ShardConfig
 	shown    []dashboard.Setting
 	jobs     *queue.Config   // the Redis of package jobs; nil: only the queues' cluster is known
 	database string          // the address of --database-url
@@ -109,7 +109,7 @@ func readSettings(args []string, r *env.Reader) (*settings, error) {
 	if f.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q: want only flags", strings.Join(f.Args(), " ")))
 	}
-	s.redis, s.jobs = queue.ConfigFromEnv(r), queue.CacheFromEnv(r, "app redis", "")
+	s.shards, s.jobs = queue.ShardsFromEnv(r), queue.CacheFromEnv(r, "app redis", "")
 	if s.database != "" {
 		variable := r.Lookup
 		r.Lookup = func(key string) (string, bool) {

@@ -105,11 +105,11 @@ func loopback(address string) bool {
 }
 
 // hub returns the stream that this process serves, or nil if only others do.
-func (s *server) hub(in *inspect.Inspector) *live.Hub {
+func (s *server) hub(fleet *inspect.Fleet) *live.Hub {
 	if s.stream.url != "" && s.stream.listen == "" {
 		return nil
 	}
-	o := live.Options{Sample: dashboard.State(in), Log: s.log}
+	o := live.Options{Sample: dashboard.FleetState(fleet), Log: s.log}
 	if s.stream.listen != "" {
 		o.Origin = "*" // only tickets open it
 	}

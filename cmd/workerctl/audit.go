@@ -81,8 +81,15 @@ func (c *call) acted(err error, line string) error {
 func (c *call) record(command, what string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordWithin)
 	defer cancel()
-	return c.inspector.Record(ctx, inspect.Act{By: c.person(), Host: hostname(), Command: command,
-		What: what})
+	act := inspect.Act{By: c.person(), Host: hostname(), Command: command, What: what}
+	if c.inspector == nil { // it was done in all shards
+		_, _, err := inspect.Each(ctx, c.fleet, func(ctx context.Context,
+			m *inspect.Member) (struct{}, error) {
+			return struct{}{}, m.Record(ctx, act)
+		})
+		return err
+	}
+	return c.inspector.Record(ctx, act)
 }
 
 // person is who calls the program: the name of --as, else the one who called sudo, else the user.

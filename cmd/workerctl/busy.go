@@ -19,7 +19,7 @@ type busy struct {
 
 func (c *call) busyCommand() *cobra.Command {
 	b := &busy{}
-	cmd := c.command("busy", "the jobs that run now", b.run)
+	cmd := c.spreading(once, "busy", "the jobs that run now", b.run)
 	cmd.Long = "the jobs that run now, Ruby's too, the longest running first; with --process,\n" +
 		"those of a process, of a host or with a tag"
 	cmd.Example = "workerctl busy\nworkerctl busy --process web1 --filter class:Feed::*"
@@ -39,49 +39,50 @@ func (c *call) busyCommand() *cobra.Command {
 }
 
 func (b *busy) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.WorkInProgress(ctx)
+	list, away, err := c.fleet.WorkInProgress(ctx)
 	if err != nil {
 		return err
 	}
 	if b.process != "" {
-		processes, err := c.inspector.Processes(ctx)
+		processes, _, err := c.fleet.Processes(ctx)
 		if err != nil {
 			return err
 		}
 		if processes, err = pick(processes, []string{b.process}); err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(w inspect.Work) bool {
+		list = slices.DeleteFunc(list, func(w inspect.FleetWork) bool {
 			return !slices.ContainsFunc(processes, isProcess(w.Process))
 		})
 	}
 	now := time.Now()
-	list = slices.DeleteFunc(list, func(w inspect.Work) bool {
+	list = slices.DeleteFunc(list, func(w inspect.FleetWork) bool {
 		return !b.filter.Match(w.Payload, w.Job, now)
 	})
-	return atMost(c, b.limit, list, c.printRunning)
+	return c.without(away, atMost(c, b.limit, list, c.printRunning))
 }
 
-func (c *call) printRunning(list []inspect.Work) error {
+func (c *call) printRunning(list []inspect.FleetWork) error {
 	if c.json() {
 		return c.print(runningJobs(list))
 	}
 	t := c.table()
-	t.row("PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
+	c.rowOf(t, "SHARD", "PROCESS", "TID", "QUEUE", "CLASS", "JID", "RUNNING")
 	for _, w := range list {
 		r := newRow(w.Payload, w.Job, time.Time{})
-		t.row(w.Process, w.TID, w.Queue, r.Class, r.JID, age(time.Since(w.RunAt).Seconds()))
+		c.rowOf(t, w.Shard, w.Process, w.TID, w.Queue, r.Class, r.JID,
+			age(time.Since(w.RunAt).Seconds()))
 	}
 	return t.Flush()
 }
 
 // runningJob is a running job with its payload, for programs.
 type runningJob struct {
-	inspect.Work
+	inspect.FleetWork
 	Job json.RawMessage `json:"job"`
 }
 
-func runningJobs(list []inspect.Work) []runningJob {
+func runningJobs(list []inspect.FleetWork) []runningJob {
 	out := []runningJob{}
 	for _, w := range list {
 		out = append(out, runningJob{w, rawJSON(w.Payload)})

@@ -29,32 +29,73 @@ type call struct {
 	did         []string // what was done, if it is to be printed as JSON
 	as          string   // the person, for the audit; "": the user
 	path        string   // the words of the command
+	only        string   // the name of the only shard that is asked; "": all
+	changes     bool     // the command is wrong if it does not reach all shards
+	answers     *bufio.Reader
 
-	store     *queue.Store       // nil for commands that run without Redis
-	inspector *inspect.Inspector // of store
+	fleet *inspect.Fleet // nil for commands that run without Redis
+	// The shard that is asked now, and its Store and Inspector. They are nil between the shards of
+	// a command that asks several.
+	shard     *inspect.Member
+	store     *queue.Store
+	inspector *inspect.Inspector
+	rec       *recorder // keeps what is printed of several shards, or nil
 }
 
-// open connects to the Redis that the environment names. The caller closes the store if
-// there is no error.
+// open connects to the shards that the environment names, or to the one of --shard. The caller
+// calls close if there is no error.
 func (c *call) open(ctx context.Context) error {
-	config := queue.ConfigFromEnv(c.env)
-	if err := c.env.Err(); err != nil {
+	list, err := c.shardsFromEnv()
+	if err != nil {
 		return usageError{"", err}
 	}
-	return c.openStore(ctx, config)
+	return c.openShards(ctx, list)
 }
 
-func (c *call) openStore(ctx context.Context, config queue.Config) error {
-	// A job is deleted with its locks, and with what a schedule notes of it.
-	config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
-		lanes.Capability()}
-	store, err := queue.Open(ctx, config)
+// shardsFromEnv reads where the shards are.
+func (c *call) shardsFromEnv() ([]queue.ShardConfig, error) {
+	list := queue.ShardsFromEnv(c.env)
+	if err := c.env.Err(); err != nil || c.only == "" {
+		return list, err
+	}
+	var names []string
+	for _, s := range list {
+		if s.Name == c.only {
+			return []queue.ShardConfig{s}, nil
+		}
+		names = append(names, s.Name)
+	}
+	if list[0].Name == "" {
+		return nil, fmt.Errorf("--shard %s: there is one Redis, without a name, because "+
+			"KYU_SHARDS "+
+			"is not set", c.only)
+	}
+	return nil, fmt.Errorf("--shard %s: KYU_SHARDS has %s", c.only, strings.Join(names, ", "))
+}
+
+func (c *call) openShards(ctx context.Context, list []queue.ShardConfig) error {
+	for i := range list {
+		// A job is deleted with its locks, and with what a schedule notes of it.
+		list[i].Config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
+			lanes.Capability()}
+	}
+	shards, err := queue.NewShards(list)
 	if err != nil {
 		return err
 	}
-	c.store, c.inspector = store, inspect.New(store)
+	fleet := inspect.NewFleet(shards)
+	if err := fleet.Connect(ctx); err != nil {
+		shards.Close()
+		return err
+	}
+	if c.fleet = fleet; !fleet.Several() {
+		c.at(fleet.Members()[0])
+	}
 	return nil
 }
+
+// close closes the connections.
+func (c *call) close() error { return c.fleet.Shards().Close() }
 
 // question is the flag of commands that ask before a step that cannot be undone.
 type question struct{ yes bool }
@@ -74,11 +115,20 @@ func (q *question) askGently(c *call, text, warning string) error {
 		return nil
 	}
 	to := c.out
+	if c.rec != nil { // what was printed so far is what the question is about
+		if err := c.rec.flush(); err != nil {
+			return err
+		}
+		to, text = c.rec.out, "shard "+c.shard.Name+": "+text
+	}
 	if c.json() {
 		to = c.errOut
 	}
 	fmt.Fprintf(to, "%s? %s [y/N] ", text, warning)
-	line, _ := bufio.NewReader(c.in).ReadString('\n')
+	if c.answers == nil {
+		c.answers = bufio.NewReader(c.in)
+	}
+	line, _ := c.answers.ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
 		return nil
 	}

@@ -36,8 +36,8 @@ func (c *call) fromRedis(list candidates) cobra.CompletionFunc {
 		if err := c.open(ctx); err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		defer c.store.Close()
-		found, err := list(ctx, c, words)
+		defer c.close()
+		found, err := c.everywhere(ctx, list, words)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -47,6 +47,26 @@ func (c *call) fromRedis(list candidates) cobra.CompletionFunc {
 				printable(word) != word
 		}), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// everywhere lists what the shard that is asked has, or all shards have that answer if there are
+// several, each thing once.
+func (c *call) everywhere(ctx context.Context, list candidates, words []string) ([]string, error) {
+	if !c.several() {
+		return list(ctx, c, words)
+	}
+	all, _, err := inspect.Each(ctx, c.fleet, func(ctx context.Context,
+		m *inspect.Member) ([]string, error) {
+		other := *c
+		other.at(m)
+		return list(ctx, &other, words)
+	})
+	var names []string
+	for _, of := range all {
+		names = append(names, of.Value...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // firstWord restricts candidates to the first word after a command.
@@ -154,7 +174,7 @@ func jobCandidate(j *queue.Job) string {
 // processWords are the identities, hosts and tags of the live processes. A name that is a host and
 // also a tag is offered as either.
 func processWords(ctx context.Context, c *call, _ []string) (names []string, err error) {
-	list, err := c.inspector.Processes(ctx)
+	list, err := c.processes(ctx)
 	for _, p := range list {
 		names = append(names, p.Identity+"\t"+printable(strings.Join(p.Queues, ",")))
 	}

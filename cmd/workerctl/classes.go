@@ -18,7 +18,7 @@ type classes struct {
 
 func (c *call) classesCommand() *cobra.Command {
 	k := &classes{}
-	cmd := c.command("classes", "which classes take the threads, now and lately", k.run)
+	cmd := c.spreading(once, "classes", "which classes take the threads, now and lately", k.run)
 	cmd.Long = "which classes take the threads, now and lately: the share of each class in the\n" +
 		"time of all threads, the threads that run it now, its longest running job, its\n" +
 		"runs and failures. The time of runs that failed is not known"
@@ -37,11 +37,11 @@ func (c *call) classesCommand() *cobra.Command {
 }
 
 func (k *classes) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.Classes(ctx, k.since)
+	list, away, err := c.fleet.Classes(ctx, k.since)
 	if err != nil {
 		return err
 	}
-	return atMost(c, k.limit, list, c.printClassStatus)
+	return c.without(away, atMost(c, k.limit, list, c.printClassStatus))
 }
 
 func (c *call) printClassStatus(list []inspect.ClassStatus) error {

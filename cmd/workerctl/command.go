@@ -79,15 +79,10 @@ func (c *call) local(use, summary string, run runner) *cobra.Command {
 	return cmd
 }
 
-// command makes a command that asks Redis. A wrong call is refused before.
+// command makes a command that asks Redis, each shard by itself if there are several. A wrong call
+// is refused before.
 func (c *call) command(use, summary string, run runner) *cobra.Command {
-	return c.local(use, summary, func(ctx context.Context, c *call, words []string) error {
-		if err := c.open(ctx); err != nil {
-			return err
-		}
-		defer c.store.Close()
-		return c.watch(ctx, func() error { return run(ctx, c, words) })
-	})
+	return c.spreading(each, use, summary, run)
 }
 
 // completes sets what Redis has for the words after a command.

@@ -21,7 +21,8 @@ func (c *call) cronCommand() *cobra.Command {
 	s.limit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
 	show := s.entry(c, "show", "an entry, and its last 100 runs", s.show)
-	printed := c.command("import", "print the entries of sidekiq-scheduler and sidekiq-cron as a "+
+	printed := c.spreading(chosen, "import", "print the entries of sidekiq-scheduler and "+
+		"sidekiq-cron as a "+
 		"file for --schedule", s.on(s.printImport))
 	printed.Example = "workerctl cron import > schedule.yml"
 	cmd.AddCommand(show,
@@ -45,7 +46,11 @@ func (s *schedules) on(do func(context.Context, *call, cron.Control) error) runn
 // entry makes the command of a verb that is done with one entry.
 func (s *schedules) entry(c *call, verb, summary string,
 	do func(context.Context, *call, cron.Control, string) error) *cobra.Command {
-	cmd := c.command(verb+" NAME", summary,
+	way := each
+	if verb == "show" || verb == "run" { // a run pushes one job
+		way = one
+	}
+	cmd := c.spreading(way, verb+" NAME", summary,
 		func(ctx context.Context, c *call, words []string) error {
 			err := do(ctx, c, cron.Control{Store: c.store}, words[0])
 			return c.withNames(ctx, err, words[0], entryNames)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/kyujobs/kyu/internal/doctor"
-	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -49,22 +48,18 @@ func (d *doctorCommand) run(ctx context.Context, c *call, _ []string) error {
 	if err != nil {
 		return usageError{"doctor", err}
 	}
-	config := queue.ConfigFromEnv(c.env)
 	e := doctor.Examination{Settings: doctor.SettingsFromEnv(c.env)}
-	if err := c.env.Err(); err != nil {
+	list, err := c.shardsFromEnv()
+	if err != nil {
 		return usageError{"doctor", err}
 	}
 	e.Others, e.PgBouncer = others, d.pgbouncer
-	if err := c.openStore(ctx, config); err != nil {
+	if err := c.openShards(ctx, list); err != nil {
 		e.Findings = append(e.Findings, doctor.Finding{Level: doctor.Wrong, About: "redis",
 			Text: err.Error()})
 	} else {
-		defer c.store.Close()
-		e.Store, e.Inspector = c.store, c.inspector
-		e.Redis(ctx)
-		e.Fleet(ctx)
-		e.Cron(ctx)
-		e.Lanes(ctx)
+		defer c.close()
+		e.Shards(ctx, c.fleet)
 	}
 	e.Postgres(ctx)
 	e.Outbox(ctx)

@@ -14,13 +14,13 @@ import (
 const drainEvery = time.Second
 
 // drain waits until no thread of processes is busy, for at most limit. It says how many are.
-func (c *call) drain(ctx context.Context, list []inspect.Process, limit time.Duration) error {
+func (c *call) drain(ctx context.Context, list []inspect.FleetProcess, limit time.Duration) error {
 	over := time.NewTimer(limit)
 	defer over.Stop()
 	every := time.NewTicker(drainEvery)
 	defer every.Stop()
 	for said := ""; ; {
-		now, err := c.inspector.Processes(ctx)
+		now, _, err := c.fleet.Processes(ctx)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ type drained struct {
 }
 
 // drainOf looks for processes among those that are alive now. One that has ended is drained.
-func drainOf(list, now []inspect.Process) (d drained) {
+func drainOf(list, now []inspect.FleetProcess) (d drained) {
 	for _, p := range list {
 		if i := slices.IndexFunc(now, isProcess(p.Identity)); i >= 0 {
 			d.busy += now[i].Busy

@@ -60,7 +60,7 @@ func TestDrainOf(t *testing.T) {
 	list := []inspect.Process{{Identity: "a"}, {Identity: "b"}, {Identity: "ended"}}
 	now := []inspect.Process{{Identity: "a", Busy: 2, Quiet: true}, {Identity: "b", Busy: 1},
 		{Identity: "other", Busy: 9}}
-	if got := drainOf(list, now); got != (drained{3, 1}) {
+	if got := drainOf(eachOnce(list), eachOnce(now)); got != (drained{3, 1}) {
 		t.Errorf("%+v", got)
 	}
 }

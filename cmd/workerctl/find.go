@@ -20,7 +20,7 @@ type find struct {
 
 func (c *call) findCommand() *cobra.Command {
 	f := &find{}
-	cmd := c.command("find FILTER…", "find jobs in all queues, sets and processes", f.run)
+	cmd := c.spreading(once, "find FILTER…", "find jobs in all queues, sets and processes", f.run)
 	cmd.Long = "find the jobs that a filter chooses, wherever they are: scheduled, in retries,\n" +
 		"held, in queues, in the hands of processes, dead. It reads all jobs, a page at a\n" +
 		"time, until it has found enough"
@@ -47,37 +47,40 @@ func (f *find) check(words []string) (err error) {
 type foundRow struct {
 	row
 	Place inspect.Place `json:"place"`
+	Shard string        `json:"shard,omitempty"`
 }
 
 func (f *find) run(ctx context.Context, c *call, _ []string) error {
 	ctx, stop := context.WithTimeout(ctx, f.within)
 	defer stop()
-	s, err := c.inspector.Search(ctx, f.filter, int(f.limit))
+	s, err := c.fleet.Search(ctx, f.filter, int(f.limit))
 	if err != nil {
 		return err
 	}
 	rows := []foundRow{}
 	for _, found := range s.Found {
-		rows = append(rows, foundRow{newRow(found.Raw, found.Job, found.Place.At), found.Place})
+		rows = append(rows, foundRow{newRow(found.Raw, found.Job, found.Place.At), found.Place,
+			found.Shard})
 	}
 	if err := f.print(c, rows, s); err != nil {
 		return err
 	}
 	if s.More && len(rows) < int(f.limit) {
-		return fmt.Errorf("after %v %s jobs were read, and there are others: give --timeout more",
+		err = fmt.Errorf("after %v %s jobs were read, and there are others: give --timeout more",
 			f.within, grouped(s.Read))
 	}
-	return nil
+	return c.complete(s.Away, err)
 }
 
-func (f *find) print(c *call, rows []foundRow, s inspect.Search) error {
+func (f *find) print(c *call, rows []foundRow, s inspect.FleetSearch) error {
 	if c.json() {
 		return c.print(rows)
 	}
 	t := c.table()
-	t.row("JID", "CLASS", "ARGS", "PLACE", "WHEN")
+	c.rowOf(t, "SHARD", "JID", "CLASS", "ARGS", "PLACE", "WHEN")
 	for i, r := range rows {
-		t.row(r.JID, r.Class, string(r.Args), placeText(r.Place), foundAt(s.Found[i]))
+		c.rowOf(t, r.Shard, r.JID, r.Class, string(r.Args), placeText(r.Place),
+			foundAt(s.Found[i].Found))
 	}
 	if err := t.Flush(); err != nil {
 		return err

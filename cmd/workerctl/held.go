@@ -24,7 +24,7 @@ func (c *call) heldCommand() *cobra.Command {
 	c.completes(cmd, heldNames)
 	h.classLimit.flags(cmd.Flags(), 0)
 	c.watchable(cmd)
-	class := c.command("CLASS", "the jobs of a class", h.run)
+	class := c.spreading(once, "CLASS", "the jobs of a class", h.run)
 	class.Long, class.Args = class.Short, checked(h.check)
 	c.completes(class, secondIsVerb(class, heldNames))
 	class.Example = "workerctl held NewWorker"
@@ -39,12 +39,12 @@ func (c *call) heldCommand() *cobra.Command {
 
 // verb makes the command of a verb.
 func (h *held) verb(c *call, verb, summary string) *cobra.Command {
-	cmd := c.command(verb+" JID…", summary,
+	cmd := c.spreading(once, verb+" JID…", summary,
 		func(ctx context.Context, c *call, words []string) error {
 			if err := c.knownHeld(ctx, words[0]); err != nil {
 				return err
 			}
-			from := source{name: "held " + words[0], verb: verb, set: c.inspector.HoldSet(words[0])}
+			from := source{name: "held " + words[0], verb: verb, open: holdSet(words[0])}
 			return h.change(ctx, c, from, heldVerbs[verb], words[1:])
 		})
 	cmd.Args = checked(func(words []string) error {
@@ -70,7 +70,12 @@ func (h *held) run(ctx context.Context, c *call, words []string) error {
 	if err := c.knownHeld(ctx, words[0]); err != nil {
 		return err
 	}
-	return h.show(ctx, c, c.inspector.HoldSet(words[0]), &h.listing)
+	return h.show(ctx, c, holdSet(words[0]), &h.listing)
+}
+
+// holdSet opens the set of the held jobs of a class.
+func holdSet(class string) func(*inspect.Inspector) *inspect.JobSet {
+	return func(in *inspect.Inspector) *inspect.JobSet { return in.HoldSet(class) }
 }
 
 // heldVerbs are the verbs of operations by those of the command.

@@ -14,7 +14,7 @@ type iteration struct{}
 
 func (c *call) iterationCommand() *cobra.Command {
 	i := &iteration{}
-	cmd := c.command("iteration JID", "how far an iterable job is", i.run)
+	cmd := c.spreading(one, "iteration JID", "how far an iterable job is", i.run)
 	cmd.Long = "how far an iterable job is: its runs, its time and its cursor"
 	cmd.Example = "workerctl iteration " + sampleJID
 	cmd.Args = checked(i.check)
@@ -60,7 +60,7 @@ type cancel struct{ force bool }
 
 func (c *call) cancelCommand() *cobra.Command {
 	k := &cancel{}
-	cmd := c.command("cancel JID…", "stop iterable jobs between two steps", k.run)
+	cmd := c.spreading(perWord(one), "cancel JID…", "stop iterable jobs between two steps", k.run)
 	cmd.Long = "stop iterable jobs, Ruby's too, between two steps. To find a job that has not\n" +
 		"begun, the command reads all jobs"
 	cmd.Example = "workerctl cancel " + sampleJID

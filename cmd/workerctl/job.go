@@ -14,7 +14,7 @@ import (
 
 // jobCommand says all about one job.
 func (c *call) jobCommand() *cobra.Command {
-	cmd := c.command("job JID", "where a job is, and why it does not run", runJob)
+	cmd := c.spreading(one, "job JID", "where a job is, and why it does not run", runJob)
 	cmd.Long = "where a job is, why it does not run, and what to do about it; it reads all jobs\n" +
 		"until it finds this one"
 	cmd.Example = "workerctl job " + sampleJID
@@ -65,6 +65,14 @@ func (c *call) explain(ctx context.Context, p inspect.Place, j *queue.Job) ([]in
 	}
 	locks, err := unique.NewLocks(c.store).Explain(ctx, j)
 	return slices.Concat(reasons, lane, locks), err
+}
+
+// explainIn is explain for a job of a shard.
+func (c *call) explainIn(ctx context.Context, m *inspect.Member, p inspect.Place,
+	j *queue.Job) ([]inspect.Reason, error) {
+	other := *c
+	other.at(m)
+	return other.explain(ctx, p, j)
 }
 
 func printJob(c *call, r row, p inspect.Place, reasons []inspect.Reason) error {

@@ -21,7 +21,7 @@ func (c *call) withNames(ctx context.Context, err error, word string, list candi
 	if !errors.Is(err, queue.ErrNotFound) {
 		return err
 	}
-	names, failed := list(ctx, c, nil)
+	names, failed := c.everywhere(ctx, list, nil)
 	if failed != nil || len(names) == 0 {
 		return err
 	}
@@ -41,7 +41,7 @@ func (c *call) knownQueue(ctx context.Context, info inspect.QueueInfo) error {
 	if info.Size > 0 || info.Paused {
 		return nil
 	}
-	names, err := allQueues(ctx, c, nil)
+	names, err := c.everywhere(ctx, allQueues, nil)
 	if err != nil || slices.Contains(names, info.Name) {
 		return err
 	}
@@ -66,7 +66,7 @@ func allQueues(ctx context.Context, c *call, _ []string) ([]string, error) {
 
 // knownHeld refuses a class of which no job is held.
 func (c *call) knownHeld(ctx context.Context, class string) error {
-	names, err := heldNames(ctx, c, nil)
+	names, err := c.everywhere(ctx, heldNames, nil)
 	if err != nil || slices.Contains(names, class) {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *call) knownHeld(ctx context.Context, class string) error {
 // knownClass refuses a class that no worker knows, and that has not run as long as there are
 // metrics.
 func (c *call) knownClass(ctx context.Context, class string) error {
-	names, err := allClasses(ctx, c, nil)
+	names, err := c.everywhere(ctx, allClasses, nil)
 	if err != nil || slices.Contains(names, class) {
 		return err
 	}

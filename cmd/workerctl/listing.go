@@ -39,7 +39,7 @@ func (l *listing) jobs(c *call, list []row, when string, total int64) error {
 		return c.print(append([]row{}, list...))
 	}
 	t := c.table()
-	t.row("JID", "CLASS", "QUEUE", "ARGS", when, "RETRY", "ERROR")
+	c.rowOf(t, "SHARD", "JID", "CLASS", "QUEUE", "ARGS", when, "RETRY", "ERROR")
 	for _, r := range list {
 		at, count := "", ""
 		if r.At != nil {
@@ -53,7 +53,7 @@ func (l *listing) jobs(c *call, list []row, when string, total int64) error {
 				at = age(time.Since(j.Time("enqueued_at")).Seconds())
 			}
 		}
-		t.row(r.JID, r.Class, r.Queue, string(r.Args), at, count, r.Error)
+		c.rowOf(t, r.Shard, r.JID, r.Class, r.Queue, string(r.Args), at, count, r.Error)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -70,6 +70,7 @@ type row struct {
 	At    *time.Time      `json:"at,omitempty"`
 	Count *int            `json:"retry_count,omitempty"`
 	Error string          `json:"error,omitempty"`
+	Shard string          `json:"shard,omitempty"`
 	Job   json.RawMessage `json:"job"` // the whole payload; a string if it is not JSON
 }
 

@@ -21,7 +21,7 @@ type metrics struct {
 
 func (c *call) metricsCommand() *cobra.Command {
 	m := &metrics{}
-	cmd := c.command("metrics [CLASS]", "runs, failures and times by class", m.run)
+	cmd := c.spreading(metricsWay, "metrics [CLASS]", "runs, failures and times by class", m.run)
 	cmd.Long = "runs, failures and times of all classes, or a histogram of the times that the\n" +
 		"runs of one class took"
 	cmd.Example = "workerctl metrics --since 8h\nworkerctl metrics ActivityPub::DeliveryWorker"
@@ -60,11 +60,19 @@ func (m *metrics) run(ctx context.Context, c *call, words []string) error {
 }
 
 func (m *metrics) classes(ctx context.Context, c *call) error {
-	list, err := c.inspector.Metrics(ctx, m.since, time.Now())
+	list, away, err := c.fleet.Metrics(ctx, m.since, time.Now())
 	if err != nil {
 		return err
 	}
-	return atMost(c, m.limit, list, c.printClasses)
+	return c.without(away, atMost(c, m.limit, list, c.printClasses))
+}
+
+// metricsWay is the way of the command: sums of all classes, and the times of one in each shard.
+func metricsWay(ctx context.Context, c *call, run runner, words []string) error {
+	if len(words) == 1 {
+		return each(ctx, c, run, words)
+	}
+	return once(ctx, c, run, words)
 }
 
 func (c *call) printClasses(list []inspect.ClassTotals) error {

@@ -16,20 +16,25 @@ import (
 )
 
 // operate begins a bulk operation, carries it out, and says what it has done.
-func (c *call) operate(ctx context.Context, from source, r inspect.Request) error {
+func (c *call) operate(ctx context.Context, from source,
+	r inspect.Request) (*inspect.Operation, error) {
 	r.By, r.Host = c.person(), hostname()
+	if from.open != nil {
+		r.Set = from.open(c.inspector).Name()
+	}
 	o, err := c.inspector.Begin(ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	verb := string(r.Verb)
 	if r.Verb == queue.VerbForget {
 		verb = string(queue.VerbDelete)
 	}
-	return c.carryOut(ctx, o, from.name, cmp.Or(from.verb, verb))
+	return o, c.carryOut(ctx, o, from.in(c), cmp.Or(from.verb, verb))
 }
 
-// carryOut carries out an operation, or goes on with it, and says what it has done.
+// carryOut carries out an operation, or goes on with it, and says what it has done. Jobs that it
+// has not found are no error.
 func (c *call) carryOut(ctx context.Context, o *inspect.Operation, where, verb string) error {
 	p := &progress{c: c, verb: verb}
 	err := o.Run(ctx, p.show)
@@ -40,6 +45,11 @@ func (c *call) carryOut(ctx context.Context, o *inspect.Operation, where, verb s
 	if err != nil {
 		return c.stopped(ctx, o, err)
 	}
+	return nil
+}
+
+// missing is the error for jobs of an operation that were not found.
+func missing(o *inspect.Operation, where string) error {
 	if n := len(o.JIDs); o.Changed < n {
 		return fmt.Errorf("%d of the %d jobs: %w in %s: %s", n-o.Changed, n, queue.ErrNotFound,
 			where, strings.Join(o.Missing(), ", "))

@@ -24,9 +24,10 @@ func (c *call) operationsCommand() *cobra.Command {
 	cmd.Example = "workerctl operations"
 	o.limit.flags(cmd.Flags(), pageSize)
 	c.watchable(cmd)
-	resume := c.command("resume ID", "go on with an operation whose process has stopped", o.resume)
+	resume := c.spreading(one, "resume ID", "go on with an operation whose process has stopped",
+		o.resume)
 	resume.Example = "workerctl operations resume " + sampleOperation
-	cancel := c.command("cancel ID", "stop an operation; what it has changed stays changed",
+	cancel := c.spreading(one, "cancel ID", "stop an operation; what it has changed stays changed",
 		o.cancel)
 	cancel.Example = "workerctl operations cancel " + sampleOperation
 	for _, below := range []*cobra.Command{resume, cancel} {
@@ -38,7 +39,7 @@ func (c *call) operationsCommand() *cobra.Command {
 }
 
 func (c *call) undoCommand() *cobra.Command {
-	cmd := c.command("undo ID", "put the jobs back that an operation deleted", runUndo)
+	cmd := c.spreading(one, "undo ID", "put the jobs back that an operation deleted", runUndo)
 	cmd.Long = "put the jobs back that an operation deleted, with the same bytes. Deleted jobs\n" +
 		"are kept for a day. `workerctl operations` lists the operations"
 	cmd.Example = "workerctl undo " + sampleOperation
@@ -98,7 +99,10 @@ func (o *operations) resume(ctx context.Context, c *call, words []string) error 
 	if op.State == queue.StateDone {
 		return fmt.Errorf("operation %s is done", op.ID)
 	}
-	return c.carryOut(ctx, op, placeOf(op), string(op.Verb))
+	if err := c.carryOut(ctx, op, placeOf(op), string(op.Verb)); err != nil {
+		return err
+	}
+	return missing(op, placeOf(op))
 }
 
 func (o *operations) cancel(ctx context.Context, c *call, words []string) error {

@@ -55,6 +55,9 @@ func (c *call) outputFlags(root *cobra.Command) {
 		}
 		return nil
 	})
+	flags.StringVar(&c.only, "shard", "", "the `NAME` of the only shard of KYU_SHARDS that is "+
+		"asked, "+
+		"instead of all")
 	flags.StringVar(&c.as, "as", "", "the `NAME` of the person, for the audit, if it is not the "+
 		"user's")
 	err := root.RegisterFlagCompletionFunc("output",
@@ -82,6 +85,10 @@ func terminalWidth(out io.Writer) int {
 
 // print writes a value as JSON. As lines, a list is a line for each of its values.
 func (c *call) print(v any) error {
+	if c.rec != nil {
+		c.rec.add(part{value: v})
+		return nil
+	}
 	e := json.NewEncoder(c.out)
 	e.SetEscapeHTML(false)
 	if c.form != jsonLines {
@@ -109,6 +116,9 @@ func (c *call) done(err error, line string) error {
 	case !c.json():
 		fmt.Fprintln(c.out, line)
 	default:
+		if name := c.shardName(); name != "" {
+			line = "shard " + name + ": " + line
+		}
 		c.did = append(c.did, line)
 	}
 	return nil

@@ -19,7 +19,7 @@ const (
 // pick returns the processes that words select, each once: by identity, else all of a host, else
 // all with a tag. The error names each word that selects none, or that is a host and also a tag of
 // other processes.
-func pick(list []inspect.Process, words []string) (chosen []inspect.Process, err error) {
+func pick(list []inspect.FleetProcess, words []string) (chosen []inspect.FleetProcess, err error) {
 	var problems []error
 	for _, word := range words {
 		found, err := pickOne(list, word)
@@ -36,17 +36,17 @@ func pick(list []inspect.Process, words []string) (chosen []inspect.Process, err
 }
 
 // isProcess returns a function that finds a process.
-func isProcess(identity string) func(inspect.Process) bool {
-	return func(p inspect.Process) bool { return p.Identity == identity }
+func isProcess(identity string) func(inspect.FleetProcess) bool {
+	return func(p inspect.FleetProcess) bool { return p.Identity == identity || p.Has(identity) }
 }
 
-func pickOne(list []inspect.Process, word string) ([]inspect.Process, error) {
+func pickOne(list []inspect.FleetProcess, word string) ([]inspect.FleetProcess, error) {
 	if i := slices.IndexFunc(list, isProcess(word)); i >= 0 {
 		return list[i : i+1], nil
 	}
 	host, onlyHost := strings.CutPrefix(word, hostPrefix)
 	tag, onlyTag := strings.CutPrefix(word, tagPrefix)
-	var onHost, tagged []inspect.Process
+	var onHost, tagged []inspect.FleetProcess
 	for _, p := range list {
 		if p.Hostname == host && host != "" && !onlyTag {
 			onHost = append(onHost, p)
@@ -68,7 +68,7 @@ func pickOne(list []inspect.Process, word string) ([]inspect.Process, error) {
 }
 
 // identitiesOf joins the identities of processes.
-func identitiesOf(list []inspect.Process) string {
+func identitiesOf(list []inspect.FleetProcess) string {
 	var names []string
 	for _, p := range list {
 		names = append(names, p.Identity)
@@ -77,7 +77,7 @@ func identitiesOf(list []inspect.Process) string {
 }
 
 // hostsAndTags returns the hosts and the tags of processes, each once.
-func hostsAndTags(list []inspect.Process) (hosts, tags []string) {
+func hostsAndTags(list []inspect.FleetProcess) (hosts, tags []string) {
 	for _, p := range list {
 		hosts, tags = append(hosts, p.Hostname), append(tags, p.Tag)
 	}
@@ -89,7 +89,7 @@ func hostsAndTags(list []inspect.Process) (hosts, tags []string) {
 }
 
 // unknownProcess is the error of a word that selects no process.
-func unknownProcess(list []inspect.Process, word string) error {
+func unknownProcess(list []inspect.FleetProcess, word string) error {
 	if len(list) == 0 {
 		return fmt.Errorf("process %s: %w: no process is alive", word, queue.ErrNotFound)
 	}

@@ -33,7 +33,7 @@ func TestPick(t *testing.T) {
 		"zzzzz web1 yyyyyyy": "process zzzzz: not found",
 	} {
 		t.Run(words, func(t *testing.T) {
-			chosen, err := pick(list, strings.Fields(words))
+			chosen, err := pick(eachOnce(list), strings.Fields(words))
 			got := identitiesOf(chosen)
 			if err != nil {
 				got = err.Error()
@@ -44,7 +44,7 @@ func TestPick(t *testing.T) {
 		})
 	}
 	t.Run("names each word that selects none", func(t *testing.T) {
-		_, err := pick(list, []string{"zzzzz", "web1", "yyyyyyy"})
+		_, err := pick(eachOnce(list), []string{"zzzzz", "web1", "yyyyyyy"})
 		if err == nil || !strings.Contains(err.Error(), "yyyyyyy") {
 			t.Error(err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,16 +20,20 @@ type live struct {
 
 // measure reads the load of the fleet in the time before now. Sidekiq's metrics are kept by class,
 // so each class needs a job that shows its queue: one that runs, waits, or is in a set.
-func (p *plan) measure(ctx context.Context, in *inspect.Inspector) (live, error) {
-	totals, err := in.Metrics(ctx, p.since, time.Now())
+func (p *plan) measure(ctx context.Context, f *inspect.Fleet) (live, []inspect.Away, error) {
+	totals, away, err := f.Metrics(ctx, p.since, time.Now())
 	if err != nil {
-		return live{}, err
+		return live{}, away, err
 	}
-	queues, err := queuesOf(ctx, in)
-	if err != nil {
-		return live{}, err
+	all, _, err := inspect.Each(ctx, f, func(ctx context.Context,
+		m *inspect.Member) (map[string]string, error) {
+		return queuesOf(ctx, m.Inspector)
+	})
+	queues := map[string]string{}
+	for _, of := range all {
+		maps.Copy(queues, of.Value)
 	}
-	return loadsOf(totals, queues, p.since), nil
+	return loadsOf(totals, queues, p.since), away, err
 }
 
 // loadsOf adds up the runs of classes by queue.
@@ -114,9 +119,9 @@ func (p *plan) readLive(ctx context.Context, c *call) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	defer c.store.Close()
-	l, err := p.measure(ctx, c.inspector)
-	if err != nil {
+	defer c.close()
+	l, away, err := p.measure(ctx, c.fleet)
+	if err = c.complete(away, err); err != nil {
 		return err
 	}
 	if len(l.missing) > 0 {

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/envelope"
+	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -23,7 +25,7 @@ type push struct {
 
 func (c *call) pushCommand() *cobra.Command {
 	p := &push{}
-	cmd := c.command("push CLASS [JSON-ARGS]", "push a job", p.run)
+	cmd := c.spreading(once, "push CLASS [JSON-ARGS]", "push a job", p.run)
 	cmd.Long = "push a job and print its id; JSON-ARGS is an array, such as '[1,\"a\"]'"
 	cmd.Example = `workerctl push WelcomeWorker '[1,"ja"]' --queue mailers
 workerctl push CleanUp --in 2h`
@@ -80,12 +82,53 @@ func jobArgs(text string) (args []any, err error) {
 }
 
 func (p *push) run(ctx context.Context, c *call, words []string) error {
-	jid, err := queue.NewClient(c.store).Push(ctx, words[0], p.args, p.options)
+	m, err := c.home(ctx, p.jid)
 	if err != nil {
 		return err
 	}
+	jid, err := queue.NewClient(m.Store).Push(ctx, words[0], p.args, p.options)
+	if err != nil {
+		return inShard(m, err)
+	}
 	if c.json() {
-		return c.print(map[string]string{"jid": jid})
+		pushed := map[string]string{"jid": jid}
+		if c.several() {
+			pushed["shard"] = m.Name
+		}
+		return c.print(pushed)
 	}
 	return c.done(nil, jid)
+}
+
+// home chooses the shard of a job that is pushed: one of those that are active and answer. A job of
+// the same id always has the same one, unless the shards change.
+func (c *call) home(ctx context.Context, jid string) (*inspect.Member, error) {
+	if !c.several() {
+		return c.fleet.Members()[0], nil
+	}
+	status, err := c.fleet.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var open []string
+	var away []error
+	for _, s := range status {
+		switch {
+		case s.Away != "" && jid != "":
+			return nil, fmt.Errorf("shard %s: away: %s: the job may be there; without --jid it "+
+				"goes to another shard", s.Shard, s.Away)
+		case s.Away != "":
+			away = append(away, errors.New("shard "+s.Shard+": away: "+s.Away))
+		case s.State == queue.ShardActive:
+			open = append(open, s.Shard)
+		}
+	}
+	if len(open) == 0 {
+		return nil, errors.Join(append(away, errors.New("no shard that answers is active: "+
+			"--shard pushes to one that is draining"))...)
+	}
+	if jid != "" { // where clients place an idempotent push of this job too
+		return c.fleet.Member(queue.Rendezvous(jid, open))
+	}
+	return c.fleet.Member(open[rand.IntN(len(open))])
 }

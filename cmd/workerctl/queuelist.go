@@ -16,7 +16,8 @@ type queues struct{ limit limit }
 
 func (c *call) queuesCommand() *cobra.Command {
 	q := &queues{}
-	cmd := c.command("queues", "all queues, their processes, and how fast they empty", q.run)
+	cmd := c.spreading(once, "queues", "all queues, their processes, and how fast they empty",
+		q.run)
 	cmd.Long = "all queues: their jobs, how many of these are parked in lanes, the age of the\n" +
 		"oldest, the processes and threads that serve them, how many threads run their\n" +
 		"jobs, how many jobs workers of Kyu have, how many jobs come and go a second, and\n" +
@@ -36,20 +37,20 @@ func (q *queues) check(words []string) error {
 }
 
 func (q *queues) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.QueueStatus(ctx)
+	list, away, err := c.fleet.QueueStatus(ctx)
 	if err != nil {
 		return err
 	}
-	return atMost(c, q.limit, list, c.printQueues)
+	return c.without(away, atMost(c, q.limit, list, c.printQueues))
 }
 
 // queueOut is a queue as JSON, with the word for its state.
 type queueOut struct {
-	inspect.QueueStatus
+	inspect.FleetQueue
 	State string `json:"state,omitempty"`
 }
 
-func (c *call) printQueues(list []inspect.QueueStatus) error {
+func (c *call) printQueues(list []inspect.FleetQueue) error {
 	if c.json() {
 		out := []queueOut{}
 		for _, q := range list {
@@ -58,21 +59,27 @@ func (c *call) printQueues(list []inspect.QueueStatus) error {
 		return c.print(out)
 	}
 	t := c.table()
-	parked := slices.ContainsFunc(list, func(q inspect.QueueStatus) bool { return q.Parked > 0 })
+	parked := slices.ContainsFunc(list, func(q inspect.FleetQueue) bool { return q.Parked > 0 })
 	titles := []any{"QUEUE", "SIZE", "OLDEST", "STATE", "SERVED BY", "THREADS", "BUSY",
 		"IN FLIGHT", "IN/S", "OUT/S", "EMPTY IN"}
 	if c.form == wide {
 		titles = append(titles, "PROCESSES")
+		if c.several() {
+			titles = append(titles, "SHARDS")
+		}
 	}
 	if parked {
 		titles = slices.Insert(titles, 2, any("PARKED"))
 	}
 	t.row(titles...)
 	for _, q := range list {
-		cells := []any{q.Name, q.Size, age(q.Latency), q.State(), len(q.Processes),
-			q.Threads, q.Busy, q.InFlight, rateText(q.In), rateText(q.Out), emptyIn(q)}
+		cells := []any{q.Name, q.Size, age(q.Latency), stateOf(q), len(q.Processes),
+			q.Threads, q.Busy, q.InFlight, rateText(q.In), rateText(q.Out), emptyIn(q.QueueStatus)}
 		if c.form == wide {
 			cells = append(cells, strings.Join(q.Processes, " "))
+			if c.several() {
+				cells = append(cells, sizesOf(q))
+			}
 		}
 		if parked {
 			cells = slices.Insert(cells, 2, any(q.Parked))
@@ -80,6 +87,23 @@ func (c *call) printQueues(list []inspect.QueueStatus) error {
 		t.row(cells...)
 	}
 	return t.Flush()
+}
+
+// stateOf is the state of a queue, and in which shards it is paused if not in all.
+func stateOf(q inspect.FleetQueue) string {
+	if in := q.PausedIn(); in != "" {
+		return "paused in " + in
+	}
+	return q.State()
+}
+
+// sizesOf says how many jobs of the queue each shard has.
+func sizesOf(q inspect.FleetQueue) string {
+	var sizes []string
+	for _, s := range q.Shards {
+		sizes = append(sizes, fmt.Sprintf("%s=%d", s.Shard, s.Size))
+	}
+	return strings.Join(sizes, " ")
 }
 
 // unknown stands in a table for a number that is not known.

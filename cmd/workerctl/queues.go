@@ -30,7 +30,8 @@ func (c *call) queueCommand() *cobra.Command {
 	cmd := c.local("queue", "the jobs of a queue; pause it, clear it, move its jobs", nil)
 	cmd.Args = checked(func([]string) error { return errNoQueue })
 	c.completes(cmd, queueNames)
-	name := c.command("NAME", "the jobs of a queue; --pause, --unpause or --clear change the queue",
+	name := c.spreading(q.way, "NAME", "the jobs of a queue; --pause, --unpause or --clear "+
+		"change the queue",
 		q.run)
 	name.Long = name.Short
 	name.Example = "workerctl queue push --page 2\nworkerctl queue push --pause"
@@ -52,7 +53,7 @@ func (c *call) queueCommand() *cobra.Command {
 
 // verb makes the command of a verb. Its words are the name of the queue and JIDs.
 func (q *oneQueue) verb(c *call, v verbSummary) *cobra.Command {
-	cmd := c.command(string(v.verb)+" JID…", v.summary+orMore,
+	cmd := c.spreading(once, string(v.verb)+" JID…", v.summary+orMore,
 		func(ctx context.Context, c *call, words []string) error {
 			from := source{name: "the queue " + words[0], queue: words[0]}
 			if _, err := q.known(ctx, c, words[0]); err != nil {
@@ -149,11 +150,35 @@ func (q *oneQueue) run(ctx context.Context, c *call, words []string) error {
 
 // known refuses a queue that nobody knows, unless it is forced: its name is probably a mistake.
 func (q *oneQueue) known(ctx context.Context, c *call, name string) (inspect.QueueInfo, error) {
-	info, err := c.inspector.Queue(ctx, name)
+	info, err := c.queue(ctx, name)
 	if err == nil && !q.unknown {
 		err = c.knownQueue(ctx, info)
 	}
 	return info, err
+}
+
+// queue describes a queue in the shard that is asked, or in all.
+func (c *call) queue(ctx context.Context, name string) (inspect.QueueInfo, error) {
+	if c.inspector != nil {
+		return c.inspector.Queue(ctx, name)
+	}
+	info, _, err := c.fleet.Queue(ctx, name)
+	return info.QueueInfo, err
+}
+
+// way is the way of the command: to clear a queue asks once for all shards.
+func (q *oneQueue) way(ctx context.Context, c *call, run runner, words []string) error {
+	if q.clear {
+		return once(ctx, c, run, words)
+	}
+	err := each(ctx, c, run, words)
+	if (q.pause || q.unpause) && err == nil {
+		_, away := c.fleet.Here(ctx)
+		if len(away) > 0 {
+			return exitCode(1) // it is not paused everywhere, as was said
+		}
+	}
+	return err
 }
 
 func (q *oneQueue) setPaused(ctx context.Context, c *call, name string) error {
@@ -176,7 +201,14 @@ func (q *oneQueue) clearAll(ctx context.Context, c *call, name string) error {
 	if err := q.change(ctx, c, from, queue.VerbDelete, nil); err != nil {
 		return err
 	}
-	return c.store.ForgetQueue(ctx, name)
+	_, away, err := inspect.Each(ctx, c.fleet, func(ctx context.Context,
+		m *inspect.Member) (struct{}, error) {
+		return struct{}{}, m.Store.ForgetQueue(ctx, name)
+	})
+	if err == nil && len(away) > 0 {
+		err = exitCode(1) // which was said
+	}
+	return err
 }
 
 // search lists the jobs of a queue that the filter chooses. It ends when it has the page, and has

@@ -36,7 +36,7 @@ func (c *call) runsCommand() *cobra.Command {
 }
 
 func (r *runs) run(ctx context.Context, c *call, words []string) error {
-	list, err := c.inspector.Processes(ctx)
+	list, err := c.processes(ctx)
 	if err == nil && len(words) > 0 {
 		list, err = pick(list, words)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kyujobs/kyu/queue"
@@ -89,41 +90,76 @@ func (s *selection) checkMove(verb string, jids []string) error {
 type source struct {
 	name  string // for people: retries, the queue push
 	verb  string // for people, if it is not the operation's: release
-	set   *inspect.JobSet
-	queue string // if set is nil
+	open  func(*inspect.Inspector) *inspect.JobSet
+	queue string // if open is nil
 }
 
-// change carries out a verb on the jobs of a source.
+// in is the name of the source in the shard that is asked.
+func (from source) in(c *call) string {
+	if name := c.shardName(); name != "" {
+		return from.name + " in shard " + name
+	}
+	return from.name
+}
+
+// change carries out a verb on the jobs of a source, in each shard. Jobs that are named may be in
+// any of them.
 func (s *selection) change(ctx context.Context, c *call, from source, verb queue.Verb,
 	jids []string) error {
 	r := inspect.Request{Verb: verb, Queue: from.queue, To: s.to, Filter: s.filter, JIDs: jids}
-	if from.set != nil {
-		r.Set = from.set.Name()
-	}
 	if s.noUndo {
 		r.Verb = queue.VerbForget
 	}
-	err := s.checkTarget(ctx, c)
-	if err == nil {
-		r.AsOf, err = c.inspector.Now(ctx)
+	if err := s.checkTarget(ctx, c); err != nil {
+		return err
 	}
+	// Each shard has its own clock.
+	asOf, away, err := inspect.Each(ctx, c.fleet, func(ctx context.Context,
+		m *inspect.Member) (time.Time, error) {
+		return m.Now(ctx)
+	})
 	if err != nil {
 		return err
 	}
 	if len(jids) == 0 && (!s.yes || s.dryRun) {
-		if asked, err := s.confirm(ctx, c, from, verb, r.AsOf); !asked || err != nil {
-			return err
+		if asked, err := s.confirm(ctx, c, from, verb, asOf); !asked || err != nil {
+			return c.complete(away, err)
 		}
 	}
-	return c.operate(ctx, from, r)
+	changed := 0
+	for _, of := range asOf {
+		if len(jids) > 0 && len(r.JIDs) == 0 {
+			break // all were found
+		}
+		c.at(of.Member)
+		r.AsOf = of.Value
+		o, err := c.operate(ctx, from, r)
+		if err != nil {
+			return inShard(of.Member, err)
+		}
+		changed += o.Changed
+		r.JIDs = o.Missing()
+	}
+	if n := len(jids); changed < n {
+		err = fmt.Errorf("%d of the %d jobs: %w in %s: %s", n-changed, n, queue.ErrNotFound,
+			from.name, strings.Join(r.JIDs, ", "))
+	}
+	if len(jids) > 0 && err == nil {
+		return nil // no other shard matters
+	}
+	return c.complete(away, err)
 }
 
 // confirm counts the jobs and asks. It returns false if nothing is to be done.
 func (s *selection) confirm(ctx context.Context, c *call, from source, verb queue.Verb,
-	asOf time.Time) (bool, error) {
-	found, err := from.count(ctx, c, s.filter, asOf)
-	if err != nil {
-		return false, err
+	asOf []inspect.Of[time.Time]) (bool, error) {
+	var found inspect.Tally
+	for _, of := range asOf {
+		t, err := from.count(ctx, of.Member, s.filter, of.Value)
+		if err != nil {
+			return false, inShard(of.Member, err)
+		}
+		found.Seen, found.Matched = found.Seen+t.Seen, found.Matched+t.Matched
 	}
 	jobs := fmt.Sprintf("%d of the %d jobs of %s", found.Matched, found.Seen, from.name)
 	if s.all {
@@ -144,29 +180,34 @@ func (s *selection) confirm(ctx context.Context, c *call, from source, verb queu
 }
 
 // count counts the jobs that a filter chooses.
-func (from source) count(ctx context.Context, c *call, f inspect.Filter,
+func (from source) count(ctx context.Context, m *inspect.Member, f inspect.Filter,
 	asOf time.Time) (inspect.Tally, error) {
-	if from.set != nil {
-		return from.set.Search(ctx, f, asOf, nil)
+	if from.open != nil {
+		return from.open(m.Inspector).Search(ctx, f, asOf, nil)
 	}
-	t, err := c.inspector.QueueWhere(ctx, from.queue, f, asOf, nil)
+	t, err := m.QueueWhere(ctx, from.queue, f, asOf, nil)
 	return t.Tally, err
 }
 
 // show lists the jobs of a set, or those that the filter chooses.
-func (s *selection) show(ctx context.Context, c *call, set *inspect.JobSet, l *listing) error {
+func (s *selection) show(ctx context.Context, c *call,
+	open func(*inspect.Inspector) *inspect.JobSet, l *listing) (err error) {
+	set, p := c.fleet.Set(open), inspect.FleetPage{}
 	if s.where == "" {
-		return l.list(ctx, c, set)
+		p, err = set.Page(ctx, l.offset(), int64(l.limit))
+	} else {
+		p, err = set.Search(ctx, s.filter, time.Now(), l.offset(), int64(l.limit))
 	}
-	var list []row
-	seen := int64(0)
-	t, err := set.Search(ctx, s.filter, time.Now(), func(e queue.Entry) {
-		if seen++; seen > l.offset() && len(list) < int(l.limit) {
-			list = append(list, newRow(e.Raw, e.Job, e.At))
-		}
-	})
 	if err != nil {
 		return err
 	}
-	return l.jobs(c, list, "WHEN", int64(t.Matched))
+	var list []row
+	for _, e := range p.Entries {
+		r := newRow(e.Raw, e.Job, e.At)
+		if c.several() {
+			r.Shard = e.Shard
+		}
+		list = append(list, r)
+	}
+	return c.without(p.Away, l.jobs(c, list, "WHEN", p.Total))
 }

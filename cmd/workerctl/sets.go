@@ -101,7 +101,11 @@ func (s *jobSet) changes() []verbSummary {
 // verb makes the command of a verb; the command of the set itself lists.
 func (s *jobSet) verb(c *call, use, summary string) *cobra.Command {
 	verb, _, _ := strings.Cut(use, " ")
-	cmd := c.command(use, summary, func(ctx context.Context, c *call, jids []string) error {
+	way := map[string]spread{"show": one, "reschedule": perWord(one)}[verb]
+	if way == nil {
+		way = once
+	}
+	cmd := c.spreading(way, use, summary, func(ctx context.Context, c *call, jids []string) error {
 		return s.run(ctx, c, verb, jids)
 	})
 	cmd.Args = checked(func(jids []string) error { return s.check(verb, jids) })
@@ -157,33 +161,15 @@ func (s *jobSet) checkDue() (err error) {
 }
 
 func (s *jobSet) run(ctx context.Context, c *call, verb string, jids []string) error {
-	set := s.open(c.inspector)
 	switch verb {
 	case "show":
-		return s.showOne(ctx, c, set, jids[0])
+		return s.showOne(ctx, c, s.open(c.inspector), jids[0])
 	case "reschedule":
-		return s.reschedule(ctx, c, set, jids)
+		return s.reschedule(ctx, c, s.open(c.inspector), jids)
 	case "retry", "requeue", "kill", "delete", "move":
-		return s.change(ctx, c, source{name: s.name, set: set}, queue.Verb(verb), jids)
+		return s.change(ctx, c, source{name: s.name, open: s.open}, queue.Verb(verb), jids)
 	}
-	return s.show(ctx, c, set, &s.listing)
-}
-
-// list prints a page of a set.
-func (l *listing) list(ctx context.Context, c *call, set *inspect.JobSet) error {
-	size, err := set.Size(ctx)
-	if err != nil {
-		return err
-	}
-	page, err := set.Page(ctx, l.offset(), int64(l.limit))
-	if err != nil {
-		return err
-	}
-	var list []row
-	for _, e := range page {
-		list = append(list, newRow(e.Raw, e.Job, e.At))
-	}
-	return l.jobs(c, list, "WHEN", size)
+	return s.show(ctx, c, s.open, &s.listing)
 }
 
 // showOne prints one job with all its fields.

@@ -39,7 +39,7 @@ type shardsRunner func(ctx context.Context, c *call, shards *queue.Shards, words
 // onShards makes a command that connects to all shards.
 func (c *call) onShards(use, summary string, run shardsRunner) *cobra.Command {
 	return c.local(use, summary, func(ctx context.Context, c *call, words []string) error {
-		shards, err := c.openShards(ctx)
+		shards, err := c.connectShards(ctx)
 		if err != nil {
 			return err
 		}
@@ -73,8 +73,8 @@ func (c *call) completeShards(_ *cobra.Command, words []string,
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// openShards connects to the shards of KYU_SHARDS. Some of them may be away.
-func (c *call) openShards(ctx context.Context) (*queue.Shards, error) {
+// connectShards connects to the shards of KYU_SHARDS. Some of them may be away.
+func (c *call) connectShards(ctx context.Context) (*queue.Shards, error) {
 	list := queue.ShardsFromEnv(c.env)
 	if err := c.env.Err(); err != nil {
 		return nil, usageError{"", err}

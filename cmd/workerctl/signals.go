@@ -41,7 +41,7 @@ func (c *call) dumpCommand() *cobra.Command {
 }
 
 func (c *call) signalCommand(name, summary string, s *processSignal) *cobra.Command {
-	cmd := c.command(name+" IDENTITY|HOST|TAG…", summary, s.run)
+	cmd := c.spreading(once, name+" IDENTITY|HOST|TAG…", summary, s.run)
 	cmd.Long = summary + ":\nthose that are named, all of a host or with a tag, or --all that " +
 		"are alive;\n`workerctl processes` lists them. A word that is a host and also a tag " +
 		"is refused:\nwrite host:NAME or tag:NAME"
@@ -75,30 +75,32 @@ func (s *processSignal) check(words []string) error {
 }
 
 func (s *processSignal) run(ctx context.Context, c *call, words []string) error {
-	list, err := c.inspector.Processes(ctx)
+	list, away, err := c.fleet.Processes(ctx)
 	if err != nil {
 		return err
 	}
 	list, err = s.choose(c, list, words)
 	if err != nil {
-		return err
+		return c.without(away, err)
 	}
 	for _, p := range list {
-		err := c.inspector.Signal(ctx, p.Identity, s.name)
+		_, err := c.fleet.Signal(ctx, p, s.name)
 		if err := c.acted(err, s.name+" → "+p.Identity); err != nil {
 			return err
 		}
 	}
 	if s.wait {
-		return c.drain(ctx, list, s.timeout)
+		if err := c.drain(ctx, list, s.timeout); err != nil {
+			return err
+		}
 	}
-	return nil
+	return c.without(away, nil)
 }
 
 // choose returns the processes that are meant and that obey signals, and names the others. It asks
 // if several are to stop that are not named one by one.
-func (s *processSignal) choose(c *call, list []inspect.Process,
-	words []string) (chosen []inspect.Process, err error) {
+func (s *processSignal) choose(c *call, list []inspect.FleetProcess,
+	words []string) (chosen []inspect.FleetProcess, err error) {
 	if chosen = list; !s.all {
 		if chosen, err = pick(list, words); err != nil {
 			return nil, err
@@ -107,7 +109,7 @@ func (s *processSignal) choose(c *call, list []inspect.Process,
 	if len(chosen) == 0 {
 		return nil, errors.New("no process is alive")
 	}
-	var obedient []inspect.Process
+	var obedient []inspect.FleetProcess
 	for _, p := range chosen {
 		switch {
 		case !p.Embedded:

@@ -15,7 +15,7 @@ type stats struct {
 
 func (c *call) statsCommand() *cobra.Command {
 	s := &stats{}
-	cmd := c.command("stats", "figures of the whole fleet", s.run)
+	cmd := c.spreading(once, "stats", "figures of the whole fleet", s.run)
 	cmd.Long = "the figures of the whole fleet; with --days, of its last days too"
 	cmd.Example = "workerctl stats --days 7"
 	s.flags(cmd.Flags())
@@ -29,19 +29,27 @@ func (s *stats) flags(f *pflag.FlagSet) {
 }
 
 func (s *stats) run(ctx context.Context, c *call, _ []string) error {
-	st, err := c.inspector.Stats(ctx)
+	st, err := c.fleet.Stats(ctx)
 	if err != nil {
 		return err
 	}
 	var history []inspect.Day
 	if s.days > 0 {
-		if history, err = c.inspector.History(ctx, s.days); err != nil {
+		if history, _, err = c.fleet.History(ctx, s.days); err != nil {
 			return err
 		}
 	}
+	if err := s.print(c, st, history); err != nil {
+		return err
+	}
+	return c.without(st.Away, nil)
+}
+
+// print prints the figures, and those of days.
+func (s *stats) print(c *call, st inspect.FleetStats, history []inspect.Day) error {
 	if c.json() {
 		return c.print(struct {
-			inspect.Stats
+			inspect.FleetStats
 			History []inspect.Day `json:"history,omitempty"`
 		}{st, history})
 	}

@@ -20,7 +20,7 @@ type stuck struct {
 
 func (c *call) stuckCommand() *cobra.Command {
 	s := &stuck{}
-	cmd := c.command("stuck", "whether anything is stuck, and what to do about it", s.run)
+	cmd := c.spreading(once, "stuck", "whether anything is stuck, and what to do about it", s.run)
 	cmd.Long = "whether anything is stuck: processes that hang, jobs that run for too long, and\n" +
 		"jobs that nobody takes: in queues that are paused or not served, in flight of dead\n" +
 		"workers, due but not moved, held. The exit code is 1 if something is, 0 if nothing is"
@@ -44,18 +44,16 @@ func (s *stuck) flags(f *pflag.FlagSet) {
 }
 
 func (s *stuck) run(ctx context.Context, c *call, _ []string) error {
-	list, err := c.inspector.Stuck(ctx, s.longer)
+	list, err := c.fleet.Stuck(ctx, s.longer)
 	if err != nil {
 		return err
 	}
 	if s.locks {
-		orphans, err := unique.NewLocks(c.store).Orphans(ctx)
+		orphans, err := orphansOf(ctx, c)
 		if err != nil {
 			return err
 		}
-		for _, lock := range orphans {
-			list = append(list, orphan(lock))
-		}
+		list = append(list, orphans...)
 	}
 	if err := c.printFindings(list); err != nil {
 		return err
@@ -66,6 +64,25 @@ func (s *stuck) run(ctx context.Context, c *call, _ []string) error {
 	return nil
 }
 
+// orphansOf are the locks of all shards whose jobs are nowhere. The shards that are away are among
+// what is stuck already.
+func orphansOf(ctx context.Context, c *call) (list []inspect.FleetFinding, err error) {
+	all, _, err := inspect.Each(ctx, c.fleet, func(ctx context.Context,
+		m *inspect.Member) ([]unique.Held, error) {
+		return unique.NewLocks(m.Store).Orphans(ctx)
+	})
+	for _, of := range all {
+		for _, lock := range of.Value {
+			found := inspect.FleetFinding{Finding: orphan(lock)}
+			if c.several() {
+				found.Shard, found.Where = of.Member.Name, "shard "+of.Member.Name+", "+found.Where
+			}
+			list = append(list, found)
+		}
+	}
+	return list, err
+}
+
 // orphan is the finding of a lock whose jobs are nowhere.
 func orphan(lock unique.Held) inspect.Finding {
 	return inspect.Finding{What: "job " + lock.Holders[0].JID + " holds it, and is nowhere",
@@ -74,9 +91,9 @@ func orphan(lock unique.Held) inspect.Finding {
 }
 
 // printFindings prints what is stuck, each with what to do about it, which is not cut.
-func (c *call) printFindings(list []inspect.Finding) error {
+func (c *call) printFindings(list []inspect.FleetFinding) error {
 	if c.json() {
-		return c.print(append([]inspect.Finding{}, list...))
+		return c.print(append([]inspect.FleetFinding{}, list...))
 	}
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(c.out, "nothing is stuck")

@@ -23,17 +23,18 @@ type table struct {
 	out   io.Writer
 	limit int // columns of the terminal; 0 if nothing is cut
 	rows  [][]string
+	rec   *recorder // keeps the table, or nil
 }
 
 func (c *call) table() *table {
 	if c.form == wide {
 		return c.uncut()
 	}
-	return &table{out: c.out, limit: c.columns}
+	return &table{out: c.out, limit: c.columns, rec: c.rec}
 }
 
 // uncut is a table that people must see whole: all fields of one job, or commands to copy.
-func (c *call) uncut() *table { return &table{out: c.out} }
+func (c *call) uncut() *table { return &table{out: c.out, rec: c.rec} }
 
 func (t *table) row(cells ...any) {
 	text := make([]string, len(cells))
@@ -43,8 +44,20 @@ func (t *table) row(cells ...any) {
 	t.rows = append(t.rows, text)
 }
 
+// rowOf adds a row whose first cell is the name of a shard, which is left out if only one is asked.
+func (c *call) rowOf(t *table, shard string, cells ...any) {
+	if c.several() && c.rec == nil {
+		cells = append([]any{shard}, cells...)
+	}
+	t.row(cells...)
+}
+
 // Flush writes the table.
 func (t *table) Flush() error {
+	if t.rec != nil {
+		t.rec.add(part{table: t})
+		return nil
+	}
 	widths := t.widths()
 	var b strings.Builder
 	for _, row := range t.rows {

@@ -13,7 +13,7 @@ func (s *selection) checkTarget(ctx context.Context, c *call) error {
 	if s.to == "" || s.force {
 		return nil
 	}
-	names, err := allQueues(ctx, c, nil)
+	names, err := c.everywhere(ctx, allQueues, nil)
 	if err != nil || slices.Contains(names, s.to) {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kyujobs/kyu/cmd/workerctl/top"
-	"github.com/kyujobs/kyu/queue"
 	"github.com/kyujobs/kyu/queue/inspect"
 	"github.com/spf13/cobra"
 )
@@ -35,8 +34,8 @@ var errNoTerminal = errors.New("it needs a terminal for its keys and its screen,
 	"not be dumb: `workerctl queues --watch` shows the queues anywhere")
 
 func (l *liveTop) run(ctx context.Context, c *call, _ []string) error {
-	config := queue.ConfigFromEnv(c.env)
-	if err := c.env.Err(); err != nil {
+	list, err := c.shardsFromEnv()
+	if err != nil {
 		return usageError{"", err}
 	}
 	if name, _ := c.env.Get("TERM"); name == "dumb" || name == "" || !isTerminal(c.in) ||
@@ -47,13 +46,17 @@ func (l *liveTop) run(ctx context.Context, c *call, _ []string) error {
 	every := time.Duration(float64(l.every) * float64(time.Second))
 	return top.Run(ctx, top.Options{Every: every, ReadOnly: l.readOnly, Colour: noColour == "",
 		In: c.in, Out: c.out, Connect: func(ctx context.Context) (top.Connection, error) {
-			if err := c.openStore(ctx, config); err != nil {
+			if err := c.openShards(ctx, list); err != nil {
 				return top.Connection{}, err
 			}
 			person := inspect.Act{By: c.person(), Host: hostname()}
 			record := func(command, what string) error { return c.record("top "+command, what) }
+			if c.several() {
+				return top.Connection{Source: top.NewFleetSource(c.fleet, c.explainIn),
+					Acts: top.NewFleetActs(c.fleet, person, record), Close: c.close}, nil
+			}
 			return top.Connection{Source: top.NewSource(c.store, c.inspector, c.explain),
 				Acts:  top.NewActs(c.store, c.inspector, person, record),
-				Close: c.store.Close}, nil
+				Close: c.close}, nil
 		}})
 }

@@ -21,7 +21,7 @@ const (
 // Finding is something that is well, or that is not.
 type Finding struct {
 	Level string `json:"level"`
-	// redis, queues, processes, cron, lanes, postgres, pgbouncer, replica or outbox
+	// redis, shards, queues, processes, cron, lanes, postgres, pgbouncer, replica or outbox
 	About  string `json:"about"`
 	Text   string `json:"text"`
 	Remedy string `json:"remedy,omitempty"`
@@ -55,6 +55,8 @@ type Examination struct {
 	Inspector *inspect.Inspector
 	Findings  []Finding
 	Pools     []Pool // of the workers, that open connections to Postgres; Fleet adds them
+
+	pooled map[string]bool // identities whose pools count; nil: all
 }
 
 func (e *Examination) good(about, format string, args ...any) {

@@ -136,7 +136,9 @@ func (e *Examination) process(p inspect.Process, size int) {
 		e.good("processes", "%s has %d threads and a pool of %d", name, p.Concurrency, size)
 	}
 	// A thread needs one connection, and a larger pool opens no more.
-	e.Pools = append(e.Pools, Pool{name, min(size, p.Concurrency)})
+	if e.pooled == nil || e.pooled[p.Identity] {
+		e.Pools = append(e.Pools, Pool{name, min(size, p.Concurrency)})
+	}
 }
 
 // rubyPool is the pool of a process that does not publish it: DB_POOL or, as in Rails, the

@@ -2,116 +2,232 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
-	"strconv"
+	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/kyujobs/kyu/internal/redisdb"
 	"github.com/kyujobs/kyu/queue"
-	"github.com/redis/go-redis/v9"
 )
 
-// fleet is what one look at Redis has found.
-type fleet struct {
-	now       time.Time // by Redis's clock
-	queues    []QueueInfo
-	processes []Process // the live ones
-	work      []Work
-	owners    []owner
+const (
+	// patience is how long a shard may take to answer a PING until it is away.
+	patience = 900 * time.Millisecond
+	// awayFor is how long a shard that is away is not asked again, and hereFor how long one that
+	// answered is not.
+	awayFor = time.Second
+	hereFor = 100 * time.Millisecond
+)
+
+// Fleet reads all shards of a program as one, for people and pages. Its methods ask all shards at
+// once. A shard that does not answer within a second is left out of what they return, and named
+// beside it as Away. Their errors are nil if one shard answered. With one shard it sends the same
+// commands as an Inspector. It is safe for concurrent use.
+type Fleet struct {
+	shards  *queue.Shards
+	members []*Member
 }
 
-// owner is an owner of deliveries: a worker of Kyu that lives, or one whose jobs are not yet taken
-// back. Ruby's processes are none.
-type owner struct {
-	queue.Lease
-	queues   []string         // which it serves
-	inflight map[string]int64 // its deliveries by queue
-	landed   map[string]int64 // jobs that a doorbell has brought to it, by queue
+// Member is a shard of a fleet, with its Inspector.
+type Member struct {
+	*Inspector
+	Name  string // "" if there is only one Redis
+	Store *queue.Store
+
+	alone bool // it is the only one, and not asked whether it answers
+	mu    sync.Mutex
+	asked time.Time
+	err   error // of the last question
 }
 
-// gone reports whether the lease is over. since is when it ended, or when another worker or the
-// owner itself gave it up.
-func (o *owner) gone() (since time.Time, over bool) {
-	end, _ := strconv.ParseFloat(o.Score, 64) // negative if it was given up
-	return time.UnixMilli(int64(math.Abs(end))), o.Ended || o.Fenced
+// Away is a shard that does not answer, and why.
+type Away struct {
+	Shard string `json:"shard"`
+	Error string `json:"error"`
 }
 
-// look reads the fleet in a few round trips, however large it is.
-func (in *Inspector) look(ctx context.Context) (f fleet, err error) {
-	if f.now, err = in.rdb.Time(ctx).Result(); err != nil {
-		return f, fmt.Errorf("time: %w", err)
+// String says it as people read it.
+func (a Away) String() string { return fmt.Sprintf("shard %s: away: %s", a.Shard, a.Error) }
+
+// NewFleet returns the Fleet of some shards, which it connects when they are first asked. Nobody
+// else may connect them from now on. The caller closes the Shards.
+func NewFleet(s *queue.Shards) *Fleet {
+	f := &Fleet{shards: s}
+	for _, shard := range s.List() {
+		f.members = append(f.members, &Member{Inspector: New(shard.Store), Name: shard.Name,
+			Store: shard.Store, alone: len(s.List()) == 1})
 	}
-	if f.queues, err = in.Queues(ctx); err != nil {
-		return f, err
-	}
-	if f.processes, err = in.Processes(ctx); err != nil {
-		return f, err
-	}
-	if f.work, err = in.workOf(ctx, f.processes); err != nil {
-		return f, err
-	}
-	f.owners, err = in.owners(ctx)
-	return f, err
+	return f
 }
 
-// owners returns all owners, with what they have.
-func (in *Inspector) owners(ctx context.Context) ([]owner, error) {
-	leases, err := in.store.Leases(ctx)
-	if err != nil || len(leases) == 0 {
+// Connect connects the shards, each within a second if there are several. The error is nil if one
+// is connected and the others may come back; it names wrong settings.
+func (f *Fleet) Connect(ctx context.Context) error {
+	if f.Several() {
+		within, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx = within
+	}
+	err := f.shards.Connect(ctx)
+	for _, m := range f.members {
+		if !m.Store.Connected() && !m.alone {
+			m.note(errors.New("it cannot be reached"))
+		}
+	}
+	return err
+}
+
+// Shards are the shards, for what the queue package does with all of them.
+func (f *Fleet) Shards() *queue.Shards { return f.shards }
+
+// Members are all shards, in their order. The caller does not change the list.
+func (f *Fleet) Members() []*Member { return f.members }
+
+// Several reports whether there is more than one shard.
+func (f *Fleet) Several() bool { return len(f.members) > 1 }
+
+// label is the name of a shard in a list over several shards, and "" in a list of one.
+func (f *Fleet) label(m *Member) string {
+	if !f.Several() {
+		return ""
+	}
+	return m.Name
+}
+
+// Member returns the shard with a name. The error names those that there are.
+func (f *Fleet) Member(name string) (*Member, error) {
+	var names []string
+	for _, m := range f.members {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return nil, fmt.Errorf("shard %q: %w: there are %s", name, queue.ErrNotFound,
+		strings.Join(names, ", "))
+}
+
+// Only returns the fleet of one of its shards.
+func (f *Fleet) Only(name string) (*Fleet, error) {
+	m, err := f.Member(name)
+	if err != nil {
 		return nil, err
 	}
-	pipe := in.rdb.Pipeline()
-	records := make([]*redis.SliceCmd, len(leases))
-	for i, l := range leases {
-		records[i] = pipe.HMGet(ctx, in.ks.Owner(l.Identity), "queues")
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("owners: %w", err)
-	}
-	list := make([]owner, len(leases))
-	for i, l := range leases {
-		list[i] = owner{Lease: l, inflight: map[string]int64{}, landed: map[string]int64{}}
-		if names, _ := records[i].Val()[0].(string); names != "" {
-			list[i].queues = strings.Split(names, "\n")
-		}
-	}
-	return list, in.count(ctx, list)
+	return &Fleet{shards: f.shards, members: []*Member{m}}, nil
 }
 
-// countPage is how many lengths one round trip reads.
-const countPage = 1000
+// Here returns the shards that answer, and those that are away.
+func (f *Fleet) Here(ctx context.Context) (here []*Member, away []Away) {
+	all, away, _ := Each(ctx, f, func(context.Context, *Member) (struct{}, error) {
+		return struct{}{}, nil
+	})
+	for _, of := range all {
+		here = append(here, of.Member)
+	}
+	return here, away
+}
 
-// count reads how many jobs owners have. A key of a wrong type holds none.
-func (in *Inspector) count(ctx context.Context, list []owner) error {
-	var reads []func(redis.Pipeliner) *redis.IntCmd
-	var into []func(int64)
-	for _, o := range list {
-		for _, q := range o.queues {
-			reads = append(reads, func(p redis.Pipeliner) *redis.IntCmd {
-				return p.HLen(ctx, in.ks.Inflight(q, o.Identity))
-			}, func(p redis.Pipeliner) *redis.IntCmd {
-				return p.LLen(ctx, in.ks.Landing(q, o.Identity))
-			})
-			into = append(into, func(n int64) { o.inflight[q] = n },
-				func(n int64) { o.landed[q] = n })
-		}
+// Answers returns why the shard is away, or nil. It takes at most a second.
+func (m *Member) Answers(ctx context.Context) error {
+	if m.alone {
+		return nil
 	}
-	for from := 0; from < len(reads); from += countPage {
-		pipe := in.rdb.Pipeline()
-		page := reads[from:min(from+countPage, len(reads))]
-		replies := make([]*redis.IntCmd, len(page))
-		for i, read := range page {
-			replies[i] = read(pipe)
-		}
-		pipe.Exec(ctx) // the replies have the errors
-		for i, reply := range replies {
-			if err := reply.Err(); err != nil && !redisdb.IsWrongType(err) {
-				return fmt.Errorf("in flight: %w", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	remembered := hereFor
+	if m.err != nil {
+		remembered = awayFor
+	}
+	if time.Since(m.asked) < remembered {
+		return m.err
+	}
+	// The answer counts for others too: that this caller goes away says nothing about the shard.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if m.Store.Connected() {
+		m.err = m.rdb.Ping(ctx).Err()
+	} else {
+		m.err = m.Store.Connect(ctx)
+	}
+	var network net.Error
+	if errors.As(m.err, &network) && network.Timeout() {
+		m.err = fmt.Errorf("it has not answered for %v", patience)
+	}
+	m.asked = time.Now()
+	return m.err
+}
+
+// note notes why the shard is away, when somebody else has found it out.
+func (m *Member) note(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked, m.err = time.Now(), err
+}
+
+// Of is what a shard has answered.
+type Of[T any] struct {
+	Member *Member
+	Value  T
+}
+
+// Each calls do with all shards that answer, at once, and returns what it returned for each, in the
+// order of the shards. A shard that does not answer, or of which do returns an error, is away. The
+// error joins those of all shards if none answered.
+func Each[T any](ctx context.Context, f *Fleet,
+	do func(context.Context, *Member) (T, error)) (list []Of[T], away []Away, err error) {
+	values, errs := make([]T, len(f.members)), make([]error, len(f.members))
+	var g sync.WaitGroup // ends before Each returns
+	for i, m := range f.members {
+		g.Go(func() {
+			if errs[i] = m.Answers(ctx); errs[i] != nil {
+				return
 			}
-			into[from+i](reply.Val())
-		}
+			values[i], errs[i] = do(ctx, m)
+			var network net.Error
+			if errors.As(errs[i], &network) && ctx.Err() == nil && !m.alone {
+				m.note(errs[i])
+			}
+		})
 	}
-	return nil
+	g.Wait()
+	for i, m := range f.members {
+		if errs[i] != nil {
+			away = append(away, Away{m.Name, errs[i].Error()})
+			continue
+		}
+		list = append(list, Of[T]{m, values[i]})
+	}
+	if slices.Contains(errs, nil) {
+		return list, away, nil
+	}
+	for i, m := range f.members {
+		if m.Name == "" {
+			return nil, nil, errs[i]
+		}
+		errs[i] = fmt.Errorf("shard %s: %w", m.Name, errs[i])
+	}
+	return nil, away, errors.Join(errs...)
+}
+
+// One calls do with the shards that answer, one after another, until it finds what it looks for: an
+// error that is not queue.ErrNotFound, or none. The error of a search without success names the
+// shards that were not searched.
+func (f *Fleet) One(ctx context.Context, do func(context.Context, *Member) error) (*Member,
+	error) {
+	var missing error
+	here, away := f.Here(ctx)
+	for _, m := range here {
+		err := do(ctx, m)
+		if !errors.Is(err, queue.ErrNotFound) {
+			return m, err
+		}
+		missing = err
+	}
+	for _, a := range away {
+		missing = errors.Join(missing, errors.New(a.String()))
+	}
+	return nil, missing
 }

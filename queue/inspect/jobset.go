@@ -43,6 +43,15 @@ func (js *JobSet) Size(ctx context.Context) (int64, error) {
 // Page returns up to count entries after the first offset. Entries of the dead set are sorted from
 // the last to die on, those of other sets from the first to be due on.
 func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]queue.Entry, error) {
+	members, err := js.members(ctx, offset, count)
+	if err != nil || len(members) == 0 {
+		return nil, err
+	}
+	return entries(members), nil
+}
+
+// members are the entries of a page, with their scores.
+func (js *JobSet) members(ctx context.Context, offset, count int64) ([]redis.Z, error) {
 	first, last, some := window(offset, count)
 	if !some {
 		return nil, nil
@@ -52,10 +61,7 @@ func (js *JobSet) Page(ctx context.Context, offset, count int64) ([]queue.Entry,
 		read = js.in.rdb.ZRevRangeWithScores
 	}
 	members, err := read(ctx, js.Key(), first, last).Result()
-	if err != nil {
-		return nil, js.wrap(err)
-	}
-	return entries(members), nil
+	return members, js.wrap(err)
 }
 
 // entries returns the entries of members.

@@ -18,6 +18,8 @@ type LiveState struct {
 	// The first LiveRows of both, by name.
 	Queues []LiveQueue   `json:"queues"`
 	Fleet  []LiveProcess `json:"fleet"`
+
+	Away []string `json:"away,omitempty"` // shards whose numbers are missing
 }
 
 // LiveRows is how many queues and processes a LiveState has at most, so that a state of a large

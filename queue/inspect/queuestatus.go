@@ -57,7 +57,7 @@ func (in *Inspector) QueueStatus(ctx context.Context) ([]QueueStatus, error) {
 }
 
 // status describes one queue.
-func (f *fleet) status(info QueueInfo) QueueStatus {
+func (f *sight) status(info QueueInfo) QueueStatus {
 	q := QueueStatus{QueueInfo: info, Processes: []string{}}
 	for _, p := range f.processes {
 		switch {

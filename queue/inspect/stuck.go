@@ -28,7 +28,7 @@ const (
 
 // stuckFacts are what Stuck decides from.
 type stuckFacts struct {
-	fleet
+	sight
 	longRun time.Duration
 	flows   map[string]Rate
 	overdue []overdue
@@ -59,7 +59,7 @@ func (in *Inspector) Stuck(ctx context.Context, longRun time.Duration) ([]Findin
 		f.longRun = LongRun
 	}
 	var err error
-	if f.fleet, err = in.look(ctx); err != nil {
+	if f.sight, err = in.look(ctx); err != nil {
 		return nil, err
 	}
 	var names []string
