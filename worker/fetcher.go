@@ -207,7 +207,7 @@ func (f *fetcher) patience() time.Duration {
 		}
 	}
 	if f.looks != nil {
-		if _, late := f.looks.Late(time.Now()); late > 0 {
+		if late := f.looks.Late(time.Now()); late > 0 {
 			wait = min(wait, late)
 		}
 	}
