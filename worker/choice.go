@@ -99,7 +99,6 @@ func (f *fetcher) learn(e errand) {
 		s.rest()
 	case e.trip == nil:
 		s.outage.worked("look")
-		s.ledger.locked(func(p *protocol.Process) { p.Saw(f.pool.index, e.lengths) })
 	case e.lengths == nil && e.trip.Err == nil: // Redis was new: look at once
 		s.pace.notTill = time.Time{}
 	}

@@ -116,6 +116,9 @@ func (l *Looks) Step(now time.Time, ci int, sites []Site) Step {
 	due, any := make([]bool, len(sites)), false
 	for i, p := range sites {
 		p.Out(ci, l.shards[i].out)
+		if l.holdsAny(i, ci, p) { // doorbells would bring one job after the other
+			p.Wake(ci)
+		}
 	}
 	for i, p := range sites {
 		due[i] = p.Open && p.Held && p.Due(ci, p.Limit)
@@ -164,7 +167,7 @@ func (l *Looks) putBack(step *Step, now time.Time, ci int, sites []Site, due []b
 			continue
 		}
 		l.shards[i].forget()
-		l.shards[i].since = now
+		l.shards[i].since = now.Add(1) // a look that was sent in this instant was sent before
 		queues := 0
 		switch {
 		case !l.strict:
@@ -253,6 +256,16 @@ func (l *Looks) first(ci int, sites []Site, due []bool) (level, shard int, busy 
 		}
 	}
 	return -1, -1, false
+}
+
+// holdsAny reports whether a shard is known to hold jobs that can be taken.
+func (l *Looks) holdsAny(shard, ci int, p Site) bool {
+	for place := range l.shards[shard].lengths {
+		if l.holds(shard, place, ci, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether a shard is known to hold jobs of a queue that can be taken; without order,

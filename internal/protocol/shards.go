@@ -76,17 +76,6 @@ func (p *Process) Rest(ci int) (news bool) {
 	return true
 }
 
-// Saw records the lengths of a capsule's queues that a look has found in this shard. If there are
-// jobs, the capsule is awake.
-func (p *Process) Saw(ci int, lengths []int) {
-	for _, n := range lengths {
-		if n > 0 {
-			p.Wake(ci)
-			return
-		}
-	}
-}
-
 // Rang reports whether the landing lists of a capsule's queues may hold jobs, and whether that of
 // its first queue may.
 func (p *Process) Rang(ci int) (any, first bool) {

@@ -242,6 +242,7 @@ type shardSearch struct {
 	*ShardArrangement
 	Result
 	frontier
+	until violation
 	seen  map[string]struct{}
 	nodes []shardNode
 	buf   []byte
@@ -256,12 +257,13 @@ type shardNode struct {
 	event string
 }
 
-// SearchShards searches the states of a design in an arrangement, like Search.
-func SearchShards(d ShardDesign, a ShardArrangement, limit int, first bool) Result {
+// SearchShards searches the states of a design in an arrangement, like Search. It stops at a
+// violation of the kind until.
+func SearchShards(d ShardDesign, a ShardArrangement, limit int, until violation) Result {
 	x := &shardSearch{ShardDesign: &d, ShardArrangement: &a, frontier: newFrontier(),
-		seen: map[string]struct{}{}}
+		until: until, seen: map[string]struct{}{}}
 	x.add(x.newShardWorld(), "begin")
-	for x.at < len(x.todo) && x.States < limit && !(first && x.Violations() > 0) {
+	for x.at < len(x.todo) && x.States < limit && (until == fine || x.Found[until] == 0) {
 		x.from = int(x.pick())
 		x.fresh = len(x.todo)
 		w := x.nodes[x.from].world
@@ -298,7 +300,7 @@ func (x *shardSearch) add(w *shardWorld, event string, args ...any) {
 		return
 	}
 	x.Found[w.wrong]++
-	if x.First == "" {
+	if x.First == "" && (x.until == fine || x.until == w.wrong) {
 		x.First = x.story(fmt.Sprintf("%s: %s", kindNames[w.wrong], w.why))
 	}
 }

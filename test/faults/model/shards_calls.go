@@ -178,9 +178,6 @@ func (x *shardSearch) learn(w *shardWorld, i int, k *shardCall, t *protocol.Trip
 	if lost {
 		return
 	}
-	if t == nil {
-		s.process.Saw(0, lengths)
-	}
 	if !s.seen.known || k.sent >= s.seen.asked {
 		s.seen = figures{true, k.sent, w.now - k.sent, k.holds}
 	}

@@ -85,7 +85,10 @@ func (x *shardSearch) interrupted(w *shardWorld, r *shardRun) bool {
 
 // keepsPromise judges a trip that may take jobs from the first queues, when it begins: the process
 // has figures of all shards that answer, which say that the higher queues were empty.
-func (x *shardSearch) keepsPromise(w *shardWorld, to, queues int) {
+//
+// They are not too old either while only jobs of the first queue are taken. One that a doorbell has
+// brought is taken at once.
+func (x *shardSearch) keepsPromise(w *shardWorld, to, queues int, rang bool) {
 	if x.Random {
 		return
 	}
@@ -101,7 +104,7 @@ func (x *shardSearch) keepsPromise(w *shardWorld, to, queues int) {
 		}
 		age := w.now - s.seen.asked
 		if queues == 1 {
-			if !s.looks() && (!s.seen.known || age > 20*time.Millisecond+slowest) {
+			if !rang && !s.looks() && (!s.seen.known || age > 20*time.Millisecond+slowest) {
 				w.is(slept, "jobs of shard %d are taken, and nobody looks at shard %d", to, i)
 			}
 			continue
@@ -189,7 +192,7 @@ func (x *shardSearch) ignores(w *shardWorld) int {
 	busy := len(w.runs)
 	for _, s := range w.sites {
 		busy += s.process.Busy(0) - len(s.process.Running())
-		if s.process.Inside() != nil || s.process.Audit() || !s.silent && s.moves() ||
+		if s.process.Inside() != nil || !s.silent && s.rings() || s.process.Audit() || !s.silent && s.moves() ||
 			s.next+2*uint64(x.Limit)+2*shardQueues > x.Tokens {
 			return -1
 		}
@@ -198,7 +201,7 @@ func (x *shardSearch) ignores(w *shardWorld) int {
 		return -1
 	}
 	for i, s := range w.sites {
-		if !s.silent && s.held && s.owners[s.life].Lease > 0 && s.work() && !s.rings() && !x.due(w) {
+		if !s.silent && s.held && s.owners[s.life].Lease > 0 && s.work() && !x.due(w) {
 			return i
 		}
 	}

@@ -126,7 +126,7 @@ func (x *shardSearch) begin(w *shardWorld, i, queues int) bool {
 	m := &command{kind: trip, id: f.ID, fetch: f, expect: expect}
 	x.send(w, i, shardCall{call: call{command: m.seal()}})
 	if t.Want > 0 {
-		x.keepsPromise(w, i, queues)
+		x.keepsPromise(w, i, queues, len(t.Adopt) > 0)
 	}
 	if w.stop > working && t.Want > 0 {
 		w.is(unheld, "a trip takes jobs from shard %d after the end of the intake", i)

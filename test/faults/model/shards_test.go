@@ -42,7 +42,7 @@ func TestShards(t *testing.T) {
 			if *only != "" && *only != a.Name {
 				continue
 			}
-			r := SearchShards(ShardDesign{}, a, *shardLimit/len(shardArrangements), false)
+			r := SearchShards(ShardDesign{}, a, *shardLimit/len(shardArrangements), fine)
 			states += r.States
 			t.Logf("%s: %d states, %d deep, all of them: %t", a.Name, r.States, r.Depth, r.Complete)
 			if r.Violations() > 0 {
@@ -88,7 +88,7 @@ func TestShardSafeguard(t *testing.T) {
 				at := slices.IndexFunc(shardArrangements, func(a ShardArrangement) bool {
 					return a.Name == m.in
 				})
-				r := SearchShards(m.ShardDesign, shardArrangements[at], 100_000, true)
+				r := SearchShards(m.ShardDesign, shardArrangements[at], 100_000, m.finds)
 				if r.Found[m.finds] == 0 {
 					t.Fatalf("the search finds nothing in %d states: %v %s", r.States, r.Found, r.First)
 				}
