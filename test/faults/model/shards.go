@@ -31,7 +31,6 @@ type ShardDesign struct {
 	Name string
 
 	StaleFigures  bool // jobs of lower queues are taken by figures of any age
-	StampLate     bool // figures count from the moment when their reply comes
 	NoRefresh     bool // no shard is asked while another holds jobs of the first queue
 	BeyondPartial bool // a trip for the first queues makes the other ones count as empty
 	BellDelivers  bool // the doorbell of a lower queue delivers its job

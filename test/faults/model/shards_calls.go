@@ -171,9 +171,6 @@ func (x *shardSearch) learn(w *shardWorld, i int, k *shardCall, t *protocol.Trip
 	if lost {
 		lengths = nil
 	}
-	if x.StampLate {
-		asked = w.clock()
-	}
 	w.looks.Answered(i, t, lengths, asked, w.clock())
 	if lost {
 		return

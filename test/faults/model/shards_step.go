@@ -69,11 +69,12 @@ func (x *shardSearch) acts(w *shardWorld) {
 // act carries out what the Looks decide, and reports whether that was anything.
 func (x *shardSearch) act(w *shardWorld) bool {
 	step := x.decide(w)
-	did := len(step.Left)+len(step.Rest)+len(step.Look) > 0
+	did := len(step.Left)+len(step.Rest) > 0
 	for _, i := range step.Look {
 		if x.NoProbe && w.looks.Out(i) {
 			continue
 		}
+		did = true
 		m := &command{kind: look, id: w.sites[i].life}
 		x.send(w, i, shardCall{call: call{command: m.seal()}})
 	}
