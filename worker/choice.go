@@ -21,6 +21,7 @@ const (
 // a round trip to one. It reports whether there may be more to do at once.
 func (f *fetcher) choose() (again bool) {
 	step := f.next()
+	f.wait = step.Wait
 	for _, i := range step.Left {
 		f.shards[i].log.Warn("the shard sends no reply: it is left out until it does", "for",
 			logSeconds(protocol.Silent), "capsule", f.pool.name)

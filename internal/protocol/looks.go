@@ -101,8 +101,9 @@ type Site struct {
 	Limit int  // the most jobs of a trip
 }
 
-// Step is what a capsule does next. Then it waits for an event.
+// Step is what a capsule does next. Then it waits for an event, or for Wait if that is not 0.
 type Step struct {
+	Wait   time.Duration
 	Left   []int // shards that are left out from now on, because they have sent no reply
 	Look   []int // shards to ask how long their queues are
 	Shard  int   // the shard to which a trip is made; -1: none
@@ -201,8 +202,11 @@ func (l *Looks) choose(step *Step, now time.Time, ci int, sites []Site, due []bo
 	switch {
 	case level < 0:
 		return !stale
-	case stale && !known, busy:
-		return false // a reply decides, or the trip that is under way
+	case stale && !known:
+		return false // a reply decides
+	case busy: // the shard has no seat or a trip is under way; meanwhile others may get jobs
+		step.Wait = refresh
+		return false
 	}
 	step.Shard, step.Queues, l.turn = shard, level+1, shard
 	if !l.strict {

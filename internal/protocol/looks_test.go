@@ -80,6 +80,15 @@ func TestLooks(t *testing.T) {
 		f.tell(1, 0, 0, 1)
 		f.wants(t, nil, 1, 3)
 	})
+	t.Run("looks again soon while the shard that holds jobs has no seat", func(t *testing.T) {
+		f := newLooks(2, true)
+		f.sites[0].Open = false
+		f.tell(0, 1, 0, 0)
+		f.tell(1, 0, 0, 0)
+		if s := f.step(); s.Wait != refresh || s.Shard >= 0 {
+			t.Errorf("%+v, want to wait for %v", s, refresh)
+		}
+	})
 	t.Run("rests when all queues are empty", func(t *testing.T) {
 		f := newLooks(2, true)
 		f.tell(0, 0, 0, 0)

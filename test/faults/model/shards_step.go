@@ -69,7 +69,7 @@ func (x *shardSearch) acts(w *shardWorld) {
 // act carries out what the Looks decide, and reports whether that was anything.
 func (x *shardSearch) act(w *shardWorld) bool {
 	step := x.decide(w)
-	did := len(step.Left)+len(step.Rest) > 0
+	did := len(step.Left)+len(step.Rest) > 0 || step.Wait > 0
 	for _, i := range step.Look {
 		if x.NoProbe && w.looks.Out(i) {
 			continue

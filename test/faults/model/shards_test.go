@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-var shardLimit = flag.Int("shardstates", 40_000,
+var shardLimit = flag.Int("shardstates", 60_000,
 	"the most states of the search of shards, over all arrangements")
 
 var shardArrangements = []ShardArrangement{
