@@ -53,8 +53,8 @@ func (l *Looks) Asked(shard int, now time.Time) {
 	s.awaited++
 }
 
-// Answered records the reply of a look or, if t is not nil, of a trip. lengths is nil if it does not
-// say how long the queues are: then the shard is left out until a look at it succeeds.
+// Answered records the reply of a look or, if t is not nil, of a trip. lengths is nil if it does
+// not say how long the queues are: then the shard is left out until a look at it succeeds.
 func (l *Looks) Answered(shard int, t *Trip, lengths []int, asked, now time.Time) {
 	s := &l.shards[shard]
 	s.awaited, s.silent = s.awaited-1, now

@@ -9,9 +9,9 @@ import (
 	"github.com/kyujobs/kyu/queue"
 )
 
-// This is a second world: one process that serves two shards, each of which is a twin of the scripts
-// with a lease, deliveries and doorbells of its own. It has a clock, because figures grow old and
-// shards fall silent. The real protocol.Looks decides from which shard to take jobs.
+// This is a second world: one process that serves two shards, each of which is a twin of the
+// scripts with a lease, deliveries and doorbells of its own. It has a clock, because figures grow
+// old and shards fall silent. The real protocol.Looks decides from which shard to take jobs.
 
 const (
 	shardCount  = 2
@@ -85,7 +85,6 @@ type shardWorld struct {
 	budget ShardBudget
 	pushed []bool
 	done   []bool
-	twice  []bool // it may run again, because a lease or a reply was lost
 
 	wrong violation
 	why   string
@@ -134,7 +133,7 @@ const look sort = 'o'
 func (x *shardSearch) newShardWorld() *shardWorld {
 	n := len(x.Jobs)
 	w := &shardWorld{budget: x.ShardBudget, pushed: make([]bool, n), done: make([]bool, n),
-		twice: make([]bool, n), looks: protocol.NewLooks(shardCount, shardQueues, !x.Random)}
+		looks: protocol.NewLooks(shardCount, shardQueues, !x.Random)}
 	c := protocol.Capsule{Queues: []int{0, 1, 2}, Seats: x.Seats, Trips: x.Trips, Strict: !x.Random}
 	var list []*protocol.Process
 	for i := range w.sites {
@@ -179,7 +178,6 @@ func (x *shardSearch) clone(w *shardWorld) *shardWorld {
 	c.runs = append([]shardRun(nil), w.runs...)
 	c.pushed = append([]bool(nil), w.pushed...)
 	c.done = append([]bool(nil), w.done...)
-	c.twice = append([]bool(nil), w.twice...)
 	return &c
 }
 
@@ -228,7 +226,7 @@ func (w *shardWorld) appendKey(b []byte) []byte {
 	}
 	g := &w.budget
 	b = append(b, w.stop, byte(g.Lost), byte(g.Silent), byte(g.Lapses), byte(g.Pauses),
-		byte(g.Besides), byte(g.Stops), bits(w.pushed...), bits(w.done...), bits(w.twice...))
+		byte(g.Besides), byte(g.Stops), bits(w.pushed...), bits(w.done...))
 	for _, n := range g.Ticks {
 		b = append(b, byte(n))
 	}
@@ -283,8 +281,8 @@ func (x *shardSearch) add(w *shardWorld, event string, args ...any) {
 		return
 	}
 	x.seen[string(x.buf)] = struct{}{}
-	n := shardNode{world: w, from: x.from, event: strings.TrimSpace(fmt.Sprintln(append([]any{event},
-		args...)...))}
+	n := shardNode{world: w, from: x.from}
+	n.event = strings.TrimSpace(fmt.Sprintln(append([]any{event}, args...)...))
 	if len(x.nodes) > 0 {
 		n.depth = x.nodes[x.from].depth + 1
 	}

@@ -18,7 +18,9 @@ func (x *shardSearch) callOf(w *shardWorld, i, at int) {
 	}
 	switch {
 	case k.stage == done:
-		event("a reply comes: shard", func(c *shardWorld, _ *shardCall) { x.receive(c, i, at, false) })
+		event("a reply comes: shard", func(c *shardWorld, _ *shardCall) {
+			x.receive(c, i, at, false)
+		})
 	case s.silent:
 	case k.stage == half || s.can(k.command):
 		event("Redis executes: shard", func(c *shardWorld, k *shardCall) { x.execute(c, i, k) })

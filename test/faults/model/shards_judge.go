@@ -192,7 +192,8 @@ func (x *shardSearch) ignores(w *shardWorld) int {
 	busy := len(w.runs)
 	for _, s := range w.sites {
 		busy += s.process.Busy(0) - len(s.process.Running())
-		if s.process.Inside() != nil || !s.silent && s.rings() || s.process.Audit() || !s.silent && s.moves() ||
+		if s.process.Inside() != nil || s.process.Audit() ||
+			!s.silent && (s.rings() || s.moves()) ||
 			s.next+2*uint64(x.Limit)+2*shardQueues > x.Tokens {
 			return -1
 		}

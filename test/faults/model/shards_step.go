@@ -186,7 +186,9 @@ func (s *site) awaits(kind sort) bool {
 // unknown reports whether an audit would find something.
 func (s *site) unknown() bool {
 	known := map[uint64]bool{}
-	s.process.Each(func(e *protocol.Entry) { known[e.Token] = known[e.Token] || idOf(e.Owner) == s.life })
+	s.process.Each(func(e *protocol.Entry) {
+		known[e.Token] = known[e.Token] || idOf(e.Owner) == s.life
+	})
 	for q := range shardQueues {
 		for _, h := range s.flight[s.at(s.life, q)] {
 			if !known[h.Token] && !s.process.MayBring(owners[s.life], h.Token) {
@@ -342,11 +344,9 @@ func (x *shardSearch) redis(w *shardWorld, i int) {
 	}
 	for id := range shardLives {
 		for q := range shardQueues {
-			if at := s.at(id, q); s.owners[id].Lease < 0 && len(s.flight[at])+len(s.landing[at]) > 0 {
-				change("an identity is reclaimed: shard", func(c *shardWorld, s *site) {
-					for _, h := range s.flight[at] {
-						c.twice[h.Job.ID] = true
-					}
+			at := s.at(id, q)
+			if s.owners[id].Lease < 0 && len(s.flight[at])+len(s.landing[at]) > 0 {
+				change("an identity is reclaimed: shard", func(_ *shardWorld, s *site) {
 					s.Reclaim(id, q, 0, 10)
 				})
 			}
@@ -387,7 +387,8 @@ func (x *shardSearch) stops(w *shardWorld) {
 			x.add(c, "landed jobs go back: shard", i)
 		case s.swept && w.runsOf(i) == 0 && (x.LeaveEarly || s.process.Settled()):
 			for q := range shardQueues {
-				if len(s.flight[s.at(s.life, q)]) > 0 && s.owners[s.life].Lease > 0 && !s.unknown() {
+				held := len(s.flight[s.at(s.life, q)]) > 0 && s.owners[s.life].Lease > 0
+				if held && !s.unknown() {
 					c.is(left, "the process leaves shard %d, which still holds its jobs", i)
 				}
 			}

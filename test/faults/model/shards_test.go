@@ -91,7 +91,8 @@ func TestShardSafeguard(t *testing.T) {
 				})
 				r := SearchShards(m.ShardDesign, shardArrangements[at], 60_000, m.finds)
 				if r.Found[m.finds] == 0 {
-					t.Fatalf("the search finds nothing in %d states: %v %s", r.States, r.Found, r.First)
+					t.Fatalf("the search finds nothing in %d states: %v %s", r.States, r.Found,
+						r.First)
 				}
 				t.Logf("found after %d states:\n%s", r.States, r.First)
 			})
