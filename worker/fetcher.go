@@ -55,6 +55,7 @@ type fetcher struct {
 
 	// Only the loop reads and writes these.
 	looks  *protocol.Looks // nil: there is one shard
+	wait   time.Duration   // how long Looks lets the loop wait for an event; 0: any time
 	fullAt time.Time       // since when no seat is free; zero: one is free
 
 	turned atomic.Int64 // when the loop last turned, in Unix milliseconds; the watchdog reads it
@@ -207,8 +208,11 @@ func (f *fetcher) patience() time.Duration {
 		}
 	}
 	if f.looks != nil {
-		if _, late := f.looks.Late(time.Now()); late > 0 {
+		if late := f.looks.Late(time.Now()); late > 0 {
 			wait = min(wait, late)
+		}
+		if f.wait > 0 {
+			wait = min(wait, f.wait)
 		}
 	}
 	return wait

@@ -377,7 +377,7 @@ func shardsKeepRetries(t *testing.T) {
 	p := b.serve()
 	raw := b.servers[1].Client()
 	testwait.Until(t, 10*time.Second, "retries", func() bool {
-		return raw.ZCard(t.Context(), "retry").Val() == 4
+		return raw.ZCard(t.Context(), "retry").Val() == 4 && b.left(0) == 0
 	})
 	p.stop()
 	if n := b.raw.ZCard(t.Context(), "retry").Val(); n != 0 {

@@ -21,8 +21,9 @@ type Trip struct {
 	Turns   []Turn   // the order in which it takes jobs; nil: strict order without bounds
 	Source  bool     // it is that of a source's doorbell, which brings no job
 	Sources []int    // queues of the capsule, by their place in it, whose jobs a source keeps
-	// Partial says that it takes jobs from the first queues of the capsule only, besides what
-	// floors grant. So it does not tell whether the others are empty.
+	// Queues is from how many of the first queues of the capsule it takes jobs, besides what floors
+	// grant. Partial says that these are not all: so it does not tell whether the others are empty.
+	Queues  int
 	Partial bool
 	// Landing says that the job of a doorbell stays in the landing list: a look at the other shards
 	// must decide whether it may start.
@@ -65,7 +66,7 @@ func (p *Process) BeginTo(ci int, held bool, limit, queues int) (t *Trip, ok boo
 	if want == 0 && len(adopt) == 0 {
 		return nil, false
 	}
-	t = &Trip{Capsule: ci, Owner: p.Owner, Want: want, Adopt: adopt}
+	t = &Trip{Capsule: ci, Owner: p.Owner, Want: want, Adopt: adopt, Queues: queues}
 	if want > 0 {
 		t.First = p.token(want)
 		t.Turns, t.granted = c.turns(want)

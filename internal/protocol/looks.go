@@ -13,8 +13,9 @@ const (
 
 // Looks is what one capsule knows about the lengths of its queues in several shards. It decides
 // from which shard to take jobs, so that this holds: no job is taken from a lower queue unless, at
-// most Tau and one reply ago, every shard that answers was seen without a job in a higher one. With
-// one shard no Looks is needed: its script takes jobs in order. Only one goroutine may use it.
+// most Tau and one reply ago, every shard that answers was seen without a job in a higher one. The
+// reply is that of the slowest shard, because a decision needs the figures of all. With one shard
+// no Looks is needed: its script takes jobs in order. Only one goroutine may use it.
 type Looks struct {
 	// Tau is how old the figures of a shard may be when a job is taken from a lower queue.
 	Tau    time.Duration
@@ -27,8 +28,10 @@ type Looks struct {
 type look struct {
 	lengths []int         // by queue of the capsule
 	at      time.Time     // when they were asked for; zero: they are not known
+	since   time.Time     // figures that were asked for earlier do not count
 	took    time.Duration // how long the reply took
-	asked   time.Time     // since when a reply is awaited; zero: none is
+	awaited int           // replies that have not come
+	silent  time.Time     // since when none of these has come
 	out     bool          // it is left out
 }
 
@@ -43,134 +46,237 @@ func NewLooks(shards, queues int, strict bool) *Looks {
 
 // Asked records that a shard is asked for its lengths, by a look or by a trip.
 func (l *Looks) Asked(shard int, now time.Time) {
-	if s := &l.shards[shard]; s.asked.IsZero() {
-		s.asked = now
-	}
-}
-
-// Seen records lengths that were asked for at a time. A shard that was left out is back.
-func (l *Looks) Seen(shard int, lengths []int, asked, now time.Time) {
 	s := &l.shards[shard]
-	s.asked, s.out = time.Time{}, false
-	if !asked.Before(s.at) {
-		copy(s.lengths, lengths)
-		s.at, s.took = asked, now.Sub(asked)
+	if s.awaited == 0 {
+		s.silent = now
 	}
+	s.awaited++
 }
 
-// Short records a trip that was asked for at a time and found no more jobs in the first queues.
-// That counts, and not the lengths: the trip knows which jobs may be taken.
-func (l *Looks) Short(shard, queues int, asked time.Time) {
-	if s := &l.shards[shard]; !asked.Before(s.at) {
-		clear(s.lengths[:queues])
-	}
-}
-
-// Failed records that a shard sent no answer: it is left out until it does.
-func (l *Looks) Failed(shard int) {
+// Answered records the reply of a look or, if t is not nil, of a trip. lengths is nil if it does
+// not say how long the queues are: then the shard is left out until a look at it succeeds.
+func (l *Looks) Answered(shard int, t *Trip, lengths []int, asked, now time.Time) {
 	s := &l.shards[shard]
-	s.asked, s.out, s.at = time.Time{}, true, time.Time{}
+	s.awaited, s.silent = s.awaited-1, now
+	if s.out = lengths == nil; s.out {
+		s.forget()
+		return
+	}
+	if asked.Before(s.since) {
+		return
+	}
+	copy(s.lengths, lengths)
+	s.at, s.since, s.took = asked, asked, now.Sub(asked)
+	if t != nil && t.Err == nil && !t.Got.More && len(t.Got.Jobs) < t.Want {
+		clear(s.lengths[:t.Queues]) // the trip knows better which jobs may be taken
+	}
+}
+
+// forget drops the figures of a shard.
+func (s *look) forget() {
+	s.at, s.took = time.Time{}, 0
 	clear(s.lengths)
 }
 
 // Out reports whether a shard is left out.
 func (l *Looks) Out(shard int) bool { return l.shards[shard].out }
 
-// Awaited reports whether a reply of a shard is awaited.
-func (l *Looks) Awaited(shard int) bool { return !l.shards[shard].asked.IsZero() }
+// Late returns how long to wait until a shard has to be left out; 0: no reply is awaited.
+func (l *Looks) Late(now time.Time) (wait time.Duration) {
+	for i := range l.shards {
+		if s := &l.shards[i]; s.awaited > 0 && !s.out {
+			if left := max(Silent-now.Sub(s.silent), 1); wait == 0 || left < wait {
+				wait = left
+			}
+		}
+	}
+	return wait
+}
 
-// Late leaves out the shards that have sent no reply for Silent, and returns those that were not
-// left out before. wait is how long to wait for the next one; 0: for none.
-func (l *Looks) Late(now time.Time) (out []int, wait time.Duration) {
+// Site is a shard as a capsule finds it.
+type Site struct {
+	*Process
+	Open  bool // trips may be made to it: the wait after a failure has ended
+	Held  bool // its lease surely holds
+	Limit int  // the most jobs of a trip
+}
+
+// Step is what a capsule does next. Then it waits for an event, or for Wait if that is not 0.
+type Step struct {
+	Wait   time.Duration
+	Left   []int // shards that are left out from now on, because they have sent no reply
+	Look   []int // shards to ask how long their queues are
+	Shard  int   // the shard to which a trip is made; -1: none
+	Queues int   // from how many of the first queues the trip may take jobs; 0: it takes none
+	Rest   []int // shards in which doorbells are to be hung, because nothing can be taken
+}
+
+// Step decides what a capsule does next. sites are the shards, joined.
+func (l *Looks) Step(now time.Time, ci int, sites []Site) Step {
+	step := Step{Shard: -1, Left: l.leaveOut(now)}
+	due, any := make([]bool, len(sites)), false
+	for i, p := range sites {
+		p.Out(ci, l.shards[i].out)
+		if l.holdsAny(i, ci, p) { // doorbells would bring one job after the other
+			p.Wake(ci)
+		}
+	}
+	for i, p := range sites {
+		due[i] = p.Open && p.Held && p.Due(ci, p.Limit)
+		any = any || due[i]
+	}
+	if !any {
+		return step
+	}
+	for i := range sites {
+		if s := &l.shards[i]; due[i] && s.out && s.awaited == 0 {
+			step.Look = append(step.Look, i)
+		}
+	}
+	if l.putBack(&step, now, ci, sites, due) || !l.choose(&step, now, ci, sites, due) {
+		return step
+	}
+	for i, p := range sites {
+		if !l.shards[i].out && p.Rest(ci) {
+			step.Rest = append(step.Rest, i)
+		}
+	}
+	return step
+}
+
+// leaveOut leaves out the shards that have sent no reply for Silent, and returns them.
+func (l *Looks) leaveOut(now time.Time) (left []int) {
 	for i := range l.shards {
 		s := &l.shards[i]
-		if s.asked.IsZero() || s.out {
+		if s.awaited > 0 && !s.out && now.Sub(s.silent) >= Silent {
+			s.out = true
+			s.forget()
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+// putBack decides about jobs that doorbells brought, and reports whether a trip is made for them.
+// Only one of the first queue may start without a look at the other shards. For others the trip
+// only puts them back and reads how long the queues are. Until that is known, the figures of the
+// shard do not count, because they lack the job.
+func (l *Looks) putBack(step *Step, now time.Time, ci int, sites []Site, due []bool) bool {
+	for i, p := range sites {
+		any, first := p.Rang(ci)
+		if !any || !due[i] || l.shards[i].out {
 			continue
 		}
-		left := Silent - now.Sub(s.asked)
+		l.shards[i].forget()
+		l.shards[i].since = now.Add(1) // a look that was sent in this instant was sent before
+		queues := 0
 		switch {
-		case left <= 0:
-			s.out, s.at = true, time.Time{}
-			clear(s.lengths)
-			out = append(out, i)
-		case wait == 0 || left < wait:
-			wait = left
+		case !l.strict:
+			queues = len(l.shards[i].lengths)
+		case first:
+			queues = 1
+		}
+		if queues > 0 || !p.Underway(ci) {
+			step.Shard, step.Queues = i, queues
+			return true
 		}
 	}
-	return out, wait
+	return false
 }
 
-// Choice is what a capsule does next: it asks the shards of Look, or makes a trip to a shard, or
-// neither. Then it waits for an event; Empty says that there is nothing to take.
-type Choice struct {
-	Look   []int
-	Shard  int // -1: no trip
-	Queues int // from how many of the first queues it may take jobs
-	Empty  bool
-}
-
-// Next decides what to do. may reports whether a trip can be made to a shard now. takes reports
-// whether a trip to a shard could take jobs from a queue, by its place in the capsule.
-func (l *Looks) Next(now time.Time, may func(shard int) bool,
-	takes func(shard, place int) bool) Choice {
-	level, shard, busy := l.first(may, takes)
-	old := refresh
-	if level != 0 && l.strict {
-		old = l.Tau
+// choose decides where to look and where to take jobs. It reports whether nothing can be taken.
+//
+// The shards are asked together, when no reply is awaited. Otherwise the figures of one could be
+// too old whenever those of another come, again and again.
+func (l *Looks) choose(step *Step, now time.Time, ci int, sites []Site, due []bool) (empty bool) {
+	level, shard, busy := l.first(ci, sites, due)
+	known := !l.strict || level == 0 // where the next job is; lower queues do not matter
+	old := l.Tau
+	if known {
+		old = refresh
 	}
-	c := Choice{Shard: -1}
-	awaits := false
-	for i := range l.shards {
-		s := &l.shards[i]
-		if s.out || !s.at.IsZero() && now.Sub(s.at) <= old+s.took {
-			continue
-		}
-		if awaits = true; s.asked.IsZero() {
-			c.Look = append(c.Look, i)
-		}
+	stale, awaited := l.stale(now, old)
+	if stale && (known || !awaited) {
+		step.Look = append(step.Look, l.older(now, old)...)
 	}
 	switch {
 	case level < 0:
-		c.Empty = !awaits
-	case awaits && (level > 0 && l.strict), busy:
-		// A reply decides, or the trip that is under way.
-	default:
-		c.Shard, c.Queues = shard, level+1
-		if !l.strict {
-			c.Queues = len(l.shards[shard].lengths)
-		}
-		l.turn = shard
+		return !stale
+	case stale && !known:
+		return false // a reply decides
+	case busy: // the shard has no seat or a trip is under way; meanwhile others may get jobs
+		step.Wait = refresh
+		return false
 	}
-	return c
+	step.Shard, step.Queues, l.turn = shard, level+1, shard
+	if !l.strict {
+		step.Queues = len(l.shards[shard].lengths)
+	}
+	return false
+}
+
+// stale reports whether the figures of a shard are older than a time and the slowest reply, and
+// whether a reply is awaited. Shards that are left out do not count.
+func (l *Looks) stale(now time.Time, old time.Duration) (stale, awaited bool) {
+	var slowest time.Duration
+	for i := range l.shards {
+		slowest = max(slowest, l.shards[i].took)
+	}
+	for i := range l.shards {
+		if s := &l.shards[i]; !s.out {
+			stale = stale || s.at.IsZero() || now.Sub(s.at) > old+slowest
+			awaited = awaited || s.awaited > 0
+		}
+	}
+	return stale, awaited
+}
+
+// older lists the shards whose figures are older than a time, and of which no reply is awaited.
+func (l *Looks) older(now time.Time, old time.Duration) (list []int) {
+	for i := range l.shards {
+		if s := &l.shards[i]; !s.out && s.awaited == 0 && (s.at.IsZero() || now.Sub(s.at) > old) {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // first returns the first queue of which a shard is known to hold jobs, or -1, and the next shard
 // in turn that holds some and to which a trip can be made. busy says that none can.
-func (l *Looks) first(may func(int) bool, takes func(int, int) bool) (level, shard int, busy bool) {
-	places := len(l.shards[0].lengths)
-	for level := range places {
-		any := false
+func (l *Looks) first(ci int, sites []Site, due []bool) (level, shard int, busy bool) {
+	for level := range l.shards[0].lengths {
 		for k := range l.shards {
 			i := (l.turn + 1 + k) % len(l.shards)
-			if l.shards[i].out || !l.holds(i, level, takes) {
+			if l.shards[i].out || !l.holds(i, level, ci, sites[i]) {
 				continue
 			}
-			if any = true; may(i) {
+			if due[i] {
 				return level, i, false
 			}
+			busy = true
 		}
-		if any {
+		if busy {
 			return level, -1, true
 		}
 	}
 	return -1, -1, false
 }
 
+// holdsAny reports whether a shard is known to hold jobs that can be taken.
+func (l *Looks) holdsAny(shard, ci int, p Site) bool {
+	for place := range l.shards[shard].lengths {
+		if l.holds(shard, place, ci, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // holds reports whether a shard is known to hold jobs of a queue that can be taken; without order,
 // of any queue.
-func (l *Looks) holds(shard, level int, takes func(int, int) bool) bool {
+func (l *Looks) holds(shard, level, ci int, p Site) bool {
 	for place, n := range l.shards[shard].lengths {
-		if (place == level || !l.strict) && n > 0 && takes(shard, place) {
+		if (place == level || !l.strict) && n > 0 && p.Held && p.Takes(ci, place) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kyujobs/kyu/queue"
 )
@@ -54,6 +55,54 @@ func (p *Process) Clone(token func(n int) uint64) *Process {
 	return &q
 }
 
+// CloneJoined copies Processes that are joined. tokens are the sources of tokens of the copies.
+func CloneJoined(list []*Process, tokens func(i int) func(n int) uint64) []*Process {
+	copies, open := make([]*Process, len(list)), list[0].gate
+	for i, p := range list {
+		copies[i] = p.Clone(tokens(i))
+	}
+	shared := copies[0].gate
+	for _, p := range copies {
+		if p.gate.inside != open.inside { // the suspect is a delivery of this one
+			shared = p.gate
+		}
+	}
+	Join(copies)
+	for _, p := range copies {
+		p.gate = shared
+	}
+	return copies
+}
+
+// Clone copies l.
+func (l *Looks) Clone() *Looks {
+	c := *l
+	c.shards = slices.Clone(l.shards)
+	for i := range c.shards {
+		c.shards[i].lengths = slices.Clone(c.shards[i].lengths)
+	}
+	return &c
+}
+
+// AppendKey appends the whole state of l at a time to b. Only the ages of its times matter.
+func (l *Looks) AppendKey(b []byte, now time.Time) []byte {
+	age := func(t time.Time) int64 { return min(now.Sub(t), time.Second).Microseconds() }
+	b = append(b, byte(l.turn))
+	for i := range l.shards {
+		s := &l.shards[i]
+		b = binary.AppendVarint(appendBools(b, s.out, s.at.IsZero()), age(s.at))
+		b = binary.AppendVarint(binary.AppendVarint(b, age(s.since)), s.took.Microseconds())
+		b = append(b, byte(s.awaited))
+		if s.awaited > 0 {
+			b = binary.AppendVarint(b, age(s.silent))
+		}
+		for _, n := range s.lengths {
+			b = append(b, byte(n))
+		}
+	}
+	return b
+}
+
 // AppendKey appends the whole state of p to b. Two Processes with the same capsules and equal
 // keys decide alike after the same events.
 func (p *Process) AppendKey(b []byte) []byte {
@@ -62,7 +111,7 @@ func (p *Process) AppendKey(b []byte) []byte {
 	b = appendBools(b, p.paused...)
 	b = appendBools(b, p.shunned...)
 	b = appendBools(appendBools(appendBools(b, p.sourced...), p.unseen...), p.rung...)
-	b = appendBools(b, p.quiet, p.audit)
+	b = appendBools(b, p.quiet, p.audit, len(p.peers) > 0)
 	for _, t := range p.bells {
 		if t == nil {
 			b = append(b, '-')
@@ -96,7 +145,7 @@ func (c *capsule) appendKey(b []byte) []byte {
 	b = append(b, byte(len(c.trips)))
 	for _, t := range c.trips {
 		b = append(appendOwner(b, t.Owner), byte(t.Want), byte(t.First), byte(len(t.Adopt)))
-		b = appendBools(b, t.Partial)
+		b = append(appendBools(b, t.Partial), byte(t.Queues))
 		for _, q := range t.Adopt {
 			b = append(b, byte(q))
 		}

@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 )
 
@@ -12,13 +11,10 @@ type search struct {
 	*Design
 	*Arrangement
 	Result
+	frontier
 	limit  int
 	seen   map[[procs + 2]uint32]struct{}
 	nodes  []node
-	todo   []uint32 // states whose next states are not added yet
-	at     int      // the index of the oldest in todo
-	walk   int      // the steps that are left of a walk
-	fresh  int      // the index in todo of the first that the last state led to
 	redis  map[string]*server
 	procs  map[string]*proc
 	pasts  map[past]uint32
@@ -26,7 +22,6 @@ type search struct {
 	byR    []*server
 	byP    []*proc
 	buf    []byte
-	random *rand.Rand
 	from   uint32 // the state whose next states are added now
 }
 
@@ -51,7 +46,7 @@ type event struct {
 func Search(d Design, a Arrangement, limit int, first bool) Result {
 	x := &search{Design: &d, Arrangement: &a, limit: limit, seen: map[[procs + 2]uint32]struct{}{},
 		redis: map[string]*server{}, procs: map[string]*proc{}, pasts: map[past]uint32{},
-		random: rand.New(rand.NewPCG(1, 2))}
+		frontier: newFrontier()}
 	x.start()
 	for x.at < len(x.todo) && x.States < limit && !(first && x.Violations() > 0) {
 		x.from = x.pick()
@@ -64,43 +59,6 @@ func Search(d Design, a Arrangement, limit int, first bool) Result {
 	}
 	x.Complete = x.at == len(x.todo)
 	return x.Result
-}
-
-// pick removes a state from todo: the oldest or, on a walk, one that the last state led to.
-func (x *search) pick() (n uint32) {
-	last := len(x.todo) - 1
-	switch {
-	case x.walk == 0 && x.random.IntN(walkEvery) > 0:
-		n = x.todo[x.at]
-		x.at++
-		return n
-	case x.walk == 0: // a walk begins at a random state
-		x.walk = 1 + x.random.IntN(walkFor)
-		x.swap(x.at+x.random.IntN(len(x.todo)-x.at), last)
-	case x.fresh < len(x.todo):
-		x.walk--
-		x.swap(x.fresh+x.random.IntN(len(x.todo)-x.fresh), last)
-	default: // it ends where nothing new follows
-		x.walk = 0
-		return x.pick()
-	}
-	n = x.todo[last]
-	x.todo = x.todo[:last]
-	return n
-}
-
-func (x *search) swap(a, b int) { x.todo[a], x.todo[b] = x.todo[b], x.todo[a] }
-
-// About one state in walkEvery begins a walk of up to walkFor steps: about half of all
-// states are reached by walks.
-const walkEvery, walkFor = 40, 80
-
-// shrink frees the front of todo, whose states are done.
-func (x *search) shrink() {
-	if x.at > len(x.todo)/2 {
-		x.todo = append([]uint32(nil), x.todo[x.at:]...)
-		x.fresh, x.at = max(0, x.fresh-x.at), 0
-	}
 }
 
 func (x *search) start() {
