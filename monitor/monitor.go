@@ -48,8 +48,8 @@ var seconds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900
 // trips are the histogram's bounds for round trips to Redis, in seconds.
 var trips = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 3}
 
-// New makes a Monitor. Each scrape reads the queues and sets from the stores, one for each shard, and
-// adds them up.
+// New makes a Monitor. Each scrape reads the queues and sets from the stores, one for each shard,
+// and adds them up.
 func New(stores ...*queue.Store) *Monitor {
 	job := []string{"queue", "class"}
 	m := &Monitor{registry: prometheus.NewRegistry(), stores: stores,

@@ -55,8 +55,8 @@ type Config struct {
 	// to the end of its queue. 0: no limit.
 	MaxIteration time.Duration
 
-	// Source returns what keeps jobs of some queues besides the queues' lists, for each Store that the
-	// Runner serves: package lanes. nil: nothing does.
+	// Source returns what keeps jobs of some queues besides the queues' lists, for each Store that
+	// the Runner serves: package lanes. nil: nothing does.
 	Source func(*queue.Store) Source
 	// Pool is how many connections to Postgres the handlers may open. Only `workerctl doctor` reads
 	// it. 0: not known.

@@ -38,8 +38,8 @@ type quarantine struct {
 	openTill time.Time // until when it must stay open
 }
 
-// run calls fn for a suspect of a ledger, alone if it gets a turn. If ctx ends before its turn, run returns
-// false and does not call fn.
+// run calls fn for a suspect of a ledger, alone if it gets a turn. If ctx ends before its turn, run
+// returns false and does not call fn.
 func (q *quarantine) run(ctx context.Context, l *ledger, e *protocol.Entry, fn func()) bool {
 	alone, ok := q.turn(ctx, l, e)
 	if !ok {
@@ -147,7 +147,8 @@ func (q *quarantine) mark(ctx context.Context, l *ledger, e *protocol.Entry) boo
 // because a crash caused by another job must not count for the suspect only. While Redis does not
 // answer, nothing starts, until the identity changes or a stop cancels all jobs. A lapse of the
 // lease does not open the gate: the lease can come back while the mark is still there. With several
-// shards the gate opens after openWithin in any case: a shard that is down must not stop the others.
+// shards the gate opens after openWithin in any case: a shard that is down must not stop the
+// others.
 func (q *quarantine) open(ctx context.Context, l *ledger, e *protocol.Entry) {
 	calls := context.WithoutCancel(ctx)
 	var wait backoff

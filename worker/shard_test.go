@@ -351,7 +351,9 @@ func shardAway(t *testing.T) {
 	b.mux.HandleJob("J", func(context.Context, *queue.Job) error { done.Add(1); return nil })
 	p := b.serve()
 	b.push(0, "b", 10)
-	testwait.Until(t, 10*time.Second, "the first is served", func() bool { return done.Load() == 10 })
+	testwait.Until(t, 10*time.Second, "the first is served", func() bool {
+		return done.Load() == 10
+	})
 	testwait.Until(t, 10*time.Second, "it is ready", func() bool { return p.Status().Ready })
 	if err := p.Status().LastErr; err == nil {
 		t.Error("the status does not name the shard that is away")

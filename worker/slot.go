@@ -20,7 +20,7 @@ type slot struct {
 	delivery  *queue.Delivery                  // of the job that runs; nil between two jobs
 	class     string                           // of the job that runs
 	started   time.Time                        // when the job that runs started
-	overdue   time.Time                        // when its handler should have returned; zero: it has no limit
+	overdue   time.Time                        // when the handler should return; zero: no limit
 	stuck     bool                             // that handler was reported as stuck
 	goroutine string                           // its name in a dump of all stacks: "goroutine 12"
 	metrics   []map[string]*queue.ClassMetrics // by shard

@@ -71,7 +71,8 @@ func (d *shardDrain) run(ctx context.Context, c *call, shards *queue.Shards,
 	err = d.loop(ctx, c)
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %d jobs have moved. No job is lost, and %s stays "+
-			"draining: `workerctl shards drain %s` goes on, `workerctl shards activate %s` ends the drain",
+			"draining: `workerctl shards drain %s` goes on, `workerctl shards activate %s` ends "+
+			"the drain",
 			d.moved, d.from.Name, d.from.Name, d.from.Name)
 	}
 	if err != nil {
