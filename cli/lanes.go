@@ -94,7 +94,8 @@ func ruleText(v *yaml.Node) (string, error) {
 }
 
 // offerLanes writes the rules to all shards that answer: those of the configuration, and those of
-// the program for queues that have none. A key of a wrong type costs its own queue the lanes, and is logged.
+// the program for queues that have none. A key of a wrong type costs its own queue the lanes, and
+// is logged.
 func (a *App) offerLanes(ctx context.Context, s *settings, shards *queue.Shards,
 	log *slog.Logger) error {
 	for _, shard := range shards.List() {

@@ -64,13 +64,21 @@ func (s *Store) movesOf() (list []*Moves) {
 	return list
 }
 
+// keyOf returns the key by which a job must be placed because of what it holds, or "".
+func (m *Moves) keyOf(j *Job) string {
+	if m.Key == nil {
+		return ""
+	}
+	return m.Key(j)
+}
+
 // moveKey returns the key by which a job is placed; "" if any shard will do.
 func (s *Store) moveKey(j *Job) string {
 	if j == nil {
 		return ""
 	}
 	for _, m := range s.movesOf() {
-		if key := m.Key(j); key != "" {
+		if key := m.keyOf(j); key != "" {
 			return key
 		}
 	}
@@ -84,7 +92,7 @@ func (s *Store) carry(ctx context.Context, list []moving) ([]Carried, error) {
 		var jobs []*Job
 		var at []int
 		for i := range list {
-			if j := list[i].job; j != nil && m.Key(j) != "" {
+			if j := list[i].job; j != nil && m.keyOf(j) != "" {
 				jobs, at = append(jobs, j), append(at, i)
 			}
 		}
