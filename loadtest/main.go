@@ -13,6 +13,7 @@ import (
 	"github.com/kyujobs/kyu/loadtest/compare"
 	"github.com/kyujobs/kyu/loadtest/live"
 	"github.com/kyujobs/kyu/loadtest/pages"
+	"github.com/kyujobs/kyu/loadtest/shards"
 	"github.com/kyujobs/kyu/loadtest/starvation"
 	"github.com/spf13/pflag"
 )
@@ -34,6 +35,7 @@ const usage = `Usage: loadtest EXPERIMENT [flags]
   starvation   one process against several, when a queue is over-filled; lanes against none
   live         the stream of the dashboard with up to 10,000 clients
   pages        the pages of the dashboard beside millions of jobs
+  shards       strict order and throughput over three shards, beside one Redis
 
 loadtest EXPERIMENT --help lists the flags. Kyu is measured as bin/testworker: bin/worker (the same
 runtime, built with the same flags) with handlers for the jobs that the experiments push.
@@ -69,12 +71,18 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return pages.Run(ctx, o, os.Stdout)
+	case "shards":
+		var o shards.Options
+		if err := parse(name, o.Flags, args); err != nil {
+			return err
+		}
+		return shards.Run(ctx, o, os.Stdout)
 	case "-h", "--help", "help":
 		fmt.Print(usage)
 		return nil
 	}
 	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("%q is not an experiment: want compare, starvation, live or pages", name)
+	return fmt.Errorf("%q is not an experiment: want compare, starvation, live, pages or shards", name)
 }
 
 // parse reads the flags of an experiment.

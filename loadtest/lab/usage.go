@@ -76,8 +76,13 @@ func ResidentMB(pid int) float64 {
 // Commands counts the commands that move jobs, as clients have sent them to Redis. Commands
 // inside of scripts do not count.
 func (l *Lab) Commands(ctx context.Context) (n int) {
+	return l.Calls(ctx, "evalsha", "blmove", "brpop", "ping", "client|unblock", "exec")
+}
+
+// Calls counts the calls of commands in Redis, by their names in lower case.
+func (l *Lab) Calls(ctx context.Context, names ...string) (n int) {
 	info := l.Raw.Info(ctx, "commandstats").Val()
-	for _, name := range []string{"evalsha", "blmove", "brpop", "ping", "client|unblock", "exec"} {
+	for _, name := range names {
 		for line := range strings.Lines(info) {
 			if rest, ok := strings.CutPrefix(line, "cmdstat_"+name+":calls="); ok {
 				calls, _ := strconv.Atoi(rest[:strings.IndexByte(rest, ',')])
