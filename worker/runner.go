@@ -92,8 +92,9 @@ func NewSharded(shards []queue.Shard, c Config) (*Runner, error) {
 	for i := range c.Capsules {
 		r.addCapsule(&c.Capsules[i], r.pools[i])
 	}
+	record := r.record(host) // one, with one time of start: by it people find the same process
 	for _, s := range r.shards {
-		s.heartbeat.record = r.record(host)
+		s.heartbeat.record = record
 	}
 	return r, nil
 }
