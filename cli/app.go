@@ -354,8 +354,10 @@ func (a *App) runner(s *settings, shards *queue.Shards, m *monitor.Monitor,
 func (a *App) announce(log *slog.Logger, s *settings, shards *queue.Shards) {
 	var addrs, versions []string
 	for _, shard := range shards.List() {
-		addrs = append(addrs, shard.Store.Server().Addr)
-		versions = append(versions, shard.Store.Server().Version)
+		if shard.Store.Connected() {
+			addrs = append(addrs, shard.Store.Server().Addr)
+			versions = append(versions, shard.Store.Server().Version)
+		}
 	}
 	log.Info("Booted "+a.Name+" "+a.version(), "redis", strings.Join(addrs, ","),
 		"redis_version", strings.Join(versions, ","),

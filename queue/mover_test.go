@@ -58,9 +58,7 @@ func (f *moveFixture) members(place string, shards ...string) (list []string) {
 	for _, name := range shards {
 		raw := f.raws[name]
 		if strings.HasPrefix(place, "queue:") {
-			for _, m := range raw.LRange(f.Context(), place, 0, -1).Val() {
-				list = append(list, m)
-			}
+			list = append(list, raw.LRange(f.Context(), place, 0, -1).Val()...)
 			continue
 		}
 		for _, z := range raw.ZRangeWithScores(f.Context(), place, 0, -1).Val() {

@@ -73,7 +73,6 @@ func (f *fetcher) fetch(s *origin, queues int) bool {
 		return false
 	}
 	failpoint.Hit("before_fetch")
-	t.Shard = s.index
 	f.submit(errand{to: s, trip: t})
 	return true
 }

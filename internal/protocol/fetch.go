@@ -36,7 +36,6 @@ type Trip struct {
 	Got     queue.Fetched
 	Err     error
 	Took    time.Duration
-	Shard   int // which of the shards it goes to
 }
 
 // asked reports whether the trip may bring a token.

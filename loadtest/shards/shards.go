@@ -93,7 +93,8 @@ type run struct {
 }
 
 // measure runs jobs of one length over n shards.
-func measure(ctx context.Context, o Options, n int, takes time.Duration) (result outcome, err error) {
+func measure(ctx context.Context, o Options, n int,
+	takes time.Duration) (result outcome, err error) {
 	r := &run{Options: o, takes: takes}
 	defer r.close()
 	for range n {

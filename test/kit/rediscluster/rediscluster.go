@@ -214,13 +214,21 @@ func (c *Cluster) owner(tag string) *Node {
 
 // names returns the id of the node that n takes for the owner of a slot, or "".
 func (n *Node) names(slot int) string {
-	ranges, err := n.Raw.ClusterSlots(ctx).Result()
+	ranges, err := n.Raw.Do(ctx, "CLUSTER", "SLOTS").Slice() // first, last, master, replicas ...
 	if err != nil {
 		return ""
 	}
 	for _, r := range ranges {
-		if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
-			return r.Nodes[0].ID
+		fields, _ := r.([]any)
+		if len(fields) < 3 {
+			continue
+		}
+		first, _ := fields[0].(int64)
+		last, _ := fields[1].(int64)
+		if master, _ := fields[2].([]any); first <= int64(slot) && int64(slot) <= last &&
+			len(master) > 2 {
+			id, _ := master[2].(string)
+			return id
 		}
 	}
 	return ""
