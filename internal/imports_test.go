@@ -26,8 +26,10 @@ var allowed = map[string]string{
 	"cli": "capability/cron capability/lanes capability/unique internal/manpage internal/redisdb " +
 		"internal/rubyyaml monitor queue worker",
 	"dashboard/live": "",
-	"loadtest":       "loadtest/compare loadtest/live loadtest/pages loadtest/starvation",
-	"loadtest/pages": "dashboard loadtest/lab queue/inspect",
+	"loadtest": "loadtest/compare loadtest/live loadtest/pages loadtest/shards " +
+		"loadtest/starvation",
+	"loadtest/shards": "loadtest/lab queue",
+	"loadtest/pages":  "dashboard loadtest/lab queue/inspect",
 	"loadtest/compare": "capability/outbox database/migrate loadtest/lab internal/kerneltimer " +
 		"test/kit/pgserver queue",
 	"loadtest/live":       "dashboard/live loadtest/lab",

@@ -82,7 +82,8 @@ func run(ctx context.Context, args []string) error {
 		return nil
 	}
 	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("%q is not an experiment: want compare, starvation, live, pages or shards", name)
+	return fmt.Errorf("%q is not an experiment: want compare, starvation, live, pages or shards",
+		name)
 }
 
 // parse reads the flags of an experiment.

@@ -15,7 +15,8 @@ func TestJudge(t *testing.T) {
 		t.Errorf("%d lower jobs, overtook %v, want 3, 0.8 ms and 1.8 ms", o.lower, o.overtook)
 	}
 	if o.rate != 400 || o.cpu != 1000 || o.looks != 3000 {
-		t.Errorf("%v jobs/s, %v µs/job, %v looks/s, want 400, 1000 and 3000", o.rate, o.cpu, o.looks)
+		t.Errorf("%v jobs/s, %v µs/job, %v looks/s, want 400, 1000 and 3000", o.rate, o.cpu,
+			o.looks)
 	}
 }
 

@@ -24,12 +24,13 @@ type Options struct {
 	takes  []time.Duration
 	length time.Duration
 	worker string
+
+	processes int
 }
 
 const (
-	processes = 4
-	threads   = 15 // of each process
-	burst     = 20 // jobs of a higher queue that are pushed at once
+	threads = 15 // of each process
+	burst   = 20 // jobs of a higher queue that are pushed at once
 )
 
 // names are the queues, in their order.
@@ -41,6 +42,7 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	f.DurationSliceVar(&o.takes, "takes", []time.Duration{10 * time.Millisecond,
 		100 * time.Millisecond}, "how long a job takes; one run for each")
 	f.DurationVar(&o.length, "length", 10*time.Second, "time that is measured in each run")
+	f.IntVar(&o.processes, "processes", 4, "how many workers, of 15 threads each")
 	f.StringVar(&o.worker, "worker", "bin/testworker", "the worker")
 }
 
@@ -55,6 +57,9 @@ func (o *Options) check() error {
 			return fmt.Errorf("--takes %v: want 1ms to 1s", d)
 		}
 	}
+	if o.processes < 1 || o.processes > 100 {
+		return fmt.Errorf("--processes %d: want 1 to 100", o.processes)
+	}
 	if o.length < 2*time.Second || o.length > 10*time.Minute {
 		return errors.New("want --length from 2s to 10m")
 	}
@@ -66,9 +71,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s, %d cores, %s, %s; %d processes of %d threads; a third of the load is for "+
-		"higher queues\n\n", time.Now().Format(time.DateOnly), lab.Cores(), runtime.Version(),
-		lab.Processor(), processes, threads)
+	fmt.Fprintf(out, "%s, %d cores, %s, %s; %d processes of %d threads; a third of the load is "+
+		"for higher queues\n\n", time.Now().Format(time.DateOnly), lab.Cores(),
+		runtime.Version(), lab.Processor(), o.processes, threads)
 	var rows []outcome
 	for _, takes := range o.takes {
 		for _, n := range o.counts {
@@ -130,7 +135,7 @@ func measure(ctx context.Context, o Options, n int,
 }
 
 // capacity is how many jobs all threads end in a second.
-func (r *run) capacity() float64 { return processes * threads / r.takes.Seconds() }
+func (r *run) capacity() float64 { return float64(r.processes*threads) / r.takes.Seconds() }
 
 func (r *run) args(name string) []any {
 	return []any{r.path, name, time.Now().UnixMicro(), r.takes.Microseconds(), "-"}
@@ -168,7 +173,7 @@ func (r *run) start() error {
 	for _, name := range names {
 		args = append(args, "-q", name)
 	}
-	for range processes {
+	for range r.processes {
 		cmd, err := r.labs[0].Spawn(false, env, r.worker, args...)
 		if err != nil {
 			return err
