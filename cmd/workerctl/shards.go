@@ -19,7 +19,7 @@ func (c *call) shardsCommand() *cobra.Command {
 	cmd := c.onShards("shards", "shards of KYU_SHARDS; add, drain, remove them", listShards)
 	cmd.Long = "the shards of KYU_SHARDS, with their states and how many jobs each has\n" +
 		"(docs/scaling.md)"
-	cmd.Example = "workerctl shards\nworkerctl shards drain b --rate 500"
+	cmd.Example = "workerctl shards\nworkerctl shards drain b --per-second 500"
 	list := c.onShards("list", "the shards, their states and their jobs", listShards)
 	list.Example = "workerctl shards list -o json"
 	cmd.AddCommand(list,

@@ -38,21 +38,21 @@ type shardDrain struct {
 func (c *call) drainShardCommand() *cobra.Command {
 	d := &shardDrain{}
 	cmd := c.shardVerb("drain NAME", "move all jobs of a shard to the others",
-		"drain b --rate 500", d.run)
+		"drain b --per-second 500", d.run)
 	cmd.Long = "move all jobs of a shard to the others, each once, with the same bytes, times.\n" +
 		"New jobs go elsewhere from now on. Jobs in flight end where they are. It may be\n" +
 		"killed at any moment: call it again, and it goes on. It ends when the shard is\n" +
 		"empty. Counters, history and what deleted jobs could be restored from stay"
-	cmd.Flags().StringSliceVar(&d.to, "to", nil, "move to the shards `NAME`,… alone; jobs with "+
+	cmd.Flags().StringSliceVar(&d.to, "into", nil, "move to the shards `NAME`,… alone; jobs with "+
 		"locks go to the shards of their locks")
-	cmd.Flags().IntVar(&d.rate, "rate", 0, "move at most `N` jobs a second; 0: as fast as it goes")
-	if err := cmd.RegisterFlagCompletionFunc("to", c.completeShards); err != nil {
+	cmd.Flags().IntVar(&d.rate, "per-second", 0, "move at most `N` jobs a second; 0: as fast as it goes")
+	if err := cmd.RegisterFlagCompletionFunc("into", c.completeShards); err != nil {
 		panic(err) // the command has no such flag
 	}
 	args := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, words []string) error {
 		if d.rate < 0 {
-			return usageError{pathOf(cmd), errors.New("--rate: want 0 or more")}
+			return usageError{pathOf(cmd), errors.New("--per-second: want 0 or more")}
 		}
 		return args(cmd, words)
 	}
@@ -96,7 +96,7 @@ func (d *shardDrain) begin(ctx context.Context, c *call) error {
 	}
 	for _, name := range d.to {
 		if !slices.Contains(shardNames(active), name) {
-			return fmt.Errorf("--to %s: want active shards other than %s: %s", name, d.from.Name,
+			return fmt.Errorf("--into %s: want active shards other than %s: %s", name, d.from.Name,
 				strings.Join(shardNames(active), ", "))
 		}
 	}

@@ -26,7 +26,7 @@ func TestDrain(t *testing.T) {
 	ended := make(chan struct{})
 	pushes.Go(func() { d.push(ended) })
 	d.killMovers()
-	p := d.mover("--rate", "0")
+	p := d.mover("--per-second", "0")
 	code := p.Exit(5 * time.Minute)
 	took := time.Since(began)
 	close(ended)
@@ -152,10 +152,10 @@ func (d *drainRun) killMovers() {
 	d.Helper()
 	rate := fmt.Sprint(max(100, d.jobs*4/d.kills)) // so that all of them have something to do
 	for n := 0; n < d.kills; n++ {
-		movers := []*harness.Process{d.mover("--rate", rate)}
+		movers := []*harness.Process{d.mover("--per-second", rate)}
 		if n%5 == 4 && n+1 < d.kills {
 			n++
-			movers = append(movers, d.mover("--rate", rate))
+			movers = append(movers, d.mover("--per-second", rate))
 		}
 		<-time.After(rand.N(d.takes))
 		for _, p := range movers {
