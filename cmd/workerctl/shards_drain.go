@@ -45,7 +45,8 @@ func (c *call) drainShardCommand() *cobra.Command {
 		"empty. Counters, history and what deleted jobs could be restored from stay"
 	cmd.Flags().StringSliceVar(&d.to, "into", nil, "move to the shards `NAME`,… alone; jobs with "+
 		"locks go to the shards of their locks")
-	cmd.Flags().IntVar(&d.rate, "per-second", 0, "move at most `N` jobs a second; 0: as fast as it goes")
+	cmd.Flags().IntVar(&d.rate, "per-second", 0, "move at most `N` jobs a second; 0: as fast as "+
+		"it goes")
 	if err := cmd.RegisterFlagCompletionFunc("into", c.completeShards); err != nil {
 		panic(err) // the command has no such flag
 	}
