@@ -16,6 +16,11 @@ import (
 var durable = []string{"--appendonly", "yes", "--appendfsync", "everysec",
 	"--maxmemory-policy", "noeviction", "--auto-aof-rewrite-percentage", "0"}
 
+// written are durable without fsync: each write is in the memory of the system before its reply is
+// sent, so SIGKILL loses nothing. With everysec Redis may delay a write for 2 s while the disk is
+// busy.
+var written = append(slices.Clone(durable), "--appendfsync", "no")
+
 // pushSteadily pushes jobs until stop is called. stop waits for the last push.
 func (l *ledger) pushSteadily(t *testing.T, s *harness.Site, every time.Duration,
 	ms int) (stop func()) {

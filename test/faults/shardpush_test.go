@@ -69,7 +69,7 @@ func (p *shardProcess) stop() {
 func newShardRun(t *testing.T) *shardRun {
 	r := &shardRun{T: t, env: append(os.Environ(), shardPusher+"=1", "KYU_SHARDS=a b c")}
 	for _, name := range []string{"A", "B", "C"} {
-		s := redistest.Start(t, durable...)
+		s := redistest.Start(t, written...)
 		r.servers = append(r.servers, s)
 		r.env = append(r.env, "KYU_SHARD_"+name+"_URL="+s.URL)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,9 +86,6 @@ type pace struct {
 func (p *pace) per() int { return int(float64(p.jobs) / max(p.took.Seconds(), 0.001)) }
 
 func newThreeShards(t *testing.T) *threeShards {
-	// With everysec Redis may delay a write for 2 s while the disk is busy, and SIGKILL loses it.
-	// Without fsync each write is in the memory of the system before its reply is sent.
-	written := append(slices.Clone(durable), "--appendfsync", "no")
 	r := &threeShards{Site: harness.New(t, written...), t: t,
 		env: []string{"KYU_SHARDS=a b c", "TEST_LEASE=3s"}}
 	r.ledger = newLedger(r.Site)
