@@ -156,7 +156,8 @@ func letsOthersRun(t *testing.T) {
 	b.start()
 	b.push("Iter", nil, queue.Options{})
 	b.until("it is complete", r.isComplete)
-	if got := r.String(); !strings.HasPrefix(got, "start 0 stop short resume 1 stop resume 2") {
+	// On a busy machine the time may be over before the first element.
+	if got := r.String(); !strings.Contains(got, "0 stop short resume 1 stop resume 2") {
 		t.Error(got)
 	}
 }
