@@ -232,7 +232,8 @@ func shardsWake(t *testing.T) {
 	}
 }
 
-// pause returns the longest time without a job of a shard that is not the given one, until stop.
+// pulse counts the jobs of each shard, and keeps the longest time in which no job ran of all shards
+// but one.
 type pulse struct {
 	mu   sync.Mutex
 	ran  map[int]int
