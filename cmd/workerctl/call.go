@@ -73,13 +73,18 @@ func (c *call) shardsFromEnv() ([]queue.ShardConfig, error) {
 	return nil, fmt.Errorf("--shard %s: KYU_SHARDS has %s", c.only, strings.Join(names, ", "))
 }
 
-func (c *call) openShards(ctx context.Context, list []queue.ShardConfig) error {
+// newShards returns the shards with all capabilities: a job is deleted and moved with its locks, and
+// with what a schedule notes of it.
+func newShards(list []queue.ShardConfig) (*queue.Shards, error) {
 	for i := range list {
-		// A job is deleted with its locks, and with what a schedule notes of it.
 		list[i].Config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
 			lanes.Capability()}
 	}
-	shards, err := queue.NewShards(list)
+	return queue.NewShards(list)
+}
+
+func (c *call) openShards(ctx context.Context, list []queue.ShardConfig) error {
+	shards, err := newShards(list)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kyujobs/kyu/capability/cron"
-	"github.com/kyujobs/kyu/capability/lanes"
-	"github.com/kyujobs/kyu/capability/unique"
 	"github.com/kyujobs/kyu/queue"
 	"github.com/spf13/cobra"
 )
@@ -83,11 +80,7 @@ func (c *call) connectShards(ctx context.Context) (*queue.Shards, error) {
 		return nil, usageError{"", errors.New("KYU_SHARDS is not set: there is one Redis, that " +
 			"of REDIS_URL. docs/scaling.md says how to use several")}
 	}
-	for i := range list {
-		list[i].Config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
-			lanes.Capability()}
-	}
-	shards, err := queue.NewShards(list)
+	shards, err := newShards(list)
 	if err != nil {
 		return nil, err
 	}
