@@ -73,8 +73,8 @@ func (c *call) shardsFromEnv() ([]queue.ShardConfig, error) {
 	return nil, fmt.Errorf("--shard %s: KYU_SHARDS has %s", c.only, strings.Join(names, ", "))
 }
 
-// newShards returns the shards with all capabilities: a job is deleted and moved with its locks, and
-// with what a schedule notes of it.
+// newShards returns the shards with all capabilities: a job is deleted and moved with its locks,
+// and with what a schedule notes of it.
 func newShards(list []queue.ShardConfig) (*queue.Shards, error) {
 	for i := range list {
 		list[i].Config.Capabilities = []queue.Capability{unique.Capability(), cron.Capability(),
